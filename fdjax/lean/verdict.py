@@ -1,0 +1,42 @@
+"""What Lean said of one candidate proof."""
+
+import dataclasses
+from typing import Literal
+
+Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
+
+# Only these say something about the proof itself; the others say that we could not find out.
+DECIDED = frozenset({"proved", "failed", "rejected"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One message of Lean's (or of the audit), placed in the candidate's own proof text."""
+
+    severity: Literal["error", "warning", "information"]
+    text: str
+    kind: str = ""  # Lean's own tag: "hasSorry", "Tactic.unsolvedGoals", ... or "audit"
+    start: int | None = None  # offsets into the proof text, in characters;
+    end: int | None = None  # None where the message is not about a place in it
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """`proved` needs positive evidence for exactly this theorem; silence is never success."""
+
+    status: Status
+    messages: tuple[Message, ...] = ()
+    axioms: tuple[str, ...] = ()
+    seconds: float = 0.0  # wall time of Lean attributed to this candidate
+    backend: str = ""
+    from_cache: bool = False
+
+    @property
+    def proved(self) -> bool:
+        return self.status == "proved"
+
+    @property
+    def first_error(self) -> Message | None:
+        """The error that starts first in the proof text (those without a place come last)."""
+        errors = [m for m in self.messages if m.severity == "error"]
+        return min(errors, key=lambda m: (m.start is None, m.start or 0), default=None)
