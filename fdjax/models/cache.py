@@ -1,0 +1,102 @@
+"""Keys and values of earlier tokens: a prompt's once for all its samples, a sample's own apart.
+
+    prompt    [L, B,    P, K, H]   written by the prefill, read by all G samples of a prompt
+    response  [L, B, G, R, K, H]   one column written per decoded token
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+MASKED = -1e30  # finite: a row of pads, all of it masked, must not become NaN
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class KVCache:
+    """What decoding remembers; L layers, K key and value heads of H, in the model's dtype."""
+
+    prompt_keys: jax.Array  # [L, B, P, K, H], RoPE applied
+    prompt_values: jax.Array  # [L, B, P, K, H]
+    prompt_mask: jax.Array  # bool[B, P], left-padded
+    keys: jax.Array  # [L, B, G, R, K, H], RoPE applied
+    values: jax.Array  # [L, B, G, R, K, H]
+    length: jax.Array  # i32[]: columns of keys and values that are written
+
+    @property
+    def layers(self) -> tuple[jax.Array, ...]:
+        """The arrays with a leading layer axis, as `attend` wants them for one layer."""
+        return self.prompt_keys, self.prompt_values, self.keys, self.values
+
+    @property
+    def next_position_B(self) -> jax.Array:
+        """i32[B]: the position of the token that is decoded next, the same for all samples."""
+        return self.prompt_mask.sum(-1, dtype=jnp.int32) + self.length
+
+
+def create(
+    prompt_keys_LBPKH: jax.Array,
+    prompt_values_LBPKH: jax.Array,
+    prompt_mask_BP: jax.Array,
+    group: int,
+    budget: int,
+) -> KVCache:
+    """A cache for `group` samples of at most `budget` new tokens per prompt, none written yet."""
+    L, B, _, K, H = prompt_keys_LBPKH.shape
+    empty = jnp.zeros((L, B, group, budget, K, H), prompt_keys_LBPKH.dtype)
+    return KVCache(
+        prompt_keys_LBPKH, prompt_values_LBPKH, prompt_mask_BP, empty, empty, jnp.int32(0)
+    )
+
+
+def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KVCache:
+    """Write one token's keys and values of all layers: one update in place per decoded token."""
+
+    def write(buffer, new):
+        return jax.lax.dynamic_update_slice_in_dim(
+            buffer, new[:, :, :, None], cache.length, axis=3
+        )
+
+    return dataclasses.replace(
+        cache,
+        keys=write(cache.keys, keys_LBGKH),
+        values=write(cache.values, values_LBGKH),
+        length=cache.length + 1,
+    )
+
+
+def attend(
+    query_BGNH: jax.Array,
+    key_BGKH: jax.Array,
+    value_BGKH: jax.Array,
+    layer: tuple[jax.Array, ...],
+    prompt_mask_BP: jax.Array,
+    length: jax.Array,
+) -> jax.Array:
+    """One new token per sample attends to prompt, earlier response and itself. -> [B, G, N, H].
+
+    The three blocks of scores go through one softmax in fp32. The token itself is not yet in the
+    cache, so that layers only read it. `query_BGNH` is already scaled.
+    """
+    prompt_keys, prompt_values, keys, values = layer
+    B, G, N, H = query_BGNH.shape
+    K, P, R = key_BGKH.shape[2], prompt_keys.shape[1], keys.shape[2]
+    query = query_BGNH.reshape(B, G, K, N // K, H)
+
+    f32 = jnp.float32
+    on_prompt = jnp.einsum("bgkmh,bpkh->bgkmp", query, prompt_keys, preferred_element_type=f32)
+    on_response = jnp.einsum("bgkmh,bgrkh->bgkmr", query, keys, preferred_element_type=f32)
+    on_self = jnp.einsum("bgkmh,bgkh->bgkm", query, key_BGKH, preferred_element_type=f32)
+    written_R = jnp.arange(R) < length
+    on_prompt = jnp.where(prompt_mask_BP[:, None, None, None], on_prompt, MASKED)
+    on_response = jnp.where(written_R[None, None, None, None], on_response, MASKED)
+    scores = jnp.concatenate([on_prompt, on_response, on_self[..., None]], axis=-1)
+
+    weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
+    out = (
+        jnp.einsum("bgkmp,bpkh->bgkmh", weights[..., :P], prompt_values)
+        + jnp.einsum("bgkmr,bgrkh->bgkmh", weights[..., P : P + R], values)
+        + weights[..., P + R :] * value_BGKH[:, :, :, None]
+    )
+    return out.reshape(B, G, N, H)

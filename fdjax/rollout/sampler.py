@@ -1,0 +1,112 @@
+"""Groups of samples from shared prompts: one prefill per prompt, one loop on the device."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fdjax.models import transformer
+from fdjax.models.cache import KVCache
+from fdjax.models.config import ModelConfig
+
+
+class Rollout(NamedTuple):
+    """B prompts, G samples of each, at most R tokens. Past a sample's end: pad, False, 0."""
+
+    response_tokens: jax.Array  # i32[B, G, R]
+    response_mask: jax.Array  # bool[B, G, R]: true up to and including end-of-sequence
+    logprobs: jax.Array  # f32[B, G, R]: of the tokens, full softmax at the sampling temperature
+    finished: jax.Array  # bool[B, G]: ended by a stop id, not by the budget
+
+
+class _Loop(NamedTuple):
+    step: jax.Array  # i32[]: tokens written per sample
+    token: jax.Array  # i32[B, G]: the last one written
+    rollout: Rollout
+    cache: KVCache
+
+
+@functools.partial(jax.jit, static_argnames=("config", "max_new"))
+def sample(
+    config: ModelConfig,
+    params: transformer.Params,
+    prompt_tokens_BP: jax.Array,
+    prompt_mask_BP: jax.Array,
+    keys_BG: jax.Array,
+    temperature: jax.Array | float,
+    stop_ids: jax.Array,
+    *,
+    max_new: int,
+    pad_id: jax.Array | int = 0,
+) -> Rollout:
+    """Sample G responses of at most `max_new` tokens to each left-padded prompt.
+
+    prompt_tokens i32[B, P], prompt_mask bool[B, P] (at least one token each), keys_BG typed
+    threefry keys [B, G], stop_ids i32[S]. Compiled once per shape: temperature, stop ids and pad
+    are traced. Temperature 0 is greedy, its log-probabilities those of temperature 1.
+
+    A sample's noise comes from its own key folded with the token's index in the response: equal
+    keys and prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse
+    CDF, which in fp32 leaves the tail of a large vocabulary without mass.
+    """
+    group = keys_BG.shape[1]
+    head_DV = transformer.unembedding(params)
+    hidden_BD, cache = transformer.prefill(
+        config, params, prompt_tokens_BP, prompt_mask_BP, group=group, budget=max_new
+    )
+
+    def write(rollout: Rollout, step, hidden_BGD) -> tuple[jax.Array, Rollout]:
+        """Draw token `step` of every sample that has not ended."""
+        logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV)
+        token, logprob = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
+        active = ~rollout.finished
+        token = jnp.where(active, token, pad_id)
+        return token, Rollout(
+            rollout.response_tokens.at[:, :, step].set(token),
+            rollout.response_mask.at[:, :, step].set(active),
+            rollout.logprobs.at[:, :, step].set(jnp.where(active, logprob, 0.0)),
+            rollout.finished | (active & jnp.isin(token, stop_ids)),
+        )
+
+    def advance(loop: _Loop) -> _Loop:
+        hidden_BGD, cache = transformer.decode(config, params, loop.token, loop.cache)
+        token, rollout = write(loop.rollout, loop.step, hidden_BGD)
+        return _Loop(loop.step + 1, token, rollout, cache)
+
+    def unfinished(loop: _Loop) -> jax.Array:
+        return (loop.step < max_new) & ~jnp.all(loop.rollout.finished)
+
+    shape = (*keys_BG.shape, max_new)
+    empty = Rollout(
+        jnp.full(shape, pad_id, jnp.int32),
+        jnp.zeros(shape, bool),
+        jnp.zeros(shape, jnp.float32),
+        jnp.zeros(keys_BG.shape, bool),
+    )
+    # All samples of a prompt draw their first token from the same logits.
+    hidden_BGD = jnp.broadcast_to(hidden_BD[:, None], (*keys_BG.shape, hidden_BD.shape[-1]))
+    token, rollout = write(empty, 0, hidden_BGD)
+    loop = _Loop(jnp.int32(1), token, rollout, cache)
+    return jax.lax.while_loop(unfinished, advance, loop).rollout
+
+
+def draw(
+    logits_BGV: jax.Array, keys_BG: jax.Array, temperature: jax.Array | float
+) -> tuple[jax.Array, jax.Array]:
+    """One token i32[B, G] per row of fp32 logits, and its log-probability f32[B, G].
+
+    argmax(logits / temperature + Gumbel noise); without noise and division at temperature 0.
+    """
+    greedy = temperature == 0
+    logits_BGV = logits_BGV / jnp.where(greedy, 1.0, temperature)
+    vocabulary = logits_BGV.shape[-1]
+    gumbel = jax.vmap(jax.vmap(lambda key: jax.random.gumbel(key, (vocabulary,), jnp.float32)))
+    noise_BGV = jnp.where(greedy, 0.0, gumbel(keys_BG))
+    token_BG = jnp.argmax(logits_BGV + noise_BGV, axis=-1).astype(jnp.int32)
+    chosen_BG = jnp.take_along_axis(logits_BGV, token_BG[..., None], axis=-1)[..., 0]
+    return token_BG, chosen_BG - jax.nn.logsumexp(logits_BGV, axis=-1)
+
+
+def _fold_in(keys_BG, step):
+    return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(keys_BG)
