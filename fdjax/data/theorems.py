@@ -1,6 +1,14 @@
-"""Theorems: the contract that every other part speaks, and files of them."""
+"""Theorems: the contract that every other part speaks, and files of them (JSON lines).
+
+A line holds either the fields of `Theorem` (with `statement` allowed in place of `name` and
+`signature`) or those of miniF2F and ProofNet (`name`, `formal_statement`, `header`, ...).
+"""
 
 import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,3 +28,217 @@ class Theorem:
     informal: str | None = None
     split: str | None = None
     tags: tuple[str, ...] = ()
+
+
+def lean_text(theorem: Theorem, proof: str) -> str:
+    """The whole Lean file of `theorem` with `proof` (what follows `:=`)."""
+    imports = "".join(f"import {module}\n" for module in theorem.imports)
+    gap = "" if proof[:1].isspace() else " "
+    parts = (imports, theorem.context, f"theorem {theorem.name} {theorem.signature} :={gap}{proof}")
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+# --- Statements -----------------------------------------------------------------------------
+
+# Strings, quoted names and characters come first, so that a `--` inside them is no comment.
+_LEXEME = re.compile(
+    r'"(?:\\.|[^"\\])*"|«[^»]*»|\'(?:\\.[^\']*|[^\'\\])\'|--[^\n]*|/-|[\w.!?\']+|.', re.S
+)
+_NAME = r"(?:«[^»\n]+»|[^\W\d][\w!?']*)"
+_DECLARATION = re.compile(
+    rf"(?P<before>.*?)^(?P<head>\s*(?:@\[[^\]]*\]\s*|(?:private|protected|nonrec)\s+)*)"
+    rf"(?:theorem|lemma)\s+(?P<name>{_NAME}(?:\.{_NAME})*)(?P<signature>.*)\Z",
+    re.S | re.M,
+)
+_END = re.compile(r"\s*:=\s*(?:by(?:\s+sorry)?|sorry)?\s*\Z")
+
+
+def parse_statement(text: str) -> tuple[str, str]:
+    """(name, signature) of `theorem NAME ... : TYPE`, with or without a trailing `:=`, `:= by`.
+
+    Comments, attributes and modifiers are dropped. Raises ValueError where `text` is no single
+    statement.
+    """
+    before, name, signature = _split_statement(text)
+    if before:
+        raise ValueError(f"expected `theorem NAME ... : TYPE`, found {before[:40]!r} before it")
+    return name, signature
+
+
+def _split_statement(text: str) -> tuple[str, str, str]:
+    """(what stands before the theorem, its name, its signature)."""
+    match = _DECLARATION.match(strip_comments(text))
+    if match is None:
+        raise ValueError(f"expected `theorem NAME ... : TYPE`, found {text.strip()[:60]!r}")
+    signature = _END.sub("", match["signature"]).strip()
+    _check_signature(signature)
+    return match["before"].strip(), match["name"], signature
+
+
+def strip_comments(text: str) -> str:
+    """`text` without Lean comments (nested ones too); each leaves one space."""
+    pieces, position, depth = [], 0, 0
+    while position < len(text):
+        if depth:  # inside /- ... -/, where only its delimiters count
+            step = re.compile(r"/-|-/|.", re.S).match(text, position)[0]
+            depth += {"/-": 1, "-/": -1}.get(step, 0)
+        else:
+            step = _LEXEME.match(text, position)[0]
+            if step == "/-":
+                depth = 1
+                pieces.append(" ")
+            elif not step.startswith("--"):
+                pieces.append(step)
+        position += len(step)
+    if depth:
+        raise ValueError("a comment `/-` is never closed")
+    return "".join(pieces)
+
+
+def _check_signature(signature: str) -> None:
+    """Brackets balanced, and a type after a colon outside of them."""
+    closing = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
+    stack, typed, position = [], False, 0
+    while position < len(signature):
+        lexeme = _LEXEME.match(signature, position)[0]
+        position += len(lexeme)
+        if lexeme in closing:
+            stack.append(closing[lexeme])
+        elif lexeme in closing.values() and (not stack or stack.pop() != lexeme):
+            raise ValueError(f"unbalanced {lexeme!r} in the statement {signature[:60]!r}")
+        elif lexeme == ":" and not stack and not signature.startswith("=", position):
+            typed = typed or bool(signature[position:].strip())
+    if stack:
+        raise ValueError(f"missing {stack[-1]!r} in the statement {signature[:60]!r}")
+    if not typed:
+        raise ValueError(f"no type after a colon in the statement {signature[:60]!r}")
+
+
+# --- Files ----------------------------------------------------------------------------------
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Theorem))
+_LISTS = ("imports", "tags")
+
+
+def read_theorems(path: str | pathlib.Path) -> list[Theorem]:
+    """The theorems of a file of JSON lines. Raises ValueError naming file, line and field."""
+    theorems, first_line = [], {}
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                theorem = _theorem(json.loads(line))
+                if theorem.id in first_line:
+                    raise ValueError(
+                        f"field 'id': {theorem.id!r} was used on line {first_line[theorem.id]}"
+                    )
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: {error}") from None
+            first_line[theorem.id] = number
+            theorems.append(theorem)
+    return theorems
+
+
+def write_theorems(path: str | pathlib.Path, theorems: Iterable[Theorem]) -> None:
+    """Writes one line of JSON per theorem; `read_theorems` gives them back."""
+    with open(path, "w", encoding="utf-8") as file:
+        for theorem in theorems:
+            file.write(to_json(theorem) + "\n")
+
+
+def to_json(theorem: Theorem) -> str:
+    """One line of JSON; absent fields are left out."""
+    fields = {k: v for k, v in dataclasses.asdict(theorem).items() if v not in (None, (), "")}
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _theorem(row) -> Theorem:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    return _from_minif2f(row) if "formal_statement" in row else _from_ours(row)
+
+
+def _from_ours(row: dict) -> Theorem:
+    row = dict(row)
+    if "statement" in row:
+        if clash := {"name", "signature"} & set(row):
+            raise ValueError(f"field 'statement': given together with {sorted(clash)}")
+        row["name"], row["signature"] = _in_field(parse_statement, row, "statement")
+        del row["statement"]
+    if unknown := sorted(set(row) - set(_FIELDS)):
+        raise ValueError(f"field {unknown[0]!r}: unknown; known are {', '.join(_FIELDS)}")
+    values = {}
+    for name in _FIELDS:
+        if name in _LISTS:
+            values[name] = _strings(row, name)
+        elif name in ("name", "signature"):
+            values[name] = _string(row, name, required=True)
+        else:
+            values[name] = _string(row, name)
+    if values["id"] is None:
+        values["id"] = values["name"]
+    try:
+        parsed = parse_statement(f"theorem {values['name']} {values['signature']}")
+    except ValueError as error:
+        raise ValueError(f"field 'signature': {error}") from None
+    if parsed[0] != values["name"]:
+        raise ValueError(f"field 'name': {values['name']!r} is not a Lean name")
+    return Theorem(**values | {"context": values["context"] or "", "signature": parsed[1]})
+
+
+def _from_minif2f(row: dict) -> Theorem:
+    before, name, signature = _in_field(_split_statement, row, "formal_statement")
+    given = _string(row, "name") or name
+    imports, context = _in_field(split_header, row, "header") if "header" in row else ((), "")
+    informal = _string(row, "informal_prefix")
+    return Theorem(
+        id=_string(row, "id") or given,
+        name=name,
+        signature=signature,
+        imports=imports,
+        context="\n\n".join(part for part in (context, before) if part),
+        goal=_string(row, "goal"),
+        informal=informal and informal.strip().removeprefix("/--").removesuffix("-/").strip(),
+        split=_string(row, "split"),
+    )
+
+
+def split_header(header: str) -> tuple[tuple[str, ...], str]:
+    """(modules imported, the rest of a file's header)."""
+    imports, context = [], []
+    for line in header.splitlines():
+        words = line.split()
+        if words[:1] != ["import"]:
+            context.append(line)
+        elif any(part.strip() for part in context):
+            raise ValueError(f"{line.strip()!r} stands after other commands")
+        else:
+            imports.extend(words[1:])
+    return tuple(imports), "\n".join(context).strip()
+
+
+def _in_field(parse, row: dict, name: str):
+    value = _string(row, name, required=True)
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ValueError(f"field {name!r}: {error}") from None
+
+
+def _string(row: dict, name: str, required: bool = False) -> str | None:
+    value = row.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, str) or (required and not value.strip()):
+        raise ValueError(f"field {name!r}: expected a string, found {value!r}")
+    return value
+
+
+def _strings(row: dict, name: str) -> tuple[str, ...]:
+    value = row.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"field {name!r}: expected a list of strings, found {value!r}")
+    return tuple(value)
