@@ -100,7 +100,9 @@ class Transformer(nn.Module):
         if not c.tie_embeddings:
             self.param("lm_head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
 
-        x_BTD = jnp.take(embedding, tokens_BT, axis=0).astype(c.dtype)
+        # One row per token: XLA's CPU backend is over twice as slow at the gradient of a product
+        # with two leading axes, because it fuses a transposition into what computes the factor.
+        x_MD = jnp.take(embedding, tokens_BT.reshape(-1), axis=0).astype(c.dtype)
         rotation = _rotation(positions_BT, c.head_dim, c.rope_theta)
         block = nn.remat(Block, prevent_cse=False) if c.remat else Block
         layers = nn.scan(
@@ -112,8 +114,9 @@ class Transformer(nn.Module):
             unroll=c.scan_unroll,
         )(c, name="layers")
         length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
-        x_BTD, new = layers(x_BTD, rotation, mask, length, layer_caches)
-        return _norm(c, "final_norm")(x_BTD).astype(jnp.float32), new
+        x_MD, new = layers(x_MD, rotation, mask, length, layer_caches)
+        hidden_MD = _norm(c, "final_norm", dtype="float32")(x_MD)
+        return hidden_MD.reshape(*tokens_BT.shape, c.width), new
 
 
 class Block(nn.Module):
@@ -122,14 +125,14 @@ class Block(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, x_BTD, rotation, mask, length, layer_cache):
+    def __call__(self, x_MD, rotation, mask, length, layer_cache):
         c = self.config
-        B, T, D = x_BTD.shape
+        B, T, *_ = rotation[0].shape
         N, K, H = c.num_heads, c.num_kv_heads, c.head_dim
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
         dense = functools.partial(nn.Dense, use_bias=False, dtype=c.dtype)
 
-        y = _norm(c, "attention_norm")(x_BTD)
+        y = _norm(c, "attention_norm")(x_MD)
         heads = functools.partial(dense, use_bias=c.attention_bias)
         query = heads(N * H, name="q_proj")(y).reshape(B, T, N, H)
         key = heads(K * H, name="k_proj")(y).reshape(B, T, K, H)
@@ -142,18 +145,18 @@ class Block(nn.Module):
             y = _causal_attention(query, key, value, mask)
         else:
             y = kv.attend(query, key, value, layer_cache, mask, length)
-        x_BTD += dense(D, name="o_proj", kernel_init=small)(y.reshape(B, T, N * H))
+        x_MD += dense(c.width, name="o_proj", kernel_init=small)(y.reshape(B * T, N * H))
 
-        y = _norm(c, "mlp_norm")(x_BTD)
+        y = _norm(c, "mlp_norm")(x_MD)
         gate = dense(c.mlp_width, name="gate_proj")(y)
         up = dense(c.mlp_width, name="up_proj")(y)
-        x_BTD += dense(D, name="down_proj", kernel_init=small)(nn.silu(gate) * up)
-        return x_BTD, (key, value)
+        x_MD += dense(c.width, name="down_proj", kernel_init=small)(nn.silu(gate) * up)
+        return x_MD, (key, value)
 
 
-def _norm(config, name):
-    # Statistics and scale in fp32 whatever the dtype (flax forces float32 reductions).
-    return nn.RMSNorm(epsilon=config.norm_eps, dtype=config.dtype, name=name)
+def _norm(config, name, dtype=None):
+    # Computed in fp32 whatever the dtype of what comes out.
+    return nn.RMSNorm(epsilon=config.norm_eps, dtype=dtype or config.dtype, name=name)
 
 
 def _rotation(positions_BT, head_dim, theta):
