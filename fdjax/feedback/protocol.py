@@ -17,6 +17,7 @@ class Feedback:
     seconds: float = 0.0  # cost: wall time
     leak: float = 0.0  # overlap with a reference proof, 0..1
     departs_at: int | None = None  # offset in the proof text where the attempt first goes wrong
+    proof: str | None = None  # a proof that does what the text says, where the provider knows one
 
 
 Item = tuple[Theorem, Attempt, Verdict]

@@ -1,0 +1,146 @@
+"""Every field of a run's config, its default and its meaning. Recipes in configs/ change these."""
+
+from ml_collections import ConfigDict
+
+
+def default() -> ConfigDict:
+    """The laptop run: a 0.8 M parameter prover, synthetic theorems, embedded Lean."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            # Names of the stages below, in order. A finished one in the workdir is reused.
+            "stages": ("sft", "fd"),
+            # A stage's folder of another run (runs/fd/sft): replaces that stage and earlier ones.
+            "init_from": "",
+            "mesh": {"replica": 1, "fsdp": -1, "tensor": 1},  # -1: all devices that are left
+            "model": {  # fields of fdjax.models.config.ModelConfig; vocab_size: the tokenizer's
+                "width": 128,
+                "num_layers": 4,
+                "num_heads": 4,
+                "num_kv_heads": 2,
+                "head_dim": 32,
+                "mlp_width": 384,
+            },
+            "tokenizer": {"vocab_size": 512},  # trained on the sft theorems by the first stage
+            "data": {
+                # Theorems of each split: a count (generated) or a path to a JSON lines file.
+                "sft": 20_000,
+                "pool": 64,  # reinforcement learning trains on these
+                "validation": 128,
+                "test": 128,
+                "seed": 0,  # of the generator
+            },
+            "prompt": {
+                # {goal} {signature} {name} {context} {informal} of the theorem, {feedback} for the
+                # teacher. The prefill is the proof's first text; the model continues it.
+                "student": "{goal}\n:= by\n  ",
+                "teacher": "{goal}\n{feedback}\n:= by\n  ",
+                "prefill": " by\n  ",
+                # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
+                "student_buckets": (64,),
+                "teacher_buckets": (128,),
+                "response_length": 40,
+            },
+            "lean": {
+                "backend": "embedded",
+                "workers": 2,  # Lean processes at a time
+                "timeout": 10.0,  # seconds of wall time for one candidate
+                "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
+            },
+            "evaluation": {
+                "pool": "pool",  # the split behind the summary's "pool" and "heldout" figures
+                "heldout": "test",
+                "pool_samples": 64,  # attempts per theorem: the largest k of pass@k
+                "heldout_samples": 64,
+                "batch": 16,  # theorems at a time
+                "temperature": 1.0,
+                "sharper": 0.6,  # the same once more at this temperature: is a gain only sharpening?
+            },
+            "checkpoint": {"every": 20, "keep": 2},
+            "sft": supervised_stage(),
+            "fd": distillation_stage(),
+            "grpo": policy_gradient_stage(),
+        }
+    )
+
+
+def optimizer(**changes) -> dict:
+    return {
+        "learning_rate": 3e-4,
+        "warmup": 5,  # steps
+        "decay_fraction": 0.6,  # the last part of the steps, in which the rate falls linearly to 0
+        "weight_decay": 0.0,
+        "clip_norm": 1.0,
+        "microbatches": 1,
+    } | changes
+
+
+def supervised_stage(**changes) -> ConfigDict:
+    return ConfigDict(
+        {
+            "objective": "supervised",
+            "theorems": "sft",
+            "steps": 1500,
+            "batch_size": 128,
+            # This share of the examples teaches to read feedback: a proof cut short, what the
+            # provider says of it, and a proof that does so. The others are plain proofs.
+            "feedback_fraction": 0.75,
+            "feedback": feedback(),
+            "optimizer": optimizer(learning_rate=2e-3, warmup=50),
+        }
+        | changes
+    )
+
+
+def rollout_fields(**changes) -> dict:
+    return {
+        "theorems": "pool",
+        "steps": 48,
+        "prompts_per_step": 16,
+        "samples_per_prompt": 8,
+        "temperature": 1.0,
+        "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
+        "row_buckets": (64, 128),  # an update's rows are padded to the least of these that fits
+    } | changes
+
+
+def distillation_stage(**changes) -> ConfigDict:
+    return ConfigDict(
+        rollout_fields()
+        | {
+            "objective": "distillation",
+            "alpha": 0.0,  # 0: forward KL(p|q), 1: reverse KL(q|p), between: Jensen-Shannon
+            "top_k": 0,  # support of the divergence, plus a tail; 0: the full vocabulary
+            "ratio_cap": 2.0,  # c of the importance weight min(q / q_sampler, c)
+            "gate": "all",  # which attempts are distilled: all, or failed
+            "weights": "departure",  # learn up to where the attempt goes wrong, or all tokens
+            "teacher": "ema",  # ema, frozen or live
+            "ema_rate": 0.005,  # per optimizer step
+            "feedback": feedback(),
+            "least_gap": 0.02,  # warn if feedback raises the teacher's solve rate by less
+            "optimizer": optimizer(),
+        }
+        | changes
+    )
+
+
+def policy_gradient_stage(**changes) -> ConfigDict:
+    return ConfigDict(
+        rollout_fields()
+        | {
+            "objective": "policy_gradient",
+            "clip_low": 0.2,
+            "clip_high": 0.28,
+            "normalize_std": False,
+            "aggregation": "token_mean",  # token_mean, sequence_mean or constant
+            "optimizer": optimizer(),
+        }
+        | changes
+    )
+
+
+def feedback(**changes) -> dict:
+    return {
+        "provider": "hint",  # hint, reference, verifier or none
+        "shuffled": False,  # the control: every theorem gets another theorem's feedback
+    } | changes

@@ -1,0 +1,131 @@
+"""What a policy can do: its attempts on a set of theorems, judged by Lean."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fdjax.data.theorems import Theorem
+from fdjax.evaluation.diversity import distinct_proofs
+from fdjax.evaluation.pass_at_k import pass_at_k
+from fdjax.feedback.protocol import Item, Provider
+from fdjax.feedback.shuffled import shuffled
+from fdjax.lean.farm import Farm
+from fdjax.rollout.collect import Prompting, roll_out
+
+
+def attempt_and_check(
+    prompting: Prompting, params, farm: Farm, theorems: Sequence[Theorem], prompts, **sampling
+) -> list[list[Item]]:
+    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is sampled."""
+    waiting = []
+    rollouts = roll_out(prompting, params, theorems, prompts, **sampling)
+    for theorem, group in zip(theorems, rollouts):
+        waiting.append([(theorem, a, farm.submit(theorem, a.proof)) for a in group])
+    return [[(t, a, verdict.result()) for t, a, verdict in group] for group in waiting]
+
+
+def evaluate(
+    prompting: Prompting,
+    params,
+    farm: Farm,
+    theorems: Sequence[Theorem],
+    *,
+    samples: int,
+    temperature: float,
+    seed: int,
+    batch: int,
+) -> dict:
+    """pass@k with intervals over theorems, and how varied the attempts are.
+
+    `entropy`: nats per token, a Monte-Carlo estimate (minus the mean log-probability of the
+    sampled tokens, at the sampling temperature). `solved`: verified attempts per theorem, for
+    paired comparisons with other evaluations of the same theorems.
+    """
+    groups = attempt_and_check(
+        prompting,
+        params,
+        farm,
+        theorems,
+        [prompting.student_prompt(t) for t in theorems],
+        samples=samples,
+        temperature=temperature,
+        seed=seed,
+        stream="evaluation",
+        batch=batch,
+    )
+    solved = np.array([sum(v.proved for _, _, v in g) for g in groups])
+    attempts = [a for g in groups for _, a, _ in g]
+    unverified = sum(v.status in ("timeout", "crashed") for g in groups for _, _, v in g)
+    return {
+        "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
+        "entropy": -float(np.mean(np.concatenate([a.logprobs for a in attempts]))),
+        "distinct_proofs": distinct_proofs([[a.proof for _, a, v in g if v.proved] for g in groups]),
+        "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
+        "unfinished": float(np.mean([not a.finished for a in attempts])),
+        "unverified": unverified,
+        "samples": samples,
+        "temperature": temperature,
+        "solved": dict(zip((t.id for t in theorems), solved.tolist())),
+    }
+
+
+async def teacher_solve_rate(
+    prompting: Prompting,
+    student_params,
+    teacher_params,
+    farm: Farm,
+    provider: Provider,
+    theorems: Sequence[Theorem],
+    *,
+    samples: int,
+    temperature: float,
+    seed: int,
+    batch: int,
+) -> dict[str, float]:
+    """How often the teacher solves what the student failed: with feedback on the failed attempt,
+    with none, and with feedback on another theorem. Without a gap there is nothing to distil.
+
+    One failed attempt of each theorem that has one; `samples` attempts of the teacher on each.
+    """
+    sampling = dict(samples=samples, temperature=temperature, seed=seed, batch=batch)
+    groups = await _failures(
+        prompting, student_params, farm, provider, theorems, sampling
+    )
+    if not groups:
+        return {"feedback": 0.0, "none": 0.0, "shuffled": 0.0}
+    failed = [group[0][0] for group in groups]
+
+    def rate(prompts) -> float:
+        items = attempt_and_check(
+            prompting, teacher_params, farm, failed, prompts, stream="teacher gap", **sampling
+        )
+        return float(np.mean([v.proved for g in items for _, _, v in g]))
+
+    async def prompts_of(provide: Provider):
+        feedbacks = await provide(groups)
+        return [prompting.teacher_prompt(t, f.text) for t, [f] in zip(failed, feedbacks)]
+
+    return {
+        "feedback": rate(await prompts_of(provider)),
+        "none": rate([prompting.student_prompt(t) for t in failed]),
+        "shuffled": rate(await prompts_of(shuffled(provider))),
+    }
+
+
+async def _failures(
+    prompting, params, farm, provider, theorems, sampling
+) -> list[list[Item]]:
+    """A failed attempt, with a verdict of its own and feedback to be had, of each theorem."""
+    groups = attempt_and_check(
+        prompting,
+        params,
+        farm,
+        theorems,
+        [prompting.student_prompt(t) for t in theorems],
+        stream="teacher gap: student",
+        **sampling,
+    )
+    failed = [[item for item in g if item[2].status == "failed" and item[1].finished] for g in groups]
+    failed = [g[:1] for g in failed if g]
+    feedbacks = await provider(failed)
+    return [g for g, [f] in zip(failed, feedbacks) if f is not None]

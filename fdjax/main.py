@@ -1,0 +1,23 @@
+"""Flags only: reads a config file and a workdir, and runs the experiment. Keep it short."""
+
+from absl import app, flags
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one resumes it.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
+    from fdjax import experiment  # after the flags: --help need not wait for JAX
+
+    try:
+        experiment.run(_CONFIG.value, _WORKDIR.value)
+    except experiment.ConfigError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

@@ -1,0 +1,113 @@
+"""Rollouts ahead of the updates that learn from them: sampled, verified, commented, journaled."""
+
+import asyncio
+import concurrent.futures
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback, Item, Provider
+from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import Verdict
+from fdjax.metrics import Timers
+from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.collect import Prompting, roll_out
+from fdjax.rollout.journal import Journal
+
+Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]
+
+
+def in_epochs(count: int, batch: int, step: int, seed: Sequence[int]) -> list[int]:
+    """Which `batch` of `count` items step `step` takes: each epoch is a permutation of its own.
+
+    A function of the step alone, so that there is no data state to save.
+    """
+    chosen = []
+    for position in range(step * batch, (step + 1) * batch):
+        epoch, index = divmod(position, count)
+        chosen.append(int(_permutation(count, epoch, tuple(seed))[index]))
+    return chosen
+
+
+def _permutation(count: int, epoch: int, seed: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng([*seed, epoch]).permutation(count)
+
+
+@dataclasses.dataclass
+class Collector:
+    """`launch` samples on the device and leaves the rest to a thread; `take` waits for it.
+
+    What is in the journal is replayed instead: a resumed run learns from what the killed one saw.
+    """
+
+    prompting: Prompting
+    farm: Farm
+    provider: Provider | None  # None: nobody reads feedback
+    journal: Journal
+    theorems: Sequence[Theorem]
+    prompts_per_step: int
+    samples_per_prompt: int
+    temperature: float
+    seed: int
+    stream: str
+    timers: Timers
+
+    def __post_init__(self):
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
+        self._prompts = {t.id: self.prompting.student_prompt(t) for t in self.theorems}
+        self._by_id = {t.id: t for t in self.theorems}
+
+    def launch(self, step: int, params) -> concurrent.futures.Future[list[Group]]:
+        record = self.journal.read(step)
+        groups = record.get("attempts")
+        if groups is None:
+            with self.timers("sample"):
+                groups = self._sample(step, params)
+            self.journal.append(step, "attempts", groups)
+        return self._thread.submit(self._judge, step, groups, record)
+
+    def _sample(self, step: int, params) -> list[list[Attempt]]:
+        chosen = in_epochs(len(self.theorems), self.prompts_per_step, step, (self.seed, 1))
+        theorems = [self.theorems[i] for i in chosen]
+        return list(
+            roll_out(
+                self.prompting,
+                params,
+                theorems,
+                [self._prompts[t.id] for t in theorems],
+                samples=self.samples_per_prompt,
+                temperature=self.temperature,
+                seed=self.seed,
+                stream=self.stream,
+                step=step,
+            )
+        )
+
+    def _judge(self, step: int, groups: list[list[Attempt]], record: dict) -> list[Group]:
+        verdicts = record.get("verdicts")
+        if verdicts is None:
+            with self.timers("lean"):
+                waiting = [
+                    [self.farm.submit(self._by_id[a.theorem_id], a.proof) for a in g]
+                    for g in groups
+                ]
+                verdicts = [[v.result() for v in g] for g in waiting]
+            self.journal.append(step, "verdicts", verdicts)
+        items: list[list[Item]] = [
+            [(self._by_id[a.theorem_id], a, v) for a, v in zip(*both)]
+            for both in zip(groups, verdicts)
+        ]
+        feedbacks = record.get("feedback")
+        if feedbacks is None and self.provider is not None:
+            with self.timers("feedback"):
+                feedbacks = asyncio.run(self.provider(items))
+            self.journal.append(step, "feedback", feedbacks)
+        feedbacks = feedbacks or [[None] * len(g) for g in items]
+        return [
+            [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
+        ]
+
+    def close(self) -> None:
+        self._thread.shutdown()

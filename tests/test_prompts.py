@@ -1,0 +1,118 @@
+"""Prompts, attempts and the batches made of them."""
+
+import numpy as np
+import pytest
+
+from fdjax import tokenizer as tokenizer_lib
+from fdjax.data.theorems import Theorem
+from fdjax.rollout import batching
+from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.rollout.batching import Shape
+from fdjax.rollout.prompts import (
+    PromptTooLong,
+    Template,
+    bucket,
+    encode,
+    left_padded,
+    read_attempt,
+)
+
+TEMPLATE = Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  ")
+THEOREM = Theorem(
+    id="t1", name="t1", signature="(p q : Prop) (h1 : p ∧ q) : q", goal="h1 : p ∧ q\n⊢ q"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    texts = ["h1 : p ∧ q\n⊢ q\n:= by\n  exact h1.2", "intro h2\n  exact ⟨h1, h2⟩"] * 20
+    return tokenizer_lib.train(texts, 320)
+
+
+def attempt(tokens, offsets, proof, finished=True, origins=("model",)):
+    segments = (Segment(tuple(tokens), origins[0]),)
+    return Attempt("t1", 0, segments, (-0.5,) * len(tokens), finished, proof, tuple(offsets))
+
+
+def test_template_fills_fields_and_survives_braces():
+    theorem = Theorem(id="s", name="s", signature="{p : Prop} : p → p", goal=None)
+    assert TEMPLATE.text(theorem, "use {x}") == "{p : Prop} : p → p\nuse {x}\n:= by\n  "
+
+
+def test_read_attempt_maps_tokens_to_characters(tokenizer):
+    ids = tokenizer.encode("exact h1.2") + [tokenizer.eos_id]
+    read = read_attempt(tokenizer, TEMPLATE, THEOREM, 3, ids, [-1.0] * len(ids), True)
+    assert read.proof == " by\n  exact h1.2"
+    assert read.tokens == tuple(ids)
+    starts = [*read.offsets, len(read.proof)]
+    pieces = [read.proof[a:b] for a, b in zip(starts, starts[1:])]
+    assert "".join(pieces) == "exact h1.2"
+    assert pieces[-1] == ""  # end-of-sequence
+    assert pieces[:-1] == [tokenizer.decode([i]) for i in ids[:-1]]
+
+
+def test_unfinished_attempt_keeps_every_token(tokenizer):
+    ids = tokenizer.encode("exact h1")
+    read = read_attempt(tokenizer, TEMPLATE, THEOREM, 0, ids, [0.0] * len(ids), False)
+    assert len(read.offsets) == len(ids) and read.proof.endswith("exact h1")
+
+
+def test_prompt_over_budget_is_refused_by_name():
+    assert bucket(5, (8, 4, 16), "it", "field") == 8
+    with pytest.raises(PromptTooLong, match=r"theorem t1 takes 20 tokens.*16.*prompt\.buckets"):
+        bucket(20, (8, 16), "theorem t1", "prompt.buckets")
+
+
+def test_left_padding():
+    tokens, mask = left_padded([[5, 6], [7, 8, 9], []], 3, pad_id=0)
+    np.testing.assert_array_equal(tokens, [[0, 5, 6], [7, 8, 9], [0, 0, 0]])
+    np.testing.assert_array_equal(mask, [[0, 1, 1], [1, 1, 1], [0, 0, 0]])
+
+
+def test_first_token_at_finds_the_token_that_holds_a_character():
+    it = attempt([4, 5, 6, 2], [6, 9, 12, 15], " by\n  abcdefghi")
+    found = [batching.first_token_at(it, p) for p in (0, 6, 8, 9, 11, 12, 14, 15, 99)]
+    assert found == [0, 0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_weights_end_with_the_departing_token_and_skip_tools():
+    it = attempt([4, 5, 6, 2], [6, 9, 12, 15], "x")
+    assert batching.departure_weights(it, 1) == [1, 1, 0, 0]
+    assert batching.departure_weights(it, None) == [1, 1, 1, 1]
+    tool = Attempt("t1", 0, (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))), (0,) * 4,
+                   True, "x", (0, 0, 0, 1))
+    assert batching.departure_weights(tool, None) == [1, 0, 0, 1]
+
+
+def test_distillation_batch_aligns_the_response_in_both_prompts():
+    it = attempt([4, 5, 2], [6, 9, 12], "x")
+    row = batching.DistillationRow([1, 8], [1, 8, 9, 9], it, 1, [1.0, 1.0, 0.0])
+    batch = batching.distillation_batch([row], Shape(2, 3, 4), 5, pad_id=0)
+    np.testing.assert_array_equal(batch.student_tokens[0], [0, 1, 8, 4, 5, 2, 0])
+    np.testing.assert_array_equal(batch.student_mask[0], [0, 1, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(batch.teacher_tokens[0], [0, 1, 8, 9, 9, 4, 5, 2, 0])
+    np.testing.assert_array_equal(batch.weights, [[1, 1, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(batch.response_mask, [[1, 1, 1, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(batch.departs, [1, 4])
+    assert not batch.student_mask[1].any()
+
+
+def test_policy_gradient_batch_never_trains_on_tool_tokens():
+    tool = Attempt("t1", 0, (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))),
+                   (-1.0, 0.0, 0.0, -2.0), True, "x", (0, 0, 0, 1))
+    row = batching.PolicyGradientRow([1, 8], tool, -0.5)
+    batch = batching.policy_gradient_batch([row], Shape(2, 2, 5), pad_id=0)
+    np.testing.assert_array_equal(batch.loss_mask[0], [1, 0, 0, 1, 0])
+    np.testing.assert_array_equal(batch.student_mask[0], [1, 1, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(batch.sampler_logprobs[0], [-1, 0, 0, -2, 0])
+    np.testing.assert_array_equal(batch.advantages, [-0.5, 0])
+
+
+def test_row_bucket_names_the_field():
+    assert batching.row_bucket(3, (4, 2, 8)) == 4
+    with pytest.raises(ValueError, match="row_buckets is 8"):
+        batching.row_bucket(9, (4, 8))
+
+
+def test_encode_starts_with_bos(tokenizer):
+    assert encode(tokenizer, "p")[0] == tokenizer.bos_id
