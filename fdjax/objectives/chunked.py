@@ -1,0 +1,123 @@
+"""Losses over a vocabulary, a few columns of tokens at a time.
+
+Logits of a whole batch (N*R*V) are the largest array of a training step. Here a scan makes them
+chunk by chunk from hidden states and head, and no chunk outlives its turn.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+# (hidden f[N, c, D], head f[D, V], columns [N, c, ...], constants) -> (sum, {name: f[N, c]})
+ChunkLoss = Callable[[jax.Array, jax.Array, Any, Any], tuple[jax.Array, Any]]
+
+
+def chunked_sum(
+    loss: ChunkLoss,
+    hidden_NRD: jax.Array,
+    head_DV: jax.Array,
+    columns: Any,
+    constants: Any = None,
+    *,
+    chunk: int,
+) -> tuple[jax.Array, Any]:
+    """Sum `loss` over chunks of about `chunk` tokens. -> (sum f[], per-token values f[N, R]).
+
+    `columns` is a pytree of [N, R, ...] cut as the hidden states are; `constants` go to each chunk
+    whole. Gradients reach hidden states and head only, through the sum only. They are taken
+    chunk by chunk in the forward pass, since the sum's cotangent only scales them (as in the
+    fused linear cross-entropy of Liger Kernel): logits are made once per step.
+
+    Padding columns are zeros in every array, so `loss` must weigh them by something in `columns`.
+    """
+    count = _num_chunks(hidden_NRD.shape, chunk)
+    return _chunked_sum(loss, count, hidden_NRD, head_DV, columns, constants)
+
+
+def chunked_map(
+    function: Callable[[jax.Array, jax.Array, Any], Any],
+    hidden_NRD: jax.Array,
+    head_DV: jax.Array,
+    columns: Any,
+    *,
+    chunk: int,
+) -> Any:
+    """`function(hidden, head, columns)` per chunk -> per-token values [N, R], differentiable.
+
+    For losses that are not a sum known in advance: the backward pass makes the logits again.
+    """
+    count = _num_chunks(hidden_NRD.shape, chunk)
+    body = jax.checkpoint(lambda head, xs: (head, function(xs[0], head, xs[1])))
+    _, values = jax.lax.scan(body, head_DV, _split((hidden_NRD, columns), count))
+    return _merge(values, hidden_NRD.shape[1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _chunked_sum(loss, count, hidden, head, columns, constants):
+    def body(total, xs):
+        value, per_token = loss(xs[0], head, xs[1], constants)
+        return total + value, per_token
+
+    total, per_token = jax.lax.scan(
+        body, jnp.zeros((), hidden.dtype), _split((hidden, columns), count)
+    )
+    return total, _merge(per_token, hidden.shape[1])
+
+
+def _forward(loss, count, hidden, head, columns, constants):
+    value_and_grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+
+    def body(carry, xs):
+        total, dhead = carry
+        (value, per_token), (dhidden, more) = value_and_grad(xs[0], head, xs[1], constants)
+        return (total + value, dhead + more), (per_token, dhidden)
+
+    (total, dhead), (per_token, dhidden) = jax.lax.scan(
+        body,
+        (jnp.zeros((), hidden.dtype), jnp.zeros_like(head)),
+        _split((hidden, columns), count),
+    )
+    per_token, dhidden = _merge((per_token, dhidden), hidden.shape[1])
+    return (total, per_token), (dhidden, dhead)
+
+
+def _backward(loss, count, gradients, cotangents):
+    scale, _ = cotangents
+    dhidden, dhead = jax.tree.map(lambda g: (scale * g).astype(g.dtype), gradients)
+    return dhidden, dhead, None, None
+
+
+_chunked_sum.defvjp(_forward, _backward)
+
+
+def _num_chunks(shape, chunk):
+    # Whole columns, so that rows stay spread over devices; at least two chunks wherever there are
+    # two columns, so that the promise "never N*R*V" holds for small batches too.
+    N, R, _ = shape
+    return min(R, max(2, -(-N * R // chunk)))
+
+
+def _split(tree, count):
+    """[N, R, ...] -> [count, N, c, ...], columns padded with zeros to count * c."""
+
+    def split(x):
+        N, R = x.shape[:2]
+        width = -(-R // count)
+        if count * width != R:
+            x = jnp.pad(x, [(0, 0), (0, count * width - R)] + [(0, 0)] * (x.ndim - 2))
+        return x.reshape(N, count, width, *x.shape[2:]).swapaxes(0, 1)
+
+    return jax.tree.map(split, tree)
+
+
+def _merge(tree, length):
+    """[count, N, c, ...] -> [N, R, ...], the inverse of `_split`."""
+
+    def merge(x):
+        count, N, width = x.shape[:3]
+        return x.swapaxes(0, 1).reshape(N, count * width, *x.shape[3:])[:, :length]
+
+    return jax.tree.map(merge, tree)

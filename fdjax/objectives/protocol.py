@@ -1,0 +1,67 @@
+"""What an objective is to the update: a sum over a microbatch, and the number to divide it by.
+
+Every sum (loss or metric) is over tokens or rows of one microbatch; every divisor belongs to the
+whole batch. Sums add up over microbatches, so splitting a batch changes nothing but memory.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from fdjax.sharding import shard_rows
+
+Params = Any  # a pytree of arrays
+Batch = Any  # a NamedTuple of arrays, defined beside the objective that eats it
+
+
+class Model(NamedTuple):
+    """A language model as two functions.
+
+    hidden_states: (params, tokens i32[N, T], mask bool[N, T]) -> final hidden states f32[N, T, D].
+    unembedding: params -> head f32[D, V]; logits = hidden @ head.
+    """
+
+    hidden_states: Callable[[Params, jax.Array, jax.Array], jax.Array]
+    unembedding: Callable[[Params], jax.Array]
+
+
+class Mean(NamedTuple):
+    """A metric as a sum and what to divide it by: total / count, NaN over nothing."""
+
+    total: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def over(cls, values: jax.Array, mask: jax.Array) -> "Mean":
+        """The mean of `values` where `mask`; equal shapes."""
+        return cls(jnp.where(mask, values, 0).sum(), mask.sum())
+
+
+Metrics = dict[str, Mean]
+
+
+class Objective(Protocol):
+    """A frozen dataclass of settings with these methods; `needs_teacher` is one more setting."""
+
+    needs_teacher: bool
+
+    def denominator(self, batch: Batch) -> jax.Array:
+        """What the loss of the whole batch is divided by; 0 if it has nothing to learn from."""
+
+    def loss(
+        self, model: Model, params: Params, teacher_params: Params | None, batch: Batch
+    ) -> tuple[jax.Array, Metrics]:
+        """(the sum that `denominator` divides, metrics) of one microbatch."""
+
+
+def response_hidden(
+    model: Model, params: Params, tokens_NT: jax.Array, mask_NT: jax.Array, budget: int
+) -> jax.Array:
+    """Hidden states f32[N, R, D] that predict the response, the last R = `budget` columns.
+
+    The token of response column t is predicted one column before it: P - 1 + t.
+    """
+    hidden_NTD = model.hidden_states(params, tokens_NT, mask_NT)
+    return shard_rows(hidden_NTD[:, -budget - 1 : -1])

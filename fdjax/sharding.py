@@ -1,0 +1,115 @@
+"""One mesh, and where each array lies on it.
+
+Axes: `replica` (across slices: whole copies), `fsdp` (parameters and rows cut), `tensor` (heads,
+MLP and vocabulary cut). A single device is a mesh of (1, 1, 1) and takes the same code.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+AXES = ("replica", "fsdp", "tensor")
+ROWS = ("replica", "fsdp")  # the axes that a batch's rows are spread over
+
+# (pattern of a path, spec of the *last* dimensions), the first match counts; a leading layer axis
+# is never cut. Moments and EMA end in the same paths as their parameters, hence inherit.
+Rules = Sequence[tuple[str, PartitionSpec]]
+RULES: Rules = (
+    (r"embedding$", PartitionSpec("tensor", "fsdp")),  # [V, D]
+    (r"lm_head$", PartitionSpec("fsdp", "tensor")),  # [D, V]
+    (r"(q|k|v|gate|up)_proj/kernel$", PartitionSpec("fsdp", "tensor")),  # [in, out]
+    (r"(q|k|v)_proj/bias$", PartitionSpec("tensor")),
+    (r"(o|down)_proj/kernel$", PartitionSpec("tensor", "fsdp")),
+)
+
+
+def make_mesh(
+    replica: int = 1, fsdp: int = 1, tensor: int = 1, *, devices: Sequence | None = None
+) -> Mesh:
+    """A mesh of the first replica * fsdp * tensor devices (of `devices`, or of all there are)."""
+    shape = (replica, fsdp, tensor)
+    devices = list(jax.devices() if devices is None else devices)
+    if math.prod(shape) > len(devices):
+        raise ValueError(
+            f"mesh {dict(zip(AXES, shape))} needs {math.prod(shape)} devices, there are"
+            f" {len(devices)}: make the axes' product at most that"
+        )
+    devices = devices[: math.prod(shape)]
+    return jax.make_mesh(shape, AXES, (AxisType.Auto,) * 3, devices=devices)
+
+
+def tree_shardings(shapes: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
+    """A NamedSharding per leaf of `shapes` (arrays or eval_shape's structs), by its path.
+
+    No rule matches: replicated. A dimension that its mesh axes do not divide is not cut.
+    """
+
+    def place(path, leaf):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        spec = next((spec for pattern, spec in rules if re.search(pattern, name)), ())
+        if len(spec) > len(leaf.shape):
+            spec = ()  # a scalar or a factored moment under a parameter's path
+        spec = (None,) * (len(leaf.shape) - len(spec)) + tuple(spec)
+        cut = [
+            axes if size % _size(mesh, axes) == 0 else None
+            for axes, size in zip(spec, leaf.shape)
+        ]
+        return NamedSharding(mesh, PartitionSpec(*cut))
+
+    return jax.tree_util.tree_map_with_path(place, shapes)
+
+
+def put(batch: Any, mesh: Mesh) -> Any:
+    """Host arrays [N, ...] -> global arrays, rows spread over (replica, fsdp).
+
+    Every process holds the same whole batch and hands over the rows of its own devices.
+    """
+    rows = _size(mesh, ROWS)
+
+    def place(path, x):
+        x = np.asarray(x)
+        if x.shape[0] % rows:
+            name = jax.tree_util.keystr(path, simple=True)
+            raise ValueError(
+                f"{name} has {x.shape[0]} rows, which replica * fsdp = {rows} does not divide:"
+                " pad the batch to a multiple"
+            )
+        sharding = NamedSharding(mesh, PartitionSpec(ROWS))
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return jax.tree_util.tree_map_with_path(place, batch)
+
+
+def fetch(tree: Any) -> Any:
+    """Global arrays -> numpy, whole, on every process. All processes must call it together."""
+
+    def get(x):
+        if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
+            return np.asarray(x)
+        return multihost_utils.process_allgather(x, tiled=True)
+
+    return jax.tree.map(get, tree)
+
+
+def shard_rows(x: jax.Array, axis: int = 0) -> jax.Array:
+    """Inside jit under `jax.set_mesh`: keep `axis` spread over (replica, fsdp). Else `x`.
+
+    Without it the compiler may cut activations as the parameters that meet them are cut.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if not set(AXES) <= set(mesh.axis_names) or x.shape[axis] % _size(mesh, ROWS):
+        return x
+    spec = [None] * x.ndim
+    spec[axis] = ROWS
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
+
+
+def _size(mesh, axes):
+    axes = () if axes is None else (axes,) if isinstance(axes, str) else axes
+    return math.prod(mesh.shape[a] for a in axes)

@@ -1,0 +1,143 @@
+"""What training carries from step to step, its optimizer, and how it comes to life on a mesh."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from fdjax.sharding import RULES, Rules, tree_shardings
+
+Params = Any  # a pytree of arrays
+
+
+class TrainState(NamedTuple):
+    params: Params  # fp32
+    teacher_params: Params | None  # fp32; None where no teacher of its own is needed
+    opt_state: optax.OptState
+    step: jax.Array  # i32[], updates called, skipped ones included
+    skipped: jax.Array  # i32[], updates that taught nothing or were not finite
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW; linear warm-up, then constant, then linear decay to 0 over the last part."""
+
+    learning_rate: float = 3e-4
+    total_steps: int = 0  # only needed for decay
+    warmup_steps: int = 0
+    decay_fraction: float = 0.0  # of total_steps, 0 = no decay
+    b1: float = 0.9
+    b2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.0  # on matrices, not on norms and biases
+    clip_norm: float | None = 1.0  # of the global gradient
+
+    def __post_init__(self):
+        if not 0 <= self.decay_fraction <= 1:
+            raise ValueError(f"optimizer: decay_fraction is {self.decay_fraction}, not in [0, 1]")
+        if self.decay_fraction and self.total_steps <= 0:
+            raise ValueError("optimizer: decay_fraction needs total_steps, the number of updates")
+
+
+def make_schedule(config: OptimizerConfig) -> optax.Schedule:
+    """Optimizer steps taken -> learning rate. The first step is at 1/warmup_steps of it."""
+    decay_steps = round(config.decay_fraction * config.total_steps)
+
+    def schedule(count):
+        warm = jnp.minimum(1.0, (count + 1) / max(config.warmup_steps, 1))
+        left = 1.0
+        if decay_steps:
+            left = jnp.clip((config.total_steps - count) / decay_steps, 0.0, 1.0)
+        return config.learning_rate * jnp.minimum(warm, left)
+
+    return schedule
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    clip = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
+    adamw = optax.adamw(
+        make_schedule(config),
+        b1=config.b1,
+        b2=config.b2,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        mask=_decayed,
+    )
+    return optax.chain(*clip, adamw)
+
+
+def create(
+    init: Callable[[jax.Array], Params],
+    key: jax.Array,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    with_teacher: bool = False,
+    rules: Rules = RULES,
+) -> TrainState:
+    """A fresh state, each array born where it lies: no host or device holds the whole."""
+
+    def make(key):
+        return from_params(init(key), optimizer, with_teacher=with_teacher)
+
+    return _born_sharded(make, key, mesh, rules)
+
+
+def restart(
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    with_teacher: bool = False,
+    rules: Rules = RULES,
+) -> TrainState:
+    """A state for the next stage: these parameters (global or host arrays), all else fresh.
+
+    The teacher, if there is one, starts as the student. `params` stay usable.
+    """
+
+    def make(params):
+        return from_params(params, optimizer, with_teacher=with_teacher)
+
+    return _born_sharded(make, params, mesh, rules)
+
+
+def shardings(state: TrainState, mesh: Mesh, rules: Rules = RULES) -> TrainState:
+    """A NamedSharding per leaf; for jit's out_shardings and as a checkpoint's target."""
+    return tree_shardings(state, mesh, rules)
+
+
+def from_params(
+    params: Params, optimizer: optax.GradientTransformation, *, with_teacher: bool
+) -> TrainState:
+    """Not placed anywhere: also for `jax.eval_shape`."""
+    return TrainState(
+        params=params,
+        teacher_params=jax.tree.map(_copy, params) if with_teacher else None,
+        opt_state=optimizer.init(params),
+        step=jnp.zeros((), jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
+    )
+
+
+def _born_sharded(make, argument, mesh, rules):
+    placed = tree_shardings(jax.eval_shape(make, argument), mesh, rules)
+    return jax.jit(make, out_shardings=placed)(argument)
+
+
+def _copy(x):
+    # fp32: an average moves by less than bf16 can show. A buffer of its own: states are donated.
+    return jnp.array(x, jnp.promote_types(x.dtype, jnp.float32), copy=True)
+
+
+def _decayed(params):
+    def matrix(path, _):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return not re.search(r"(norm/scale|bias)$", name)
+
+    return jax.tree_util.tree_map_with_path(matrix, params)

@@ -1,0 +1,110 @@
+"""One training step: microbatches, gradient, optimizer, teacher. Pure and jitted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fdjax.objectives.protocol import Batch, Mean, Model, Objective
+from fdjax.sharding import shard_rows
+from fdjax.state import TrainState
+
+Update = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_update(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    model: Model,
+    *,
+    microbatches: int = 1,
+    ema_rate: float = 0.0,
+    shardings: TrainState | None = None,
+) -> Update:
+    """-> jitted (state, batch) -> (state, metrics f32[]); the state passed in is donated.
+
+    The gradient is that of the loss over the whole batch, whatever `microbatches` (which must
+    divide the rows). teacher += ema_rate * (student - teacher) after each optimizer step: 0 keeps
+    it frozen, and where state.teacher_params is None there is none to move (a live teacher).
+
+    Optimizer and teacher stand still, and `state.skipped` counts, where the batch has nothing to
+    learn from or its gradient is not finite. Call under `jax.set_mesh(mesh)` on a mesh of several
+    devices and pass the state's `shardings`, so that it stays where it is.
+
+    Metrics: the objective's means (NaN over nothing), `loss`, `grad_norm` (before clipping),
+    `denominator` and `skipped` (0 or 1, of this step).
+    """
+
+    def loss_and_metrics(params, teacher_params, denominator, batch):
+        total, metrics = objective.loss(model, params, teacher_params, batch)
+        return total / jnp.maximum(denominator, 1), metrics
+
+    def gradient(state, batch):
+        denominator = objective.denominator(batch)
+        grad = jax.value_and_grad(loss_and_metrics, has_aux=True)
+        if microbatches == 1:
+            (loss, metrics), grads = grad(state.params, state.teacher_params, denominator, batch)
+            return loss, metrics, grads, denominator
+
+        def accumulate(total, microbatch):
+            new = grad(state.params, state.teacher_params, denominator, microbatch)
+            return jax.tree.map(jnp.add, total, new), None
+
+        parts = jax.tree.map(lambda x: _split_rows(x, microbatches), batch)
+        first = jax.tree.map(lambda x: x[0], parts)
+        shapes = jax.eval_shape(grad, state.params, state.teacher_params, denominator, first)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        ((loss, metrics), grads), _ = jax.lax.scan(accumulate, zeros, parts)
+        return loss, metrics, grads, denominator
+
+    def update(state, batch):
+        loss, metrics, grads, denominator = gradient(state, batch)
+        grad_norm = optax.global_norm(grads)
+        learns = (denominator > 0) & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
+        params, teacher_params, opt_state = jax.lax.cond(
+            learns,
+            lambda: _step(optimizer, ema_rate, state, grads),
+            lambda: (state.params, state.teacher_params, state.opt_state),
+        )
+        skipped = (~learns).astype(jnp.int32)
+        metrics = {name: _value(metric) for name, metric in metrics.items()} | {
+            "loss": loss,
+            "grad_norm": grad_norm,
+            "denominator": denominator.astype(jnp.float32),
+            "skipped": skipped.astype(jnp.float32),
+        }
+        state = TrainState(
+            params, teacher_params, opt_state, state.step + 1, state.skipped + skipped
+        )
+        return state, metrics
+
+    out = {} if shardings is None else {"out_shardings": (shardings, None)}
+    return jax.jit(update, donate_argnums=0, **out)
+
+
+def move_teacher(teacher: Any, student: Any, rate: float) -> Any:
+    """Exponential moving average in the teacher's precision."""
+    return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
+
+
+def _step(optimizer, ema_rate, state, grads):
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    teacher_params = state.teacher_params
+    if teacher_params is not None and ema_rate:
+        teacher_params = move_teacher(teacher_params, params, ema_rate)
+    return params, teacher_params, opt_state
+
+
+def _split_rows(x, count):
+    """[N, ...] -> [count, N / count, ...], each part with rows of every device."""
+    if x.shape[0] % count:
+        raise ValueError(f"a batch of {x.shape[0]} rows does not split into {count} microbatches")
+    parts = x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
+    return shard_rows(parts, axis=1)
+
+
+def _value(metric: Mean):
+    return metric.total / metric.count
