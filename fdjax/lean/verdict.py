@@ -1,7 +1,7 @@
 """What Lean said of one candidate proof."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal, get_args
 
 Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
 
@@ -40,3 +40,16 @@ class Verdict:
         """The error that starts first in the proof text (those without a place come last)."""
         errors = [m for m in self.messages if m.severity == "error"]
         return min(errors, key=lambda m: (m.start is None, m.start or 0), default=None)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """A dict for `json.dumps`; `verdict_from_json` gives the verdict back."""
+    return dataclasses.asdict(verdict)
+
+
+def verdict_from_json(data: dict[str, Any]) -> Verdict:
+    """Raises ValueError, KeyError or TypeError if `data` is not what `verdict_to_json` wrote."""
+    if data["status"] not in get_args(Status):
+        raise ValueError(f"unknown status {data['status']!r}")
+    messages = tuple(Message(**message) for message in data["messages"])
+    return Verdict(**data | {"messages": messages, "axioms": tuple(data["axioms"])})

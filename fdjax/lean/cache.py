@@ -1,0 +1,82 @@
+"""Verdicts already known, in memory and optionally in a file of JSON lines."""
+
+import collections
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.audit import AUDIT_VERSION
+from fdjax.lean.backend import Backend
+from fdjax.lean.verdict import DECIDED, Verdict, verdict_from_json, verdict_to_json
+
+
+def cache_key(backend: Backend, theorem: Theorem, proof: str) -> str:
+    """Everything that a verdict depends on (its messages hold the theorem's name), hashed."""
+    parts = [theorem.imports, theorem.context, theorem.name, theorem.signature, proof,
+             backend.name, backend.version, backend.limits, AUDIT_VERSION]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class VerdictCache:
+    """Thread-safe. Keeps only what says something about the proof itself (`DECIDED`).
+
+    With a `path`, each verdict is one appended line, so that several processes may share the file
+    and a line torn by a crash costs that line only. The oldest of more than `max_entries` are
+    dropped from memory.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None, max_entries: int = 200_000):
+        self._verdicts: collections.OrderedDict[str, Verdict] = collections.OrderedDict()
+        self._max_entries = max_entries
+        self._lock = threading.Lock()
+        self._file = None
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
+            self._load()
+
+    def get(self, key: str) -> Verdict | None:
+        with self._lock:
+            return self._verdicts.get(key)
+
+    def put(self, key: str, verdict: Verdict) -> None:
+        if verdict.status not in DECIDED:
+            return
+        line = json.dumps({"key": key, "verdict": verdict_to_json(verdict)}) + "\n"
+        with self._lock:
+            if self._file and key not in self._verdicts:
+                self._file.write(line.encode())
+            self._remember(key, verdict)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file:
+                self._file.close()
+                self._file = None
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._verdicts)
+
+    def _remember(self, key: str, verdict: Verdict) -> None:
+        self._verdicts[key] = verdict
+        while len(self._verdicts) > self._max_entries:
+            self._verdicts.popitem(last=False)
+
+    def _load(self) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        for line in data.split(b"\n"):
+            try:
+                entry = json.loads(line)
+                verdict = verdict_from_json(entry["verdict"])
+                key = entry["key"]
+            except (ValueError, KeyError, TypeError):
+                continue  # torn, or of another version: it will be checked again
+            if isinstance(key, str) and verdict.status in DECIDED:
+                self._remember(key, verdict)
+        if data and not data.endswith(b"\n"):
+            self._file.write(b"\n")  # ends the torn line, so that the next one is whole
