@@ -54,9 +54,7 @@ def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KV
     """Write one token's keys and values of all layers: one update in place per decoded token."""
 
     def write(buffer, new):
-        return jax.lax.dynamic_update_slice_in_dim(
-            buffer, new[:, :, :, None], cache.length, axis=3
-        )
+        return jax.lax.dynamic_update_slice_in_dim(buffer, new[:, :, :, None], cache.length, axis=3)
 
     return dataclasses.replace(
         cache,

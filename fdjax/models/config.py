@@ -20,5 +20,5 @@ class ModelConfig:
     attention_bias: bool = False  # biases on the q, k, v projections (Qwen2)
     tie_embeddings: bool = True
     remat: bool = False  # jax.checkpoint around each block
-    scan_unroll: int = 1  # layers are scanned over stacked parameters; num_layers = unrolled
+    scan_unroll: int = 4  # layers per step of the scan over stacked parameters (1: pure scan)
     dtype: str = "float32"  # of the arithmetic; parameters, norms, softmax and head are fp32
