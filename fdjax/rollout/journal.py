@@ -1,0 +1,143 @@
+"""What the outside world decided, kept before it is used: a killed run replays it exactly.
+
+A stage's `rollouts/` folder holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
+"""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import verdict_from_json, verdict_to_json
+from fdjax.rollout.attempts import Attempt, Segment
+
+
+class Journal:
+    """Append-only and thread-safe; a last line that a crash tore is dropped.
+
+    A payload is what its kind holds, or nested lists of it, with None where there is nothing:
+    `theorems`, `attempts`, `verdicts`, `feedback`. Any other kind holds plain JSON data.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+
+    def append(self, step: int, kind: str, payload: Any) -> None:
+        """Returns when the disk holds it. Raises ValueError if the step has that kind already."""
+        entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
+        line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        file = self._file(step)
+        with self._lock:
+            if any(entry["kind"] == kind for entry in _entries(file)):
+                raise ValueError(f"{file} already holds the {kind} of step {step}")
+            with file.open("ab") as stream:
+                stream.truncate(len(_whole_lines(file)))
+                stream.write(line)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _sync(self.folder)
+
+    def read(self, step: int) -> dict[str, Any]:
+        """Kind -> payload, equal to what was appended; sequences come back as lists.
+
+        Raises ValueError naming the file and line that hold something else.
+        """
+        file = self._file(step)
+        with self._lock:
+            entries = _entries(file)
+        record = {}
+        for number, entry in enumerate(entries, start=1):
+            kind = entry["kind"]
+            try:
+                record[kind] = _nested(_DECODE.get(kind, _same), entry["payload"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{file}:{number} holds no {kind}: {error!r}") from error
+        return record
+
+    def steps(self) -> list[int]:
+        """The steps of which something is known, in order."""
+        return sorted(int(file.stem) for file in self.folder.glob("*.jsonl"))
+
+    def cut_back(self, step: int) -> None:
+        """Forgets `step` and all after it, the latest first."""
+        for later in reversed(self.steps()):
+            if later >= step:
+                self._file(later).unlink()
+        _sync(self.folder)
+
+    def _file(self, step: int) -> Path:
+        return self.folder / f"{step:06d}.jsonl"
+
+
+def _whole_lines(file: Path) -> bytes:
+    data = file.read_bytes() if file.exists() else b""
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _entries(file: Path) -> list[dict]:
+    entries = []
+    # Not splitlines(): proofs may hold U+2028 and its like.
+    for number, line in enumerate(_whole_lines(file).split(b"\n")[:-1], start=1):
+        try:
+            entry = json.loads(line.decode("utf-8", "surrogatepass"))
+            entry["kind"], entry["payload"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}:{number} is no entry of a journal: {error!r}") from error
+        entries.append(entry)
+    return entries
+
+
+def _sync(folder: Path) -> None:
+    """A new or removed file outlives a crash of the machine only with its folder's entry."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- Payloads ------------------------------------------------------------------------------------
+
+
+def _nested(function, payload):
+    if isinstance(payload, list | tuple):
+        return [_nested(function, item) for item in payload]
+    return None if payload is None else function(payload)
+
+
+def _same(data):
+    return data
+
+
+def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
+    # vars, not asdict: that would visit each token on its own.
+    return vars(attempt) | {"segments": [vars(segment) for segment in attempt.segments]}
+
+
+def _attempt_from_json(data: dict[str, Any]) -> Attempt:
+    segments = tuple(Segment(tuple(s["tokens"]), s["origin"]) for s in data["segments"])
+    tuples = {name: tuple(data[name]) for name in ("logprobs", "offsets")}
+    return Attempt(**data | {"segments": segments} | tuples)
+
+
+def _theorem_from_json(data: dict[str, Any]) -> Theorem:
+    return Theorem(**data | {name: tuple(data[name]) for name in ("imports", "tags")})
+
+
+_ENCODE = {
+    "theorems": vars,
+    "attempts": _attempt_to_json,
+    "verdicts": verdict_to_json,
+    "feedback": vars,
+}
+_DECODE = {
+    "theorems": _theorem_from_json,
+    "attempts": _attempt_from_json,
+    "verdicts": verdict_from_json,
+    "feedback": lambda data: Feedback(**data),
+}
