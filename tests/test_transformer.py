@@ -1,0 +1,199 @@
+"""The transformer against a float64 numpy one, and its variants against one another."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdjax.models import transformer
+from fdjax.models.config import ModelConfig
+
+TINY = ModelConfig(
+    vocab_size=19, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24
+)
+VARIANTS = {
+    "qk_norm": TINY,
+    "biases_untied": dataclasses.replace(
+        TINY, qk_norm=False, attention_bias=True, tie_embeddings=False
+    ),
+    "multi_head_other_constants": dataclasses.replace(
+        TINY, qk_norm=False, num_kv_heads=4, rope_theta=50.0, norm_eps=0.1
+    ),
+    "multi_query_all_options": dataclasses.replace(TINY, num_kv_heads=1, attention_bias=True),
+}
+hidden_states = jax.jit(transformer.hidden_states, static_argnums=0)
+
+
+def random_params(config, seed=0):
+    """Every parameter random, so that a scale or bias left out of the arithmetic shows."""
+    rng = np.random.default_rng(seed)
+
+    def draw(path, leaf):
+        mean = 1.0 if path[-1].key == "scale" else 0.0
+        return jnp.asarray(mean + 0.4 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def random_batch(config, seed=0, lengths=(7, 4, 1)):
+    T = max(lengths)
+    tokens = jax.random.randint(jax.random.key(seed), (len(lengths), T), 0, config.vocab_size)
+    return tokens, jnp.arange(T)[None] >= T - jnp.array(lengths)[:, None]
+
+
+def reference_hidden(config, params, tokens_T):
+    """One unpadded sequence, float64, a position and a head at a time. -> [T, D]."""
+    p = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+
+    def norm(x, scale):
+        return x / np.sqrt((x * x).mean() + config.norm_eps) * scale
+
+    def rope(x, position):
+        half = config.head_dim // 2
+        out = np.empty_like(x)
+        for i in range(half):
+            angle = position * config.rope_theta ** (-2 * i / config.head_dim)
+            out[i] = x[i] * np.cos(angle) - x[i + half] * np.sin(angle)
+            out[i + half] = x[i + half] * np.cos(angle) + x[i] * np.sin(angle)
+        return out
+
+    def project(layer, name, x):
+        w = layer[name]
+        y = w["kernel"].T @ x + w.get("bias", 0.0)
+        return y.reshape(-1, config.head_dim)
+
+    x = [p["embedding"][t] for t in np.asarray(tokens_T)]
+    for i in range(config.num_layers):
+        layer = jax.tree.map(lambda a, i=i: a[i], p["layers"])
+        keys, values, out = [], [], []
+        for position, row in enumerate(x):
+            y = norm(row, layer["attention_norm"]["scale"])
+            q, k = project(layer, "q_proj", y), project(layer, "k_proj", y)
+            if config.qk_norm:
+                q = [norm(h, layer["q_norm"]["scale"]) for h in q]
+                k = [norm(h, layer["k_norm"]["scale"]) for h in k]
+            keys.append([rope(h, position) for h in k])
+            values.append(project(layer, "v_proj", y))
+            heads = []
+            for n in range(config.num_heads):
+                shared = n * config.num_kv_heads // config.num_heads
+                query = rope(q[n], position)
+                scores = [query @ k[shared] / np.sqrt(config.head_dim) for k in keys]
+                weights = np.exp(scores - np.max(scores))
+                weights /= weights.sum()
+                heads.append(sum(w * v[shared] for w, v in zip(weights, values)))
+            row = row + layer["o_proj"]["kernel"].T @ np.concatenate(heads)
+            y = norm(row, layer["mlp_norm"]["scale"])
+            gate = layer["gate_proj"]["kernel"].T @ y
+            up = layer["up_proj"]["kernel"].T @ y
+            out.append(row + layer["down_proj"]["kernel"].T @ (gate / (1 + np.exp(-gate)) * up))
+        x = out
+    return np.stack([norm(row, p["final_norm"]["scale"]) for row in x])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_equals_float64_reference_under_left_padding(name):
+    config = VARIANTS[name]
+    params = random_params(config)
+    tokens, mask = random_batch(config)
+    hidden = hidden_states(config, params, tokens, mask)
+    assert hidden.dtype == jnp.float32 and np.isfinite(hidden).all()
+    for row in range(len(tokens)):
+        length = int(mask[row].sum())
+        expected = reference_hidden(config, params, tokens[row, -length:])
+        np.testing.assert_allclose(hidden[row, -length:], expected, atol=2e-5, rtol=2e-5)
+
+
+def test_head_is_the_embedding_only_where_tied():
+    tied = random_params(TINY)
+    np.testing.assert_array_equal(transformer.unembedding(tied), tied["embedding"].T)
+    untied = random_params(VARIANTS["biases_untied"])
+    np.testing.assert_array_equal(transformer.unembedding(untied), untied["lm_head"])
+    assert untied["lm_head"].shape == (TINY.width, TINY.vocab_size)
+
+
+def test_later_tokens_and_pads_change_nothing_before_them():
+    params = random_params(TINY)
+    tokens, mask = random_batch(TINY)
+    hidden = hidden_states(TINY, params, tokens, mask)
+    changed = jnp.where(mask, tokens, (tokens + 5) % TINY.vocab_size).at[:, -1].add(1)
+    other = hidden_states(TINY, params, changed % TINY.vocab_size, mask)
+    before = np.where(mask[..., None], hidden - other, 0.0)[:, :-1]
+    np.testing.assert_array_equal(before, 0.0)
+    assert (np.abs(hidden[:, -1] - other[:, -1]).max(-1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("change", [{"scan_unroll": 1}, {"remat": True}])
+def test_scan_unroll_and_remat_change_neither_values_nor_gradients(change):
+    base = dataclasses.replace(TINY, scan_unroll=TINY.num_layers)
+    params = random_params(base)
+    tokens, mask = random_batch(base)
+
+    def loss(config):
+        def f(params):
+            return jnp.sum(jnp.sin(transformer.hidden_states(config, params, tokens, mask)))
+
+        return jax.jit(jax.value_and_grad(f))(params)
+
+    changed = dataclasses.replace(base, **change)
+    same = jax.eval_shape(lambda: transformer.init(changed, jax.random.key(0)))
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, same)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4),
+        loss(base),
+        loss(changed),
+    )
+
+
+def test_parameters_are_fp32_with_names_that_rules_can_match():
+    config = dataclasses.replace(TINY, attention_bias=True, tie_embeddings=False, dtype="bfloat16")
+    params = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
+    paths = {
+        "/".join(k.key for k in path): x for path, x in jax.tree_util.tree_leaves_with_path(params)
+    }
+    assert {x.dtype for x in paths.values()} == {np.dtype("float32")}
+    projections = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    kernels = {f"layers/{name}/kernel" for name in projections}
+    biases = {f"layers/{name}/bias" for name in projections[:3]}
+    layer_norms = ("attention_norm", "mlp_norm", "q_norm", "k_norm")
+    norms = {f"layers/{name}/scale" for name in layer_norms} | {"final_norm/scale"}
+    assert set(paths) == kernels | biases | norms | {"embedding", "lm_head"}
+    assert paths["layers/q_proj/kernel"].shape == (2, 16, 32)
+
+
+def test_bfloat16_stays_near_fp32():
+    params = random_params(TINY)
+    tokens, mask = random_batch(TINY)
+    exact = hidden_states(TINY, params, tokens, mask)
+    half = dataclasses.replace(TINY, dtype="bfloat16")
+    rounded = hidden_states(half, params, tokens, mask)
+    assert rounded.dtype == jnp.float32
+    difference = np.abs(np.where(mask[..., None], rounded - exact, 0)).max()
+    assert 1e-4 < difference < 0.2
+
+
+def test_prefill_and_decode_equal_the_forward_pass():
+    """Each of G samples continues its prompt by tokens of its own."""
+    G, R = 2, 3
+    prefill = jax.jit(transformer.prefill, static_argnums=0, static_argnames=("group", "budget"))
+    decode = jax.jit(transformer.decode, static_argnums=0)
+    for config in (TINY, VARIANTS["biases_untied"]):
+        params = random_params(config)
+        prompts, mask = random_batch(config)
+        B = len(prompts)
+        new = jax.random.randint(jax.random.key(9), (B, G, R), 0, config.vocab_size)
+        last, cache = prefill(config, params, prompts, mask, group=G, budget=R)
+        decoded = []
+        for t in range(R):
+            hidden, cache = decode(config, params, new[:, :, t], cache)
+            decoded.append(hidden)
+        for g in range(G):
+            tokens = jnp.concatenate([prompts, new[:, g]], axis=1)
+            full_mask = jnp.concatenate([mask, jnp.ones((B, R), bool)], axis=1)
+            full = hidden_states(config, params, tokens, full_mask)
+            np.testing.assert_allclose(last, full[:, -R - 1], atol=1e-5)
+            for t in range(R):
+                np.testing.assert_allclose(decoded[t][:, g], full[:, t - R], atol=1e-5)
