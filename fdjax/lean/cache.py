@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import threading
+import warnings
 from pathlib import Path
 
 from fdjax.data.theorems import Theorem
@@ -48,7 +49,11 @@ class VerdictCache:
         line = json.dumps({"key": key, "verdict": verdict_to_json(verdict)}) + "\n"
         with self._lock:
             if self._file and key not in self._verdicts:
-                self._file.write(line.encode())
+                try:
+                    self._file.write(line.encode())
+                except OSError as error:  # a full disk is no reason to lose a verdict
+                    warnings.warn(f"verdicts are no longer kept on disk: {error}", stacklevel=2)
+                    self._file = None
             self._remember(key, verdict)
 
     def close(self) -> None:

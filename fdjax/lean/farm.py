@@ -1,0 +1,282 @@
+"""The Lean farm: candidates in, one verdict each out, whatever the candidates do to Lean.
+
+Worker threads take batches from the queue and drive one Lean each. A batch that breaks costs its
+neighbours nothing: they are checked again, at last alone.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import math
+import os
+import threading
+import time
+from collections.abc import Hashable, Iterable
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.audit import audit
+from fdjax.lean.backend import Backend, Worker
+from fdjax.lean.cache import VerdictCache, cache_key
+from fdjax.lean.verdict import DECIDED, Message, Verdict
+
+MIN_BATCH = 16  # fewer do not pay for the start of a process
+MAX_TRIES = 3  # in company; then a candidate is checked alone
+
+
+class MissingImports(ValueError):
+    """Theorems whose imports the backend cannot provide."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Counters:
+    """Since the farm was opened. `seconds_of_lean` is wall time summed over workers."""
+
+    submitted: int = 0
+    finished: int = 0
+    proved: int = 0
+    failed: int = 0
+    rejected: int = 0
+    timeout: int = 0
+    crashed: int = 0
+    cache_hits: int = 0
+    joined: int = 0  # submitted while the same candidate was being checked
+    batches: int = 0
+    retries: int = 0  # candidates checked again
+    restarts: int = 0  # batches that ended with a dead or killed Lean
+    seconds_of_lean: float = 0.0
+    seconds_open: float = 0.0
+    queued: int = 0  # at this moment, with those being checked
+
+    @property
+    def per_second(self) -> float:
+        return self.finished / self.seconds_open if self.seconds_open else 0.0
+
+
+@dataclasses.dataclass(eq=False)
+class _Job:
+    key: str
+    theorem: Theorem
+    proof: str
+    futures: list[concurrent.futures.Future]
+    tries: int = 0
+    suspect: bool = False  # Lean was at this one when it died or had to be killed
+
+
+class Farm:
+    """A context manager; leaving it (also by an exception) kills every Lean and cancels what waits.
+
+    `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
+    more alone, then reported as `timeout` or `crashed`. `submit` and `check` are safe in threads.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        workers: int | None = None,
+        timeout: float = 20.0,
+        cache: VerdictCache | None = None,
+    ):
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1, got {workers}")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be a positive number of seconds, got {timeout}")
+        self.backend = backend
+        self.timeout = timeout
+        self.cache = cache if cache is not None else VerdictCache()
+        self._changed = threading.Condition()
+        # all below is guarded by _changed
+        self._pools: dict[Hashable, collections.deque[_Job]] = {}  # those that hold jobs, in order
+        self._alone: collections.deque[_Job] = collections.deque()
+        self._running_alone = 0
+        self._jobs: dict[str, _Job] = {}  # by cache key: waiting or being checked
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._opened = time.monotonic()
+        self._closed = False
+        self._workers = [backend.worker() for _ in range(workers or os.cpu_count() or 1)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), name=f"lean-{i}", daemon=True)
+            for i, worker in enumerate(self._workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> "Farm":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def require(self, theorems: Iterable[Theorem]) -> None:
+        """Raises MissingImports if the backend cannot check some of `theorems`; for start-up."""
+        without: dict[str, list[str]] = {}
+        reasons: dict[tuple[str, ...], str | None] = {}
+        for theorem in theorems:
+            if theorem.imports not in reasons:
+                reasons[theorem.imports] = self.backend.missing(theorem.imports)
+            if reason := reasons[theorem.imports]:
+                without.setdefault(reason, []).append(theorem.id)
+        if without:
+            told = (f"{reason}: {len(ids)} theorem{'s' * (len(ids) > 1)}, for instance {ids[0]}"
+                    for reason, ids in without.items())
+            raise MissingImports("; ".join(told))
+
+    def submit(self, theorem: Theorem, proof: str) -> "concurrent.futures.Future[Verdict]":
+        """The verdict to come. A proof that the audit refuses is `rejected` at once.
+
+        Raises MissingImports as `require` does, RuntimeError after `close`.
+        """
+        return self._submit([(theorem, proof)])[0]
+
+    def check(self, pairs: Iterable[tuple[Theorem, str]]) -> list[Verdict]:
+        """One verdict for each (theorem, what follows `:=`), in order."""
+        return [future.result() for future in self._submit(list(pairs))]
+
+    @property
+    def counters(self) -> Counters:
+        with self._changed:
+            seconds = time.monotonic() - self._opened
+            return Counters(**self._counts, seconds_open=seconds,
+                            queued=sum(len(job.futures) for job in self._jobs.values()))
+
+    def close(self) -> None:
+        """Kills what runs, cancels what waits, ends the threads. May be called twice."""
+        with self._changed:
+            self._closed = True
+            waiting = [future for job in self._jobs.values() for future in job.futures]
+            self._jobs.clear()
+            self._pools.clear()
+            self._alone.clear()
+            self._changed.notify_all()
+        for worker in self._workers:
+            worker.close()
+        for future in waiting:
+            future.cancel()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _submit(self, pairs: list[tuple[Theorem, str]]) -> list[concurrent.futures.Future]:
+        for imports in {theorem.imports for theorem, _ in pairs}:
+            if self.backend.missing(imports):
+                self.require(theorem for theorem, _ in pairs)
+        refusals = [audit(proof, self.backend.max_heartbeats) for _, proof in pairs]
+        futures = []
+        done = []
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the Lean farm is closed")
+            for (theorem, proof), refusal in zip(pairs, refusals, strict=True):
+                future: concurrent.futures.Future = concurrent.futures.Future()
+                futures.append(future)
+                self._counts["submitted"] += 1
+                if refusal is not None:
+                    verdict = Verdict("rejected", (refusal,), backend=self.backend.name)
+                elif verdict := self._enqueue(theorem, proof, future):
+                    self._counts["cache_hits"] += 1
+                if verdict:
+                    self._count(verdict, 1)
+                    done.append((future, verdict))
+            self._changed.notify_all()
+        for future, verdict in done:
+            _answer(future, verdict)
+        return futures
+
+    def _enqueue(self, theorem: Theorem, proof: str, future) -> Verdict | None:
+        """The verdict if it is known; else it will be worked out, once for all who ask."""
+        key = cache_key(self.backend, theorem, proof)
+        if known := self.cache.get(key):
+            return dataclasses.replace(known, from_cache=True)
+        if job := self._jobs.get(key):
+            self._counts["joined"] += 1
+            job.futures.append(future)
+            return None
+        job = self._jobs[key] = _Job(key, theorem, proof, [future])
+        self._wait_in_pool(job)
+        return None
+
+    def _wait_in_pool(self, job: _Job) -> None:
+        pool = (job.theorem.imports, self.backend.pool(job.theorem))
+        self._pools.setdefault(pool, collections.deque()).append(job)
+
+    def _work(self, worker: Worker) -> None:
+        """A thread: takes batches until the farm is closed."""
+        while taken := self._take():
+            batch, isolated = taken
+            began = time.monotonic()
+            try:
+                verdicts = worker.check([(j.theorem, j.proof) for j in batch], self.timeout)
+                trouble = "Lean ended without a report on this theorem"
+            except Exception as error:  # the farm must lose no candidate, whatever broke
+                verdicts = [None] * len(batch)
+                trouble = f"{type(error).__name__}: {error}"
+            self._settle(batch, verdicts, trouble, time.monotonic() - began, isolated)
+
+    def _take(self) -> tuple[list[_Job], bool] | None:
+        """The next batch, all of one pool, and whether it is one to be checked alone; waits for
+        work. None when the farm is closed."""
+        with self._changed:
+            while not self._closed:
+                # suspects may take long: while others wait they get half of the workers
+                spare = not self._pools or self._running_alone < max(1, len(self._workers) // 2)
+                if self._alone and spare:
+                    self._running_alone += 1
+                    return [self._alone.popleft()], True
+                if self._pools:
+                    pool, jobs = next(iter(self._pools.items()))
+                    fair = math.ceil(len(jobs) / len(self._workers))
+                    size = min(self.backend.max_batch, max(MIN_BATCH, fair), len(jobs))
+                    batch = [jobs.popleft() for _ in range(size)]
+                    del self._pools[pool]  # and to the end of the line with the rest
+                    if jobs:
+                        self._pools[pool] = jobs
+                    return batch, False
+                self._changed.wait()
+            return None
+
+    def _settle(
+        self, batch: list[_Job], verdicts: list[Verdict | None], trouble: str, seconds: float,
+        isolated: bool,
+    ) -> None:
+        """Answers what is decided and puts the rest back."""
+        alone = len(batch) == 1
+        broken = any(v is not None and v.status not in DECIDED for v in verdicts)
+        done = []
+        with self._changed:
+            if self._closed:
+                return
+            self._counts["batches"] += 1
+            self._counts["seconds_of_lean"] += seconds
+            self._counts["restarts"] += broken
+            self._running_alone -= isolated
+            for job, verdict in zip(batch, verdicts, strict=True):
+                if verdict is None and alone:
+                    verdict = Verdict("crashed", (Message("error", trouble, "crashed"),),
+                                      seconds=seconds, backend=self.backend.name)
+                job.tries += 1
+                if verdict is not None and (verdict.status in DECIDED or job.suspect):
+                    done.append((job, verdict))
+                    continue
+                self._counts["retries"] += 1
+                job.suspect = verdict is not None
+                # where nobody is to blame for the silence, everyone is
+                if job.suspect or not broken or job.tries >= MAX_TRIES:
+                    self._alone.append(job)
+                else:
+                    self._wait_in_pool(job)
+            for job, verdict in done:
+                self.cache.put(job.key, verdict)
+                del self._jobs[job.key]
+                self._count(verdict, len(job.futures))
+            self._changed.notify_all()
+        for job, verdict in done:
+            for future in job.futures:
+                _answer(future, verdict)
+
+    def _count(self, verdict: Verdict, number: int) -> None:
+        self._counts[verdict.status] += number
+        self._counts["finished"] += number
+
+
+def _answer(future: concurrent.futures.Future, verdict: Verdict) -> None:
+    if future.set_running_or_notify_cancel():  # unless who asked has cancelled it
+        future.set_result(verdict)
