@@ -3,7 +3,6 @@
 A stage's `rollouts/` folder holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
 """
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
+from fdjax.files import append_line, read_lines, sync_folder
 from fdjax.lean.verdict import verdict_from_json, verdict_to_json
 from fdjax.rollout.attempts import Attempt, Segment
 
@@ -30,17 +30,11 @@ class Journal:
     def append(self, step: int, kind: str, payload: Any) -> None:
         """Returns when the disk holds it. Raises ValueError if the step has that kind already."""
         entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
-        line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         file = self._file(step)
         with self._lock:
-            if any(entry["kind"] == kind for entry in _entries(file)):
+            if any(earlier.get("kind") == kind for earlier in read_lines(file)):
                 raise ValueError(f"{file} already holds the {kind} of step {step}")
-            with file.open("ab") as stream:
-                stream.truncate(len(_whole_lines(file)))
-                stream.write(line)
-                stream.flush()
-                os.fsync(stream.fileno())
-            _sync(self.folder)
+            append_line(file, entry)
 
     def read(self, step: int) -> dict[str, Any]:
         """Kind -> payload, equal to what was appended; sequences come back as lists.
@@ -49,14 +43,14 @@ class Journal:
         """
         file = self._file(step)
         with self._lock:
-            entries = _entries(file)
+            entries = read_lines(file)
         record = {}
         for number, entry in enumerate(entries, start=1):
-            kind = entry["kind"]
             try:
+                kind = entry["kind"]
                 record[kind] = _nested(_DECODE.get(kind, _same), entry["payload"])
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{file}:{number} holds no {kind}: {error!r}") from error
+                raise ValueError(f"{file}:{number} is no entry of a journal: {error!r}") from error
         return record
 
     def steps(self) -> list[int]:
@@ -68,37 +62,10 @@ class Journal:
         for later in reversed(self.steps()):
             if later >= step:
                 self._file(later).unlink()
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def _file(self, step: int) -> Path:
         return self.folder / f"{step:06d}.jsonl"
-
-
-def _whole_lines(file: Path) -> bytes:
-    data = file.read_bytes() if file.exists() else b""
-    return data[: data.rfind(b"\n") + 1]
-
-
-def _entries(file: Path) -> list[dict]:
-    entries = []
-    # Not splitlines(): proofs may hold U+2028 and its like.
-    for number, line in enumerate(_whole_lines(file).split(b"\n")[:-1], start=1):
-        try:
-            entry = json.loads(line.decode("utf-8", "surrogatepass"))
-            entry["kind"], entry["payload"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}:{number} is no entry of a journal: {error!r}") from error
-        entries.append(entry)
-    return entries
-
-
-def _sync(folder: Path) -> None:
-    """A new or removed file outlives a crash of the machine only with its folder's entry."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- Payloads ------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""Files that a crash at any moment leaves readable: JSON lines, and whole files at once."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: str | os.PathLike, text: str) -> None:
+    """Readers, and those who come after a crash, find the old text or the new one."""
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    sync_folder(path.parent)
+
+
+def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
+    """Appends a JSON line and returns when the disk holds it. A torn line before it is cut off."""
+    path = Path(path)
+    # surrogatepass: text that is no valid Unicode comes back as it was.
+    line = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    new = not path.exists()
+    with path.open("ab") as file:
+        file.truncate(len(_whole_lines(path)))
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
+
+
+def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The whole lines of a JSON-lines file; none where there is no file.
+
+    Raises ValueError naming the line that is no JSON object.
+    """
+    lines = []
+    # Not splitlines(): JSON strings may hold U+2028 and its like.
+    for number, line in enumerate(_whole_lines(Path(path)).split(b"\n")[:-1], start=1):
+        try:
+            data = json.loads(line.decode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number} is no JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise ValueError(f"{path}:{number} is no JSON object")
+        lines.append(data)
+    return lines
+
+
+def cut_back(path: str | os.PathLike, step: int) -> None:
+    """Drops the lines whose "step" is `step` or later, and a torn one."""
+    if Path(path).exists():
+        kept = [line for line in read_lines(path) if line["step"] < step]
+        write_atomically(path, "".join(json.dumps(k, ensure_ascii=False) + "\n" for k in kept))
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """A new or removed file outlives a crash of the machine only with its folder's entry."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _whole_lines(path: Path) -> bytes:
+    data = path.read_bytes() if path.exists() else b""
+    return data[: data.rfind(b"\n") + 1]

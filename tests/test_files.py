@@ -1,0 +1,37 @@
+"""What a crash leaves of a file."""
+
+import pytest
+
+from fdjax.files import append_line, cut_back, read_lines, write_atomically
+
+
+def test_append_after_a_torn_line(tmp_path):
+    file = tmp_path / "evals.jsonl"
+    assert read_lines(file) == []
+    append_line(file, {"a": 1})
+    with file.open("a") as stream:
+        stream.write('{"a": ')
+    assert read_lines(file) == [{"a": 1}]
+    append_line(file, {"a": "∀\u2028"})
+    assert read_lines(file) == [{"a": 1}, {"a": "∀\u2028"}]
+    file.write_text("{}\nnope\n")
+    with pytest.raises(ValueError, match=r"evals\.jsonl:2"):
+        read_lines(file)
+
+
+def test_cut_back(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    cut_back(file, 3)  # nothing there, nothing to do
+    for step in (0, 1, 2, 3, 1):
+        append_line(file, {"step": step, "x": 0.1})
+    cut_back(file, 2)
+    assert [line["step"] for line in read_lines(file)] == [0, 1, 1]
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
+    file = tmp_path / "summary.json"
+    write_atomically(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(file, "new \ud800")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
