@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
+import queue
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from typing import BinaryIO, TextIO
 
 from fdjax.data.theorems import Theorem, parse_statement
 from fdjax.lean.backend import Backend, make_backend
@@ -13,17 +15,19 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
 
-FIELDS = {"id", "statement", "proof", "context", "imports"}
+AHEAD = 10_000  # lines read before the first of them is answered
+
+Id = str | int | float | None
 
 
 class BadLine(ValueError):
-    """A line of input that asks for nothing that could be checked: (reason, its id if it has one)."""
+    """A line that asks for nothing that could be checked: the reason, and its id if it has one."""
 
 
-def parse_line(line: bytes) -> tuple[Theorem, str]:
-    """Theorem and proof of one line of input. Raises BadLine with the reason and the line's id."""
+def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
+    """Id, theorem and proof of one line of input. Raises BadLine(reason, id)."""
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadLine(f"not UTF-8: byte {error.start + 1} of the line", None) from None
     except (ValueError, RecursionError) as error:
@@ -36,51 +40,57 @@ def parse_line(line: bytes) -> tuple[Theorem, str]:
     for field in ("id", "statement", "proof"):
         if row.get(field) is None:
             raise BadLine(f"`{field}` is missing", name)
-    for field in ("statement", "proof", "context"):
-        if not isinstance(row.get(field, ""), str):
+    context, imports = row.get("context") or "", row.get("imports") or []
+    for field, text in (("statement", row["statement"]), ("context", context),
+                        ("proof", row["proof"])):
+        if not isinstance(text, str):
             raise BadLine(f"`{field}` must be a string", name)
-    imports = row.get("imports", [])
+        if field != "proof" and any("\ud800" <= c <= "\udfff" or c == "\0" for c in text):
+            raise BadLine(f"`{field}` holds a NUL or a lone surrogate", name)
     if not isinstance(imports, list) or not all(isinstance(module, str) for module in imports):
         raise BadLine("`imports` must be a list of strings", name)
-    if unknown := sorted(row.keys() - FIELDS):
-        raise BadLine(f"unknown field `{unknown[0]}`; known: {', '.join(sorted(FIELDS))}", name)
     try:
-        for field in ("statement", "context"):
-            row.get(field, "").encode()
         theorem, signature = parse_statement(row["statement"])
-    except UnicodeEncodeError:
-        raise BadLine(f"`{field}` holds a lone surrogate", name) from None
     except ValueError as error:
         raise BadLine(f"`statement`: {error}", name) from None
-    return Theorem(id=str(name), name=theorem, signature=signature, imports=tuple(imports),
-                   context=row.get("context", "")), row["proof"]
+    return name, Theorem(str(name), theorem, signature, tuple(imports), context), row["proof"]
 
 
-def check(source: BinaryIO, sink: TextIO, farm: Farm) -> None:
-    """Writes one line for each line of `source`, in their order, each as soon as it is known."""
-    asked = list(_submit_all(source, farm))
-    for name, answer in asked:
-        verdict = answer if isinstance(answer, Verdict) else answer.result()
-        print(json.dumps(_row(name, verdict), ensure_ascii=False), file=sink, flush=True)
+def answers(source: Iterable[bytes], farm: Farm) -> Iterator[tuple[Id, Verdict]]:
+    """For each line of `source`, in order: its id and its verdict, as soon as that is known.
 
+    A thread reads ahead, so that answers also come while whoever writes `source` waits for them.
+    """
+    asked: queue.Queue = queue.Queue(AHEAD)
 
-def _submit_all(source: Iterable[bytes], farm: Farm) -> Iterator[tuple[object, Verdict | Future]]:
-    for line in source:
-        if not line.strip():
-            continue
+    def submit_all() -> None:
         try:
-            theorem, proof = parse_line(line)
-            name = json.loads(line)["id"]
-            if reason := farm.backend.missing(theorem.imports):
-                raise BadLine(reason, name)
-        except BadLine as bad:
-            reason, name = bad.args
-            yield name, Verdict("rejected", (Message("error", reason, "input"),))
-        else:
-            yield name, farm.submit(theorem, proof)
+            for line in source:
+                asked.put(_submit(line, farm))
+            asked.put(None)
+        except Exception as error:
+            asked.put(error)
+
+    threading.Thread(target=submit_all, daemon=True).start()
+    while (item := asked.get()) is not None:
+        if isinstance(item, Exception):
+            raise item
+        name, answer = item
+        yield name, answer if isinstance(answer, Verdict) else answer.result()
 
 
-def _row(name: object, verdict: Verdict) -> dict:
+def _submit(line: bytes, farm: Farm) -> tuple[Id, Verdict | Future]:
+    try:
+        name, theorem, proof = parse_line(line)
+        if reason := farm.backend.missing(theorem.imports):
+            raise BadLine(reason, name)
+    except BadLine as bad:
+        reason, name = bad.args
+        return name, Verdict("rejected", (Message("error", reason, "input"),))
+    return name, farm.submit(theorem, proof)
+
+
+def _row(name: Id, verdict: Verdict) -> dict:
     messages = [{"severity": m.severity, "text": m.text, "kind": m.kind,
                  "start": m.start, "end": m.end} for m in verdict.messages]
     return {"id": name, "status": verdict.status, "messages": messages,
@@ -109,11 +119,15 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         print(f"python -m fdjax.lean check: {error}", file=sys.stderr)
         return 2
-    with farm, source:
+    with farm:
         try:
-            check(source, sys.stdout, farm)
+            for name, verdict in answers(source, farm):
+                print(json.dumps(_row(name, verdict), ensure_ascii=False), flush=True)
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:  # nobody reads on; nor shall Python try to, at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
     return 0
 
 
