@@ -9,6 +9,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from fdjax.sharding import shard_rows
+
 MASKED = -1e30  # finite: a row of pads, all of it masked, must not become NaN
 
 
@@ -45,6 +47,7 @@ def create(
     """A cache for `group` samples of at most `budget` new tokens per prompt, none written yet."""
     L, B, _, K, H = prompt_keys_LBPKH.shape
     empty = jnp.zeros((L, B, group, budget, K, H), prompt_keys_LBPKH.dtype)
+    empty = shard_rows(empty, axis=1)
     return KVCache(
         prompt_keys_LBPKH, prompt_values_LBPKH, prompt_mask_BP, empty, empty, jnp.int32(0)
     )

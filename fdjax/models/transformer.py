@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from fdjax.models import cache as kv
 from fdjax.models.config import ModelConfig
+from fdjax.sharding import shard_rows
 
 Params = dict  # nested dict of fp32 arrays; those under "layers" have a leading layer axis
 
@@ -122,7 +123,7 @@ class Transformer(nn.Module):
         length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
         x_MD, new = layers(x_MD, rotation, mask, length, layer_caches)
         hidden_MD = _norm(c, "final_norm", dtype="float32")(x_MD)
-        return hidden_MD.reshape(*tokens_BT.shape, c.width), new
+        return shard_rows(hidden_MD.reshape(*tokens_BT.shape, c.width)), new
 
 
 class Block(nn.Module):
@@ -138,6 +139,7 @@ class Block(nn.Module):
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
         dense = functools.partial(nn.Dense, use_bias=False, dtype=c.dtype)
 
+        x_MD = shard_rows(x_MD)
         y = _norm(c, "attention_norm")(x_MD)
         heads = functools.partial(dense, use_bias=c.attention_bias)
         query = heads(N * H, name="q_proj")(y).reshape(B, T, N, H)

@@ -50,6 +50,12 @@ def sample(
     keys and prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse
     CDF, which in fp32 leaves the tail of a large vocabulary without mass.
     """
+    typed = jnp.issubdtype(keys_BG.dtype, jax.dtypes.prng_key)
+    if not typed or jax.random.key_impl(keys_BG) != "threefry2x32":
+        raise ValueError(
+            f"keys_BG has dtype {keys_BG.dtype}: typed threefry keys are wanted (jax.random.key), "
+            "since the noise of other generators depends on the batch"
+        )
     group = keys_BG.shape[1]
     head_DV = transformer.unembedding(params)
     hidden_BD, cache = transformer.prefill(
