@@ -6,7 +6,7 @@ from the middle of things, so whatever Lean could split differently than this to
 """
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from fdjax.lean.verdict import Message
@@ -80,6 +80,20 @@ _TRICKS = _words(
     elabToSyntax eval_expr evalTactic skipKernelTC addDeclWithoutChecking
     """
 )
+# What may follow the first character of a harmless name, see _resumptions.
+_EMBEDS = re.compile(
+    rf"\.?(?:{'|'.join(_COMMANDS | _CLAUSES | {'set_option'})})(?![{_REST}])|\.?(?:"
+    rf"{'|'.join(_COMMAND_PREFIXES)})|.*[«»]"
+)
+_TACTIC_FOLLOWS = _words(
+    """
+    ; · . | > by do then else in with try repeat repeat' repeat1 repeat1' first solve all_goals
+    any_goals all_goals' focus on_goal pick_goal case case' next iterate stop conv conv_lhs conv_rhs
+    conv' classical unhygienic fail_if_success success_if_fail show_term with_reducible
+    with_reducible_and_instances with_unfolding_all with_unfolding_none work_on_goal
+    decreasing_with
+    """
+)
 
 
 class Token(NamedTuple):
@@ -121,6 +135,7 @@ def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[To
     """The tokens of `text[start:]`, up to the first that starts in `stop`, without space and
     comments. Raises Refused for what has no end, and for what Lean might read in another way."""
     tokens: list[Token] = []
+    comment_end = -1
     i = start
     while i < len(text) and i not in stop:
         match = _TOKEN.match(text, i)
@@ -140,15 +155,17 @@ def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[To
                 raise Refused("a number must be followed by a space or a symbol", i, end + 1)
             tokens.append(Token(kind, match.group(), i, end))
         elif kind == "line":
-            _require_clean(text, i, tokens, "--")
+            if comment_end != i:
+                _require_clean(text, i, "--", tokens)
         elif kind == "block":
-            _require_clean(text, i, tokens, "/-")
-            end = _end_of_comment(text, i)
+            if comment_end != i:
+                _require_clean(text, i, "/-", tokens)
+            end = comment_end = _end_of_comment(text, i)
         elif kind == "string":
             end = _end_of_string(text, i)
             tokens.append(Token(kind, text[i:end], i, end))
         elif kind == "raw":
-            _require_clean(text, i, (), 'r"')
+            _require_clean(text, i, 'r"')
             hashes = match.group("raw")
             end = text.find(f'"{hashes}', end) + 1 + len(hashes)
             if end <= len(hashes):
@@ -157,7 +174,7 @@ def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[To
         else:
             literal = _CHAR.match(text, i)
             if literal:
-                _require_clean(text, i, (), "'")
+                _require_clean(text, i, "'")
                 end = literal.end()
             elif text.startswith("'\\", i):
                 raise Refused("not a character literal", i, i + 2)
@@ -179,10 +196,10 @@ def _check_text(proof: str) -> None:
                       bad.start(), bad.end())
 
 
-def _require_clean(text: str, i: int, tokens, opener: str) -> None:
+def _require_clean(text: str, i: int, opener: str, tokens: Sequence[Token] = ()) -> None:
     """What opens a comment or literal must not be glued to a symbol: in `<--x` Lean sees `<-`.
-    A comment may be glued to a word that itself stands clean."""
-    if i == 0 or text[i - 1] in _OPENERS or text.endswith("-/", 0, i):
+    A comment may be glued to a word that itself stands clean: the last of `tokens`."""
+    if i == 0 or text[i - 1] in _OPENERS:
         return
     last = tokens[-1] if tokens else None
     if (last and last.kind in ("name", "number", "string") and last.end == i
@@ -216,25 +233,35 @@ def _end_of_string(text: str, start: int) -> int:
 
 
 def _other_readings(proof: str, tokens: list[Token]) -> Iterator[list[Token]]:
-    """A quote that opens no literal is an error where no notation owns it, and Lean then reads on
-    one to three characters later, in the middle of a word if need be: those readings, too, each
-    up to where it meets the first one."""
+    """After some errors Lean reads on in the middle of a word, so these readings count as well,
+    each up to where it meets the first one."""
     starts = {t.start for t in tokens}
-    todo = _resumptions(tokens)
-    if len(todo) > 3 * MAX_STRAY_QUOTES:
-        raise Refused(f"more than {MAX_STRAY_QUOTES} quotes that open no character literal",
-                      todo[0] - 1, todo[0])
+    if sum(t.text == "'" for t in tokens) > MAX_STRAY_QUOTES:
+        raise Refused(f"more than {MAX_STRAY_QUOTES} quotes that open no character literal", 0, 0)
+    todo = _resumptions(proof, tokens)
     while todo:
         start = todo.pop()
         if start not in starts:
             starts.add(start)
             reading = tokenize(proof, start, starts - {start})
             yield reading
-            todo += _resumptions(reading)
+            todo += _resumptions(proof, reading)
 
 
-def _resumptions(tokens: list[Token]) -> list[int]:
-    return [t.start + k for t in tokens if t.text == "'" for k in (1, 2, 3)]
+def _resumptions(text: str, tokens: list[Token]) -> list[int]:
+    """Where Lean reads on: one to three characters behind a quote that opens no literal, and one
+    behind the start of an unknown tactic (`by xaxiom bad : False` declares an axiom)."""
+    places = [t.start + k for t in tokens if t.text == "'" for k in (1, 2, 3)]
+    starts_tactic = True
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        starts_tactic = (
+            before is None or before.text in _TACTIC_FOLLOWS or before.kind == "number"
+            or "\n" in text[before.end:token.start]
+            or (starts_tactic and before.text in ("(", "[", "{"))
+        )
+        if starts_tactic and token.kind == "name" and _EMBEDS.match(token.text, 1):
+            places.append(token.start + 1)
+    return places
 
 
 def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
