@@ -102,8 +102,11 @@ def restart(
     """
 
     def make(params):
+        # Without a copy jit hands its inputs on, and the first update would donate them.
+        params = jax.tree.map(jnp.copy, params)
         return from_params(params, optimizer, with_teacher=with_teacher)
 
+    params = jax.device_put(params, tree_shardings(params, mesh, rules))
     return _born_sharded(make, params, mesh, rules)
 
 

@@ -61,7 +61,7 @@ def make_update(
 
     def update(state, batch):
         loss, metrics, grads, denominator = gradient(state, batch)
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         learns = (denominator > 0) & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
         params, teacher_params, opt_state = jax.lax.cond(
             learns,

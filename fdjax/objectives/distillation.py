@@ -115,6 +115,7 @@ class Distillation:
             "entropy": entropy(constant),
             "teacher_entropy": entropy(teacher_logits),
             "ratio": ratio,
+            "capped": ratio > capped,
         }
 
 
@@ -132,5 +133,6 @@ def _metrics(token, batch: DistillationBatch) -> Metrics:
         "teacher_prob": Mean.over(jnp.exp(token["teacher_logprob"]), wrote),
         "ratio": Mean.over(token["ratio"], learned),
         "ratio_square": Mean.over(token["ratio"] ** 2, learned),
+        "ratio_capped": Mean.over(token["capped"], learned),
         "sampler_gap": Mean.over(gap, wrote),
     }
