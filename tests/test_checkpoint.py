@@ -1,0 +1,202 @@
+"""What was saved comes back bit for bit, on another mesh, whatever happened meanwhile."""
+
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding
+
+from fdjax.checkpoint import Checkpoints, restore_params
+
+
+class State(NamedTuple):
+    params: Any
+    teacher_params: Any
+    opt_state: Any
+    key: jax.Array
+    step: jax.Array
+
+
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.constant_schedule(1e-3)))
+SPECS = {"w": jax.P("fsdp", "tensor"), "half": jax.P("tensor"), "scale": jax.P()}
+
+
+def mesh_of(*shape):
+    devices = jax.devices()[: int(np.prod(shape))]
+    return jax.make_mesh(shape, ("fsdp", "tensor"), (AxisType.Auto,) * 2, devices=devices)
+
+
+def make_state(seed, mesh, teacher=True):
+    key = jax.random.key(seed)
+
+    def init(key):
+        a, b, c = jax.random.split(key, 3)
+        params = {
+            "w": jax.random.normal(a, (16, 8)),
+            "half": jax.random.normal(b, (8,), jnp.bfloat16),
+            "scale": jax.random.normal(c, ()),
+        }
+        gradient = jax.tree.map(lambda x: x * x, params)
+        opt_state = OPTIMIZER.update(gradient, OPTIMIZER.init(params), params)[1]
+        average = jax.tree.map(jnp.cos, params) if teacher else None
+        return State(params, average, opt_state, key, jnp.int32(seed))
+
+    def spec(path, _):
+        names = [str(getattr(k, "key", "")) for k in path]
+        return NamedSharding(mesh, next((SPECS[n] for n in names if n in SPECS), jax.P()))
+
+    shardings = jax.tree_util.tree_map_with_path(spec, jax.eval_shape(init, key))
+    return jax.jit(init, out_shardings=shardings)(key)
+
+
+def bits(tree):
+    def one(x):
+        x = jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        x = np.asarray(x)
+        return x.dtype.name, x.shape, x.tobytes()
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path), *one(x)) for path, x in leaves]
+
+
+@pytest.mark.parametrize("teacher", [True, False])
+def test_bit_equal_on_every_mesh(tmp_path, teacher):
+    state = make_state(1, mesh_of(2, 4), teacher)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(7, state, {"solved": {"t1": 3}})
+    for shape in ((2, 4), (4, 2), (1, 1)):
+        target = make_state(2, mesh_of(*shape), teacher)
+        with Checkpoints(tmp_path) as checkpoints:
+            found = checkpoints.restore(target)
+        assert bits(found.state) == bits(state) != bits(target)
+        assert jax.tree.structure(found.state) == jax.tree.structure(state)
+        assert found.state.params["w"].sharding == target.params["w"].sharding
+        assert (found.meta, found.step) == ({"solved": {"t1": 3}}, 7)
+        params = restore_params(tmp_path, jax.eval_shape(lambda p: p, target.params)
+                                if shape == (1, 1) else target.params)
+        assert bits(params) == bits(state.params)
+
+
+def test_nothing_to_restore(tmp_path):
+    with Checkpoints(tmp_path / "new") as checkpoints:
+        assert checkpoints.restore(make_state(0, mesh_of(1, 1))) is None
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        restore_params(tmp_path / "new", {})
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        restore_params(tmp_path / "elsewhere", {})
+
+
+def test_the_state_may_be_donated_at_once(tmp_path):
+    """On a CPU Orbax may hold a view of the very buffers that the next update overwrites."""
+    mesh = mesh_of(1, 1)
+
+    @jax.jit
+    def fresh():
+        return jnp.arange(1 << 20, dtype=jnp.float32)
+
+    update = jax.jit(lambda s: jax.tree.map(lambda x: x * 0 - 1, s), donate_argnums=0)
+    for step in range(3):
+        state = make_state(step, mesh)._replace(params={"w": fresh()}, key=jnp.uint32(step))
+        expected = bits(state)
+        with Checkpoints(tmp_path / str(step)) as checkpoints:
+            checkpoints.save(step, state)
+            for _ in range(5):
+                state = update(state)
+            jax.block_until_ready(state)
+            checkpoints.wait()
+            assert bits(checkpoints.restore(state).state) == expected != bits(state)
+
+
+def test_latest_and_best_are_kept(tmp_path):
+    state = make_state(0, mesh_of(1, 1))
+    scores = {1: 0.2, 2: 0.9, 3: 0.1, 4: 0.3, 5: 0.4}
+    with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:
+        for step, score in scores.items():
+            checkpoints.save(step, state._replace(step=jnp.int32(step)),
+                             metrics={"solve_rate": score})
+        checkpoints.wait()
+        assert checkpoints.steps == [2, 4, 5] and checkpoints.best_step == 2
+        assert int(checkpoints.restore(state, step=2).state.step) == 2
+    with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:  # resumed
+        assert checkpoints.best_step == 2 and checkpoints.restore(state).step == 5
+        checkpoints.save(6, state)  # in a hurry, without figures
+        checkpoints.wait()
+        assert checkpoints.steps == [2, 5, 6]
+    with Checkpoints(tmp_path / "plain", keep=1) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, state)
+        checkpoints.wait()
+        assert checkpoints.steps == [3]
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    state = make_state(0, mesh_of(1, 1))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+        checkpoints.wait()
+        wrong = state._replace(params=state.params | {"w": state.params["w"].astype(jnp.bfloat16)})
+        with pytest.raises(ValueError, match=r"params\.w: float32\[16,8\] there, bfloat16"):
+            checkpoints.restore(wrong)
+        with pytest.raises(ValueError, match=r"state\.teacher_params\.w: .* nothing here"):
+            checkpoints.restore(state._replace(teacher_params=None))
+    with pytest.raises(ValueError, match=r"params\.w: float32\[16,8\] there, float32\[4,8\] here"):
+        restore_params(tmp_path, state.params | {"w": jnp.zeros((4, 8))})
+
+
+def test_silent(tmp_path, capfd, recwarn):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, make_state(0, mesh_of(2, 4)))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.restore(make_state(0, mesh_of(4, 2)))
+    restore_params(tmp_path, make_state(0, mesh_of(1, 1)).params)
+    assert capfd.readouterr() == ("", "") and not recwarn.list
+
+
+KILLED = """
+import sys, time, jax, jax.numpy as jnp
+from typing import Any, NamedTuple
+from fdjax.checkpoint import Checkpoints
+
+class State(NamedTuple):
+    params: Any
+    step: Any
+
+checkpoints = Checkpoints(sys.argv[1], keep=2)
+for step in range(1, 10_000):
+    checkpoints.save(step, State({"w": jnp.full((2048, 1024), step, jnp.float32)}, jnp.int32(step)))
+    print(step, flush=True)
+"""
+
+
+class Small(NamedTuple):
+    params: Any
+    step: Any
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1])
+def test_killed_in_mid_save(tmp_path, delay):
+    """SIGKILL while a save is under way: the last whole checkpoint is found, and it is whole."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)],
+                               stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if int(line) == 4:  # the save of step 4 has begun, so that of step 3 is whole
+            break
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with Checkpoints(tmp_path) as checkpoints:
+        found = checkpoints.restore(Small({"w": jnp.zeros((2048, 1024))}, jnp.int32(0)))
+        assert found.step >= 3 and int(found.state.step) == found.step
+        assert np.all(np.asarray(found.state.params["w"]) == found.step)
+        checkpoints.save(found.step + 1, found.state)  # over what the dead process left behind
+        checkpoints.wait()
+        assert checkpoints.steps[-1] == found.step + 1
+    assert not [p for p in tmp_path.iterdir() if "tmp" in p.name]
