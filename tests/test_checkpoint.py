@@ -1,5 +1,6 @@
 """What was saved comes back bit for bit, on another mesh, whatever happened meanwhile."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -33,27 +34,24 @@ def mesh_of(*shape):
     return jax.make_mesh(shape, ("fsdp", "tensor"), (AxisType.Auto,) * 2, devices=devices)
 
 
-def make_state(seed, mesh, teacher=True):
-    key = jax.random.key(seed)
+@functools.cache
+def make_state(seed, shape, teacher=True):
+    rng = np.random.default_rng(seed)
+    params = {
+        "w": rng.normal(size=(16, 8)).astype(np.float32),
+        "half": rng.normal(size=8).astype(jnp.bfloat16),
+        "scale": np.float32(rng.normal()),
+    }
+    opt_state = jax.tree.map(lambda x: x + x.dtype.type(seed + 1), OPTIMIZER.init(params))
+    average = jax.tree.map(np.cos, params) if teacher else None
+    state = State(params, average, opt_state, jax.random.key(seed), np.int32(seed))
 
-    def init(key):
-        a, b, c = jax.random.split(key, 3)
-        params = {
-            "w": jax.random.normal(a, (16, 8)),
-            "half": jax.random.normal(b, (8,), jnp.bfloat16),
-            "scale": jax.random.normal(c, ()),
-        }
-        gradient = jax.tree.map(lambda x: x * x, params)
-        opt_state = OPTIMIZER.update(gradient, OPTIMIZER.init(params), params)[1]
-        average = jax.tree.map(jnp.cos, params) if teacher else None
-        return State(params, average, opt_state, key, jnp.int32(seed))
-
-    def spec(path, _):
+    def sharding(path, _):
         names = [str(getattr(k, "key", "")) for k in path]
-        return NamedSharding(mesh, next((SPECS[n] for n in names if n in SPECS), jax.P()))
+        spec = next((SPECS[n] for n in names if n in SPECS), jax.P())
+        return NamedSharding(mesh_of(*shape), spec)
 
-    shardings = jax.tree_util.tree_map_with_path(spec, jax.eval_shape(init, key))
-    return jax.jit(init, out_shardings=shardings)(key)
+    return jax.device_put(state, jax.tree_util.tree_map_with_path(sharding, state))
 
 
 def bits(tree):
@@ -68,11 +66,11 @@ def bits(tree):
 
 @pytest.mark.parametrize("teacher", [True, False])
 def test_bit_equal_on_every_mesh(tmp_path, teacher):
-    state = make_state(1, mesh_of(2, 4), teacher)
+    state = make_state(1, (2, 4), teacher)
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(7, state, {"solved": {"t1": 3}})
     for shape in ((2, 4), (4, 2), (1, 1)):
-        target = make_state(2, mesh_of(*shape), teacher)
+        target = make_state(2, shape, teacher)
         with Checkpoints(tmp_path) as checkpoints:
             found = checkpoints.restore(target)
         assert bits(found.state) == bits(state) != bits(target)
@@ -86,7 +84,7 @@ def test_bit_equal_on_every_mesh(tmp_path, teacher):
 
 def test_nothing_to_restore(tmp_path):
     with Checkpoints(tmp_path / "new") as checkpoints:
-        assert checkpoints.restore(make_state(0, mesh_of(1, 1))) is None
+        assert checkpoints.restore(make_state(0, (1, 1))) is None
     with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         restore_params(tmp_path / "new", {})
     with pytest.raises(FileNotFoundError, match="does not exist"):
@@ -95,15 +93,14 @@ def test_nothing_to_restore(tmp_path):
 
 def test_the_state_may_be_donated_at_once(tmp_path):
     """On a CPU Orbax may hold a view of the very buffers that the next update overwrites."""
-    mesh = mesh_of(1, 1)
 
     @jax.jit
-    def fresh():
-        return jnp.arange(1 << 20, dtype=jnp.float32)
+    def fresh(seed):
+        return State({"w": seed + jnp.arange(1.0 * (1 << 20))}, None, (), seed, seed)
 
     update = jax.jit(lambda s: jax.tree.map(lambda x: x * 0 - 1, s), donate_argnums=0)
     for step in range(3):
-        state = make_state(step, mesh)._replace(params={"w": fresh()}, key=jnp.uint32(step))
+        state = fresh(jnp.int32(step))
         expected = bits(state)
         with Checkpoints(tmp_path / str(step)) as checkpoints:
             checkpoints.save(step, state)
@@ -115,7 +112,7 @@ def test_the_state_may_be_donated_at_once(tmp_path):
 
 
 def test_latest_and_best_are_kept(tmp_path):
-    state = make_state(0, mesh_of(1, 1))
+    state = make_state(0, (1, 1))
     scores = {1: 0.2, 2: 0.9, 3: 0.1, 4: 0.3, 5: 0.4}
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:
         for step, score in scores.items():
@@ -137,7 +134,7 @@ def test_latest_and_best_are_kept(tmp_path):
 
 
 def test_what_does_not_fit_is_named(tmp_path):
-    state = make_state(0, mesh_of(1, 1))
+    state = make_state(0, (1, 1))
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, state)
         checkpoints.wait()
@@ -152,10 +149,10 @@ def test_what_does_not_fit_is_named(tmp_path):
 
 def test_silent(tmp_path, capfd, recwarn):
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, make_state(0, mesh_of(2, 4)))
+        checkpoints.save(1, make_state(0, (2, 4)))
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.restore(make_state(0, mesh_of(4, 2)))
-    restore_params(tmp_path, make_state(0, mesh_of(1, 1)).params)
+        checkpoints.restore(make_state(0, (4, 2)))
+    restore_params(tmp_path, make_state(0, (1, 1)).params)
     assert capfd.readouterr() == ("", "") and not recwarn.list
 
 
