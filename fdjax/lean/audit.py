@@ -13,6 +13,7 @@ from fdjax.lean.verdict import Message
 
 AUDIT_VERSION = "1"  # part of every cache key: change it with any rule
 MAX_CHARS = 32_768
+MAX_DEPTH = 400  # of brackets; some thousands overflow Lean's stack
 MAX_STRAY_QUOTES = 64
 
 # Lean's identifiers: letters of ASCII and of isLetterLike; later versions of Lean know more letters
@@ -44,6 +45,7 @@ _GLUED = re.compile(rf"\.?[{_LETTER}'0-9«]")
 _UNFIT = re.compile("[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 # After these a token starts in every version of Lean and under every notation.
 _OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
+_OPENING, _CLOSING = frozenset("([{⟨‹"), frozenset(")]}⟩›")
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -72,18 +74,18 @@ _COMMAND_PREFIXES = ("builtin_", "register_", "declare_", "erase_attr", "dump_as
 _CLAUSES = frozenset({"where", "termination_by", "termination_by?", "decreasing_by",
                       "monotonicity_by", "partial_fixpoint", "inductive_fixpoint",
                       "coinductive_fixpoint"})
-_SORRY = frozenset({"sorry", "admit", "sorryAx", "mkSorry", "exact_sorry"})
-_TRICKS = _words(
+_SORRY = frozenset({"sorry", "admit"})
+_TRICKS = _words(  # as parts of names
     """
-    native_decide ofReduceBool ofReduceNat reduceBool reduceNat trustCompiler run_tac by_elab
+    sorryAx mkSorry native_decide ofReduceBool ofReduceNat reduceBool reduceNat trustCompiler
+    run_tac by_elab elabToSyntax eval_expr evalTactic skipKernelTC addDeclWithoutChecking
     implemented_by extern csimp unsafeCast lcProof lcUnreachable lcAny lcErased lcCast lcVoid
-    elabToSyntax eval_expr evalTactic skipKernelTC addDeclWithoutChecking
     """
 )
 # What may follow the first character of a harmless name, see _resumptions.
+_KEYWORDS = "|".join(map(re.escape, sorted(_COMMANDS | _CLAUSES | {"set_option"})))
 _EMBEDS = re.compile(
-    rf"\.?(?:{'|'.join(_COMMANDS | _CLAUSES | {'set_option'})})(?![{_REST}])|\.?(?:"
-    rf"{'|'.join(_COMMAND_PREFIXES)})|.*[«»]"
+    rf"\.?(?:(?:{_KEYWORDS})(?![{_REST}])|{'|'.join(_COMMAND_PREFIXES)})|.*[«»]"
 )
 _TACTIC_FOLLOWS = _words(
     """
@@ -265,12 +267,18 @@ def _resumptions(text: str, tokens: list[Token]) -> list[int]:
 
 
 def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
+    depth = 0
     for i, (kind, text, start, end) in enumerate(tokens):
+        depth += (text in _OPENING) - (text in _CLOSING)
+        if depth > MAX_DEPTH:
+            raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
         if kind == "name":
             if text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
                 reason = f"`{text}` starts a command; a proof holds none: it ends with its theorem"
             elif text in _CLAUSES:
                 reason = f"`{text}` is not allowed in a proof"
+            elif text in _SORRY:
+                reason = f"`{text}` is not a proof"
             elif text == "set_option":
                 if _sets_heartbeats(tokens[i + 1:i + 4], max_heartbeats):
                     continue
@@ -280,12 +288,9 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
                 reason = "`native` evaluation trusts the compiler: it is not a proof"
             else:
                 parts = text.replace("«", "").replace("»", "").split(".")
-                if not _SORRY.isdisjoint(parts):
-                    reason = f"`{text}` is not a proof"
-                elif not _TRICKS.isdisjoint(parts):
-                    reason = f"`{text}` is not allowed in a proof"
-                else:
+                if _TRICKS.isdisjoint(parts):
                     continue
+                reason = f"`{text}` is not allowed in a proof"
         elif text == "@" and _follows(tokens, i, "symbol", "["):
             reason = "attributes (`@[`) are not allowed in a proof"
         elif text == "#" and _follows(tokens, i, "name"):

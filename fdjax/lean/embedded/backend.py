@@ -37,6 +37,10 @@ _REPORT = re.compile(
     re.DOTALL,
 )
 _METAVARIABLE = re.compile(r"\?([mu])\.(\d+)")
+_OFFER = re.compile(
+    r"^(?:Note|Hint):.*(?:`set_option|\boption\b).*$|[,;(]?[ ]*\b[Uu]se `set_option.*$",
+    re.MULTILINE,
+)
 _SET_HEARTBEATS = re.compile(r"\bmaxHeartbeats\s+(\d+)")
 
 
@@ -222,7 +226,8 @@ class BatchFile:
         context = _limited(batch[0][0].context.strip("\n"), max_heartbeats)
         # `open Foo in` at its end is about the next command only: each theorem gets its own
         each = context.split()[-1:] == ["in"]
-        parts = ["prelude\nimport FdPrelude\n\n"]
+        # the report at its top says that Lean has started: the clock of the first candidate
+        parts = ["prelude\nimport FdPrelude\n\n#print axioms True\n\n"]
         if context and not each:
             parts.append(context + "\n\n")
         line = 1 + "".join(parts).count("\n")
@@ -247,14 +252,14 @@ class BatchFile:
         self._clock = time.monotonic()
 
     def read(self, lines: Iterable[bytes]) -> bool:
-        """Takes lines of Lean's output. Did one of them bring a candidate to its report?"""
+        """Takes lines of Lean's output. Did one of them end the start or bring a report?"""
         progress = False
         for line in lines:
             try:
                 said = json.loads(line)
                 item, is_report = self._about(said["pos"]["line"])
                 if item is None:
-                    self._read_context(said)
+                    progress |= self._read_context(said)
                 elif is_report and _reports(item, said):
                     now = time.monotonic()
                     item.seconds, self._clock = now - self._clock, now
@@ -307,10 +312,14 @@ class BatchFile:
         item = self._items[index]
         return item, line == item.report_line
 
-    def _read_context(self, said: dict) -> None:
+    def _read_context(self, said: dict) -> bool:
+        if said["severity"] == "information" and _REPORT.fullmatch(said["data"]):
+            self._clock = time.monotonic()
+            return True
         if said["severity"] == "error":
             self._context_errors.append(
                 Message("error", f"in the theorem's context: {said['data']}", "context"))
+        return False
 
 
 def _limited(context: str, max_heartbeats: int) -> str:
@@ -327,7 +336,7 @@ def _reports(item: _Item, said: dict) -> bool:
     """Is this the report of the item's axioms, or that there is no such theorem?"""
     if said["severity"] == "information" and (report := _REPORT.fullmatch(said["data"])):
         if report["name"].endswith(item.nonce):
-            listed = report["axioms"] or ""
+            listed = _own_name(report["axioms"] or "", item)
             item.axioms = tuple(axiom.strip() for axiom in listed.split(",") if axiom.strip())
     elif said["severity"] == "error" and said["data"].startswith("Unknown constant"):
         item.undeclared = item.nonce in said["data"]
@@ -340,17 +349,22 @@ def _message(item: _Item, said: dict) -> Message:
                    item.place(said["pos"]), item.place(said.get("endPos")))
 
 
+def _own_name(text: str, item: _Item) -> str:
+    """`text` with the theorem's own name for nonces: also a neighbour's, through what they share,
+    where this candidate alone would have had its own."""
+    return _NONCE.sub(lambda _: _LAST_PART.search(item.theorem.name).group(), text)
+
+
 def _readable(text: str, item: _Item) -> str:
     """Lean's text without what depends on the batch, and without offers of options."""
-    text = _NONCE.sub(lambda _: _LAST_PART.search(item.theorem.name).group(), text)
-    text = text.replace("unexpected token '#print'", "unexpected end of input")
+    text = _own_name(text, item).replace("unexpected token '#print'", "unexpected end of input")
     numbers: dict[str, int] = {}  # those of Lean's count on through the file
 
     def renumbered(match: re.Match) -> str:
         return f"?{match[1]}.{numbers.setdefault(match[0], len(numbers) + 1)}"
 
     text = _METAVARIABLE.sub(renumbered, text)
-    text = "\n".join(line for line in text.split("\n") if "`set_option" not in line).rstrip()
+    text = _OFFER.sub("", text).rstrip()
     if len(text) > MAX_MESSAGE:
         text = f"{text[:MAX_MESSAGE]}\n... ({len(text) - MAX_MESSAGE:,} more characters)"
     return text
