@@ -1,4 +1,4 @@
-"""What an FD update costs beside an SFT update of the same tokens: `python benchmarks/fd_update.py`.
+"""What an FD update costs beside an SFT update of as many tokens: python benchmarks/fd_update.py.
 
 Interleaved pairs in one process, so that whatever else the machine does hits both; the median of
 the pairs' ratios. FD reads each response twice (student, teacher) and learns from it once.
