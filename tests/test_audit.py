@@ -204,10 +204,12 @@ def test_any_text_is_judged_and_tokens_tile_it(text):
     assert all(a.end <= b.start for a, b in itertools.pairwise(tokens))
 
 
-PIECES = r"""
-' '' " \ \" \' -- - /- -/ / « » r" r#" "# # @ [ ] ( ) ⟨ . .. <- < `` é x h' 0x 1e 1. 0b s! { } x. «a»
-by exact fun => , ; := ?_ ! λ · * $ % dbg_trace e _ h.1 .1 with have match try first 'a' "a" 1 |
-""".split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]
+_PIECES = r"""
+' '' " \ \" \' -- - /- -/ / « » r" r#" "# # @ [ ] ( ) ⟨ . .. <- < `` é x h' 0x 1e 1. 0b s! { }
+x. «a» by exact fun => , ; := ?_ ! λ · * $ % dbg_trace
+e _ h.1 .1 with have match try first 'a' "a" 1 |
+"""
+PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]
 
 
 def lean_says(file: str) -> list[str]:

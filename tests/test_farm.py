@@ -1,0 +1,235 @@
+"""The farm's own logic, over a scripted backend: whatever candidates do, one verdict each."""
+
+import collections
+import random
+import threading
+import time
+
+import pytest
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean import farm as farm_module
+from fdjax.lean.cache import VerdictCache
+from fdjax.lean.farm import Farm, MissingImports
+from fdjax.lean.verdict import Verdict
+
+THEOREM = Theorem("t", "t", ": True")
+
+
+class Scripted:
+    """A backend whose candidates say in their first word what they do to their Lean."""
+
+    name, version, limits = "scripted", "1", ""
+    max_heartbeats, max_batch = 2000, 8
+
+    def __init__(self):
+        self.batches = []
+        self.reached = collections.Counter()
+        self.release = threading.Event()  # ends the candidates that block
+        self.started = threading.Event()
+
+    def missing(self, imports):
+        return "no Mathlib here" if "Mathlib" in imports else None
+
+    def pool(self, theorem):
+        return theorem.context
+
+    def worker(self):
+        return self
+
+    def close(self):
+        self.release.set()
+
+    def check(self, batch, timeout):
+        assert len({(theorem.imports, theorem.context) for theorem, _ in batch}) == 1
+        self.batches.append([proof for _, proof in batch])
+        self.started.set()
+        verdicts = [None] * len(batch)
+        for i, (_, proof) in enumerate(batch):
+            act = proof.split()[0]
+            if act == "block":
+                self.release.wait(10)
+            if act in ("timeout", "crashed"):
+                verdicts[i] = Verdict(act, backend=self.name)
+                return verdicts  # of those that follow nothing is known
+            self.reached[proof] += 1
+            if act == "flaky" and self.reached[proof] == 1:
+                verdicts[i] = Verdict("crashed", backend=self.name)
+                return verdicts
+            if act == "raise":
+                raise OSError("cannot fork")
+            if act == "swallow":
+                return verdicts
+            verdicts[i] = Verdict("proved" if act == "good" else "failed", backend=self.name)
+        return verdicts
+
+
+EXPECTED = {"good": "proved", "wrong": "failed", "timeout": "timeout", "crashed": "crashed",
+            "raise": "crashed", "swallow": "crashed", "flaky": "failed"}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_exactly_one_verdict_each_in_chaos(workers, seed):
+    rng = random.Random(seed)
+    acts = [rng.choice(list(EXPECTED)) if rng.random() < 0.3 else rng.choice(["good", "wrong"])
+            for _ in range(120)]
+    proofs = [f"{act} {i}" for i, act in enumerate(acts)]
+    with Farm(Scripted(), workers=workers) as farm:
+        answered = collections.Counter()
+        futures = [farm.submit(THEOREM, proof) for proof in proofs]
+        for i, future in enumerate(futures):
+            future.add_done_callback(lambda _, i=i: answered.update([i]))
+        verdicts = [future.result(timeout=20) for future in futures]
+        counters = farm.counters
+    assert [v.status for v in verdicts] == [EXPECTED[act] for act in acts]
+    assert answered == collections.Counter(range(len(proofs)))
+    assert counters.submitted == counters.finished == len(proofs) and counters.queued == 0
+    for status in ("proved", "failed", "timeout", "crashed"):
+        assert getattr(counters, status) == [v.status for v in verdicts].count(status)
+
+
+def test_trouble_is_tried_once_more_and_alone():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        farm.check([(THEOREM, p) for p in ("good 1", "timeout 2", "good 3", "flaky 4", "good 5")])
+    assert backend.batches[0] == ["good 1", "timeout 2", "good 3", "flaky 4", "good 5"]
+    times = collections.Counter(p for batch in backend.batches for p in batch)
+    assert times["timeout 2"] == 2 and ["timeout 2"] in backend.batches
+    assert times["good 1"] == 1
+    assert ["flaky 4"] in backend.batches
+
+
+def test_many_candidates_share_a_batch_and_a_pool():
+    backend = Scripted()
+    other = Theorem("u", "u", ": True", context="open Nat")
+    with Farm(backend, workers=2) as farm:
+        farm.check([(t, f"good {i}") for i in range(40) for t in (THEOREM, other)])
+    assert max(map(len, backend.batches)) <= 8
+    assert len(backend.batches) <= 12
+
+
+def test_identical_candidates_in_flight_are_computed_once_and_later_ones_cached():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        first = farm.submit(THEOREM, "block 1")
+        backend.started.wait(5)
+        second = farm.submit(THEOREM, "block 1")
+        different = farm.submit(Theorem("t", "t", ": False"), "block 1")
+        backend.release.set()
+        assert first.result(5) == second.result(5)
+        assert different.result(5).status == "failed"
+        assert farm.counters.joined == 1
+        again = farm.submit(THEOREM, "block 1").result(5)
+        assert again.from_cache and again.status == "failed" and farm.counters.cache_hits == 1
+    assert sum(batch.count("block 1") for batch in backend.batches) == 2
+
+
+def test_undecided_verdicts_are_never_cached():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        for _ in range(2):
+            assert farm.check([(THEOREM, "timeout 1")])[0].status == "timeout"
+        assert farm.counters.cache_hits == 0 and len(farm.cache) == 0
+    assert sum(batch.count("timeout 1") for batch in backend.batches) == 4
+
+
+def test_audit_refuses_before_any_lean():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        verdict = farm.check([(THEOREM, "good sorry")])[0]
+    assert verdict.status == "rejected" and verdict.first_error.kind == "audit"
+    assert backend.batches == []
+
+
+def test_missing_imports_are_an_error_not_a_verdict():
+    with Farm(Scripted(), workers=1) as farm:
+        mathlib = Theorem("needs-it", "t", ": True", imports=("Mathlib",))
+        with pytest.raises(MissingImports, match=r"no Mathlib here: 1 theorem, .*needs-it"):
+            farm.require([THEOREM, mathlib])
+        with pytest.raises(MissingImports):
+            farm.submit(mathlib, "good")
+        farm.require([THEOREM])
+
+
+def test_results_come_back_while_others_still_run():
+    backend = Scripted()
+    backend.max_batch = 1
+    with Farm(backend, workers=2) as farm:
+        blocked = farm.submit(THEOREM, "block 1")
+        assert farm.submit(THEOREM, "good 2").result(5).proved
+        assert not blocked.done()
+
+
+def test_close_cancels_what_waits_and_ends_the_threads():
+    backend = Scripted()
+    farm = Farm(backend, workers=1)
+    running, waiting = farm.submit(THEOREM, "block 1"), None
+    backend.started.wait(5)
+    waiting = farm.submit(THEOREM, "good 2")
+    farm.close()
+    farm.close()
+    assert waiting.cancelled() and running.cancelled()
+    assert not any(thread.is_alive() for thread in farm._threads)
+    with pytest.raises(RuntimeError, match="closed"):
+        farm.submit(THEOREM, "good 3")
+
+
+def test_an_exception_in_the_with_block_ends_the_farm():
+    backend = Scripted()
+    with pytest.raises(KeyboardInterrupt), Farm(backend, workers=1) as farm:
+        farm.submit(THEOREM, "block 1")
+        raise KeyboardInterrupt
+    assert not any(thread.is_alive() for thread in farm._threads)
+
+
+def test_a_cancelled_future_disturbs_nobody():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        first = farm.submit(THEOREM, "block 1")
+        backend.started.wait(5)
+        second, third = farm.submit(THEOREM, "good 2"), farm.submit(THEOREM, "good 3")
+        assert second.cancel()
+        backend.release.set()
+        assert third.result(5).proved and first.result(5).status == "failed"
+
+
+def test_suspects_leave_workers_to_the_others(monkeypatch):
+    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    backend = Scripted()
+    with Farm(backend, workers=2) as farm:
+        futures = [farm.submit(THEOREM, f"timeout {i}") for i in range(10)]
+        futures += [farm.submit(THEOREM, f"good {i}") for i in range(10)]
+        statuses = [future.result(20).status for future in futures]
+    assert statuses == ["timeout"] * 10 + ["proved"] * 10
+
+
+def test_bad_flags_are_named():
+    with pytest.raises(ValueError, match="workers"):
+        Farm(Scripted(), workers=0)
+    with pytest.raises(ValueError, match="timeout"):
+        Farm(Scripted(), timeout=0)
+
+
+def test_threads_may_share_a_farm():
+    with Farm(Scripted(), workers=2, cache=VerdictCache()) as farm:
+        results = {}
+
+        def ask(k):
+            pairs = [(THEOREM, f"{'good' if i % 2 else 'wrong'} {i}") for i in range(k, k + 30)]
+            results[k] = [v.proved for v in farm.check(pairs)]
+
+        threads = [threading.Thread(target=ask, args=(k,)) for k in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert results == {k: [bool(i % 2) for i in range(k, k + 30)] for k in range(8)}
+
+
+def test_counters_measure_time():
+    with Farm(Scripted(), workers=1) as farm:
+        farm.check([(THEOREM, "good 1")])
+        time.sleep(0.01)
+        counters = farm.counters
+    assert counters.seconds_open > 0 and counters.per_second > 0 and counters.batches == 1
