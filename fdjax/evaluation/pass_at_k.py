@@ -1,0 +1,91 @@
+"""pass@k without bias, with intervals; theorems are the unit of resampling.
+
+An attempt that could not be verified (timeout, crash) counts among the samples and not among the
+solved. All intervals are bootstrap percentile intervals and deterministic.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+KS = (1, 4, 16, 64)
+Figures = dict[str, dict[str, float]]  # k -> {"mean", "low", "high"}
+
+
+def pass_at_k(samples_T, solved_T, ks: Sequence[int] = KS, **interval) -> Figures:
+    """The mean over theorems of the chance that one of k attempts is verified.
+
+    samples_T, solved_T: int[T], attempts and verified attempts of each theorem. A k larger than
+    the fewest samples is left out. Returns {"1": {"mean", "low", "high"}, ...}; `interval` is
+    passed on to `bootstrap`. Raises ValueError for counts that cannot be.
+    """
+    samples_T, solved_T = _counts(samples_T, solved_T)
+    return _figures({k: estimate(samples_T, solved_T, k) for k in _possible(ks, samples_T)},
+                    interval)
+
+
+def paired_difference(
+    samples_T, solved_T, samples_before_T, solved_before_T, ks: Sequence[int] = KS, **interval
+) -> Figures:
+    """pass@k minus pass@k before, of the same theorems in the same order: int[T] each.
+
+    Whatever makes a theorem hard is in both terms and cancels, so the interval is narrower than
+    those of the two figures suggest.
+    """
+    after = _counts(samples_T, solved_T)
+    before = _counts(samples_before_T, solved_before_T)
+    if len(after[0]) != len(before[0]):
+        raise ValueError(f"{len(after[0])} and {len(before[0])} theorems cannot be paired")
+    ks = _possible(ks, np.minimum(after[0], before[0]))
+    return _figures({k: estimate(*after, k) - estimate(*before, k) for k in ks}, interval)
+
+
+def estimate(samples_T: np.ndarray, solved_T: np.ndarray, k: int) -> np.ndarray:
+    """f64[T]: 1 - C(n-c, k) / C(n, k), the unbiased estimator of Chen et al. 2021, with k <= n.
+
+    C(n-c, k) / C(n, k) = prod_{j < k} (1 - c / (n - j)): no term is large.
+    """
+    j_K = np.arange(k)
+    factors_TK = 1 - solved_T[:, None] / (samples_T[:, None] - j_K)
+    # Once fewer than k attempts failed, one factor is 0; those after it are of no meaning.
+    return 1 - np.prod(np.maximum(factors_TK, 0.0), axis=1)
+
+
+def bootstrap(
+    values_TK: np.ndarray, *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of the mean over T: (low f64[K], high f64[K])."""
+    count = len(values_TK)
+    rng = np.random.default_rng(seed)
+    weights_RT = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    means_RK = weights_RT @ values_TK / count
+    tail = (1 - level) / 2
+    return tuple(np.quantile(means_RK, [tail, 1 - tail], axis=0))
+
+
+def _figures(values: dict[int, np.ndarray], interval: dict) -> Figures:
+    if not values:
+        return {}
+    values_TK = np.stack(list(values.values()), axis=1)
+    low_K, high_K = bootstrap(values_TK, **interval)
+    columns = zip(values, values_TK.mean(axis=0), low_K, high_K)
+    return {str(k): {"mean": float(m), "low": float(a), "high": float(b)}
+            for k, m, a, b in columns}
+
+
+def _possible(ks: Sequence[int], samples_T: np.ndarray) -> list[int]:
+    if any(k < 1 for k in ks):
+        raise ValueError(f"pass@k needs k of 1 or more, not {list(ks)}")
+    return [k for k in ks if k <= samples_T.min()]
+
+
+def _counts(samples_T, solved_T) -> tuple[np.ndarray, np.ndarray]:
+    samples_T, solved_T = np.asarray(samples_T), np.asarray(solved_T)
+    if samples_T.ndim != 1 or samples_T.shape != solved_T.shape or not samples_T.size:
+        raise ValueError(f"pass@k needs the counts of at least one theorem, as two arrays of one "
+                         f"length, not {samples_T.shape} and {solved_T.shape}")
+    if np.any((solved_T < 0) | (solved_T > samples_T)):
+        worst = int(np.argmax((solved_T < 0) | (solved_T > samples_T)))
+        raise ValueError(f"theorem {worst}: {solved_T[worst]} of {samples_T[worst]} attempts "
+                         "cannot be verified")
+    return samples_T, solved_T
