@@ -13,7 +13,9 @@ from fdjax.lean.embedded import process
 
 _SOURCES = Path(__file__).parent
 # In the order in which they import each other; problem files say `import FdPrelude`, the last one.
-MODULES = ("FdCore", "FdBorrowed", "FdLogic", "FdNat", "FdPrelude")
+MODULES = (
+    "FdCore", "FdBorrowed", "FdLogic", "FdProp", "FdDecide", "FdNat", "FdPrelude",
+)  # fmt: skip
 
 
 class LibraryError(RuntimeError):
