@@ -19,6 +19,6 @@ class ModelConfig:
     qk_norm: bool = True
     attention_bias: bool = False  # biases on the q, k, v projections (Qwen2)
     tie_embeddings: bool = True
-    remat: bool = False  # jax.checkpoint around each block
+    remat: bool = False  # jax.checkpoint around each block; then never unrolled
     scan_unroll: int = 4  # layers per step of the scan over stacked parameters (1: pure scan)
     dtype: str = "float32"  # of the arithmetic; parameters, norms, softmax and head are fp32

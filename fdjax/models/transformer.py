@@ -118,7 +118,9 @@ class Transformer(nn.Module):
             split_rngs={"params": True},
             in_axes=(nn.broadcast, nn.broadcast, nn.broadcast, 0),
             length=c.num_layers,
-            unroll=c.scan_unroll,
+            # Only a loop keeps the compiler from undoing remat: 8 layers took 104 MB of temporary
+            # memory scanned, 641 MB unrolled, 685 MB without remat.
+            unroll=1 if c.remat else c.scan_unroll,
         )(c, name="layers")
         length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
         x_MD, new = layers(x_MD, rotation, mask, length, layer_caches)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.lax import Precision
 
 from fdjax.models import transformer
 from fdjax.models.cache import KVCache
@@ -64,7 +65,8 @@ def sample(
 
     def write(rollout: Rollout, step, hidden_BGD) -> tuple[jax.Array, Rollout]:
         """Draw token `step` of every sample that has not ended."""
-        logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV)
+        # HIGHEST: true fp32 where an accelerator would round the factors of an fp32 product.
+        logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV, precision=Precision.HIGHEST)
         token, logprob = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
         active = ~rollout.finished
         token = jnp.where(active, token, pad_id)
