@@ -1,0 +1,153 @@
+"""The report's plots, as inline SVG in the colours and font of the page that holds them.
+
+The page defines the CSS variables --ink, --grid, --font and --series0 ... --series7.
+"""
+
+import io
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+SPLITS = {"pool": "RL pool", "heldout": "held-out theorems"}
+Metrics = Mapping[str, Sequence[Mapping]]  # stage -> lines of its metrics.jsonl
+
+# Matplotlib knows no CSS variables: it draws in these colours, which then become variables.
+_INK, _GRID = "#010101", "#020202"
+_SERIES = [f"#0{i}0303" for i in range(1, 9)]
+_STYLE = {
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.grid": True,
+    "axes.edgecolor": _GRID, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK,
+    "ytick.color": _INK, "grid.color": _GRID, "grid.linewidth": 0.6, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.axisbelow": True, "axes.titlesize": 10,
+    "legend.frameon": False, "axes.titlelocation": "left", "axes.titleweight": "bold",
+    "xtick.major.size": 0, "ytick.major.size": 0, "lines.linewidth": 2,
+}  # fmt: skip
+
+
+def pass_at_k_figure(summary: Mapping) -> str:
+    stages = summary.get("stages", {})
+    splits = [s for s in SPLITS if any(s in stage for stage in stages.values())]
+    if not splits:
+        return ""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, len(splits), squeeze=False, sharey=True)[0]
+        for axis, split in zip(axes, splits):
+            for colour, (name, stage) in zip(_SERIES, stages.items()):
+                values = stage.get(split, {}).get("pass_at_k", {})
+                ks = sorted(values, key=int)
+                x = [int(k) for k in ks]
+                low, mean, high = ([values[k][f] for k in ks] for f in ("low", "mean", "high"))
+                axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+                axis.plot(x, mean, color=colour, marker="o", markersize=5, label=name)
+                axis.set_xscale("log", base=2)
+                axis.set_xticks(x, ks)
+                axis.minorticks_off()
+            axis.set(title=SPLITS[split], xlabel="k", ylim=(0, 1))
+        axes[0].legend(loc="upper left")
+
+    return svg(draw, "pass", height=3.6)
+
+
+def training_figure(metrics: Metrics) -> str:
+    """A row per stage: solve rate, entropy and loss over its steps, where they are known."""
+    panels = {
+        "solve rate": ("solve_rate",),
+        "entropy, nats per token": ("entropy", "sampled_entropy"),
+        "loss": ("loss",),
+    }
+    curves = {
+        (stage, panel): points
+        for stage, lines in metrics.items()
+        for panel, names in panels.items()
+        if (points := next(filter(None, (_points(lines, name) for name in names)), None))
+    }
+    if not curves:
+        return ""
+    rows = [stage for stage in metrics if any(stage == s for s, _ in curves)]
+    columns = [panel for panel in panels if any(panel == p for _, p in curves)]
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(len(rows), len(columns), squeeze=False)
+        for axes, stage in zip(grid, rows):
+            colour = _SERIES[list(metrics).index(stage) % len(_SERIES)]
+            for axis, panel in zip(axes, columns):
+                if (stage, panel) not in curves:
+                    axis.set_axis_off()
+                    continue
+                steps, values = zip(*curves[stage, panel])
+                axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
+                axis.plot(steps, _smooth(values), color=colour)
+                axis.set(title=f"{stage}: {panel}", xlabel="step")
+                axis.set_ylim(bottom=min(0, *values))
+
+    return svg(draw, "training", height=2.3 * len(rows))
+
+
+def _points(lines: Sequence[Mapping], name: str) -> list[tuple[int, float]]:
+    return [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    window = max(1, len(values) // 10)
+    return [statistics.fmean(values[max(0, i + 1 - window) : i + 1]) for i in range(len(values))]
+
+
+def timing_figure(metrics: Metrics) -> str:
+    """A bar per stage: median seconds of a step's parts, and a mark at the whole step's."""
+    medians = {}
+    for stage, lines in metrics.items():
+        names = dict.fromkeys(name for line in lines for name in line if name.startswith("time/"))
+        medians[stage] = {
+            name.removeprefix("time/"): statistics.median(line.get(name, 0.0) for line in lines)
+            for name in names
+        }
+    medians = {stage: parts for stage, parts in medians.items() if parts}
+    # The wait for Lean and feedback is in their own figures already.
+    parts = list(dict.fromkeys(p for m in medians.values() for p in m if p not in ("step", "wait")))
+    if not parts:
+        return ""
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        left = dict.fromkeys(medians, 0.0)
+        for colour, part in zip(_SERIES * 2, parts):
+            widths = [m.get(part, 0.0) for m in medians.values()]
+            axis.barh(list(medians), widths, left=list(left.values()), color=colour, label=part,
+                      height=0.55)
+            left = {n: at + width for (n, at), width in zip(left.items(), widths)}
+        for row, m in enumerate(medians.values()):
+            if "step" in m:
+                axis.plot([m["step"]] * 2, [row - 0.38, row + 0.38], color=_INK, linewidth=1.5)
+        axis.invert_yaxis()
+        axis.grid(axis="y", visible=False)
+        axis.set_xlabel("seconds")
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+    return svg(draw, "timing", height=0.9 + 0.55 * len(medians))
+
+
+def svg(
+    draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height: float
+) -> str:
+    """What `draw` puts on a figure (inches), as inline SVG in the page's own colours and font."""
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()[out.getvalue().index("<svg") :]
+    for colour, variable in {_INK: "--ink", _GRID: "--grid"}.items():
+        text = text.replace(colour, f"var({variable})")
+    for i, colour in enumerate(_SERIES):
+        text = text.replace(colour, f"var(--series{i})")
+    # Ids are the page's, not the figure's.
+    text = re.sub(r' (id|xlink:href)="(#?)', rf' \1="\2{name}-', text)
+    text = text.replace("url(#", f"url(#{name}-")
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    return re.sub(r"font: ([^;\"]*?)(?:'[^']*',? ?)+[^;\"]*", r"font: \1var(--font)", text)
+
+

@@ -1,0 +1,344 @@
+"""report.html: what a run did, in one file that needs no network. Built from the workdir alone.
+
+    python -m fdjax.report WORKDIR
+"""
+
+import html
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.figures import SPLITS, pass_at_k_figure, timing_figure, training_figure
+from fdjax.files import read_lines, write_atomically
+from fdjax.lean.verdict import Message, Verdict
+from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.journal import Journal
+
+
+class Stage(NamedTuple):
+    name: str
+    config: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    journal: Journal | None
+
+
+class Shown(NamedTuple):
+    """An attempt in the report."""
+
+    stage: str
+    step: int
+    theorem: Theorem | None
+    attempt: Attempt
+    verdict: Verdict
+    feedback: Feedback | None
+
+
+def write(workdir: str | Path, attempts: int = 30) -> Path:
+    """Writes report.html from whatever the workdir holds so far; returns its path.
+
+    Raises FileNotFoundError where the folder holds no stage of a run.
+    """
+    workdir = Path(workdir)
+    file = workdir / "summary.json"
+    summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    stages = read_stages(workdir, list(summary.get("stages", {})))
+    if not stages and not summary:
+        raise FileNotFoundError(f"{workdir} holds no summary.json and no folder of a stage")
+    metrics = {stage.name: stage.metrics for stage in stages}
+    shown = choose_attempts(stages, attempts)
+    sections = [
+        header(workdir, summary, stages),
+        section("How often k attempts solve a theorem", pass_at_k_figure(summary),
+                "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems."),
+        section("All figures", figures_table(summary) + teacher_table(summary),
+                "95 % intervals in brackets. Δ is the difference to the first stage, paired by "
+                "theorem; bold where its interval excludes 0. Entropy in nats per token."),
+        section("While training", training_figure(metrics),
+                "Faint: each step. Bold: mean of the last tenth of the steps so far."),
+        section("Where a step's time goes", timing_figure(metrics),
+                "Median seconds of the parts of a step; the mark is the step's own median. Parts "
+                "that run at the same time add up to more than the step."),
+        section(f"{len(shown)} attempts" if shown else "", "".join(map(card, shown)),
+                "What the policy wrote while training, what Lean said, what the feedback was. "
+                "Marked: the first error. ▾: where the attempt departs, as the feedback sees it."),
+        section("Config", "".join(map(config_block, stages))),
+    ]
+    page = _PAGE.format(title=esc(f"fdjax: {workdir.resolve().name}"), css=_CSS,
+                        body="\n".join(filter(None, sections)))
+    write_atomically(workdir / "report.html", page)
+    return workdir / "report.html"
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def read_stages(workdir: Path, order: Sequence[str]) -> list[Stage]:
+    """The folders that a stage wrote, in the summary's order, then as they came to be."""
+    configs = sorted(workdir.glob("*/config.json"), key=lambda f: (f.stat().st_mtime, f))
+    names = [file.parent.name for file in configs]
+    names.sort(key=lambda n: order.index(n) if n in order else len(order))
+    return [_read_stage(workdir / name) for name in names]
+
+
+def _read_stage(folder: Path) -> Stage:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    rollouts = folder / "rollouts"
+    journal = Journal(rollouts) if rollouts.is_dir() else None
+    return Stage(folder.name, config, read_lines(folder / "metrics.jsonl"), journal)
+
+
+def choose_attempts(stages: Sequence[Stage], count: int) -> list[Shown]:
+    """Evenly over stages with rollouts and over their steps; two failed ones for a proved one."""
+    told = [(stage, steps) for stage in stages if (steps := _judged(stage))]
+    chosen = []
+    for index, (stage, steps) in enumerate(told):
+        share, known = (count + index) // len(told), {}
+        for i in range(share):
+            step = steps[i * len(steps) // share]
+            if step not in known:
+                known[step] = _of_step(stage, step)
+            wanted = [s for s in known[step] if s.verdict.proved == (i % 3 == 2)] or known[step]
+            if wanted:
+                taken = wanted[i * 7 % len(wanted)]  # not always the first theorem
+                known[step].remove(taken)
+                chosen.append(taken)
+    return chosen
+
+
+def _judged(stage: Stage) -> list[int]:
+    """The steps in its journal, less the last ones if they still wait for Lean."""
+    steps = stage.journal.steps() if stage.journal else []
+    while steps and "verdicts" not in stage.journal.read(steps[-1]):
+        steps.pop()
+    return steps
+
+
+def _of_step(stage: Stage, step: int) -> list[Shown]:
+    record = stage.journal.read(step)
+    theorems = {t.id: t for t in record.get("theorems", [])}
+    attempts = [a for group in record["attempts"] for a in group]
+    verdicts = [v for group in record["verdicts"] for v in group]
+    feedback = [f for group in record.get("feedback") or [] for f in group]
+    feedback = feedback or [None] * len(attempts)
+    return [Shown(stage.name, step, theorems.get(a.theorem_id), a, v, f)
+            for a, v, f in zip(attempts, verdicts, feedback)]
+
+
+# --- Text ----------------------------------------------------------------------------------------
+
+
+def esc(text: Any) -> str:
+    return html.escape(str(text))
+
+
+def section(title: str, content: str, note: str = "") -> str:
+    """Nothing at all where there is no content."""
+    note = f"<p class=note>{esc(note)}</p>" if note else ""
+    return f"<section><h2>{esc(title)}</h2>{note}{content}</section>" if content else ""
+
+
+def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
+    facts = {"stages": " → ".join(s.name for s in stages)}
+    if stages:
+        config = stages[-1].config
+        model = config.get("model", {})
+        facts |= {"seed": config.get("seed"), "fingerprint": config.get("fingerprint")}
+        facts["model"] = ", ".join(
+            f"{words} {model[field]}" for field, words in
+            {"num_layers": "layers", "width": "width", "vocab_size": "vocabulary"}.items()
+            if field in model
+        )
+    facts["steps"] = " + ".join(str(len(s.metrics)) for s in stages)
+    rows = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
+                   for k, v in facts.items() if v not in (None, ""))
+    return (f"<header><h1>{esc(workdir.resolve().name)}</h1><dl>{rows}</dl></header>"
+            + tiles(summary))
+
+
+def tiles(summary: Mapping) -> str:
+    """First stage -> last stage at the smallest and largest k, in large letters."""
+    names = list(summary.get("stages", {}))
+    found = []
+    for split, title in SPLITS.items():
+        first, last = (summary["stages"][n].get(split, {}) for n in (names[0], names[-1])) \
+            if names else ({}, {})
+        ks = sorted(last.get("pass_at_k", {}), key=int)
+        for k in dict.fromkeys(ks[:1] + ks[-1:]):
+            start, end = first["pass_at_k"].get(k), last["pass_at_k"][k]
+            arrow = f"<small>{start['mean']:.3f} →</small> " if start and len(names) > 1 else ""
+            found.append(f"<div class=tile><b>{arrow}{end['mean']:.3f}</b>"
+                         f"<span>pass@{esc(k)}, {esc(title)}</span></div>")
+    return f"<div class=tiles>{''.join(found)}</div>" if found else ""
+
+
+def figures_table(summary: Mapping) -> str:
+    rows = []
+    for split, title in SPLITS.items():
+        for name, stage in summary.get("stages", {}).items():
+            if split in stage:
+                rows.append((title, name, stage[split]))
+            sharper = summary.get("sharper", {}).get(name, {})
+            if split in sharper:
+                rows.append((title, f"{name} at T = {sharper.get('temperature')}", sharper[split]))
+    if not rows:
+        return ""
+    ks = sorted({k for _, _, f in rows for k in f.get("pass_at_k", {})}, key=int)
+    others = [n for n in ("entropy", "distinct_proofs", "response_tokens", "unfinished",
+                          "unverified") if any(n in f for _, _, f in rows)]
+    head = ["", "stage", *(f"pass@{k}" for k in ks), *(n.replace("_", " ") for n in others)]
+    body = []
+    for i, (title, name, figures) in enumerate(rows):
+        first = i == 0 or rows[i - 1][0] != title
+        cells = [f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>"]
+        cells += [f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
+                  f"{difference(figures.get('minus_start', {}).get(k))}</td>" for k in ks]
+        cells += [f"<td>{number(figures.get(n))}</td>" for n in others]
+        body.append(f"<tr{' class=first' if first else ''}>{''.join(cells)}</tr>")
+    return table(head, body)
+
+
+def teacher_table(summary: Mapping) -> str:
+    rates = {n: s["teacher_solve_rate"] for n, s in summary.get("stages", {}).items()
+             if s.get("teacher_solve_rate")}
+    if not rates:
+        return ""
+    kinds = list(dict.fromkeys(kind for rate in rates.values() for kind in rate))
+    body = [f"<tr><th>{esc(name)}</th>"
+            + "".join(f"<td>{number(rate.get(kind))}</td>" for kind in kinds) + "</tr>"
+            for name, rate in rates.items()]
+    return ("<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>"
+            + table(["stage", *kinds], body))
+
+
+def table(head: Iterable[str], body: Iterable[str]) -> str:
+    head = "".join(f"<th>{esc(h)}</th>" for h in head)
+    return (f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(body)}</tbody></table></div>")
+
+
+def interval(value: Mapping | None) -> str:
+    if not value:
+        return "–"
+    return f"{value['mean']:.3f} <small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
+
+
+def difference(value: Mapping | None) -> str:
+    if not value:
+        return ""
+    text = f"Δ {value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+    clear = value["low"] > 0 or value["high"] < 0
+    return f"<br><small>{f'<b>{text}</b>' if clear else text}</small>"
+
+
+def number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else esc(value)
+
+
+def config_block(stage: Stage) -> str:
+    text = json.dumps(stage.config, indent=1, ensure_ascii=False)
+    return f"<details><summary>{esc(stage.name)}</summary><pre>{esc(text)}</pre></details>"
+
+
+def card(shown: Shown) -> str:
+    verdict, feedback, theorem = shown.verdict, shown.feedback, shown.theorem
+    statement = f"theorem {theorem.name} {theorem.signature}" if theorem else \
+        f"theorem {shown.attempt.theorem_id}"
+    departs = feedback.departs_at if feedback else None
+    parts = [
+        f"<p class=meta><b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> "
+        f"{esc(shown.stage)}, step {shown.step}, sample {shown.attempt.sample}"
+        + ("" if shown.attempt.finished else ", unfinished") + "</p>",
+        f"<pre>{esc(statement)} :="
+        f"{marked(shown.attempt.proof, verdict.first_error, departs)}</pre>",
+    ]
+    for message in verdict.messages:
+        parts.append(f"<pre class='lean {esc(message.severity)}'>{esc(message.text)}</pre>")
+    if feedback:
+        parts.append(f"<pre class=feedback>{esc(feedback.text)}</pre>")
+    return f"<article>{''.join(parts)}</article>"
+
+
+def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
+    """The proof as HTML; the error's place marked, and a sign where the attempt departs."""
+    start = error.start if error else None
+    end = max(error.end or start, start) if start is not None else None
+    out = []
+    for i in range(len(proof) + 1):
+        if i == end and i != start:
+            out.append("</mark>")
+        if i == departs_at:
+            out.append("<i>▾</i>")
+        if i == start:
+            out.append("<mark>" if end > start else "<mark class=point></mark>")
+        out.append(esc(proof[i : i + 1]))
+    if end is not None and start <= len(proof) < end:
+        out.append("</mark>")
+    return "".join(out)
+
+
+# --- Page ----------------------------------------------------------------------------------------
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{css}</style></head><body>
+{body}
+</body></html>
+"""
+
+_CSS = """
+:root { color-scheme: light dark; --font: system-ui, sans-serif; --mono: ui-monospace, monospace;
+  --page: #fafaf8; --card: #fff; --ink: #22272e; --soft: #667080; --grid: #dfe2e6;
+  --red: #c22f2f; --green: #23824a; --amber: #a86a00; --mark: #ffd9d4; --blue: #2869c9;
+  --series0: #3273d8; --series1: #d9730d; --series2: #2c8f57; --series3: #8a54d6;
+  --series4: #c93d72; --series5: #168a96; --series6: #8a7a1f; --series7: #667080; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #14171b; --card: #1c2026; --ink: #e2e6eb; --soft: #98a2b0; --grid: #343b45;
+  --red: #ff8078; --green: #62cf8d; --amber: #e8b45a; --mark: #6b2a2a; --blue: #7fb0ff;
+  --series0: #6ea6ff; --series1: #ffa657; --series2: #5fd08f; --series3: #c297ff;
+  --series4: #ff86b0; --series5: #4fd0dc; --series6: #d8c95a; --series7: #98a2b0; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background: var(--page);
+  color: var(--ink); font: 15px/1.5 var(--font); }
+h1 { margin: 0 0 .75rem; font-size: 1.8rem; } h2 { margin: 2.5rem 0 .25rem; font-size: 1.2rem; }
+h3 { margin: 1.5rem 0 .25rem; font-size: 1rem; }
+small, .note, dt, .tile span { color: var(--soft); } .note { margin: 0 0 .75rem; }
+dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0; } dd { margin: 0; }
+dt { font-size: .8rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
+  margin-top: 1.5rem; }
+.tile, article, details, section > svg, .scroll { background: var(--card);
+  border: 1px solid var(--grid); border-radius: 8px; }
+.tile { padding: .75rem 1rem; } .tile b { display: block; font-size: 1.5rem; }
+.tile b small { font-size: 1rem; font-weight: normal; } .tile span { font-size: .85rem; }
+section > svg { display: block; width: 100%; height: auto; padding: .75rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
+th, td { padding: .4rem .75rem; text-align: left; vertical-align: top; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+thead th { color: var(--soft); font-weight: normal; }
+tr.first > * { border-top: 1px solid var(--grid); }
+article { padding: .75rem 1rem; margin: .75rem 0; }
+.meta { margin: 0; color: var(--soft); font-size: .85rem; }
+.meta b { color: var(--amber); } b.proved { color: var(--green); }
+b.failed, b.rejected { color: var(--red); }
+pre { margin: .5rem 0 0; font: 13px/1.45 var(--mono); white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+pre.lean, pre.feedback { padding-left: .75rem; border-left: 3px solid var(--grid); }
+pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
+pre.feedback { border-color: var(--blue); color: var(--blue); }
+mark { background: var(--mark); color: inherit; border-radius: 3px; }
+mark.point { border-left: 3px solid var(--red); } pre i { color: var(--blue); font-style: normal; }
+details { padding: .5rem 1rem; margin: .5rem 0; } summary { cursor: pointer; }
+"""
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m fdjax.report WORKDIR")
+    print(write(sys.argv[1]))

@@ -1,0 +1,175 @@
+"""report.html from a made-up workdir: complete, self-contained, safe."""
+
+import json
+import math
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from fdjax import report
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.files import append_line
+from fdjax.lean.verdict import Message, Verdict
+from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.rollout.journal import Journal
+
+EVIL = "<script>alert('x')</script>"
+PROOF = " by\n  intro h1\n  exact h1.right\n"
+
+
+def curve(base):
+    figures = {}
+    for k in (1, 4, 16, 64):
+        mean = 1 - (1 - base) ** (1 + math.log2(k) / 2)
+        figures[str(k)] = {"mean": mean, "low": mean - 0.04, "high": mean + 0.04}
+    return figures
+
+
+def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
+    rng = random.Random(0)
+    summary = {"stages": {}, "sharper": {}}
+    for i, name in enumerate(stages):
+        splits = {split: {"pass_at_k": curve(base), "entropy": 0.2 - 0.05 * i,
+                          "distinct_proofs": 3.1 + i, "unverified": 0}
+                  for split, base in (("pool", 0.2 + 0.15 * i), ("heldout", 0.22 + 0.05 * i))}
+        if i:
+            for figures in splits.values():
+                figures["minus_start"] = {"1": {"mean": 0.05, "low": 0.02, "high": 0.08},
+                                          "4": {"mean": 0.01, "low": -0.02, "high": 0.04}}
+            splits["teacher_solve_rate"] = {"feedback": 0.6, "none": 0.18, "shuffled": 0.15}
+        summary["stages"][name] = splits
+        sharper = {"pass_at_k": curve(0.3), "entropy": 0.1}
+        summary["sharper"][name] = {"temperature": 0.6, "pool": sharper}
+        write_stage(folder / name, rng, steps, with_rollouts=i > 0)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def write_stage(folder, rng, steps, with_rollouts):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({
+        "seed": 0, "fingerprint": "0123abcd", "stage": {"steps": steps, "note": EVIL},
+        "model": {"num_layers": 4, "width": 128, "vocab_size": 442}}))
+    for step in range(steps):
+        line = {"step": step, "loss": 2 * math.exp(-step / 20) + rng.random() / 5,
+                "time/step": 2.2 + rng.random(), "time/update": 1.1}
+        if with_rollouts:
+            line |= {"solve_rate": 0.2 + 0.3 * step / steps + rng.random() / 10,
+                     "sampled_entropy": 0.2 - 0.05 * step / steps + rng.random() / 50,
+                     "time/sample": 0.5, "time/lean": 0.4, "time/feedback": 0.02, "time/wait": 0.45}
+        append_line(folder / "metrics.jsonl", line)
+    for step in range(0, steps, 6) if with_rollouts else ():
+        journal, theorem = Journal(folder / "rollouts"), Theorem(
+            f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=())
+        attempts = [Attempt(theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, PROOF, (0, 3))
+                    for g in range(8)]
+        start = PROOF.index("h1.right")
+        error = Message("error", "Invalid field `right`: the type A has no fields\n"
+                        f"A B : Prop\nh : A ∧ B\nh1 : A\n⊢ B {EVIL}", "", start, start + 8)
+        verdicts = [Verdict("proved") if g % 3 == 0 else Verdict("timeout") if g == 4 else
+                    Verdict("failed", (error, Message("warning", "unused variable")))
+                    for g in range(8)]
+        feedback = [None if v.proved else Feedback("after\nintro h1\nuse\nexact h.right", "hint",
+                                                   departs_at=start - 6) for v in verdicts]
+        journal.append(step, "attempts", [attempts])
+        journal.append(step, "theorems", [theorem])
+        journal.append(step, "verdicts", [verdicts])
+        journal.append(step, "feedback", [feedback])
+    if with_rollouts:  # killed before Lean answered
+        Journal(folder / "rollouts").append(steps, "attempts", [attempts])
+
+
+class Checker(HTMLParser):
+    """Elements are closed in order; nothing is fetched and nothing runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.ids, self.uses = [], [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on") and name != "src"
+            if name in ("href", "xlink:href"):
+                assert value.startswith("#")
+                self.uses.add(value[1:])
+            self.ids += [value] if name == "id" else []
+            self.uses |= set(re.findall(r"url\(#([^)]*)\)", value or ""))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def checked(page):
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == [] and "script" not in checker.seen
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert checker.uses <= set(checker.ids)
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    return checker
+
+
+def test_a_whole_run(tmp_path):
+    page = report.write(make_workdir(tmp_path / "run")).read_text()
+    checker = checked(page)
+    assert checker.seen.count("svg") == 3
+    assert checker.seen.count("article") == 30
+    assert EVIL not in page and "&lt;script&gt;" in page
+    # Figures of the summary, intervals, the paired difference, the teacher's gap.
+    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050 [+0.020, +0.080]", "sft at T = 0.6",
+                 "shuffled"):
+        assert text in page
+    # The place of the error inside the proof, the message, the feedback.
+    assert re.search(r"<i>▾</i>exact <mark>h1\.right</mark>\n", page)
+    assert "Invalid field `right`" in page and "after\nintro h1\nuse\nexact h.right" in page
+    assert "(A B : Prop) (h : A ∧ B) : A → B := by\n" in page
+
+
+def test_the_same_files_give_the_same_page(tmp_path):
+    workdir = make_workdir(tmp_path / "run")
+    assert report.write(workdir).read_text() == report.write(workdir).read_text()
+
+
+def test_a_run_under_way(tmp_path):
+    workdir = make_workdir(tmp_path / "run")
+    (workdir / "summary.json").unlink()
+    checker = checked(report.write(workdir).read_text())
+    assert checker.seen.count("svg") == 2 and checker.seen.count("article") == 30
+    write_stage(tmp_path / "young" / "sft", random.Random(0), steps=0, with_rollouts=False)
+    checked(report.write(tmp_path / "young").read_text())
+    with pytest.raises(FileNotFoundError, match="no summary"):
+        report.write(tmp_path)
+
+
+def test_attempts_come_from_all_stages_and_steps(tmp_path):
+    stages = report.read_stages(make_workdir(tmp_path / "run"), ["sft", "fd", "grpo"])
+    shown = report.choose_attempts(stages, 30)
+    assert [sum(s.stage == n for s in shown) for n in ("sft", "fd", "grpo")] == [0, 15, 15]
+    assert {s.step for s in shown} == set(range(0, 48, 6))
+    assert 8 <= sum(s.verdict.proved for s in shown) <= 12
+    assert len({(s.stage, s.step, s.attempt.sample) for s in shown}) == 30
+
+
+@pytest.mark.parametrize("start, end, departs, expected", [
+    (None, None, None, "a&lt;b"),
+    (0, 1, 0, "<i>▾</i><mark>a</mark>&lt;b"),
+    (1, 3, None, "a<mark>&lt;b</mark>"),
+    (1, 9, None, "a<mark>&lt;b</mark>"),
+    (3, 3, 3, "a&lt;b<i>▾</i><mark class=point></mark>"),
+    (2, None, None, "a&lt;<mark class=point></mark>b"),
+    (9, 12, None, "a&lt;b"),
+])
+def test_marks(start, end, departs, expected):
+    error = Message("error", "", start=start, end=end)
+    assert report.marked("a<b", error, departs) == expected
+    assert report.marked("a<b", None, None) == "a&lt;b"
