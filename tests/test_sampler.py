@@ -171,11 +171,8 @@ def test_the_loop_ends_with_the_last_sample(params, prompts, keys, monkeypatch):
     assert count == 0 and out.finished.all() and (out.response_mask.sum(-1) == 1).all()
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("bfloat16", 0.1)])
-def test_logprobs_are_those_of_the_forward_pass(prompts, keys, dtype, tolerance):
-    config = dataclasses.replace(
-        TINY, qk_norm=False, attention_bias=True, tie_embeddings=False, dtype=dtype
-    )
+def test_logprobs_in_bfloat16_stay_near_the_forward_pass(prompts, keys):
+    config = dataclasses.replace(TINY, tie_embeddings=False, dtype="bfloat16")
     params = sharpened(config)
     tokens, mask = prompts
     out = sample(config, params, tokens, mask, keys, 0.7, NEVER, max_new=R)
@@ -184,7 +181,7 @@ def test_logprobs_are_those_of_the_forward_pass(prompts, keys, dtype, tolerance)
         logits = logits_after(config, params, tokens[b], mask[b], response[:-1]) / 0.7
         logprobs = np.asarray(jax.nn.log_softmax(logits))[np.arange(R), response]
         assert out.logprobs.dtype == jnp.float32
-        np.testing.assert_allclose(out.logprobs[b, 0], logprobs, atol=tolerance)
+        np.testing.assert_allclose(out.logprobs[b, 0], logprobs, atol=0.1)
 
 
 def test_eight_devices_sample_as_one(params, prompts, keys):
