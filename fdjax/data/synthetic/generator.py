@@ -5,6 +5,7 @@ away, and the rest kept where the search finds a proof of the wanted length.
 import itertools
 import random
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from fdjax.data.synthetic.formulas import (
     Expr,
@@ -15,41 +16,48 @@ from fdjax.data.synthetic.formulas import (
     names_in,
     render,
     signature_text,
-    size,
 )
 from fdjax.data.synthetic.search import Style, count_tokens, natural_proof, proof_text
 from fdjax.data.theorems import Theorem
 
 # Shares of the families. Most are propositional, so that a model of a million parameters learns.
-FAMILIES: Mapping[str, float] = {"propositional": 0.9, "classical": 0.1}
+FAMILIES: Mapping[str, float] = {"propositional": 0.95, "classical": 0.05}
 
-# By difficulty: hypotheses, connectives in one, connectives in the target, tactics, statement
-# tokens (all from, to).
+
+class Shape(NamedTuple):
+    """What one difficulty means; pairs are (least, most)."""
+
+    hypotheses: tuple[float, ...]  # shares of theorems with 0, 1, 2, ... hypotheses
+    sizes: tuple[int, int]  # connectives in a hypothesis
+    target: tuple[int, int]  # connectives in the target
+    tactics: tuple[int, int]
+    tokens: tuple[int, int]  # of the statement as the model sees it
+
+
 _DIFFICULTY = {
-    1: ((1, 2), (1, 1), (0, 1), (1, 3), (0, 20)),
-    2: ((1, 3), (1, 2), (0, 2), (2, 5), (8, 28)),
-    3: ((2, 4), (1, 3), (1, 3), (3, 7), (16, 45)),
+    1: Shape((0.1, 0.5, 0.4), (1, 2), (0, 1), (1, 3), (4, 22)),
+    2: Shape((0.04, 0.2, 0.46, 0.3), (1, 2), (0, 2), (2, 5), (12, 30)),
+    3: Shape((0.05, 0.15, 0.4, 0.4), (1, 3), (0, 3), (3, 7), (16, 45)),
 }
 _CONNECTIVES = (("imp", 0.34), ("and", 0.24), ("or", 0.2), ("not", 0.14), ("iff", 0.08))
-_KINDS, _SHARES = zip(*_CONNECTIVES)
+_KINDS = [kind for kind, _ in _CONNECTIVES]
+_SHARES = list(itertools.accumulate(share for _, share in _CONNECTIVES))
 
 
 def random_formula(rng: random.Random, atoms: list[Expr], connectives: int) -> Expr:
     """A formula over `atoms` with that many connectives."""
     if connectives == 0:
         return rng.choice(atoms)
-    kind = rng.choices(_KINDS, _SHARES)[0]
+    kind = rng.choices(_KINDS, cum_weights=_SHARES)[0]
     if kind == "not":
         inner = random_formula(rng, atoms, connectives - 1)
         return inner[1] if isinstance(inner, tuple) and inner[0] == "not" else ("not", inner)
-    left = rng.randint(0, connectives - 1)
+    left = int(rng.random() * connectives)
     a = random_formula(rng, atoms, left)
-    b = random_formula(rng, atoms, connectives - 1 - left)
-    for _ in range(3):
-        if a != b:
-            break
-        b = random_formula(rng, atoms, connectives - 1 - left)
-    return (kind, a, b)
+    right = connectives - 1 - left
+    if right == 0:  # never p ∧ p
+        return (kind, a, rng.choice([atom for atom in atoms if atom != a]))
+    return (kind, a, random_formula(rng, atoms, right))
 
 
 def _hypotheses(formulas: list[Expr]) -> tuple[tuple[str, Expr], ...]:
@@ -67,42 +75,49 @@ def _worthwhile(rng: random.Random, goal: Goal) -> bool:
         not counterexample(goal._replace(hypotheses=goal.hypotheses[:i] + goal.hypotheses[i + 1 :]))
         for i in range(len(formulas))
     )
-    return idle == 0 or rng.random() < 0.1 ** idle
+    return idle == 0 or rng.random() < 0.02 ** idle
 
 
 def _propositional(rng: random.Random, difficulty: int) -> Goal:
-    counts, sizes, targets, _, _ = _DIFFICULTY[difficulty]
-    count = rng.randint(*counts) if rng.random() > 0.1 else 0
-    atoms = ["p", "q", "r", "s"][: rng.randint(2, 4 if count > 1 else 3)]
-    formulas = [random_formula(rng, atoms, rng.randint(*sizes)) for _ in range(count)]
-    if count > 1 and rng.random() < 0.3:
-        formulas[rng.randrange(count)] = rng.choice(atoms)
-    extra = 1 if count == 0 else 0
-    target = random_formula(rng, atoms, rng.randint(*targets) + 2 * extra)
-    used = names_in(target).union(*(names_in(f) for f in formulas))
-    variables = tuple((p, "Prop") for p in ("p", "q", "r", "s") if p in used)
-    return Goal(variables, _hypotheses(formulas), target)
+    shape = _DIFFICULTY[difficulty]
+    while True:
+        count = rng.choices(range(len(shape.hypotheses)), shape.hypotheses)[0]
+        atoms = list("pqrs"[: rng.randint(2 if count < 3 else 3, 4 if count > 1 else 3)])
+        formulas = [random_formula(rng, atoms, rng.randint(*shape.sizes)) for _ in range(count)]
+        if count > 1 and rng.random() < 0.3:
+            formulas[rng.randrange(count)] = rng.choice(atoms)
+        hypotheses = _hypotheses(formulas)
+        low, high = shape.target if count else (2, 4)
+        for _ in range(6):  # targets are cheaper to try than whole sequents
+            target = random_formula(rng, atoms, rng.randint(low, high))
+            goal = Goal((("p", "Prop"),), hypotheses, target)
+            if not counterexample(goal):
+                used = names_in(target).union(*(names_in(f) for f in formulas))
+                return goal._replace(variables=tuple((p, "Prop") for p in "pqrs" if p in used))
 
 
 _GOALS = {"propositional": _propositional, "classical": _propositional}
 
 
-def candidates(rng: random.Random, family: str, difficulty: int) -> Iterator[tuple[Goal, list[str]]]:
+def candidates(
+    rng: random.Random, family: str, difficulty: int
+) -> Iterator[tuple[Goal, list[str]]]:
     """An endless stream of (goal, reference lines) of one family."""
-    _, _, _, tactics, tokens = _DIFFICULTY[difficulty]
+    shape = _DIFFICULTY[difficulty]
+    (fewest, most), (shortest, longest) = shape.tactics, shape.tokens
     while True:
         goal = _GOALS[family](rng, difficulty)
-        if not tokens[0] <= count_tokens(goal_text(goal)) <= tokens[1]:
+        if not shortest <= count_tokens(goal_text(goal)) <= longest:
             continue
         if not _worthwhile(rng, goal):
             continue
-        style = Style(cost=rng.choice((2, 3, 3, 4, 5)), depth=0, build=rng.random() < 0.3)
-        lines = natural_proof(goal, rng, style, tactics[1])
+        style = Style(cost=rng.choice((2, 2, 3, 3, 4)), depth=0, build=rng.random() < 0.3)
+        lines = natural_proof(goal, rng, style, most)
         if family == "classical":
             if lines is not None:
                 continue
-            lines = natural_proof(goal, rng, style._replace(classical=True), tactics[1])
-        if lines is not None and len(lines) >= tactics[0]:
+            lines = natural_proof(goal, rng, style._replace(classical=True), most)
+        if lines is not None and len(lines) >= fewest:
             yield goal, lines
 
 
@@ -159,12 +174,17 @@ def _stream(
     seen: set[str] = set()
     while True:
         family = rng.choices(list(families), list(families.values()))[0]
-        for goal, lines in streams[family]:
+        for goal, lines in itertools.islice(streams[family], 2000):
             key = canonical(goal)
             if key not in seen:
                 seen.add(key)
                 yield family, goal, lines
                 break
+        else:
+            raise ValueError(
+                f"no new {family} theorem in 2,000 tries after {len(seen)}: ask for fewer, "
+                f"or for more than difficulty {difficulty}"
+            )
 
 
 def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[str]) -> Theorem:
@@ -182,7 +202,7 @@ def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[
 def generate(
     seed: int, count: int, *, difficulty: int = 2, families: Mapping[str, float] = FAMILIES
 ) -> list[Theorem]:
-    """`count` theorems with reference proofs, all different up to renaming; a function of `seed`."""
+    """`count` theorems with references, all different up to renaming; a function of `seed`."""
     stream = itertools.islice(_stream(seed, difficulty, families), count)
     return [_theorem(f"s{seed}_{i}", None, *found) for i, found in enumerate(stream)]
 

@@ -16,7 +16,6 @@ from fdjax.data.synthetic.formulas import (
     Goal,
     counterexample,
     names_in,
-    render,
     substitute,
 )
 
@@ -133,7 +132,8 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
                 push(formula, Term(1, "rfl", 3))
             elif _same_function(formula):
                 inner = ("eq", formula[1][2], formula[2][2])
-                build(formula, [inner], lambda t: _apply(Term(2, f"congrArg {formula[1][1]}", 1), t))
+                head = Term(2, f"congrArg {formula[1][1]}", 1)
+                build(formula, [inner], lambda t: _apply(head, t))
         if not style.build:
             return
         if kind == "and":
@@ -204,12 +204,12 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
         elif kind == "eq":
             if formula[1] != formula[2]:
                 push(("eq", formula[2], formula[1]), _field(term, "symm"))
-                for other, further in list(found.items()):
+                for other, far in list(found.items()):
                     if isinstance(other, tuple) and other[0] == "eq":
                         if other[1] == formula[2]:
-                            push(("eq", formula[1], other[2]), _apply(_field(term, "trans"), further))
+                            push(("eq", formula[1], other[2]), _apply(_field(term, "trans"), far))
                         if other[2] == formula[1]:
-                            push(("eq", other[1], formula[2]), _apply(_field(further, "trans"), term))
+                            push(("eq", other[1], formula[2]), _apply(_field(far, "trans"), term))
         elif (arrow := implication(formula)) and term.level:
             premise, conclusion = arrow
             if premise in found:
@@ -381,15 +381,27 @@ _WEIGHT = {
 }  # fmt: skip
 
 
+def _sound_moves(goal: Goal, style: Style) -> list[Move]:
+    """Moves to goals that no small model refutes; only those that close the goal, if any do."""
+    options = []
+    for move in moves(goal, style):
+        if options and not options[0].goals and move.goals:
+            break
+        if not any(counterexample(g) for g in move.goals):
+            options.append(move)
+    return options
+
+
 class _Spent(Exception):
     pass
 
 
 def natural_proof(
-    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 150
+    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60
 ) -> list[str] | None:
     """Lines of a proof of few tactics, its choices made by `rng`; None where none was found."""
     failed: set[tuple[tuple[Goal, ...], int]] = set()
+    options_at: dict[Goal, list[Move]] = {}
     left = nodes
 
     def solve(goals: tuple[Goal, ...], budget: int) -> list[str] | None:
@@ -401,11 +413,13 @@ def natural_proof(
         left -= 1
         if left < 0:
             raise _Spent
-        options = list(moves(goals[0], style))
+        if goals[0] not in options_at:
+            options_at[goals[0]] = _sound_moves(goals[0], style)
+        options = list(options_at[goals[0]])
         options.sort(key=lambda m: -(rng.random() ** (1 / _WEIGHT[m.line.split()[0]])))
         for line, new in options:
             rest = (*new, *goals[1:])
-            if len(rest) < budget and not any(counterexample(g) for g in new):
+            if len(rest) < budget:
                 lines = solve(rest, budget - 1)
                 if lines is not None:
                     return [line, *lines]
