@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
-SPLITS = {"pool": "RL pool", "heldout": "held-out theorems"}
+SPLITS = {"pool": "RL pool", "heldout": "held-out"}
 Metrics = Mapping[str, Sequence[Mapping]]  # stage -> lines of its metrics.jsonl
 
 # Matplotlib knows no CSS variables: it draws in these colours, which then become variables.
@@ -53,42 +53,42 @@ def pass_at_k_figure(summary: Mapping) -> str:
 
 
 def training_figure(metrics: Metrics) -> str:
-    """A row per stage: solve rate, entropy and loss over its steps, where they are known."""
-    panels = {
-        "solve rate": ("solve_rate",),
-        "entropy, nats per token": ("entropy", "sampled_entropy"),
-        "loss": ("loss",),
+    """Solve rate and entropy of all stages together, the loss of each on a scale of its own."""
+    shared = {
+        "solve rate": _curves(metrics, "solve_rate"),
+        "entropy, nats per token": _curves(metrics, "entropy", "sampled_entropy"),
     }
-    curves = {
-        (stage, panel): points
-        for stage, lines in metrics.items()
-        for panel, names in panels.items()
-        if (points := next(filter(None, (_points(lines, name) for name in names)), None))
-    }
-    if not curves:
+    losses = {f"{s}: loss": {s: points} for s, points in _curves(metrics, "loss").items()}
+    rows = [panels for panels in ({k: v for k, v in shared.items() if v}, losses) if panels]
+    if not rows:
         return ""
-    rows = [stage for stage in metrics if any(stage == s for s, _ in curves)]
-    columns = [panel for panel in panels if any(panel == p for _, p in curves)]
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(len(rows), len(columns), squeeze=False)
-        for axes, stage in zip(grid, rows):
-            colour = _SERIES[list(metrics).index(stage) % len(_SERIES)]
-            for axis, panel in zip(axes, columns):
-                if (stage, panel) not in curves:
-                    axis.set_axis_off()
-                    continue
-                steps, values = zip(*curves[stage, panel])
-                axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
-                axis.plot(steps, _smooth(values), color=colour)
-                axis.set(title=f"{stage}: {panel}", xlabel="step")
-                axis.set_ylim(bottom=min(0, *values))
+        for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows):
+            part.patch.set_alpha(0)
+            for axis, (title, curves) in zip(part.subplots(1, len(panels), squeeze=False)[0],
+                                             panels.items()):
+                for stage, points in curves.items():
+                    colour = _SERIES[list(metrics).index(stage) % len(_SERIES)]
+                    steps, values = zip(*points)
+                    axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
+                    axis.plot(steps, _smooth(values), color=colour, label=stage)
+                    axis.set_ylim(bottom=min(0, axis.get_ylim()[0] if min(values) < 0 else 0))
+                axis.set(title=title, xlabel="step")
+                if len(curves) > 1:
+                    axis.legend()
 
-    return svg(draw, "training", height=2.3 * len(rows))
+    return svg(draw, "training", height=2.6 * len(rows))
 
 
-def _points(lines: Sequence[Mapping], name: str) -> list[tuple[int, float]]:
-    return [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+def _curves(metrics: Metrics, *names: str) -> dict[str, list[tuple[int, float]]]:
+    """Stage -> (step, value) of the first of `names` that the stage has."""
+    found = {}
+    for stage, lines in metrics.items():
+        for name in reversed(names):
+            points = [(x["step"], x[name]) for x in lines if x.get(name) is not None]
+            found |= {stage: points} if points else {}
+    return found
 
 
 def _smooth(values: Sequence[float]) -> list[float]:

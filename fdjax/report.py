@@ -147,11 +147,8 @@ def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
         config = stages[-1].config
         model = config.get("model", {})
         facts |= {"seed": config.get("seed"), "fingerprint": config.get("fingerprint")}
-        facts["model"] = ", ".join(
-            f"{words} {model[field]}" for field, words in
-            {"num_layers": "layers", "width": "width", "vocab_size": "vocabulary"}.items()
-            if field in model
-        )
+        words = {"num_layers": "{} layers", "width": "width {}", "vocab_size": "{} tokens"}
+        facts["model"] = ", ".join(w.format(model[k]) for k, w in words.items() if k in model)
     facts["steps"] = " + ".join(str(len(s.metrics)) for s in stages)
     rows = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
                    for k, v in facts.items() if v not in (None, ""))
@@ -223,13 +220,13 @@ def table(head: Iterable[str], body: Iterable[str]) -> str:
 def interval(value: Mapping | None) -> str:
     if not value:
         return "–"
-    return f"{value['mean']:.3f} <small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
+    return f"{value['mean']:.3f}<br><small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
 
 
 def difference(value: Mapping | None) -> str:
     if not value:
         return ""
-    text = f"Δ {value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+    text = f"Δ {value['mean']:+.3f}<br>[{value['low']:+.3f}, {value['high']:+.3f}]"
     clear = value["low"] > 0 or value["high"] < 0
     return f"<br><small>{f'<b>{text}</b>' if clear else text}</small>"
 
@@ -250,18 +247,18 @@ def card(shown: Shown) -> str:
     statement = f"theorem {theorem.name} {theorem.signature}" if theorem else \
         f"theorem {shown.attempt.theorem_id}"
     departs = feedback.departs_at if feedback else None
-    parts = [
-        f"<p class=meta><b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> "
-        f"{esc(shown.stage)}, step {shown.step}, sample {shown.attempt.sample}"
-        + ("" if shown.attempt.finished else ", unfinished") + "</p>",
-        f"<pre>{esc(statement)} :="
-        f"{marked(shown.attempt.proof, verdict.first_error, departs)}</pre>",
-    ]
-    for message in verdict.messages:
-        parts.append(f"<pre class='lean {esc(message.severity)}'>{esc(message.text)}</pre>")
+    meta = (f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
+            f"step {shown.step}, sample {shown.attempt.sample}")
+    if not shown.attempt.finished:
+        meta += ", unfinished"
+    proof = marked(shown.attempt.proof, verdict.first_error, departs)
+    said = ["<p class=meta>Lean</p>"] if verdict.messages else []
+    said += [f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
     if feedback:
-        parts.append(f"<pre class=feedback>{esc(feedback.text)}</pre>")
-    return f"<article>{''.join(parts)}</article>"
+        said.append(f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
+                    f"<pre class='said feedback'>{esc(feedback.text)}</pre>")
+    return (f"<article><div><p class=meta>{meta}</p><pre>{esc(statement)} :={proof}</pre></div>"
+            f"<div>{''.join(said)}</div></article>")
 
 
 def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
@@ -295,7 +292,7 @@ _PAGE = """<!doctype html>
 _CSS = """
 :root { color-scheme: light dark; --font: system-ui, sans-serif; --mono: ui-monospace, monospace;
   --page: #fafaf8; --card: #fff; --ink: #22272e; --soft: #667080; --grid: #dfe2e6;
-  --red: #c22f2f; --green: #23824a; --amber: #a86a00; --mark: #ffd9d4; --blue: #2869c9;
+  --red: #c22f2f; --green: #23824a; --amber: #a86a00; --mark: #ffd0ca; --blue: #2869c9;
   --series0: #3273d8; --series1: #d9730d; --series2: #2c8f57; --series3: #8a54d6;
   --series4: #c93d72; --series5: #168a96; --series6: #8a7a1f; --series7: #667080; }
 @media (prefers-color-scheme: dark) { :root {
@@ -304,7 +301,7 @@ _CSS = """
   --series0: #6ea6ff; --series1: #ffa657; --series2: #5fd08f; --series3: #c297ff;
   --series4: #ff86b0; --series5: #4fd0dc; --series6: #d8c95a; --series7: #98a2b0; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background: var(--page);
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background: var(--page);
   color: var(--ink); font: 15px/1.5 var(--font); }
 h1 { margin: 0 0 .75rem; font-size: 1.8rem; } h2 { margin: 2.5rem 0 .25rem; font-size: 1.2rem; }
 h3 { margin: 1.5rem 0 .25rem; font-size: 1rem; }
@@ -319,19 +316,22 @@ dt { font-size: .8rem; }
 .tile b small { font-size: 1rem; font-weight: normal; } .tile span { font-size: .85rem; }
 section > svg { display: block; width: 100%; height: auto; padding: .75rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
-th, td { padding: .4rem .75rem; text-align: left; vertical-align: top; white-space: nowrap;
+th, td { padding: .4rem .45rem .4rem .6rem; text-align: left; vertical-align: top; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-thead th { color: var(--soft); font-weight: normal; }
+thead th { color: var(--soft); font-weight: normal; white-space: normal; }
 tr.first > * { border-top: 1px solid var(--grid); }
-article { padding: .75rem 1rem; margin: .75rem 0; }
+article { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem 2rem; padding: .75rem 1rem;
+  margin: .75rem 0; }
+article > div { min-width: 0; }
+@media (max-width: 45rem) { article { grid-template-columns: 1fr; } }
 .meta { margin: 0; color: var(--soft); font-size: .85rem; }
 .meta b { color: var(--amber); } b.proved { color: var(--green); }
 b.failed, b.rejected { color: var(--red); }
-pre { margin: .5rem 0 0; font: 13px/1.45 var(--mono); white-space: pre-wrap;
+pre { margin: .25rem 0 .5rem; font: 13px/1.45 var(--mono); white-space: pre-wrap;
   overflow-wrap: anywhere; }
-pre.lean, pre.feedback { padding-left: .75rem; border-left: 3px solid var(--grid); }
+pre.said { padding-left: .75rem; border-left: 3px solid var(--grid); }
 pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
-pre.feedback { border-color: var(--blue); color: var(--blue); }
+pre.feedback { border-color: var(--blue); }
 mark { background: var(--mark); color: inherit; border-radius: 3px; }
 mark.point { border-left: 3px solid var(--red); } pre i { color: var(--blue); font-style: normal; }
 details { padding: .5rem 1rem; margin: .5rem 0; } summary { cursor: pointer; }

@@ -126,7 +126,7 @@ def test_a_whole_run(tmp_path):
     assert checker.seen.count("article") == 30
     assert EVIL not in page and "&lt;script&gt;" in page
     # Figures of the summary, intervals, the paired difference, the teacher's gap.
-    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050 [+0.020, +0.080]", "sft at T = 0.6",
+    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050<br>[+0.020, +0.080]", "sft at T = 0.6",
                  "shuffled"):
         assert text in page
     # The place of the error inside the proof, the message, the feedback.
