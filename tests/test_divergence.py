@@ -47,7 +47,7 @@ def test_value_and_gradient_in_float64(alpha):
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_float32_against_float64_up_to_huge_logits(alpha, scale):
     z, teacher_z = logits(scale)
     z32, teacher_z32 = np.float32(z), np.float32(teacher_z)
