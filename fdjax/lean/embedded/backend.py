@@ -58,6 +58,11 @@ class EmbeddedBackend:
     name: str = dataclasses.field(default="embedded", init=False)
     library: Path = dataclasses.field(default_factory=library.ensure_library)
 
+    def __post_init__(self) -> None:
+        if self.memory_mb < 3072:
+            raise ValueError(f"memory_mb must be at least 3072, the address space that Lean needs"
+                             f" to start, got {self.memory_mb}")
+
     @property
     def version(self) -> str:
         return library.library_version()
@@ -102,8 +107,8 @@ class EmbeddedWorker:
         # Wall time is watched here; CPU time is the limit that holds without us.
         cpu_seconds = int(START_SECONDS + timeout * len(batch)) + 1
         with self._started(self._backend.argv(cpu_seconds)) as child:
-            trouble = _run(child, file, timeout)
-        return file.verdicts(trouble)
+            ending = _run(child, file, timeout)
+        return file.verdicts(ending)
 
     def close(self) -> None:
         with self._lock:
@@ -138,9 +143,9 @@ def _kill(child: subprocess.Popen) -> None:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def _run(child: subprocess.Popen, file: "BatchFile", timeout: float) -> Message | None:
-    """Feeds `file` to Lean and Lean's output to `file`; None, or why Lean did not reach the end:
-    a message whose kind is the status of the candidate that it was at."""
+def _run(child: subprocess.Popen, file: "BatchFile", timeout: float) -> Message:
+    """Feeds `file` to Lean and Lean's output to `file`. How Lean ended, as a message for the
+    candidate that it was at if it had not reported on all of them; its kind is the status."""
     with contextlib.suppress(BrokenPipeError):  # it died: the end of its output will say so
         child.stdin.write(file.text.encode())
         child.stdin.close()
@@ -172,16 +177,14 @@ def _run(child: subprocess.Popen, file: "BatchFile", timeout: float) -> Message 
         code = child.wait(timeout=START_SECONDS)
     except subprocess.TimeoutExpired:
         return Message("error", "Lean closed its output and hung", kind="crashed")
-    if code in (0, 1):
-        return None
+    words = complaint.decode(errors="replace").strip()
     if code == confined.NOT_LOADED:
-        raise process.EmbeddedLeanUnavailable(complaint.decode(errors="replace").strip())
+        raise process.EmbeddedLeanUnavailable(words)
     if code == -signal.SIGXCPU:
         return Message("error", "the limit on CPU time was reached", kind="timeout")
-    words = complaint.decode(errors="replace").strip()
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return Message("error", f"Lean ended with {ended}" + (f": {words}" if words else ""),
-                   kind="crashed")
+    return Message("error", f"Lean ended with {ended} and no report on this theorem"
+                   + (f": {words}" if words else ""), kind="crashed")
 
 
 @dataclasses.dataclass
@@ -271,15 +274,17 @@ class BatchFile:
                 continue  # not a message of Lean's: whom it was about lacks it, and is asked again
         return progress
 
-    def verdicts(self, trouble: Message | None) -> list[Verdict | None]:
-        """As `Worker.check`. `trouble`: why Lean did not come to the end of the file."""
+    def verdicts(self, ending: Message) -> list[Verdict | None]:
+        """As `Worker.check`. `ending`: what `_run` says of how Lean ended."""
         verdicts = []
         alone = len(self._items) == 1
+        blamed = False
         for item in self._items:
             verdict = self._decide(item, alone)
-            if verdict is None and trouble is not None and not item.reported:
-                verdict = self._verdict(item, trouble.kind, [*item.messages, trouble])
-                trouble = None  # Lean was at this one; of those that follow nothing is known
+            if not item.reported and not blamed:
+                # Lean was at this one; of those that follow nothing is known
+                verdict = self._verdict(item, ending.kind, [*item.messages, ending])
+                blamed = True
             verdicts.append(verdict)
         return verdicts
 
@@ -289,11 +294,12 @@ class BatchFile:
             return None
         if item.starved:
             return self._verdict(item, "crashed", item.messages) if alone else None
-        if errors:
-            return self._verdict(item, "failed", self._context_errors + item.messages)
-        if item.undeclared:
+        if item.undeclared and not alone:
+            return None  # Lean adds even what it could not prove; a neighbour may have eaten it
+        if errors or item.undeclared:
             missing = Message("error", "Lean did not add the theorem to its environment")
-            return self._verdict(item, "failed", [*item.messages, missing]) if alone else None
+            told = [*self._context_errors, *item.messages] if errors else [missing]
+            return self._verdict(item, "failed", told)
         if foreign := [axiom for axiom in item.axioms if axiom not in AXIOMS]:
             own = any(m.kind == "hasSorry" for m in item.messages)
             if not own and not alone:

