@@ -316,8 +316,8 @@ dt { font-size: .8rem; }
 .tile b small { font-size: 1rem; font-weight: normal; } .tile span { font-size: .85rem; }
 section > svg { display: block; width: 100%; height: auto; padding: .75rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
-th, td { padding: .4rem .45rem .4rem .6rem; text-align: left; vertical-align: top; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .45rem .4rem .6rem; text-align: left; vertical-align: top;
+  white-space: nowrap; font-variant-numeric: tabular-nums; }
 thead th { color: var(--soft); font-weight: normal; white-space: normal; }
 tr.first > * { border-top: 1px solid var(--grid); }
 article { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem 2rem; padding: .75rem 1rem;
