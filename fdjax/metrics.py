@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import numbers
 import os
 import threading
@@ -20,9 +21,10 @@ console = rich.console.Console(highlight=False, soft_wrap=True)
 
 # What a step's line shows, in this order, where it is known; the rest is in metrics.jsonl.
 HEADLINE = (
-    "loss", "accuracy", "solve_rate", "groups_solved", "entropy", "kl", "advantage",
-    "response_tokens", "unfinished", "unverified", "rows", "grad_norm", "skipped",
+    "loss", "accuracy", "solve_rate", "groups_solved", "entropy", "divergence", "clip_fraction",
+    "response_tokens", "unfinished", "rows", "grad_norm", "unverified", "skipped",
 )  # fmt: skip
+_TROUBLE = ("unverified", "skipped")  # 0 of these is not worth a word
 
 
 class Timers:
@@ -86,9 +88,13 @@ class MetricsLog:
         self._task = self._progress.add_task(self._name, total=total, completed=start)
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Keeps all of `metrics`; scalars (also of one-element arrays) become plain numbers."""
+        """Keeps all of `metrics`; scalars (also of one-element arrays) become plain numbers.
+
+        What is not finite is null in the file: JSON knows no NaN.
+        """
         metrics = {name: _plain(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step} | metrics, ensure_ascii=False) + "\n")
+        line = {"step": step} | {name: _json(value) for name, value in metrics.items()}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
         for name, value in metrics.items():
             if isinstance(value, int | float):
@@ -120,7 +126,11 @@ class MetricsLog:
 
 def describe(metrics: Mapping[str, Any], headline: tuple[str, ...] = HEADLINE) -> str:
     """One line: the headline figures, then the seconds of the step and of its parts."""
-    figures = [f"{name} {_short(metrics[name])}" for name in headline if name in metrics]
+    figures = [
+        f"{name} {_short(metrics[name])}"
+        for name in headline
+        if name in metrics and (metrics[name] or name not in _TROUBLE)
+    ]
     seconds = {k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")}
     if "step" in seconds:
         figures.append(f"{seconds.pop('step'):.2f} s")
@@ -154,6 +164,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, numbers.Integral):  # and bool
         return int(value)
     return float(value) if isinstance(value, numbers.Real) else value
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> str:

@@ -145,6 +145,8 @@ def test_a_run_under_way(tmp_path):
     (workdir / "summary.json").unlink()
     checker = checked(report.write(workdir).read_text())
     assert checker.seen.count("svg") == 2 and checker.seen.count("article") == 30
+    append_line(workdir / "fd" / "metrics.jsonl", {"step": 99, "loss": None, "solve_rate": 0.5})
+    checked(report.write(workdir).read_text())  # a step that gave no finite loss
     write_stage(tmp_path / "young" / "sft", random.Random(0), steps=0, with_rollouts=False)
     checked(report.write(tmp_path / "young").read_text())
     with pytest.raises(FileNotFoundError, match="no summary"):
