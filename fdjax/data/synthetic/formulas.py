@@ -75,10 +75,10 @@ class ParseError(ValueError):
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[^\W\d][\w']*(?:\.[^\W\d][\w']*)*)|(?P<num>\d+)|(?P<field>\.[1-9]\d*)"
+    r"\s*(?:(?P<name>[^\W\d][\w']*(?:\.[^\W\d][\w']*)*)|(?P<num>\d+)|(?P<field>\.(?:[1-9]\d*|[^\W\d][\w']*))"
     r"|(?P<op>:=|=>|\?_|[∧∨→↔=≠+*¬∀∃(),⟨⟩:↦|\[\]←;]))"
 )
-_WORDS = frozenset("fun with at by from then else if let have show".split())
+_WORDS = frozenset(["fun", "with", "at", "by", "from", "then", "else", "if", "let", "have", "show"])
 
 
 class Parser:
@@ -269,13 +269,18 @@ def goal_text(goal: Goal) -> str:
 
 
 def substitute(e: Expr, name: str, value: Expr) -> Expr:
-    """`e` with `value` for the free variable `name` (values are closed: no capture here)."""
+    """`e` with `value` for the free variable `name`."""
     if e == name:
         return value
     if not isinstance(e, tuple):
         return e
     if e[0] in ("all", "ex"):
-        return e if e[1] == name else (*e[:3], substitute(e[3], name, value))
+        if e[1] == name:
+            return e
+        bound, body = e[1], e[3]
+        if bound == value or (isinstance(value, tuple) and bound in names_in(value)):
+            bound, body = f"{bound}'", substitute(body, bound, f"{bound}'")  # no capture
+        return (e[0], bound, e[2], substitute(body, name, value))
     return (e[0], *(substitute(part, name, value) for part in e[1:]))
 
 

@@ -322,6 +322,8 @@ def _uses(goal: Goal, formula: Expr, term: Term, hypotheses: dict[str, Expr]) ->
     """Lines that take a known `formula` apart or apply it backwards."""
     if not isinstance(formula, tuple) or term.level in (0, 2) or term.cost > 8:
         return
+    if term.text.startswith(("Or.", "absurd ")) or term.text.endswith(".elim"):
+        return  # Lean could not tell its type
     kind = formula[0]
     rest = without(goal, term.text) if term.text in hypotheses else goal
     if kind == "or":
