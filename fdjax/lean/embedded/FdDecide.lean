@@ -1,5 +1,5 @@
 prelude
-import FdProp
+import FdRecursion
 /-!
 Classical and decidable logic, if-then-else and Bool: lemmas of core's Init.Core, Init.Classical,
 Init.SimpLemmas, Init.PropLemmas and Init.Data.Bool, under core's names and signatures.
@@ -103,22 +103,36 @@ attribute [simp] Classical.not_not Classical.not_forall not_imp
 -- if-then-else
 section
 variable {α : Sort u} {c : Prop}
-theorem if_pos {h : Decidable c} (hc : c) {t e : α} : (ite c t e) = t :=
+theorem if_pos {c : Prop} {h : Decidable c} (hc : c) {α : Sort u} {t e : α} : (ite c t e) = t :=
   match h with
   | isTrue _ => rfl
   | isFalse hnc => absurd hc hnc
-theorem if_neg {h : Decidable c} (hnc : ¬c) {t e : α} : (ite c t e) = e :=
+theorem if_neg {c : Prop} {h : Decidable c} (hnc : ¬c) {α : Sort u} {t e : α} : (ite c t e) = e :=
   match h with
   | isTrue hc => absurd hc hnc
   | isFalse _ => rfl
-theorem dif_pos {h : Decidable c} (hc : c) {t : c → α} {e : ¬c → α} : (dite c t e) = t hc :=
+theorem dif_pos {c : Prop} {h : Decidable c} (hc : c) {α : Sort u} {t : c → α} {e : ¬c → α} :
+    (dite c t e) = t hc :=
   match h with
   | isTrue _ => rfl
   | isFalse hnc => absurd hc hnc
-theorem dif_neg {h : Decidable c} (hnc : ¬c) {t : c → α} {e : ¬c → α} : (dite c t e) = e hnc :=
+theorem dif_neg {c : Prop} {h : Decidable c} (hnc : ¬c) {α : Sort u} {t : c → α} {e : ¬c → α} :
+    (dite c t e) = e hnc :=
   match h with
   | isTrue hc => absurd hc hnc
   | isFalse _ => rfl
+theorem ite_eq_left {c : Prop} {h : Decidable c} (hc : c) {α : Sort u} {t e : α} :
+    (ite c t e) = t := if_pos hc
+theorem ite_eq_right {c : Prop} {h : Decidable c} (hnc : ¬c) {α : Sort u} {t e : α} :
+    (ite c t e) = e := if_neg hnc
+theorem dite_eq_left {c : Prop} {h : Decidable c} (hc : c) {α : Sort u} {t : c → α} {e : ¬c → α} :
+    (dite c t e) = t hc := dif_pos hc
+theorem dite_eq_right {c : Prop} {h : Decidable c} (hnc : ¬c) {α : Sort u} {t : c → α} {e : ¬c → α} :
+    (dite c t e) = e hnc := dif_neg hnc
+theorem dite_eq_ite [Decidable p] {α : Sort u} {a b : α} :
+    (dite p (fun _ => a) fun _ => b) = ite p a b := by cases Decidable.em p with
+  | inl h => rw [dif_pos h, if_pos h]
+  | inr h => rw [dif_neg h, if_neg h]
 theorem dif_eq_if (c : Prop) {h : Decidable c} (t e : α) : (dite c (fun _ => t) fun _ => e) = ite c t e :=
   match h with
   | isTrue _ => rfl
@@ -134,6 +148,14 @@ theorem ite_cond_eq_false {_ : Decidable c} (a b : α) (h : c = False) : (if c t
 theorem dite_cond_eq_true {_ : Decidable c} {t : c → α} {e : ¬c → α} (h : c = True) :
     (dite c t e) = t (of_eq_true h) := dif_pos _
 theorem dite_cond_eq_false {_ : Decidable c} {t : c → α} {e : ¬c → α} (h : c = False) :
+    (dite c t e) = e (of_eq_false h) := dif_neg _
+theorem ite_eq_left_of_eq_true {_ : Decidable c} (a b : α) (h : c = True) :
+    (if c then a else b) = a := if_pos (of_eq_true h)
+theorem ite_eq_right_of_eq_false {_ : Decidable c} (a b : α) (h : c = False) :
+    (if c then a else b) = b := if_neg (of_eq_false h)
+theorem dite_eq_left_of_eq_true {_ : Decidable c} {t : c → α} {e : ¬c → α} (h : c = True) :
+    (dite c t e) = t (of_eq_true h) := dif_pos _
+theorem dite_eq_right_of_eq_false {_ : Decidable c} {t : c → α} {e : ¬c → α} (h : c = False) :
     (dite c t e) = e (of_eq_false h) := dif_neg _
 theorem ite_self {d : Decidable c} (a : α) : ite c a a = a := by cases d <;> rfl
 theorem Eq.mpr_prop {p q : Prop} (h₁ : p = q) (h₂ : q) : p := h₁ ▸ h₂

@@ -1,3 +1,3 @@
 prelude
-import FdNat
+import FdArith
 /-! What problem files import: `prelude`, then `import FdPrelude`. -/

@@ -14,7 +14,8 @@ from fdjax.lean.embedded import process
 _SOURCES = Path(__file__).parent
 # In the order in which they import each other; problem files say `import FdPrelude`, the last one.
 MODULES = (
-    "FdCore", "FdBorrowed", "FdLogic", "FdProp", "FdDecide", "FdNat", "FdPrelude",
+    "FdCore", "FdBorrowed", "FdLogic", "FdProp", "FdRecursion", "FdDecide", "FdNat", "FdArith",
+    "FdPrelude",
 )  # fmt: skip
 
 
