@@ -1,0 +1,334 @@
+"""Embedded Lean: what works, whether it is sound, and whether its messages are Lean's own."""
+
+import bisect
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fdjax.lean.embedded import library, process
+
+THEOREMS = Path(__file__).parent / "data" / "embedded_theorems.lean"
+HEADER = "prelude\nimport FdPrelude\n"
+
+# Names that Lean's kernel computes by itself. One that the prelude did not own could be defined
+# wrongly, and the kernel would then prove False.
+ACCELERATED = (
+    "Nat.add Nat.sub Nat.mul Nat.div Nat.mod Nat.gcd Nat.beq Nat.ble Nat.land Nat.lor Nat.xor"
+    " Nat.shiftLeft Nat.shiftRight Nat.pow Nat.log2 Nat.powMod Nat.succ Nat.zero Bool.true"
+    " Bool.false Char.ofNat String.ofList List.nil List.cons Lean.reduceBool Lean.reduceNat"
+    " eagerReduce"
+)
+
+try:
+    process.shared_library()
+except process.EmbeddedLeanUnavailable:
+    pytestmark = pytest.mark.skip(reason="no wheel with Lean on this machine")
+
+
+def entries() -> list[str]:
+    """The theorems of the data file, each one's text."""
+    blocks = re.split(r"\n\n+", THEOREMS.read_text().strip())
+    return [block for block in blocks if not block.startswith("--")]
+
+
+def lean(text: str, folder: Path, *options: str) -> list[dict]:
+    """Lean's messages for a file of this text after the header, lines counted from 1 in `text`."""
+    path = folder / "Main.lean"
+    path.write_text(HEADER + text)
+    argv = process.lean_argv("--json", "-DmaxErrors=0", *options, str(path))
+    done = subprocess.run(argv, env=process.lean_environment(library.ensure_library()),
+                          text=True, capture_output=True, timeout=500)
+    assert done.returncode in (0, 1) and not done.stderr, done.stderr
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    for message in messages:
+        message["pos"]["line"] -= HEADER.count("\n")
+    return messages
+
+
+def batch(items: list[str], folder: Path, *options: str) -> list[list[dict]]:
+    """Messages of each item, all checked in one process."""
+    starts, line = [], 1
+    for item in items:
+        starts.append(line)
+        line += item.count("\n") + 2
+    found = [[] for _ in items]
+    for message in lean("\n\n".join(items) + "\n", folder, *options):
+        found[bisect.bisect(starts, message["pos"]["line"]) - 1].append(message)
+    return found
+
+
+def axioms(text: str, name: str, folder: Path) -> set[str]:
+    """What `#print axioms` says of the theorem `name` of this text; no error may occur."""
+    messages = lean(f"{text}\n#print axioms {name}\n", folder)
+    assert not [m["data"] for m in messages if m["severity"] == "error"]
+    said = messages[-1]["data"]
+    listed = re.search(r"depends on axioms: \[(.*)\]", said, re.DOTALL)
+    assert listed or "does not depend on any axioms" in said
+    return {name.strip() for name in listed[1].split(",")} if listed else set()
+
+
+# ------------------------------------------------------------------------------- what works
+
+
+def test_every_theorem_is_accepted(tmp_path):
+    texts = entries()
+    results = batch(texts, tmp_path)
+    bad = {text: [m["data"] for m in messages] for text, messages in zip(texts, results)
+           if any(m["severity"] == "error" or m["kind"] == "hasSorry" for m in messages)}
+    assert not bad
+    assert len(texts) > 250
+
+
+def test_theorems_are_distinct_and_use_only_the_three_axioms(tmp_path):
+    texts = entries()
+    names = [re.match(r"theorem (\S+)", text)[1] for text in texts]
+    assert len(set(names)) == len(names)
+    messages = lean("\n\n".join(texts) + "\n" + "".join(f"#print axioms {n}\n" for n in names),
+                    tmp_path)
+    reports = [m["data"] for m in messages if "axioms" in m["data"]]
+    assert len(reports) == len(names)
+    used = {a for r in reports for a in re.findall(r"[\w.]+", r.partition("axioms: ")[2])}
+    assert used <= {"propext", "Classical.choice", "Quot.sound"}
+
+
+def test_false_statements_are_refused(tmp_path):
+    false = [
+        "theorem f1 : 2 + 2 = 5 := rfl",
+        "theorem f2 (p q : Prop) (h : p ∨ q) : p := by cases h <;> assumption",
+        "theorem f3 (p : Prop) : p := by simp",
+        "theorem f4 : 2 + 2 = 5 := by decide",
+        "theorem f5 (n : Nat) : n < n := by simp",
+        "theorem f6 (a b : Nat) (h : a ≤ b) : b ≤ a := by simp_all",
+        "theorem f7 : ∃ n : Nat, n < 0 := ⟨0, by decide⟩",
+        "theorem f8 : (0 : Nat) = 1 := f8",
+    ]
+    assert all(any(m["severity"] == "error" for m in ms) for ms in batch(false, tmp_path))
+
+
+# --------------------------------------------------------------------------------- soundness
+
+
+def test_all_that_the_kernel_computes_is_declared(tmp_path):
+    names = ACCELERATED.split()
+    messages = lean("".join(f"#check @{name}\n" for name in names), tmp_path)
+    assert [m["data"] for m in messages if m["severity"] == "error"] == []
+
+
+def test_the_kernel_computes_what_the_definitions_say(tmp_path):
+    # `rfl` on literals is computed; unfolded through a copy with a variable fuel it is not
+    rng = random.Random(0)
+    checks = []
+    for _ in range(40):
+        a, b = rng.randrange(40), rng.randrange(12)
+        checks += [
+            ("Nat.add", a, b, a + b), ("Nat.sub", a, b, max(a - b, 0)), ("Nat.mul", a, b, a * b),
+            ("Nat.div", a, b, a // b if b else 0), ("Nat.mod", a, b, a % b if b else a),
+            ("Nat.land", a, b, a & b), ("Nat.lor", a, b, a | b), ("Nat.xor", a, b, a ^ b),
+            ("Nat.shiftLeft", a, b, a << b), ("Nat.shiftRight", a, b, a >> b),
+        ]  # fmt: skip
+    unfolded = {"Nat.div": "Nat.div.go {b} {a} {a}", "Nat.mod": "Nat.modCore.go {b} {a} {a}",
+                "Nat.land": "Nat.bitwise.go and {a} {a} {b}",
+                "Nat.lor": "Nat.bitwise.go or {a} {a} {b}"}
+    lines = []
+    for name, a, b, value in checks:
+        lines.append(f"example : {name} {a} {b} = {value} := by decide +kernel")
+        if name in unfolded:
+            term = unfolded[name].format(a=a, b=b)
+            lines.append(f"example : {term} = {value} := by decide +kernel")
+    assert [m["data"] for m in lean("\n".join(lines), tmp_path)] == []
+
+
+def test_no_way_around_the_axiom_report(tmp_path):
+    assert axioms("theorem t : 1 = 2 := sorry", "t", tmp_path) == {"sorryAx"}
+    assert axioms("theorem t : 1 = 2 := by admit", "t", tmp_path) == {"sorryAx"}
+    native = lean("theorem t : 2 + 2 = 4 := by decide +native\n#print axioms t\n", tmp_path)
+    assert any(m["severity"] == "error" for m in native) or "native" in native[-1]["data"]
+
+
+def test_the_library_has_no_axiom_of_its_own():
+    text = "".join(library.source_path(m).read_text() for m in library.MODULES)
+    text = re.sub(r"/-.*?-/|--[^\n]*", "", text, flags=re.DOTALL)
+    declared = re.findall(r"^[^\n]*\baxiom\s+(\S+)", text, re.MULTILINE)
+    unsafe = re.findall(r"^unsafe axiom (\S+)", text, re.MULTILINE)
+    own = set(declared) - set(unsafe)
+    assert own == {"propext", "Classical.choice", "Quot.sound", "sorryAx", "Lean.trustCompiler"}
+    assert "sorry" not in text.replace("sorryAx", "").replace("lean_sorry", "").replace(
+        "tacticSorry", "")
+
+
+# ------------------------------------------------------------------------- messages are Lean's
+
+
+def mutated(count: int, seed: int) -> list[str]:
+    """`count` theorems with damaged proofs: tokens dropped, swapped or taken from other proofs."""
+    rng = random.Random(seed)
+    pairs = []
+    for text in entries():
+        if match := re.match(r"(theorem )(\S+)(.*?:=)(.*)\Z", text, re.DOTALL):
+            pairs.append((match[3], match[4]))
+    tokenise = re.compile(r"\n *|\w[\w.']*|:=|=>|<;>|[^\S\n]+|.").findall
+    pool = [t for _, proof in pairs for t in tokenise(proof) if t.strip()]
+    damaged = []
+    for number in range(count):
+        statement, proof = rng.choice(pairs)
+        if rng.random() < 0.3:  # another theorem's proof
+            proof = rng.choice(pairs)[1]
+        tokens = tokenise(proof)
+        for _ in range(rng.randint(1, 3)):
+            place = rng.randrange(len(tokens))
+            kind = rng.randrange(4)
+            if kind == 0:
+                tokens[place] = ""
+            elif kind == 1:
+                tokens[place] = rng.choice(pool) + " "
+            elif kind == 2:
+                tokens[place] += " " + rng.choice(pool) + " "
+            else:
+                other = rng.randrange(len(tokens))
+                tokens[place], tokens[other] = tokens[other], tokens[place]
+        text = "".join(tokens)
+        # whatever would open a comment or string or leave the theorem is another test's matter
+        if re.search(r"/-|--|\"|\n\S|\n\s*\n", text):
+            text = text.replace("/-", "").replace("--", "").replace('"', "")
+            text = re.sub(r"\n\s*\n", "\n", re.sub(r"\n(?=\S)", "\n  ", text))
+        damaged.append(f"theorem mutant_{number}{statement}{text.rstrip()}")
+    return damaged
+
+
+SUSPICIOUS = re.compile(
+    r"internal exception|PANIC|panic|unreachable|_aux_|\bfd\b|\bFd[A-Z]|\(kernel\) (?!declaration has metavariables)|mkNoConfusion"
+    r"|failed to compile|not been declared|does not have a|AddConstAsync|unknown free variable"
+)
+UNKNOWN = re.compile(
+    r"[Uu]nknown (?:constant|identifier|declaration|attribute|parser|category|namespace)"
+    r"[^`'\n]*[`']([^`'\n]+)[`']"
+)
+
+
+def strange(text: str, message: str) -> str | None:
+    """What in a message ordinary Lean would not have said, for want of a name of core's."""
+    if found := SUSPICIOUS.search(message):
+        return found[0]
+    for name in UNKNOWN.findall(message):
+        # Lean may complete what the text says (`h.foo`, `.foo`), but not invent a name
+        if name.split(".")[-1] not in text:
+            return name
+    return None
+
+
+def scan(count: int, seed: int, folder: Path) -> list[tuple[str, str]]:
+    texts = mutated(count, seed)
+    results = batch(texts, folder, "-DmaxHeartbeats=4000")
+    errors = sum(any(m["severity"] == "error" for m in ms) for ms in results)
+    assert errors > count / 2
+    return [(text, m["data"]) for text, ms in zip(texts, results) for m in ms
+            if strange(text, m["data"])]
+
+
+def test_messages_of_mutated_proofs(tmp_path):
+    assert scan(600, 1, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_messages_of_thousands_of_mutated_proofs(tmp_path):
+    for seed in range(2, 8):
+        assert scan(1000, seed, tmp_path) == []
+
+
+def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
+    cases = {
+        "theorem e1 (p : Prop) (h k : p) : p := by exact h k": "Function expected at",
+        "theorem e2 (p q : Prop) (h : p) : q := h": "Type mismatch",
+        "theorem e3 (p q : Prop) (f : p → q) (h : q) : q := f h": "Application type mismatch",
+        "theorem e4 (p q : Prop) (h : p) : p ∧ q := by constructor": "unsolved goals",
+        "theorem e5 (p : Prop) : p := foo": "Unknown identifier `foo`",
+        "theorem e6 (a b : Nat) (h : a = b) : a = b := by rw [h.symm]; rfl": "",
+        "theorem e7 : 1 = 2 := by decide": "is false",
+        "theorem e8 (p : Prop) : p := by assumption": "Tactic `assumption` failed",
+        "theorem e9 (n : Nat) : n = 0 := e9 n": "fail to show termination",
+        "theorem e10 (p q : Prop) (h : p ∧ q) : r := h.3": "",
+    }
+    for (text, expected), messages in zip(cases.items(), batch(list(cases), tmp_path)):
+        said = "\n".join(m["data"] for m in messages)
+        assert expected in said and not strange(text, said), (text, said)
+
+
+# ------------------------------------------------------------------------- library and process
+
+
+def test_module_behaves_as_lean(tmp_path):
+    (tmp_path / "A.lean").write_text("prelude\nimport FdPrelude\n#print axioms and_comm\n")
+    done = subprocess.run([sys.executable, "-m", "fdjax.lean.embedded.process",
+                           str(tmp_path / "A.lean")], text=True, capture_output=True,
+                          env=os.environ | {"LEAN_PATH": str(library.ensure_library())})
+    assert done.returncode == 0
+    assert done.stdout == "'and_comm' does not depend on any axioms\n"
+
+
+def test_many_processes_compile_at_once(tmp_path):
+    code = "from fdjax.lean.embedded import library; print(library.ensure_library())"
+    env = os.environ | {"FDJAX_CACHE": str(tmp_path / "cache")}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE,
+                                text=True) for _ in range(3)]
+    folders = {child.communicate()[0].strip() for child in started}
+    assert all(child.returncode == 0 for child in started)
+    (folder,) = folders
+    assert {p.name for p in Path(folder).iterdir()} == {f"{m}.olean" for m in library.MODULES}
+    assert os.listdir(Path(folder).parent) == [Path(folder).name]  # no scratch folder is left
+
+
+def test_compile_errors_are_shown_and_leave_nothing(tmp_path, monkeypatch):
+    (tmp_path / "Bad.lean").write_text("prelude\ntheorem oops : Nonsense := x\n")
+    monkeypatch.setattr(library, "_SOURCES", tmp_path)
+    monkeypatch.setattr(library, "MODULES", ("Bad",))
+    monkeypatch.setenv("FDJAX_CACHE", str(tmp_path / "cache"))
+    library.library_version.cache_clear()
+    try:
+        with pytest.raises(library.LibraryError, match="Bad did not compile.*\n.*Nonsense"):
+            library.ensure_library()
+        assert os.listdir(tmp_path / "cache" / "lean") == []
+    finally:
+        library.library_version.cache_clear()
+
+
+def test_version_follows_the_texts(tmp_path, monkeypatch):
+    (tmp_path / "A.lean").write_text("prelude\n")
+    monkeypatch.setattr(library, "_SOURCES", tmp_path)
+    monkeypatch.setattr(library, "MODULES", ("A",))
+    library.library_version.cache_clear()
+    before = library.library_version()
+    (tmp_path / "A.lean").write_text("prelude \n")
+    library.library_version.cache_clear()
+    after = library.library_version()
+    library.library_version.cache_clear()
+    assert before != after
+
+
+def test_missing_wheel_names_the_alternatives(monkeypatch):
+    monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
+    process.shared_library.cache_clear()
+    try:
+        with pytest.raises(process.EmbeddedLeanUnavailable) as caught:
+            process.shared_library()
+    finally:
+        process.shared_library.cache_clear()
+    for word in ("no_such_wheel", "fdjax[embedded]", "glibc", "lean_interact", "elan"):
+        assert word in str(caught.value)
+
+
+def test_library_that_cannot_be_loaded(tmp_path, monkeypatch):
+    broken = tmp_path / "libleanshared.so"
+    broken.write_bytes(b"not a library")
+    monkeypatch.setattr(process, "shared_library", lambda: str(broken))
+    process.lean_version.cache_clear()
+    try:
+        with pytest.raises(process.EmbeddedLeanUnavailable, match="libleanshared"):
+            process.lean_version()
+    finally:
+        process.lean_version.cache_clear()
