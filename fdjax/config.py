@@ -10,7 +10,7 @@ def default() -> ConfigDict:
             "seed": 0,
             # Names of the stages below, in order. A finished one in the workdir is reused.
             "stages": ("sft", "fd"),
-            # A stage's folder of another run (runs/fd/sft): replaces that stage and earlier ones.
+            # A stage's folder of another run (runs/fd/sft): replaces the stages up to that one.
             "init_from": "",
             "mesh": {"replica": 1, "fsdp": -1, "tensor": 1},  # -1: all devices that are left
             "model": {  # fields of fdjax.models.config.ModelConfig; vocab_size: the tokenizer's
@@ -37,9 +37,9 @@ def default() -> ConfigDict:
                 "teacher": "{goal}\n{feedback}\n:= by\n  ",
                 "prefill": " by\n  ",
                 # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
-                "student_buckets": (64,),
-                "teacher_buckets": (128,),
-                "response_length": 40,
+                "student_buckets": (36,),
+                "teacher_buckets": (64,),
+                "response_length": 32,
             },
             "lean": {
                 "backend": "embedded",
@@ -54,7 +54,7 @@ def default() -> ConfigDict:
                 "heldout_samples": 64,
                 "batch": 16,  # theorems at a time
                 "temperature": 1.0,
-                "sharper": 0.6,  # the same once more at this temperature: is a gain only sharpening?
+                "sharper": 0.6,  # once more at this temperature: is a gain only sharpening?
             },
             "checkpoint": {"every": 20, "keep": 2},
             "sft": supervised_stage(),
@@ -81,6 +81,7 @@ def supervised_stage(**changes) -> ConfigDict:
             "objective": "supervised",
             "theorems": "sft",
             "steps": 1500,
+            "show_every": 25,  # steps to a line on the console
             "batch_size": 128,
             # This share of the examples teaches to read feedback: a proof cut short, what the
             # provider says of it, and a proof that does so. The others are plain proofs.
@@ -96,6 +97,7 @@ def rollout_fields(**changes) -> dict:
     return {
         "theorems": "pool",
         "steps": 48,
+        "show_every": 1,  # steps to a line on the console
         "prompts_per_step": 16,
         "samples_per_prompt": 8,
         "temperature": 1.0,

@@ -8,17 +8,20 @@ import contextlib
 import functools
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from fdjax import report, sharding, stages, state, update
 from fdjax.checkpoint import Checkpoints
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
+from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.providers import make_provider
-from fdjax.metrics import MetricsLog, Timers, write_summary
+from fdjax.files import append_line, read_lines
+from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.models import transformer
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
@@ -26,10 +29,12 @@ from fdjax.objectives.protocol import Model, Objective
 from fdjax.objectives.supervised import Supervised
 from fdjax.prepare import (
     ConfigError,
+    Policy,
     Run,
     check_record,
+    initial_policy,
     prepare,
-    read_fingerprint,
+    split_digest,
     stage_record,
 )
 from fdjax.rollout.experience import Collector
@@ -38,24 +43,268 @@ from fdjax.rollout.journal import Journal
 __all__ = ["ConfigError", "run"]
 
 
+class Stopping:
+    """Set by SIGTERM; the loop looks at it between steps."""
+
+    asked = False
+
+
 def run(config: ConfigDict, workdir: str | Path) -> dict:
     """Runs or resumes the stages of `config` in `workdir`; returns what summary.json holds.
 
     Raises ConfigError for a config that cannot run, or that is not the one the workdir began with.
     """
-    this = prepare(config, Path(workdir))
-    summary = {"stages": {}}
-    with this.farm, jax.set_mesh(this.prompting.mesh), stop_on_sigterm() as stopping:
-        params, before, names = start(this)
+    with prepare(config, Path(workdir)) as this, on_sigterm() as stopping:
+        policy, names = initial_policy(this)
+        evaluations = {policy.name: evaluate_policy(this, policy)} if policy.name else {}
         for name in names:
-            record = stage_record(this, name, before)
-            folder = this.workdir / name
-            check_record(folder, record)
-            trainer = make_trainer(this, name, params)
-            trained = train(this, trainer, folder, stopping)
-            summary["stages"][name] = figures(this, name, folder, params, trained)
-            params, before = trained, record["fingerprint"]
-            write_summary(this.workdir / "summary.json", summary)
-    report.write(this.workdir)
-    print(json.dumps(summary))
+            policy = run_stage(this, name, policy, stopping)
+            evaluations[name] = evaluate_policy(this, policy)
+        summary = summarise(evaluations)
+    write_summary(workdir, summary)
+    report.write(workdir)
+    for line in summary_lines(summary):
+        console.print(line, markup=False)
+    print(json.dumps(summary), flush=True)
     return summary
+
+
+# --- One stage -----------------------------------------------------------------------------------
+
+
+def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Policy:
+    """Trains the stage, or the rest of it, or reads what a finished one left."""
+    config, folder = this.config[name], this.workdir / name
+    record = stage_record(this, name, before.fingerprint)
+    check_record(folder, record)
+    this.prompting.tokenizer.save(folder / "tokenizer.model")
+
+    optimizer = state.make_optimizer(optimizer_config(config))
+    train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))
+    with Checkpoints(folder / "checkpoints", keep=this.config.checkpoint.keep) as checkpoints:
+        found = checkpoints.restore(train_state)
+        train_state, step = (found.state, found.step) if found else (train_state, 0)
+        if step < config.steps:
+            if config.objective == "distillation":
+                measure_teacher(this, name, before)
+            train_state = train(this, name, train_state, step, optimizer, checkpoints, stopping)
+    return Policy(name, train_state.params, record["fingerprint"])
+
+
+def train(
+    this: Run,
+    name: str,
+    train_state: state.TrainState,
+    start: int,
+    optimizer,
+    checkpoints: Checkpoints,
+    stopping: Stopping,
+) -> state.TrainState:
+    """The loop: a batch of the source, an update, a line of metrics, now and then a checkpoint."""
+    config, folder = this.config[name], this.workdir / name
+    timers = Timers()
+    update_state = make_update(this, config, optimizer, train_state)
+    with (
+        make_source(this, name, timers) as source,
+        MetricsLog(folder, total=config.steps, start=start, show_every=config.show_every) as log,
+    ):
+        for step in range(start, config.steps):
+            with timers("step"):
+                batch, metrics = source(step, train_state.params)
+                with timers("update"):
+                    batch = sharding.put(batch, this.prompting.mesh)
+                    train_state, learned = update_state(train_state, batch)
+                    learned = sharding.fetch(learned)  # waits for the device
+            known = {k: v for k, v in learned.items() if np.isfinite(v)}  # a mean of none is NaN
+            log.write(step, metrics | known | timers.flush())
+            done = step + 1
+            if stopping.asked or done == config.steps or done % this.config.checkpoint.every == 0:
+                checkpoints.save(done, train_state)
+            if stopping.asked and done < config.steps:
+                checkpoints.wait()
+                raise SystemExit(f"stopped after step {done} of {name}; the same command goes on")
+    return train_state
+
+
+@contextlib.contextmanager
+def make_source(this: Run, name: str, timers: Timers) -> Iterator[stages.Source]:
+    """Where the stage's batches come from."""
+    config, prompting, seed = this.config[name], this.prompting, this.config.seed
+    theorems = this.theorems[config.theorems]
+    if config.objective == "supervised":
+        provider = make_provider(config.feedback)
+        yield stages.supervised(config, prompting, theorems, provider, seed)
+        return
+    distils = config.objective == "distillation"
+    collector = Collector(
+        prompting=prompting,
+        farm=this.farm,
+        provider=make_provider(config.feedback) if distils else None,
+        journal=Journal(this.workdir / name / "rollouts"),
+        theorems=theorems,
+        prompts_per_step=config.prompts_per_step,
+        samples_per_prompt=config.samples_per_prompt,
+        temperature=config.temperature,
+        seed=seed,
+        stream=name,
+        timers=timers,
+    )
+    to_batch = (stages.distillation if distils else stages.policy_gradient)(config, prompting)
+    with contextlib.closing(collector):
+        yield stages.from_rollouts(
+            collector, to_batch, steps=config.steps, depth=config.pipeline_depth
+        )
+
+
+def make_objective(config: ConfigDict) -> Objective:
+    match config.objective:
+        case "supervised":
+            return Supervised()
+        case "distillation":
+            return Distillation(
+                alpha=config.alpha,
+                temperature=config.temperature,
+                ratio_cap=config.ratio_cap or None,
+                top_k=config.top_k or None,
+            )
+        case "policy_gradient":
+            return PolicyGradient(
+                temperature=config.temperature,
+                clip_low=config.clip_low,
+                clip_high=config.clip_high,
+                aggregation=config.aggregation,
+            )
+        case unknown:
+            raise ConfigError(
+                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient"
+            )
+
+
+def make_update(this: Run, config: ConfigDict, optimizer, train_state) -> update.Update:
+    hidden_states = functools.partial(transformer.hidden_states, this.prompting.model)
+    return update.make_update(
+        make_objective(config),
+        optimizer,
+        Model(hidden_states, transformer.unembedding),
+        microbatches=config.optimizer.microbatches,
+        ema_rate=config.ema_rate if has_teacher(config) and config.teacher == "ema" else 0.0,
+        shardings=state.shardings(train_state, this.prompting.mesh),
+    )
+
+
+def begin(this: Run, params, optimizer, *, with_teacher: bool) -> state.TrainState:
+    """A fresh state around the parameters of the stage before, or around random ones."""
+    mesh = this.prompting.mesh
+    if params is not None:
+        return state.restart(params, optimizer, mesh, with_teacher=with_teacher)
+    init = functools.partial(transformer.init, this.prompting.model)
+    key = jax.random.key(this.config.seed)
+    return state.create(init, key, optimizer, mesh, with_teacher=with_teacher)
+
+
+def has_teacher(config: ConfigDict) -> bool:
+    return config.objective == "distillation" and config.teacher != "live"
+
+
+def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
+    optimizer = config.optimizer
+    return state.OptimizerConfig(
+        learning_rate=optimizer.learning_rate,
+        total_steps=config.steps,
+        warmup_steps=optimizer.warmup,
+        decay_fraction=optimizer.decay_fraction,
+        weight_decay=optimizer.weight_decay,
+        clip_norm=optimizer.clip_norm,
+    )
+
+
+@contextlib.contextmanager
+def on_sigterm() -> Iterator[Stopping]:
+    """SIGTERM (a preempted machine) asks the loop to save and to leave."""
+    stopping = Stopping()
+
+    def ask(*_):
+        stopping.asked = True
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield stopping
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- Evaluation ----------------------------------------------------------------------------------
+
+
+def evaluate_policy(this: Run, policy: Policy) -> dict[str, dict]:
+    """{"pool" | "heldout" | "pool at T" | ...: figures}; T is the sharper temperature."""
+    e = this.config.evaluation
+    splits = {"pool": (e.pool, e.pool_samples), "heldout": (e.heldout, e.heldout_samples)}
+    measured = {}
+    for suffix, temperature in (("", e.temperature), (f" at {e.sharper}", e.sharper)):
+        for what, (split, samples) in splits.items():
+            measure = functools.partial(
+                evaluate,
+                this.prompting,
+                policy.params,
+                this.farm,
+                this.theorems[split],
+                samples=samples,
+                temperature=temperature,
+                seed=this.config.seed,
+                batch=e.batch,
+            )
+            key = {"split": split, "samples": samples, "temperature": temperature}
+            measured[what + suffix] = once(this, policy.name, policy, key, split, measure)
+    file = this.workdir / policy.name / "evals.jsonl"
+    rates = [line["figures"] for line in read_lines(file) if "teacher" in line["key"]]
+    return measured | ({"teacher_solve_rate": rates[-1]} if rates else {})
+
+
+def measure_teacher(this: Run, name: str, before: Policy) -> None:
+    """The gap that distillation lives on: without it, it only drifts. Warns where it is small."""
+    config, e = this.config[name], this.config.evaluation
+
+    def measure() -> dict[str, float]:
+        return asyncio.run(
+            teacher_solve_rate(
+                this.prompting,
+                before.params,
+                before.params,
+                this.farm,
+                make_provider(config.feedback),
+                this.theorems[config.theorems][:128],
+                samples=config.samples_per_prompt,
+                temperature=config.temperature,
+                seed=this.config.seed,
+                batch=e.batch,
+            )
+        )
+
+    key = {"teacher": before.name, "provider": config.feedback.provider}
+    rates = once(this, name, before, key, config.theorems, measure)
+    console.print("teacher's solve rate on failed attempts: " + ", ".join(
+        f"{rate:.3f} with {what}" for what, rate in rates.items()))
+    if rates["feedback"] - rates["none"] < config.least_gap:
+        console.print(
+            f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
+            f"{name}.least_gap = {config.least_gap}. There is little to distil: train longer on "
+            "reading feedback (sft.feedback_fraction), or choose another provider."
+        )
+
+
+def once(this: Run, name: str, policy: Policy, key: dict, split: str, measure) -> dict:
+    """`measure()`, or what an earlier run wrote of just this into the stage's evals.jsonl."""
+    key = key | {"policy": policy.fingerprint, "theorems": split_digest(this.theorems[split])}
+    file = this.workdir / name / "evals.jsonl"
+    for line in read_lines(file):
+        if line["key"] == key:
+            return line["figures"]
+    with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in key.items() if k in _SHOWN)}"):
+        figures = measure()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    append_line(file, {"key": key, "figures": figures})
+    return figures
+
+
+_SHOWN = ("split", "samples", "temperature", "provider")

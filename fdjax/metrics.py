@@ -55,7 +55,7 @@ class MetricsLog:
     """A line per step: `metrics.jsonl` in `folder`, `tensorboard/` beside it, and the console.
 
     A run that resumes at `start` drops the lines of that step and later ones: it is about to
-    write them again. On a terminal a progress bar with the time left stays below the lines.
+    write them again. The console shows every `show_every`-th step. On a terminal a progress bar with the time left stays below the lines.
     """
 
     def __init__(
@@ -66,10 +66,12 @@ class MetricsLog:
         start: int = 0,
         name: str | None = None,
         headline: tuple[str, ...] = HEADLINE,
+        show_every: int = 1,
     ):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._name, self._total, self._headline = name or folder.name, total, headline
+        self._show_every = show_every
         cut_back(folder / "metrics.jsonl", start)
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"), purge_step=start)
@@ -99,7 +101,9 @@ class MetricsLog:
         for name, value in metrics.items():
             if isinstance(value, int | float):
                 self._board.add_scalar(name, value, step)
-        self._show(step, metrics)
+        if (step + 1) % self._show_every == 0 or step + 1 == self._total:
+            self._show(step, metrics)
+        self._progress.update(self._task, completed=step + 1)
 
     def _show(self, step: int, metrics: dict[str, Any]) -> None:
         line = f"{self._name} {step + 1:{len(str(self._total))}d}/{self._total}  "
@@ -109,7 +113,6 @@ class MetricsLog:
             left = (time.monotonic() - self._began) / done * (self._total - step - 1)
             line += f"  left {int(left) // 60}:{int(left) % 60:02d}"
         console.print(line, markup=False)
-        self._progress.update(self._task, completed=step + 1)
 
     def close(self) -> None:
         self._progress.stop()

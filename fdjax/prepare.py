@@ -3,9 +3,13 @@
 Also the fingerprints that decide whether what lies in a workdir may be reused.
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +17,15 @@ import jax
 from ml_collections import ConfigDict
 
 from fdjax import sharding, tokenizer
+from fdjax.checkpoint import restore_params
 from fdjax.data import synthetic
-from fdjax.data.theorems import Theorem, read_theorems
+from fdjax.data.theorems import Theorem, read_theorems, write_theorems
+from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.backend import EmbeddedBackend
-from fdjax.lean.farm import Farm
+from fdjax.lean.embedded.library import cache_folder
+from fdjax.lean.farm import Farm, MissingImports
+from fdjax.metrics import status
+from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.prompts import Template
@@ -27,6 +35,14 @@ SPLITS = ("sft", "pool", "validation", "test")
 
 class ConfigError(ValueError):
     """The config cannot run, or is not the one that the workdir began with."""
+
+
+class Policy(NamedTuple):
+    """What a stage begins with, and what it leaves."""
+
+    name: str  # of the stage; empty before the first
+    params: Any
+    fingerprint: str
 
 
 class Run(NamedTuple):
@@ -39,29 +55,53 @@ class Run(NamedTuple):
     farm: Farm
 
 
-def prepare(config: ConfigDict, workdir: Path) -> Run:
-    """Raises ConfigError where config or files make no run."""
-    theorems = load_splits(config.data)
-    farm = make_farm(config.lean, workdir)
-    farm.require({t.imports for split in theorems.values() for t in split})
-    return Run(config, workdir, make_prompting(config, workdir, theorems["sft"]), theorems, farm)
+@contextlib.contextmanager
+def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
+    """The run, its farm open, its mesh the current one.
+
+    Raises ConfigError where config or files make no run.
+    """
+    with status("theorems"):
+        theorems = load_splits(config.data)
+    prompting = make_prompting(config, workdir, theorems["sft"])
+    with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
+        try:
+            farm.require(t for split in theorems.values() for t in split)
+        except MissingImports as error:
+            raise ConfigError(f"lean.backend={config.lean.backend}: {error}") from error
+        yield Run(config, workdir, prompting, theorems, farm)
 
 
 def load_splits(data: ConfigDict) -> dict[str, list[Theorem]]:
     """Each split from its file, or generated; generated ones are disjoint up to renaming."""
-    counts = {name: data[name] for name in SPLITS if isinstance(data[name], int)}
-    splits = synthetic.splits(data.seed, **counts)
-    for name in SPLITS:
-        if name not in counts:
-            splits[name] = read_theorems(data[name])
-    return splits
+    counts = {name: data[name] if isinstance(data[name], int) else 0 for name in SPLITS}
+    splits = _generated(data.seed, counts) if any(counts.values()) else {}
+    files = {name: data[name] for name in SPLITS if not isinstance(data[name], int)}
+    return splits | {name: read_theorems(file) for name, file in files.items()}
 
 
-def make_farm(lean: ConfigDict, workdir: Path) -> Farm:
-    if lean.backend != "embedded":
-        raise ConfigError(f"lean.backend is {lean.backend!r}; known is 'embedded'")
+def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
+    """Generating takes minutes, so the user's cache folder keeps what this generator made."""
+    sources = [file.read_text() for file in sorted(Path(synthetic.__path__[0]).glob("*.py"))]
+    folder = cache_folder() / "theorems"
+    file = folder / f"{_digest([seed, counts, sources])}.jsonl"
+    if not file.exists():
+        made = synthetic.splits(seed, **counts)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            write_theorems(Path(scratch) / file.name, [t for s in made.values() for t in s])
+            (Path(scratch) / file.name).replace(file)
+    theorems = read_theorems(file)
+    return {name: [t for t in theorems if t.split == name] for name in counts}
+
+
+def make_farm(lean: ConfigDict) -> Farm:
+    try:
+        backend = make_backend(lean.backend)
+    except ValueError as error:
+        raise ConfigError(f"lean.backend: {error}") from error
     return Farm(
-        EmbeddedBackend(),
+        backend,
         workers=lean.workers,
         timeout=lean.timeout,
         cache=VerdictCache(lean.cache or None),
@@ -106,6 +146,44 @@ def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
     return sharding.make_mesh(**sizes)
 
 
+def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
+    """What the first stage begins with, and the stages to run: `init_from` replaces those up to
+    the one it names. Raises ConfigError where it names no finished stage.
+    """
+    names = tuple(run.config.stages)
+    unknown = [name for name in names if name not in run.config]
+    if unknown:
+        raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
+    if not run.config.init_from:
+        return Policy("", None, "random"), names
+    folder = Path(run.config.init_from)
+    if not (folder / "config.json").exists():
+        raise ConfigError(
+            f"init_from={folder} is no stage of a run: it has no config.json. "
+            "Name a stage's folder, such as runs/fd/sft."
+        )
+    record = json.loads((folder / "config.json").read_text())
+    model = dataclasses.asdict(run.prompting.model)
+    if record["model"] != model:
+        raise ConfigError(
+            f"init_from={folder} has another model:\n  "
+            + "\n  ".join(_differences(record["model"], model, "model"))
+        )
+    init = functools.partial(transformer.init, run.prompting.model)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    shardings = sharding.tree_shardings(shapes, run.prompting.mesh)
+    target = jax.tree.map(
+        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )
+    policy = Policy(
+        folder.name, restore_params(folder / "checkpoints", target), record["fingerprint"]
+    )
+    after = names.index(folder.name) + 1 if folder.name in names else 0
+    return policy, names[after:]
+
+
 # --- Fingerprints --------------------------------------------------------------------------------
 
 
@@ -119,7 +197,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "tokenizer": _digest(run.prompting.tokenizer.model.hex()),
         "prompt": config.prompt.to_dict(),
         "lean": lean,
-        "theorems": _digest([dataclasses.asdict(t) for t in run.theorems[stage.theorems]]),
+        "theorems": split_digest(run.theorems[stage.theorems]),
         "stage": stage.to_dict(),
         "before": before,
     }
@@ -142,16 +220,6 @@ def check_record(folder: Path, record: dict[str, Any]) -> None:
         )
 
 
-def read_fingerprint(stage_folder: Path) -> str:
-    file = stage_folder / "config.json"
-    if not file.exists():
-        raise ConfigError(
-            f"init_from={stage_folder} is no stage of a run: it has no config.json. "
-            "Name a stage's folder, such as runs/fd/sft."
-        )
-    return json.loads(file.read_text())["fingerprint"]
-
-
 def _differences(old, new, path="") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [k for k in {**old, **new} if k != "fingerprint"]
@@ -161,6 +229,10 @@ def _differences(old, new, path="") -> list[str]:
             for line in _differences(old.get(k), new.get(k), f"{path}.{k}" if path else k)
         ]
     return [] if old == new else [f"{path}: {old!r} there, {new!r} now"]
+
+
+def split_digest(theorems: list[Theorem]) -> str:
+    return _digest([dataclasses.asdict(t) for t in theorems])
 
 
 def _digest(data: Any) -> str:

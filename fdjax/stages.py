@@ -27,7 +27,7 @@ Metrics = dict[str, float]
 
 
 class Step(NamedTuple):
-    batch: Any | None  # None: nothing to learn from
+    batch: Any  # with all weights 0 where there is nothing to learn from
     metrics: Metrics  # of the rollouts; the update adds its own
 
 
@@ -161,8 +161,6 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
             "rows": len(rows),
             "departs_at": float(np.mean([r.departs for r in rows if r.departs is not None] or [0])),
         }
-        if not rows:
-            return Step(None, metrics)
         shape = Shape(
             batching.row_bucket(len(rows), config.row_buckets),
             _shared_bucket([r.student_prompt for r in rows], prompting.student_buckets),
@@ -189,26 +187,24 @@ def policy_gradient(config, prompting: Prompting) -> Callable[[list[Group]], Ste
     def to_batch(groups: list[Group]) -> Step:
         rewards_BG = np.array([[v.proved for _, _, v, _ in g] for g in groups], np.float32)
         judged_BG = np.array([[v.status in DECIDED for _, _, v, _ in g] for g in groups])
-        advantage_BG, flat = advantages(rewards_BG, judged_BG, normalize_std=config.normalize_std)
+        advantage_BG = advantages(rewards_BG, judged_BG, use_std=config.normalize_std).values
         rows = [
             batching.PolicyGradientRow(prompting.student_prompt(theorem), attempt, float(a))
             for g, group_advantages in zip(groups, advantage_BG)
             for (theorem, attempt, _, _), a in zip(g, group_advantages)
             if a != 0  # nothing to learn, so nothing is computed
         ]
-        metrics = {"rows": len(rows)}
-        if not rows:
-            return Step(None, metrics)
         shape = Shape(
             batching.row_bucket(len(rows), config.row_buckets),
             _shared_bucket([r.prompt for r in rows], prompting.student_buckets),
             prompting.response_length,
         )
         batch = batching.policy_gradient_batch(rows, shape, prompting.tokenizer.pad_id)
-        return Step(batch, metrics)
+        return Step(batch, {"rows": len(rows)})
 
     return to_batch
 
 
 def _shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:
-    return bucket(max(map(len, prompts)), buckets, "the longest prompt", "prompt.*_buckets")
+    longest = max(map(len, prompts), default=0)
+    return bucket(longest, buckets, "the longest prompt", "prompt.*_buckets")

@@ -1,4 +1,4 @@
-"""Feedback on synthetic theorems from the tactic interpreter: where it went wrong, what to do there.
+"""Feedback on synthetic theorems, from the tactic interpreter: what to do where it went wrong.
 
 It knows more than the student: the completion is the shortest that the search finds.
 """

@@ -14,7 +14,7 @@ _PROVIDERS = {
 }
 
 
-def provider(config) -> Provider:
+def make_provider(config) -> Provider:
     """`config`: the fields of fdjax.config.feedback. Raises ValueError for an unknown name."""
     if config.provider not in _PROVIDERS:
         raise ValueError(

@@ -65,6 +65,9 @@ class Collector:
         if groups is None:
             with self.timers("sample"):
                 groups = self._sample(step, params)
+            if "theorems" not in record:
+                theorems = [self._by_id[g[0].theorem_id] for g in groups]
+                self.journal.append(step, "theorems", theorems)
             self.journal.append(step, "attempts", groups)
         return self._thread.submit(self._judge, step, groups, record)
 

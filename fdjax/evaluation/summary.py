@@ -1,0 +1,75 @@
+"""The figures of a whole run: what summary.json holds, and the last lines that a run prints."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fdjax.evaluation.pass_at_k import paired_difference
+
+SPLITS = ("pool", "heldout")
+_STAGE_FIGURES = (
+    "pass_at_k", "entropy", "distinct_proofs", "response_tokens", "unfinished", "unverified",
+)  # fmt: skip
+
+
+def summarise(evaluations: Mapping[str, Mapping[str, dict]]) -> dict:
+    """`evaluations`: stage -> "pool" | "heldout" | "pool at T" | ... -> figures of `evaluate`.
+
+    stages: each stage's figures; `minus_start` are differences to the first stage, paired by
+    theorem. sharper: the same at the lower temperature, start first: how much of a gain is only
+    sharpening?
+    """
+    start = next(iter(evaluations.values()))
+    summary: dict = {"stages": {}, "sharper": {}}
+    for name, figures in evaluations.items():
+        stage = {s: _figures(figures[s], start[s]) for s in SPLITS}
+        if "teacher_solve_rate" in figures:
+            stage["teacher_solve_rate"] = figures["teacher_solve_rate"]
+        summary["stages"][name] = stage
+        for what in figures:
+            split, _, temperature = what.partition(" at ")
+            if temperature:
+                sharper = summary["sharper"].setdefault(name, {"temperature": float(temperature)})
+                sharper[split] = _figures(figures[what], start[split])
+    return summary
+
+
+def _figures(figures: dict, start: dict) -> dict:
+    kept = {name: figures[name] for name in _STAGE_FIGURES}
+    if figures is not start:
+        theorems = list(start["solved"])
+        counts = [np.array([f["solved"][t] for t in theorems]) for f in (figures, start)]
+        tries = [np.full(len(theorems), f["samples"]) for f in (figures, start)]
+        kept["minus_start"] = paired_difference(tries[0], counts[0], tries[1], counts[1])
+    return kept
+
+
+def summary_lines(summary: dict) -> list[str]:
+    """A table that can be read at a glance; the JSON of it follows."""
+    lines = ["", "pass@k, mean over theorems [95 % interval], and its paired difference to the start"]
+    for split in SPLITS:
+        for name, stage in summary["stages"].items():
+            lines.append(_line(f"{split:8s} {name}", stage[split]))
+            if name in summary["sharper"]:
+                sharper = summary["sharper"][name]
+                label = f"{split:8s} {name} at temperature {sharper['temperature']}"
+                lines.append(_line(label, sharper[split]))
+    for name, stage in summary["stages"].items():
+        if "teacher_solve_rate" in stage:
+            rates = ", ".join(f"{r:.3f} {w}" for w, r in stage["teacher_solve_rate"].items())
+            lines.append(f"teacher of {name} on failed attempts: {rates}")
+    return lines
+
+
+def _line(label: str, figures: dict) -> str:
+    cells = []
+    for k in ("1", "4", "16", "64"):
+        value = figures["pass_at_k"].get(k)
+        if value is None:
+            continue
+        cell = f"@{k} {value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+        difference = figures.get("minus_start", {}).get(k)
+        if difference:
+            cell += f" {difference['mean']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
+        cells.append(cell)
+    return f"{label:32s} {'  '.join(cells)}  entropy {figures['entropy']:.3f}"

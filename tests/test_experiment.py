@@ -1,0 +1,180 @@
+"""Whole runs of the command line, killed and resumed, on a tiny config."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from fdjax import experiment
+from fdjax.checkpoint import restore_params
+from tests import tiny_config
+
+ROOT = Path(__file__).parent.parent
+STAGES = ("sft", "fd", "grpo")
+
+
+def command(workdir, *flags):
+    return [
+        sys.executable, "-m", "fdjax.main",
+        f"--config={ROOT / 'tests' / 'tiny_config.py'}", f"--workdir={workdir}", *flags,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """One cache of compiled programs for all runs: they are the same programs."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+def start(workdir, environment, *flags):
+    return subprocess.Popen(
+        command(workdir, *flags), cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def finished(environment, tmp_path_factory):
+    """(workdir, output) of a run that nobody disturbed."""
+    workdir = tmp_path_factory.mktemp("run")
+    process = start(workdir, environment)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return workdir, output
+
+
+def arrays(workdir, stage):
+    """Path -> array of the stage's last checkpoint: parameters, teacher, moments."""
+    import orbax.checkpoint as ocp
+
+    folder = sorted((workdir / stage / "checkpoints").iterdir(), key=lambda f: int(f.name))[-1]
+    found = {}
+    for item in ("params", "state"):
+        tree = ocp.StandardCheckpointer().restore(folder / item)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            found[item + jax.tree_util.keystr(path)] = np.asarray(leaf)
+    return folder.name, found
+
+
+def assert_same(workdir, other):
+    for stage in STAGES:
+        (step, ours), (other_step, theirs) = arrays(workdir, stage), arrays(other, stage)
+        assert step == other_step and ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name], f"{stage} {name}")
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    workdir, output = finished
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert list(summary["stages"]) == list(STAGES)
+    assert json.loads(output.strip().splitlines()[-1]) == summary
+    for stage in STAGES:
+        figures = summary["stages"][stage]
+        assert set(figures["pool"]["pass_at_k"]) == set(figures["heldout"]["pass_at_k"]) >= {"1"}
+        steps = [json.loads(x)["step"] for x in (workdir / stage / "metrics.jsonl").open()]
+        assert steps == list(range(len(steps))) and steps
+        assert json.loads((workdir / stage / "config.json").read_text())["fingerprint"]
+    assert set(summary["stages"]["fd"]["teacher_solve_rate"]) == {"feedback", "none", "shuffled"}
+    assert len(list((workdir / "fd" / "rollouts").iterdir())) == 6
+    assert "<html" in (workdir / "report.html").read_text()
+
+
+def test_finished_stages_are_reused(finished, environment):
+    workdir, _ = finished
+    before = {f: f.stat().st_mtime_ns for f in workdir.glob("*/metrics.jsonl")}
+    process = start(workdir, environment)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert {f: f.stat().st_mtime_ns for f in before} == before
+
+
+def test_a_changed_config_is_refused_by_name(finished, environment):
+    workdir, _ = finished
+    process = start(workdir, environment, "--config.fd.ema_rate=0.5")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode != 0
+    assert "stage.ema_rate: 0.005 there, 0.5 now" in output and "Traceback" not in output
+
+
+def test_unknown_values_are_refused_before_any_work(tmp_path, environment):
+    for flag, told in [
+        ("--config.stages=('sft','dpo')", "no block named dpo"),
+        ("--config.init_from=/nowhere", "init_from=/nowhere is no stage of a run"),
+        ("--config.lean.backend=coq", "lean.backend"),
+    ]:
+        process = start(tmp_path / "w", environment, flag)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode != 0 and told in output and "Traceback" not in output, output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["sft/metrics.jsonl", "fd/rollouts", "fd/metrics.jsonl", "grpo"])
+def test_killed_at_any_moment_a_run_ends_the_same(finished, environment, tmp_path, moment):
+    process = start(tmp_path, environment)
+    wait_for(tmp_path / moment, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = start(tmp_path, environment)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same(finished[0], tmp_path)
+
+
+def test_killed_twice_a_run_ends_the_same(finished, environment, tmp_path):
+    for moment in ("fd/rollouts/000003.jsonl", "grpo/rollouts/000002.jsonl"):
+        process = start(tmp_path, environment)
+        wait_for(tmp_path / moment, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = start(tmp_path, environment)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same(finished[0], tmp_path)
+
+
+def test_sigterm_saves_and_exits(finished, environment, tmp_path):
+    process = start(tmp_path, environment)
+    wait_for(tmp_path / "fd" / "rollouts" / "000002.jsonl", process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode != 0 and "the same command goes on" in output
+    saved = max(int(f.name) for f in (tmp_path / "fd" / "checkpoints").iterdir())
+    lines = (tmp_path / "fd" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == saved
+    process = start(tmp_path, environment)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same(finished[0], tmp_path)
+
+
+def wait_for(path, process, timeout=300):
+    """Until `path` exists; the process must not end before."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
+    workdir, _ = finished
+    flags = (f"--config.init_from={workdir / 'sft'}", "--config.stages=('sft','grpo')")
+    process = start(tmp_path, environment, *flags)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert not (tmp_path / "sft" / "metrics.jsonl").exists()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    first = json.loads((workdir / "summary.json").read_text())
+    assert list(summary["stages"]) == ["sft", "grpo"]
+    assert summary["stages"]["sft"] == first["stages"]["sft"]
