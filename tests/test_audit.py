@@ -100,7 +100,9 @@ CHEATS = {
         '.r"a\\" axiom a : False --"',
         's!"{sorry}"', 'throw "{sorry}"', "/-! axiom -/", "/-- doc -/ by simp", "«»axiom a : False",
         "'' '\"' \"axiom a : False --\"", "by exact h.1.2end", "by simp --c\n'ab axiom a : False",
-        "by xdeclare_syntax_cat a", "\\/-axiom a : False", '"a\\\n b axiom c : False"',
+        "by xdeclare_syntax_cat a", "by x0axiom a : False",
+        "by x'axiom a : False", "by x₁axiom a : False", "by x!axiom a : False",
+        "by x0'0axiom a : F", "\\/-axiom a : False", '"a\\\n b axiom c : False"',
     ],
 }
 

@@ -229,6 +229,47 @@ def test_silence_and_noise_are_never_success(script):
         assert all(v.first_error.text for v in verdicts)
 
 
+RECURRENCES = [  # what defines the functions of Nat that the kernel computes on its own
+    "(a b : Nat) : a + 0 = a ∧ a + Nat.succ b = Nat.succ (a + b)",
+    "(a b : Nat) : a - 0 = a ∧ a - Nat.succ b = Nat.pred (a - b)",
+    "(a b : Nat) : a * 0 = 0 ∧ a * Nat.succ b = a * b + a",
+    "(a b : Nat) : a ^ 0 = 1 ∧ a ^ Nat.succ b = a ^ b * a",
+    "(a b : Nat) : Nat.beq 0 0 = true ∧ Nat.beq (Nat.succ a) (Nat.succ b) = Nat.beq a b",
+    "(a : Nat) : Nat.beq 0 (Nat.succ a) = false ∧ Nat.beq (Nat.succ a) 0 = false",
+    "(a b : Nat) : Nat.ble 0 0 = true ∧ Nat.ble (Nat.succ a) (Nat.succ b) = Nat.ble a b",
+    "(a : Nat) : Nat.ble 0 (Nat.succ a) = true ∧ Nat.ble (Nat.succ a) 0 = false",
+    "(a b : Nat) : a <<< 0 = a ∧ a <<< Nat.succ b = (2 * a) <<< b",
+    "(a b : Nat) : a >>> 0 = a ∧ a >>> Nat.succ b = (a >>> b) / 2",
+]
+
+
+def test_the_kernel_computes_what_the_library_defines(farm):
+    """Were it otherwise, False would follow with a clean axiom report."""
+    texts = [(text, "⟨rfl, rfl⟩") for text in RECURRENCES]
+    numbers = [0, 1, 2, 3, 7, 12, 64, 100]
+    for a in numbers:
+        # the helpers on the left are computed by their definitions, the right by the kernel's own
+        texts.append((f": Nat.log2.go {a} {a} = Nat.log2 {a}", "by decide +kernel"))
+        for b in numbers:
+            texts.append((f": Nat.div.go {b} {a} {a} = {a} / {b} ∧ Nat.modCore.go {b} {a} {a} ="
+                          f" {a} % {b} ∧ Nat.gcd.go {a} {a} {b} = Nat.gcd {a} {b}",
+                          "by decide +kernel"))
+            texts.append((f": Nat.bitwise.go and {a} {a} {b} = Nat.land {a} {b} ∧ Nat.bitwise.go or"
+                          f" {a} {a} {b} = Nat.lor {a} {b} ∧ Nat.bitwise.go xor {a} {a} {b} ="
+                          f" Nat.xor {a} {b}", "by decide +kernel"))
+    for (text, _), verdict in zip(texts, farm.check(
+            [(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True):
+        assert verdict.proved, (text, verdict.first_error)
+
+
+@pytest.mark.parametrize("name", ["Nat.gcd", "Nat.land", "Nat.log2", "String.ofList", "Char.ofNat",
+                                  "Nat.add", "Nat.pow", "List.cons", "Bool.true"])
+def test_no_theorem_can_take_a_name_that_the_kernel_trusts(farm, no_audit, name):
+    verdict = judge(farm, FALSE, f"by simp\nopaque {name} : Nat")
+    assert verdict.status == "failed"
+    assert any("already been declared" in m.text for m in verdict.messages)
+
+
 def test_missing_imports_name_the_way_out(backend):
     assert backend.missing(()) is None and backend.missing(("Init",)) is None
     assert "Mathlib" in backend.missing(("Mathlib",))

@@ -82,11 +82,9 @@ _TRICKS = _words(  # as parts of names
     implemented_by extern csimp unsafeCast lcProof lcUnreachable lcAny lcErased lcCast lcVoid
     """
 )
-# What may follow the first character of a harmless name, see _resumptions.
-_KEYWORDS = "|".join(map(re.escape, sorted(_COMMANDS | _CLAUSES | {"set_option"})))
-_EMBEDS = re.compile(
-    rf"\.?(?:(?:{_KEYWORDS})(?![{_REST}])|{'|'.join(_COMMAND_PREFIXES)})|.*[«»]"
-)
+# Names whose end may be a keyword to whoever starts to read in the middle, see _resumptions.
+_EMBEDS = re.compile("|".join(map(re.escape, sorted(
+    _COMMANDS | _CLAUSES | {"set_option", *_COMMAND_PREFIXES, "«"}))))
 _TACTIC_FOLLOWS = _words(
     """
     ; · . | > by do then else in with try repeat repeat' repeat1 repeat1' first solve all_goals
@@ -261,7 +259,7 @@ def _resumptions(text: str, tokens: list[Token]) -> list[int]:
             or "\n" in text[before.end:token.start]
             or (starts_tactic and before.text in ("(", "[", "{"))
         )
-        if starts_tactic and token.kind == "name" and _EMBEDS.match(token.text, 1):
+        if starts_tactic and token.kind == "name" and _EMBEDS.search(token.text):
             places.append(token.start + 1)
     return places
 
