@@ -5,7 +5,7 @@ It knows more than the student: the completion is the shortest that the search f
 
 from collections.abc import Sequence
 
-from fdjax.data.synthetic.interpreter import repair, shortest_proof
+from fdjax.data.synthetic import repair, shortest_proof
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item
 from fdjax.feedback.reference import show_proof
