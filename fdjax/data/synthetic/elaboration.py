@@ -298,7 +298,8 @@ class Elaborator:
         for name in names:
             expected = self.resolve(expected)
             if isinstance(expected, tuple) and expected[0] == "all":
-                goal, (expected,) = bind(goal, name, expected[2] or "α", (expected[3],), expected[1])
+                _, bound, type_, body = expected
+                goal, (expected,) = bind(goal, name, type_ or "α", (body,), bound)
             elif step := arrow(expected):
                 goal, (expected,) = bind(goal, name, step[0], (step[1],))
             else:

@@ -36,9 +36,10 @@ class Shape(NamedTuple):
 
 _DIFFICULTY = {
     1: Shape((0.1, 0.5, 0.4), (1, 2), (0, 1), (1, 3), (4, 22)),
-    2: Shape((0.04, 0.2, 0.46, 0.3), (1, 2), (0, 2), (2, 5), (12, 30)),
+    2: Shape((0.03, 0.15, 0.45, 0.37), (1, 2), (0, 2), (2, 5), (12, 30)),
     3: Shape((0.05, 0.15, 0.4, 0.4), (1, 3), (0, 3), (3, 7), (16, 45)),
 }
+DIFFICULTIES = tuple(_DIFFICULTY)
 _CONNECTIVES = (("imp", 0.34), ("and", 0.24), ("or", 0.2), ("not", 0.14), ("iff", 0.08))
 _KINDS = [kind for kind, _ in _CONNECTIVES]
 _SHARES = list(itertools.accumulate(share for _, share in _CONNECTIVES))

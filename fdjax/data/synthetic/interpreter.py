@@ -35,6 +35,7 @@ class Step(NamedTuple):
 class Trace(NamedTuple):
     steps: tuple[Step, ...]
     error: tuple[int, str] | None  # (offset into the proof text, reason)
+    flat: int  # so many of the steps come before any `·`, `| case =>` or `induction`
 
     @property
     def proved(self) -> bool:
@@ -51,10 +52,15 @@ _MARK = re.compile(r"(·|\| *\w+(?: +\w+)* *=>) *")
 def run(goal: Goal, proof: str) -> Trace:
     """Plays `proof` (what follows `:=`) on `goal`, to its end or to its first error."""
     steps: list[Step] = []
+    flat: int | None = None
     goals: tuple[Goal, ...] = (goal,)
+
+    def trace(error: tuple[int, str] | None) -> Trace:
+        return Trace(tuple(steps), error, len(steps) if flat is None else flat)
+
     match = _BY.match(proof)
     if match is None:
-        return Trace((), (0, "expected `by`"))
+        return trace((0, "expected `by`"))
     # (column, goals that wait outside) of every open `·` or `| case =>`, inside the last.
     frames: list[tuple[int, tuple[Goal, ...]]] = []
     block: int | None = None  # the column of the outermost tactics
@@ -83,22 +89,20 @@ def run(goal: Goal, proof: str) -> Trace:
                     else:
                         goals, cases = tactic(goals, text[position:])
                         position = len(text)
-            except TacticError as error:
-                return Trace(tuple(steps), (here + error.position, str(error)))
-            except ParseError as error:
-                return Trace(tuple(steps), (here + error.position, str(error)))
+            except (TacticError, ParseError) as error:
+                return trace((here + error.position, str(error)))
             except RecursionError:
-                return Trace(tuple(steps), (here, "too deep"))
+                return trace((here, "too deep"))
+            if flat is None and (mark or cases):
+                flat = len(steps)
             waiting = tuple(g for _, outer in reversed(frames) for g in outer)
             left = (*goals, *(g for _, g in cases), *waiting)
             steps.append(Step(here, start + position, left))
             if position >= len(text):
                 break
     if cases or goals or any(outer for _, outer in frames):
-        return Trace(tuple(steps), (len(proof), "unsolved goals"))
-    if not steps:
-        return Trace((), (len(proof), "expected a tactic"))
-    return Trace(tuple(steps), None)
+        return trace((len(proof), "unsolved goals"))
+    return trace(None)
 
 
 def _lines(proof: str, start: int):

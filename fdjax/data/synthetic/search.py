@@ -4,6 +4,7 @@ over them: natural proofs in random order, and the proof of fewest tokens.
 A proof here is a flat list of lines without bullets: each works on the first open goal.
 """
 
+import functools
 import heapq
 import itertools
 import random
@@ -25,6 +26,11 @@ _TOKEN = re.compile(r"\n|\.\w+|\w+|[^\s\w]")
 def count_tokens(text: str) -> int:
     """Names, numbers, symbols, projections and line breaks: a tokenizer's length, roughly."""
     return len(_TOKEN.findall(text))
+
+
+def tokens(text: str) -> list[tuple[str, int]]:
+    """(token, place) of what `count_tokens` counts."""
+    return [(match[0], match.start()) for match in _TOKEN.finditer(text)]
 
 
 def proof_text(lines: list[str]) -> str:
@@ -110,7 +116,9 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
     builders: dict[Expr, list] = {}  # part: functions that try to build a whole from it
     wanted: dict[Expr, None] = {}  # a set whose order does not depend on hashes
     tick = itertools.count()
-    elements = [name for name, type_ in goal.variables if type_ in ("α", "Nat")]
+    elements = [
+        name for name, type_ in goal.variables if type_ in ("α", "Nat") and name[-1] != "✝"
+    ]
 
     def push(formula: Expr, term: Term) -> None:
         if term.cost <= style.cost and formula not in found:
@@ -172,7 +180,8 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
         attempt()
 
     for name, formula in goal.hypotheses:
-        push(formula, Term(1, name, 3))
+        if not name.endswith("✝"):
+            push(formula, Term(1, name, 3))
     want(goal.target)
     while heap:
         _, _, formula, term = heapq.heappop(heap)
@@ -274,8 +283,8 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
     kind = target[0] if isinstance(target, tuple) else None
     if target in known:
         yield Move(f"exact {known[target].text}", ())
-        if target in hypotheses.values():
-            yield Move("assumption", ())
+    if target in hypotheses.values():
+        yield Move("assumption", ())
     if any(
         formula == "False" or (isinstance(formula, tuple) and formula[0] == "not"
                                and formula[1] in hypotheses.values())
@@ -399,9 +408,17 @@ class _Spent(Exception):
 
 
 def natural_proof(
-    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60
+    goal: Goal,
+    rng: random.Random,
+    style: Style,
+    most: int = 5,
+    nodes: int = 60,
+    slack: float = 0.4,
 ) -> list[str] | None:
-    """Lines of a proof of few tactics, its choices made by `rng`; None where none was found."""
+    """Lines of a proof of few tactics, its choices made by `rng`; None where none was found.
+
+    With probability `slack` it may have one tactic more than the fewest.
+    """
     failed: set[tuple[tuple[Goal, ...], int]] = set()
     options_at: dict[Goal, list[Move]] = {}
     left = nodes
@@ -430,11 +447,64 @@ def natural_proof(
 
     if counterexample(goal):
         return None
+    lines = None
     try:
         for budget in range(1, most + 1):
             lines = solve((goal,), budget)
             if lines is not None:
-                return lines
+                if rng.random() < slack and budget < most:
+                    lines = solve((goal,), budget + 1) or lines
+                break
     except _Spent:
         pass
+    return lines
+
+
+def shortest_lines(goal: Goal, most: int = 5, nodes: int = 400) -> list[str] | None:
+    """Lines of the proof of fewest tokens that was found: branch and bound over `moves`, within
+    `most` tactics in a row and `nodes` goals; classical only where nothing else proves it.
+    """
+    for style in (FREE, FREE._replace(classical=True)):
+        found = _shortest(goal, style, most, nodes)
+        if found is not None:
+            return list(found[1])
     return None
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tuple] | None:
+    exact: dict[tuple[Goal, int], tuple[int, tuple]] = {}
+    above: dict[tuple[Goal, int], int] = {}  # no proof costs less than this
+    left = nodes
+
+    def solve(goal: Goal, depth: int, bound: int) -> tuple[int, tuple] | None:
+        """(tokens, lines) of the shortest proof of fewer than `bound` tokens."""
+        nonlocal left
+        key = (goal, depth)
+        if key in exact:
+            return exact[key] if exact[key][0] < bound else None
+        if depth == 0 or bound <= above.get(key, 2) or left <= 0:
+            return None
+        left -= 1
+        options = [(count_tokens(m.line) + 1, m) for m in moves(goal, style)]
+        options.sort(key=lambda o: o[0] + 3 * len(o[1].goals))
+        best, limit = None, bound
+        for cost, (line, new) in options:
+            if cost + 2 * len(new) >= limit or any(counterexample(g) for g in new):
+                continue
+            lines: tuple = (line,)
+            for i, g in enumerate(new):
+                part = solve(g, depth - 1, limit - cost - 2 * (len(new) - 1 - i))
+                if part is None:
+                    break
+                cost, lines = cost + part[0], lines + part[1]
+            else:
+                if cost < limit:
+                    best, limit = (cost, lines), cost
+        if left > 0 and best is None:
+            above[key] = bound
+        elif left > 0:
+            exact[key] = best
+        return best
+
+    return None if counterexample(goal) else solve(goal, most, 200)
