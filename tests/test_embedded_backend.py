@@ -85,6 +85,16 @@ def test_signatures_and_contexts_may_span_lines(farm):
     assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
 
 
+def test_universes_and_quoted_names(farm):
+    theorem = Theorem("u", "«odd name».foo", ".{u} (α : Type u) (a : α) : a = a")
+    assert judge(farm, theorem, "rfl").proved
+
+
+def test_an_error_at_the_very_start_is_placed_there(farm):
+    error = judge(farm, SWAP, ":= fun h => h").first_error
+    assert (error.start, error.end) == (0, 2)
+
+
 def test_contexts_do_not_meet(farm):
     one = Theorem("1", "a", ": thing = 1", context="def thing : Nat := 1")
     two = Theorem("2", "a", ": thing = 2", context="def thing : Nat := 2")

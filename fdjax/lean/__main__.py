@@ -94,7 +94,7 @@ def _row(name: Id, verdict: Verdict) -> dict:
     messages = [{"severity": m.severity, "text": m.text, "kind": m.kind,
                  "start": m.start, "end": m.end} for m in verdict.messages]
     return {"id": name, "status": verdict.status, "messages": messages,
-            "axioms": list(verdict.axioms), "seconds": round(verdict.seconds, 4)}
+            "axioms": list(verdict.axioms), "seconds": round(verdict.seconds, 6)}
 
 
 def main(argv: list[str] | None = None) -> int:

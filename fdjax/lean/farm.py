@@ -4,6 +4,7 @@ Worker threads take batches from the queue and drive one Lean each. A batch that
 neighbours nothing: they are checked again, at last alone.
 """
 
+import atexit
 import collections
 import concurrent.futures
 import dataclasses
@@ -99,6 +100,7 @@ class Farm:
         ]
         for thread in self._threads:
             thread.start()
+        atexit.register(self.close)  # for who forgets to
 
     def __enter__(self) -> "Farm":
         return self
@@ -147,6 +149,7 @@ class Farm:
             self._pools.clear()
             self._alone.clear()
             self._changed.notify_all()
+        atexit.unregister(self.close)
         for worker in self._workers:
             worker.close()
         for future in waiting:

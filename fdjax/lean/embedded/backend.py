@@ -241,7 +241,8 @@ class BatchFile:
             # only the last part of the name: the others are namespaces that the proof may use
             name = _LAST_PART.sub("", theorem.name) + nonce
             head = f"{context}\n" if context and each else ""
-            head += f"theorem {name} {theorem.signature} := "
+            gap = "" if theorem.signature.startswith(".{") else " "
+            head += f"theorem {name}{gap}{theorem.signature} := "
             tail = f"\n\n#print axioms {name}\n\n"
             proof_line = line + head.count("\n")
             report_line = proof_line + proof.count("\n") + 2
@@ -351,8 +352,10 @@ def _reports(item: _Item, said: dict) -> bool:
 
 def _message(item: _Item, said: dict) -> Message:
     kind = "" if said["kind"] == "[anonymous]" else said["kind"]
-    return Message(said["severity"], _readable(said["data"], item), kind,
-                   item.place(said["pos"]), item.place(said.get("endPos")))
+    start, end = item.place(said["pos"]), item.place(said.get("endPos"))
+    if end:  # what ends in the proof is about the proof, though it may start at our `:=`
+        start = start or 0
+    return Message(said["severity"], _readable(said["data"], item), kind, start, end)
 
 
 def _own_name(text: str, item: _Item) -> str:
