@@ -37,6 +37,8 @@ inductive Bool : Type where
 export Bool (false true)
 
 @[inline] def id {α : Sort u} (a : α) : α := a
+/-- The kernel unfolds its argument eagerly. -/
+def eagerReduce {α : Sort u} (a : α) : α := a
 @[inline] def Function.comp {α : Sort u} {β : Sort v} {δ : Sort w} (f : β → δ) (g : α → β) :
     α → δ := fun x => f (g x)
 @[inline] def Function.const {α : Sort u} (β : Sort v) (a : α) : β → α := fun _ => a
@@ -580,6 +582,7 @@ def Nat.bitwise (f : Bool → Bool → Bool) (n m : Nat) : Nat := Nat.bitwise.go
 @[extern "lean_nat_shiftr"] def Nat.shiftRight : @& Nat → @& Nat → Nat
   | n, 0 => n
   | n, .succ m => Nat.div (Nat.shiftRight n m) 2
+def Nat.powMod (base exponent modulus : Nat) : Nat := Nat.mod (Nat.pow base exponent) modulus
 instance Nat.instDiv : Div Nat := ⟨Nat.div⟩
 instance Nat.instMod : Mod Nat := ⟨Nat.mod⟩
 instance Nat.instAndOp : AndOp Nat := ⟨Nat.land⟩

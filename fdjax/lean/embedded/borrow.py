@@ -40,11 +40,11 @@ term_++_ term_::_ term[_] term%[_|_] term_<|_ term_|>_ term_$__ term‹_›
 termIfThenElse termDepIfThenElse boolIfThenElse termWithout_expected_type_
 term_∈_ term_∉_ term_⊆_ term_⊂_ term_⊇_ term_⊃_ term_∪_ term_∩_ term_\\_ term∅ term{} term{_}
 Lean.calc
-""".split()
+"""
 BINDER_PREDICATES = """
 binderPred<_ binderPred>_ binderPred≤_ binderPred≥_ binderPred≠_ binderPred∈_ binderPred∉_
 binderPred⊆_ binderPred⊂_ binderPred⊇_ binderPred⊃_
-""".split()
+"""
 TACTICS = """
 intro intros rintro exact apply refine refine' constructor left right tacticExfalso
 assumption contradiction tacticTrivial tacticRfl tacticRfl' eqRefl applyRfl symm
@@ -58,14 +58,14 @@ tacDepIfThenElse tacticIterate____ tacticNofun tacticNomatch_,, tacticSorry tact
 tacticRefine_lift_ tacticRefine_lift'_ tacticInfer_instance acRfl exposeNames falseOrByContra
 withReducible withReducibleAndInstances withUnfoldingAll tacticUnhygienic_ letrec
 constructorBang traceState traceMessage
-""".split()
+"""
 TACTICS_ELSEWHERE = """
 Lean.cdot Lean.calcTactic Lean.solveTactic tacticBy_cases_:_ tacticFunext___
 tacticDecreasing_tactic tacticDecreasing_trivial tacticDecreasing_with_ tacticClean_wf tacticSimp_wf
-""".split()
+"""
 PATTERNS = {
-    "rcasesPat": "one ignore clear explicit tuple paren".split(),
-    "rintroPat": "one binder".split(),
+    "rcasesPat": "one ignore clear explicit tuple paren",
+    "rintroPat": "one binder",
 }
 # Print `And a b` as `a ∧ b` and so on: core's unexpanders that are not made by `notation`.
 UNEXPANDERS = {
@@ -80,7 +80,7 @@ MODULES = """
 Init.Prelude Init.Notation Init.Tactics Init.Core Init.MetaTypes Init.Meta Init.NotationExtra
 Init.TacticsExtra Init.BinderPredicates Init.Classical Init.ByCases Init.RCases Init.WFTactics
 Init.PropLemmas Init.SimpLemmas Init.Data.List.Notation
-""".split()
+"""
 LACKING = {"Functor.map", "Bind.bind", "HasEquiv.Equiv", "PSum"}  # not declared by FdCore
 
 
@@ -135,7 +135,7 @@ def auxiliary(symbols: Symbols, what: str) -> list[tuple[str, str, str]]:
     Their names are like `_aux_Init_Notation___macroRules_term_∧__1`, in the namespace of the file.
     """
     found = []
-    for order, module in enumerate(MODULES):
+    for order, module in enumerate(MODULES.split()):
         inner = mangle(f"_aux_{module.replace('.', '_')}___{what}_", prefix="")
         pattern = re.compile(rf"l_((?:[A-Za-z]+_)*){re.escape(inner)}(.+?)__(\d+)\Z")
         for symbol in symbols.names:
@@ -157,17 +157,17 @@ def demangle_component(symbol: str) -> str:
 
 def main() -> None:
     symbols = Symbols(shared_library())
-    tactics = ["Lean.Parser.Tactic." + name for name in TACTICS] + TACTICS_ELSEWHERE
-    predicates = ["Lean." + name for name in BINDER_PREDICATES]
+    tactics = ["Lean.Parser.Tactic." + name for name in TACTICS.split()] + TACTICS_ELSEWHERE.split()
+    predicates = ["Lean." + name for name in BINDER_PREDICATES.split()]
     sections = {
         "Categories, before the parsers that refer to them": [
             f"declare_syntax_cat {category}" for category in (*PATTERNS, "binderPred")],
-        "Terms": parser_lines(symbols, "term", TERMS),
+        "Terms": parser_lines(symbols, "term", TERMS.split()),
         "Tactics": parser_lines(symbols, "tactic", tactics),
     }
-    kinds = TERMS + tactics
+    kinds = TERMS.split() + tactics
     for category, names in PATTERNS.items():
-        names = [f"Lean.Parser.Tactic.{category}.{name}" for name in names]
+        names = [f"Lean.Parser.Tactic.{category}.{name}" for name in names.split()]
         sections[f"Patterns: {category}"] = parser_lines(symbols, category, names)
     sections["Binder predicates"] = parser_lines(symbols, "binderPred", predicates)
     # a macro's name holds its syntax kind with _ between the components

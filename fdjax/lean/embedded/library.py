@@ -78,10 +78,12 @@ def compile_library(folder: Path) -> None:
     """Compiles all modules into `folder`. Raises LibraryError with Lean's messages."""
     for module in MODULES:
         target = folder / f"{module}.olean"
-        argv = process.lean_argv("-o", str(target), str(source_path(module)))
-        done = subprocess.run(argv, env=process.lean_environment(folder), text=True,
-                              errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+        source = source_path(module)
+        # Lean names the module after the file's path below the working directory
+        done = subprocess.run(process.lean_argv("-o", str(target.absolute()), source.name),
+                              cwd=source.parent, env=process.lean_environment(folder.absolute()),
+                              text=True, errors="replace", stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         # lean writes nothing after an error, and can in principle die without a word
         if done.returncode or not target.is_file():
             said = "\n".join(done.stdout.splitlines()[:40])
