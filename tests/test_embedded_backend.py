@@ -157,6 +157,14 @@ def test_a_batch_says_what_each_alone_says(backend):
         assert dataclasses.replace(alone, seconds=0) == dataclasses.replace(verdict, seconds=0)
 
 
+def test_a_flood_of_messages_is_cut_and_still_judged(farm):
+    flood = "by\n" + "  trace_state\n" * 500
+    good, wrong = farm.check([(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
+    assert good.proved and wrong.status == "failed"
+    assert len(good.messages) == 100 and len(wrong.messages) == 101
+    assert "mismatch" in wrong.first_error.text
+
+
 def test_options_are_not_advertised(farm):
     text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error.text
     assert "heartbeats" in text and "set_option" not in text and "Hint" not in text

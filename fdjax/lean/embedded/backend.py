@@ -30,6 +30,7 @@ IMPORTS = frozenset({"Init", "FdPrelude"})  # what the library stands for
 START_SECONDS = 20.0  # for a process to start and import, on a machine that is busy
 MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
 MAX_MESSAGE = 10_000  # characters
+MAX_MESSAGES = 100  # to a candidate, and as many errors more
 _NONCE = re.compile(r"fd_[0-9a-f]{32}")
 _LAST_PART = re.compile(r"(?:«[^»]*»|[^.«»]+)\Z")
 _REPORT = re.compile(
@@ -199,6 +200,7 @@ class _Item:
     report_line: int  # where its `#print axioms` stands
     messages: list[Message] = dataclasses.field(default_factory=list)
     axioms: tuple[str, ...] | None = None  # None: no report
+    erred: bool = False
     undeclared: bool = False  # Lean reports that there is no such theorem
     starved: bool = False  # it met a limit that its neighbours may have used up
     seconds: float = 0.0
@@ -269,7 +271,10 @@ class BatchFile:
                     item.seconds, self._clock = now - self._clock, now
                     progress = True
                 elif not said.get("isSilent") and not said["kind"].startswith("linter"):
-                    item.messages.append(_message(item, said))
+                    error = said["severity"] == "error"
+                    item.erred |= error
+                    if len(item.messages) < (2 * MAX_MESSAGES if error else MAX_MESSAGES):
+                        item.messages.append(_message(item, said))
                     item.starved |= "excessive memory consumption" in said["data"]
             except (ValueError, KeyError, TypeError):
                 continue  # not a message of Lean's: whom it was about lacks it, and is asked again
@@ -290,16 +295,16 @@ class BatchFile:
         return verdicts
 
     def _decide(self, item: _Item, alone: bool) -> Verdict | None:
-        errors = [m for m in item.messages if m.severity == "error"] + self._context_errors
+        erred = item.erred or bool(self._context_errors)
         if not item.reported:
             return None
         if item.starved:
             return self._verdict(item, "crashed", item.messages) if alone else None
         if item.undeclared and not alone:
             return None  # Lean adds even what it could not prove; a neighbour may have eaten it
-        if errors or item.undeclared:
+        if erred or item.undeclared:
             missing = Message("error", "Lean did not add the theorem to its environment")
-            told = [*self._context_errors, *item.messages] if errors else [missing]
+            told = [*self._context_errors, *item.messages] if erred else [missing]
             return self._verdict(item, "failed", told)
         if foreign := [axiom for axiom in item.axioms if axiom not in AXIOMS]:
             own = any(m.kind == "hasSorry" for m in item.messages)
