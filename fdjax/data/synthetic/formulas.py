@@ -351,10 +351,48 @@ def _models(e: Expr, table: int) -> int:
     return everything ^ a ^ b  # iff, eq
 
 
-def counterexample(goal: Goal) -> bool:
-    """Does a model over two elements refute `goal`? False where the tables cannot say."""
-    table = 0 if goal.variables and goal.variables[0][1] == "Prop" else 1
+@functools.lru_cache(maxsize=1 << 16)
+def _forced(e: Expr) -> tuple[int, int]:
+    """Kripke models of two worlds, root below top: bits of those whose (root, top) forces `e`."""
+    if isinstance(e, str):
+        columns, everything = _WORLDS
+        if e in ("True", "False"):
+            return columns[e], columns[e]
+        return columns[e + "0"] & columns[e + "1"], columns[e + "1"]
+    kind = e[0]
+    if kind == "not":
+        return _forced(("imp", e[1], "False"))
+    (a0, a1), (b0, b1) = _forced(e[1]), _forced(e[2])
+    if kind == "and":
+        return a0 & b0, a1 & b1
+    if kind == "or":
+        return a0 | b0, a1 | b1
+    everything = _WORLDS[1]
+    top = (everything ^ a1) | b1
+    root = top & ((everything ^ a0) | b0)
+    if kind == "imp":
+        return root, top
+    if kind != "iff":
+        raise KeyError(kind)
+    top &= (everything ^ b1) | a1
+    return root & top & ((everything ^ b0) | a0), top
+
+
+_WORLDS = _columns(tuple(f"{p}{world}" for p in "pqrs" for world in "01"))
+
+
+def counterexample(goal: Goal, classical: bool = True) -> bool:
+    """Does a small model refute `goal`: two elements, or for propositions without classical
+    logic two worlds? False where the tables cannot say.
+    """
+    propositional = goal.variables and goal.variables[0][1] == "Prop"
+    table = 0 if propositional else 1
     try:
+        if propositional and not classical:
+            bits = _WORLDS[1] ^ _forced(goal.target)[0]
+            for _, formula in goal.hypotheses:
+                bits &= _forced(formula)[0]
+            return bits != 0
         bits = _TABLES[table][1] ^ _models(goal.target, table)
         for _, formula in goal.hypotheses:
             if not bits:
@@ -367,4 +405,4 @@ def counterexample(goal: Goal) -> bool:
 
 def consistent(hypotheses: tuple[tuple[str, Expr], ...]) -> bool:
     """Do the hypotheses hold together in some model over two elements?"""
-    return counterexample(Goal((), hypotheses, "False"))
+    return counterexample(Goal((("p", "Prop"),), hypotheses, "False"))

@@ -14,14 +14,16 @@ from fdjax.data.synthetic.formulas import (
     counterexample,
     goal_text,
     names_in,
+    parse_signature,
     render,
     signature_text,
+    substitute,
 )
 from fdjax.data.synthetic.search import Style, count_tokens, natural_proof, proof_text
 from fdjax.data.theorems import Theorem
 
 # Shares of the families. Most are propositional, so that a model of a million parameters learns.
-FAMILIES: Mapping[str, float] = {"propositional": 0.95, "classical": 0.05}
+FAMILIES: Mapping[str, float] = {"propositional": 0.85, "classical": 0.08, "quantified": 0.07}
 
 
 class Shape(NamedTuple):
@@ -92,12 +94,93 @@ def _propositional(rng: random.Random, difficulty: int) -> Goal:
         for _ in range(6):  # targets are cheaper to try than whole sequents
             target = random_formula(rng, atoms, rng.randint(low, high))
             goal = Goal((("p", "Prop"),), hypotheses, target)
-            if not counterexample(goal):
-                used = names_in(target).union(*(names_in(f) for f in formulas))
-                return goal._replace(variables=tuple((p, "Prop") for p in "pqrs" if p in used))
+            if not counterexample(goal, classical=False):
+                return goal._replace(variables=_used("pqrs", formulas, target))
 
 
-_GOALS = {"propositional": _propositional, "classical": _propositional}
+# Facts of classical logic that intuitionistic logic lacks. A random formula is one of these too
+# seldom to wait for.
+_CLASSICAL_LAWS = [
+    parse_signature(f"{hypotheses} : {target}")
+    for hypotheses, target in (
+        ("", "a ∨ ¬a"),
+        ("", "(a → b) ∨ (b → a)"),
+        ("(h : ¬¬a)", "a"),
+        ("(h : ¬a → a)", "a"),
+        ("(h : ¬a → b)", "a ∨ b"),
+        ("(h : a → b)", "¬a ∨ b"),
+        ("(h : ¬(a ∧ b))", "¬a ∨ ¬b"),
+        ("(h : ¬(¬a ∧ ¬b))", "a ∨ b"),
+        ("(h : ¬(¬a ∨ b))", "a"),
+        ("(h : ¬(a → b))", "a"),
+        ("(h : (a → b) → a)", "a"),
+        ("(h : ¬b → ¬a)", "a → b"),
+        ("(h : a → b) (h : ¬a → b)", "b"),
+        ("(h : (a → b) → c) (h : ¬a → c)", "c"),
+        ("(h : a → b ∨ c)", "(a → b) ∨ c"),
+        ("(h : a ∧ b → c)", "(a → c) ∨ (b → c)"),
+        ("(h : ¬(a ↔ b)) (h : ¬a)", "b"),
+    )
+]
+
+
+def _classical(rng: random.Random, difficulty: int) -> Goal:
+    """A law over random formulas, used as a step towards something else."""
+    law = rng.choice(_CLASSICAL_LAWS)
+    atoms: list[Expr] = list("pqrs")
+    rng.shuffle(atoms)
+    goal = law
+    for name, atom in zip("abc", atoms):
+        value = atom if rng.random() < 0.7 else random_formula(rng, atoms[:3], 1)
+        goal = Goal((), tuple((h, substitute(f, name, value)) for h, f in goal.hypotheses),
+                    substitute(goal.target, name, value))
+    formulas, target = [f for _, f in goal.hypotheses], goal.target
+    for _ in range(rng.choice((0, 1, 1, difficulty))):
+        new, twist = rng.choice(atoms), rng.randrange(3)
+        if twist == 0:
+            formulas, target = [*formulas, ("imp", target, new)], new
+        elif twist == 1 and formulas:
+            i = rng.randrange(len(formulas))
+            formulas[i : i + 1] = [new, ("imp", new, formulas[i])]
+        else:
+            formulas, target = [*formulas, new], ("and", *rng.sample((target, new), 2))
+    rng.shuffle(formulas)
+    return Goal(_used("pqrs", formulas, target), _hypotheses(formulas), target)
+
+
+def _used(names: str, formulas: list[Expr], target: Expr) -> tuple[tuple[str, Expr], ...]:
+    used = names_in(target).union(*(names_in(f) for f in formulas))
+    return tuple((p, "Prop") for p in names if p in used)
+
+
+def _quantified(rng: random.Random, difficulty: int) -> Goal:
+    """∀ and ∃ over a type α with two predicates and perhaps a proposition and an element."""
+    inside: list[Expr] = [("app", "P", "x"), ("app", "Q", "x")]
+    if rng.random() < 0.25:
+        inside.append("p")
+    outside: list[Expr] = [substitute(e, "x", rng.choice("ab")) for e in inside]
+
+    def statement(target: bool) -> Expr:
+        body = random_formula(rng, inside, rng.choice((0, 1, 1, difficulty)))
+        kind = rng.choices(("all", "ex", "none", "plain"), (4, 4, 1, 3 if target else 2))[0]
+        if kind == "plain" or "x" not in names_in(body):
+            return random_formula(rng, outside, rng.choice((0, 0, 1)))
+        return ("not", ("ex", "x", None, body)) if kind == "none" else (kind, "x", None, body)
+
+    while True:
+        formulas = [statement(False) for _ in range(rng.choice((1, 2, 2, 3)))]
+        for _ in range(4):
+            target = statement(True)
+            goal = Goal((), _hypotheses(formulas), target)
+            used = names_in(target).union(*(names_in(f) for f in formulas))
+            if {"P", "Q"} & used and not counterexample(goal):
+                names = (("α", "Type"), ("p", "Prop"), *((P, ("imp", "α", "Prop")) for P in "PQ"),
+                         ("a", "α"), ("b", "α"))
+                variables = tuple(v for v in names if v[0] in used | {"α"})
+                return goal._replace(variables=variables)
+
+
+_GOALS = {"propositional": _propositional, "classical": _classical, "quantified": _quantified}
 
 
 def candidates(
@@ -110,14 +193,12 @@ def candidates(
         goal = _GOALS[family](rng, difficulty)
         if not shortest <= count_tokens(goal_text(goal)) <= longest:
             continue
+        classical = family == "classical"
         if not _worthwhile(rng, goal):
             continue
-        style = Style(cost=rng.choice((2, 2, 3, 3, 4)), depth=0, build=rng.random() < 0.3)
+        cost = rng.choice((2, 2, 3, 3, 4))
+        style = Style(cost=cost, depth=0, build=rng.random() < 0.3, classical=classical)
         lines = natural_proof(goal, rng, style, most)
-        if family == "classical":
-            if lines is not None:
-                continue
-            lines = natural_proof(goal, rng, style._replace(classical=True), most)
         if lines is not None and len(lines) >= fewest:
             yield goal, lines
 

@@ -398,7 +398,7 @@ def _sound_moves(goal: Goal, style: Style) -> list[Move]:
     for move in moves(goal, style):
         if options and not options[0].goals and move.goals:
             break
-        if not any(counterexample(g) for g in move.goals):
+        if not any(counterexample(g, style.classical) for g in move.goals):
             options.append(move)
     return options
 
@@ -445,7 +445,7 @@ def natural_proof(
         failed.add((goals, budget))
         return None
 
-    if counterexample(goal):
+    if counterexample(goal, style.classical):
         return None
     lines = None
     try:
@@ -490,7 +490,9 @@ def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tup
         options.sort(key=lambda o: o[0] + 3 * len(o[1].goals))
         best, limit = None, bound
         for cost, (line, new) in options:
-            if cost + 2 * len(new) >= limit or any(counterexample(g) for g in new):
+            if cost + 2 * len(new) >= limit:
+                continue
+            if any(counterexample(g, style.classical) for g in new):
                 continue
             lines: tuple = (line,)
             for i, g in enumerate(new):
@@ -507,4 +509,4 @@ def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tup
             exact[key] = best
         return best
 
-    return None if counterexample(goal) else solve(goal, most, 200)
+    return None if counterexample(goal, style.classical) else solve(goal, most, 200)
