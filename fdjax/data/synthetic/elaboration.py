@@ -264,7 +264,7 @@ class Elaborator:
         expected = self.resolve(expected)
         kind = expected[0] if isinstance(expected, tuple) else expected
         if e == "_":
-            e = ("hole",)
+            raise Mismatch("a placeholder is left")
         if isinstance(e, tuple) and e[0] == "hole":
             self.left.append(self.goal._replace(target=expected))
         elif isinstance(e, tuple) and e[0] == "fun":

@@ -76,7 +76,7 @@ class ParseError(ValueError):
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[^\W\d][\w']*(?:\.[^\W\d][\w']*)*)|(?P<num>\d+)|(?P<field>\.(?:[1-9]\d*|[^\W\d][\w']*))"
-    r"|(?P<op>:=|=>|\?_|[∧∨→↔=≠+*¬∀∃(),⟨⟩:↦|\[\]←;]))"
+    r"|(?P<op>:=|=>|(?P<hole>\?[^\W\d]?\w*)|[∧∨→↔=≠+*¬∀∃(),⟨⟩:↦|\[\]←;]))"
 )
 _WORDS = frozenset(["fun", "with", "at", "by", "from", "then", "else", "if", "let", "have", "show"])
 
@@ -93,7 +93,7 @@ class Parser:
             if match is None:
                 start = position + len(text[position:]) - len(text[position:].lstrip())
                 raise ParseError(start, f"unexpected {text[start]!r}")
-            kind = match.lastgroup
+            kind = "hole" if match["hole"] else match.lastgroup
             value, start = match[kind], match.start(kind)
             kind = "op" if value in _WORDS else kind
             if kind == "field" and (start == 0 or text[start - 1].isspace()):
@@ -187,7 +187,7 @@ class Parser:
             e = self.next()
         elif self.peek == "<num>":
             e = int(self.next())
-        elif self.accept("?_"):
+        elif self.accept("<hole>"):
             e = ("hole",)
         elif self.accept("("):
             e = self.expression()

@@ -105,17 +105,25 @@ def run(goal: Goal, proof: str) -> Trace:
     return trace(None)
 
 
-def _lines(proof: str, start: int):
+def _lines(proof: str, start: int) -> list[tuple[int, int, str]]:
     """(offset, column, text) of each tactic line; deeper lines continue the one before."""
     lines: list[tuple[int, int, str]] = []
+    inside = 0  # the column where the last line's tactic begins, after its bullets
     for match in _LINE.finditer(proof, start):
         text = match[0].rstrip()
-        indent = len(text) - len(text.lstrip())
         if not text.strip():
             continue
+        indent = len(text) - len(text.lstrip())
         offset = match.start() + indent
         column = offset - (proof.rfind("\n", 0, offset) + 1)
+        if lines and column > inside and not _MARK.match(text, indent):
+            before = lines[-1]
+            lines[-1] = (*before[:2], proof[before[0] : match.start() + len(text)])
+            continue
         lines.append((offset, column, text[indent:]))
+        inside, position = column, 0
+        while mark := _MARK.match(text[indent:], position):
+            inside, position = column + mark.end(), mark.end()
     return lines
 
 
