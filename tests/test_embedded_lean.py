@@ -2,6 +2,7 @@
 
 import bisect
 import json
+import math
 import os
 import random
 import re
@@ -112,6 +113,36 @@ def test_false_statements_are_refused(tmp_path):
     assert all(any(m["severity"] == "error" for m in ms) for ms in batch(false, tmp_path))
 
 
+def test_definitions_before_a_theorem(tmp_path):
+    text = """
+def half : Nat → Nat
+  | 0 => 0
+  | 1 => 0
+  | n + 2 => half n + 1
+theorem half_four : half 4 = 2 := by decide
+theorem half_step (n : Nat) : half (n + 2) = half n + 1 := by simp [half]
+inductive Tree | leaf | node (l r : Tree)
+def Tree.size : Tree → Nat
+  | leaf => 1
+  | node l r => l.size + r.size
+theorem size_pos (t : Tree) : 0 < t.size := by
+  induction t with
+  | leaf => decide
+  | node l r ihl ihr => simp [Tree.size, ihl, Nat.add_pos_left]
+structure Point where
+  x : Nat
+  y : Nat
+theorem point (p : Point) (h : p = ⟨1, 2⟩) : p.x = 1 := by rw [h]
+section
+variable (q : Prop)
+theorem by_variable (h : q) : q := h
+end
+open Classical in
+theorem classical_if (p : Prop) : (if p then 1 else 1) = 1 := by simp
+"""
+    assert [m["data"] for m in lean(text, tmp_path)] == []
+
+
 # --------------------------------------------------------------------------------- soundness
 
 
@@ -122,7 +153,7 @@ def test_all_that_the_kernel_computes_is_declared(tmp_path):
 
 
 def test_the_kernel_computes_what_the_definitions_say(tmp_path):
-    # `rfl` on literals is computed; unfolded through a copy with a variable fuel it is not
+    # the name itself is computed by the kernel; the function with a fuel behind it is unfolded
     rng = random.Random(0)
     checks = []
     for _ in range(40):
@@ -131,17 +162,23 @@ def test_the_kernel_computes_what_the_definitions_say(tmp_path):
             ("Nat.add", a, b, a + b), ("Nat.sub", a, b, max(a - b, 0)), ("Nat.mul", a, b, a * b),
             ("Nat.div", a, b, a // b if b else 0), ("Nat.mod", a, b, a % b if b else a),
             ("Nat.land", a, b, a & b), ("Nat.lor", a, b, a | b), ("Nat.xor", a, b, a ^ b),
+            ("Nat.gcd", a, b, math.gcd(a, b)), ("Nat.pow", a, b, a**b),
             ("Nat.shiftLeft", a, b, a << b), ("Nat.shiftRight", a, b, a >> b),
         ]  # fmt: skip
     unfolded = {"Nat.div": "Nat.div.go {b} {a} {a}", "Nat.mod": "Nat.modCore.go {b} {a} {a}",
                 "Nat.land": "Nat.bitwise.go and {a} {a} {b}",
-                "Nat.lor": "Nat.bitwise.go or {a} {a} {b}"}
+                "Nat.lor": "Nat.bitwise.go or {a} {a} {b}",
+                "Nat.xor": "Nat.bitwise.go xor {a} {a} {b}", "Nat.gcd": "Nat.gcd.go {a} {a} {b}"}
     lines = []
     for name, a, b, value in checks:
         lines.append(f"example : {name} {a} {b} = {value} := by decide +kernel")
         if name in unfolded:
             term = unfolded[name].format(a=a, b=b)
             lines.append(f"example : {term} = {value} := by decide +kernel")
+    for a in range(70):
+        value = max(a.bit_length() - 1, 0)
+        lines.append(f"example : Nat.log2 {a} = {value} := by decide +kernel")
+        lines.append(f"example : Nat.log2.go {a} {a} = {value} := by decide +kernel")
     assert [m["data"] for m in lean("\n".join(lines), tmp_path)] == []
 
 
@@ -254,6 +291,15 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e7 : 1 = 2 := by decide": "is false",
         "theorem e8 (p : Prop) : p := by assumption": "Tactic `assumption` failed",
         "theorem e9 (n : Nat) : n = 0 := e9 n": "fail to show termination",
+        "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _":
+            "failed to prove termination",
+        "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n  exact e12 n m":
+            "Could not find a decreasing measure",
+        "theorem e13 (x : Nat) : x = 5 := by exact (1.5 : Nat)": "OfScientific Nat",
+        "theorem e14 (x : Nat) : x = 5 := by exact (-1 : Nat)": "Neg Nat",
+        "theorem e15 (a b : Nat) : a = b := by omega": "unknown tactic",
+        "theorem e16 (p q : Prop) (h : p ∨ q) : p := h.1": "one-constructor inductive type",
+        "theorem e17 (n : Nat) : n = 0 := by match n with | 0 => rfl": "Missing cases",
         "theorem e10 (p q : Prop) (h : p ∧ q) : r := h.3": "",
     }
     for (text, expected), messages in zip(cases.items(), batch(list(cases), tmp_path)):
@@ -292,7 +338,7 @@ def test_compile_errors_are_shown_and_leave_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("FDJAX_CACHE", str(tmp_path / "cache"))
     library.library_version.cache_clear()
     try:
-        with pytest.raises(library.LibraryError, match="(?s)Bad did not compile.*nonsense"):
+        with pytest.raises(library.LibraryError, match=r"(?s)Bad did not compile.*nonsense"):
             library.ensure_library()
         assert os.listdir(tmp_path / "cache" / "lean") == []
     finally:

@@ -1315,3 +1315,50 @@ theorem lemma_Nat_dvd_trans : ∀ {a b c : Nat}, a ∣ b → b ∣ c → a ∣ c
 theorem lemma_Nat_dvd_add : ∀ {m n k : Nat}, k ∣ m → k ∣ n → k ∣ m + n := @Nat.dvd_add
 
 theorem lemma_Nat_eq_zero_of_zero_dvd : ∀ {a : Nat}, 0 ∣ a → a = 0 := @Nat.eq_zero_of_zero_dvd
+
+theorem lemma_Nat_div_add_mod : ∀ (m n : Nat), n * (m / n) + m % n = m := @Nat.div_add_mod
+
+theorem lemma_Nat_mod_add_div : ∀ (m k : Nat), m % k + k * (m / k) = m := @Nat.mod_add_div
+
+theorem lemma_Nat_mod_lt : ∀ (x : Nat) {y : Nat}, y > 0 → x % y < y := @Nat.mod_lt
+
+theorem lemma_Nat_mod_le : ∀ (x y : Nat), x % y ≤ x := @Nat.mod_le
+
+theorem lemma_Nat_mod_eq_of_lt : ∀ {a b : Nat}, a < b → a % b = a := @Nat.mod_eq_of_lt
+
+theorem lemma_Nat_zero_mod : ∀ (b : Nat), 0 % b = 0 := @Nat.zero_mod
+
+theorem lemma_Nat_zero_div : ∀ (b : Nat), 0 / b = 0 := @Nat.zero_div
+
+theorem lemma_Nat_mod_zero : ∀ (a : Nat), a % 0 = a := @Nat.mod_zero
+
+theorem lemma_Nat_mod_one : ∀ (x : Nat), x % 1 = 0 := @Nat.mod_one
+
+theorem lemma_Nat_div_one : ∀ (n : Nat), n / 1 = n := @Nat.div_one
+
+theorem lemma_Nat_dvd_of_mod_eq_zero : ∀ {k n : Nat}, n % k = 0 → k ∣ n := @Nat.dvd_of_mod_eq_zero
+
+theorem lemma_Nat_mod_eq_zero_of_dvd : ∀ {k n : Nat}, k ∣ n → n % k = 0 := @Nat.mod_eq_zero_of_dvd
+
+theorem lemma_Nat_dvd_iff_mod_eq_zero : ∀ {k n : Nat}, k ∣ n ↔ n % k = 0 :=
+    @Nat.dvd_iff_mod_eq_zero
+
+theorem lemma_Nat_dvd_eq_true_of_mod_eq_zero : ∀ {m n : Nat}, (n % m == 0) = true → (m ∣ n) = True
+    := @Nat.dvd_eq_true_of_mod_eq_zero
+
+theorem lemma_Nat_dvd_eq_false_of_mod_ne_zero : ∀ {m n : Nat}, (n % m != 0) = true → (m ∣ n) =
+    False := @Nat.dvd_eq_false_of_mod_ne_zero
+
+theorem lemma_Nat_mul_mod_right : ∀ (x z : Nat), x * z % x = 0 := @Nat.mul_mod_right
+
+theorem lemma_Nat_mul_mod_left : ∀ (x z : Nat), x * z % z = 0 := @Nat.mul_mod_left
+
+theorem lemma_Nat_mod_self : ∀ (n : Nat), n % n = 0 := @Nat.mod_self
+
+theorem lemma_Nat_mul_div_cancel : ∀ (m : Nat) {n : Nat}, 0 < n → m * n / n = m :=
+    @Nat.mul_div_cancel
+
+theorem lemma_Nat_pow_pos : ∀ {a n : Nat}, 0 < a → 0 < a ^ n := @Nat.pow_pos
+
+theorem lemma_Prod_ext : ∀ {α : Type} {β : Type} {p q : α × β}, p.fst = q.fst → p.snd = q.snd → p
+    = q := @Prod.ext

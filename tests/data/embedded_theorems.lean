@@ -249,6 +249,10 @@ theorem tactic_decide : 3 * 5 = 15 ∧ ¬(2 < 1) := by decide
 
 theorem tactic_decide_nat : 10 ≤ 2 ^ 5 ∧ 7 ≠ 8 := by decide
 
+theorem tactic_decide_bounded : ∀ n < 5, n * n < 25 := by decide
+
+theorem tactic_decide_divides : 3 ∣ 12 ∧ ¬(3 ∣ 10) := by decide
+
 theorem tactic_calc (a b c : Nat) (h₁ : a < b) (h₂ : b ≤ c) : a < c := by
   calc
     a < b := h₁
@@ -415,3 +419,6 @@ theorem tactic_if (n : Nat) : n = 0 ∨ n ≠ 0 := by
     exact Or.inl h
   else
     exact Or.inr h
+
+theorem tactic_exact_lemma (p q r : Prop) : (p ∧ q) ∧ r ↔ p ∧ (q ∧ r) := by
+  exact and_assoc

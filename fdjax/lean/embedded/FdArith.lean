@@ -151,6 +151,131 @@ protected theorem dvd_add {m n k : Nat} (h₁ : k ∣ m) (h₂ : k ∣ n) : k �
 protected theorem eq_zero_of_zero_dvd {a : Nat} (h : 0 ∣ a) : a = 0 :=
   h.elim fun c hc => hc.trans (Nat.zero_mul c)
 
+-- / and %: the definitions count down a fuel, which the first four lemmas take away
+theorem div_mod_go (m : Nat) : (fuel n : Nat) → n ≤ fuel →
+    m * Nat.div.go m fuel n + Nat.modCore.go m fuel n = n ∧ (0 < m → Nat.modCore.go m fuel n < m)
+  | 0, n, h => by
+    cases eq_zero_of_le_zero h
+    exact ⟨rfl, id⟩
+  | fuel + 1, n, h => by
+    by_cases hm : 1 ≤ m ∧ m ≤ n
+    · have hn : n - m ≤ fuel :=
+        le_of_lt_succ (Nat.lt_of_lt_of_le (sub_lt (Nat.lt_of_lt_of_le hm.1 hm.2) hm.1) h)
+      have ih := div_mod_go m fuel (n - m) hn
+      have hc : and (Nat.ble 1 m) (Nat.ble m n) = true := by
+        rw [ble_eq_true_of_le hm.1, ble_eq_true_of_le hm.2]; rfl
+      show m * cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ + cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ = n
+        ∧ (0 < m → cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ < m)
+      rw [hc]
+      refine ⟨?_, ih.2⟩
+      show m * Nat.div.go m fuel (n - m) + m + Nat.modCore.go m fuel (n - m) = n
+      rw [Nat.add_right_comm, ih.1, Nat.sub_add_cancel hm.2]
+    · have hc : and (Nat.ble 1 m) (Nat.ble m n) = false := by
+        apply eq_false_of_ne_true
+        intro e
+        apply hm
+        cases e₁ : Nat.ble 1 m with
+        | false => rw [e₁] at e; exact Bool.noConfusion e
+        | true => rw [e₁] at e; exact ⟨le_of_ble_eq_true e₁, le_of_ble_eq_true e⟩
+      show m * cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ + cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ = n
+        ∧ (0 < m → cond (and (Nat.ble 1 m) (Nat.ble m n)) _ _ < m)
+      rw [hc]
+      exact ⟨Nat.zero_add n, fun h0 => gt_of_not_le fun h1 => hm ⟨h0, h1⟩⟩
+theorem div_add_mod (m n : Nat) : n * (m / n) + m % n = m := (div_mod_go n m m (le_refl m)).1
+theorem mod_add_div (m k : Nat) : m % k + k * (m / k) = m := by rw [Nat.add_comm, div_add_mod]
+theorem mod_lt (x : Nat) {y : Nat} (h : y > 0) : x % y < y := (div_mod_go y x x (le_refl x)).2 h
+theorem mod_le (x y : Nat) : x % y ≤ x := by
+  have := div_add_mod x y
+  exact Nat.le_trans (le_add_left _ _) (Nat.le_of_eq this)
+theorem mod_eq_of_lt {a b : Nat} (h : a < b) : a % b = a := by
+  have e := div_add_mod a b
+  cases hq : a / b with
+  | zero => rw [hq, Nat.mul_zero, Nat.zero_add] at e; exact e
+  | succ q =>
+    rw [hq] at e
+    have : b ≤ a := by rw [← e]; exact le_add_right_of_le (le_add_left b (b * q))
+    exact absurd h (Nat.not_lt_of_le this)
+theorem zero_mod (b : Nat) : 0 % b = 0 := rfl
+protected theorem zero_div (b : Nat) : 0 / b = 0 := rfl
+theorem mod_zero (a : Nat) : a % 0 = a := by
+  have e := div_add_mod a 0
+  rw [Nat.zero_mul, Nat.zero_add] at e
+  exact e
+theorem mod_one (x : Nat) : x % 1 = 0 := eq_zero_of_le_zero (le_of_lt_succ (mod_lt x zero_lt_one))
+protected theorem div_one (n : Nat) : n / 1 = n := by
+  have e := div_add_mod n 1
+  rw [mod_one, Nat.one_mul] at e
+  exact e
+theorem dvd_of_mod_eq_zero {k n : Nat} (h : n % k = 0) : k ∣ n :=
+  ⟨n / k, by have e := div_add_mod n k; rw [h] at e; exact e.symm⟩
+theorem mod_eq_zero_of_dvd {k n : Nat} (h : k ∣ n) : n % k = 0 := by
+  cases h with
+  | intro c hc =>
+    cases eq_zero_or_pos k with
+    | inl hk => rw [hc, hk, Nat.zero_mul]
+    | inr hk =>
+      have e := div_add_mod n k
+      have hl := mod_lt n hk
+      cases Nat.lt_or_ge (n / k) c with
+      | inl hlt =>
+        have h₁ : k * (n / k) + k ≤ k * c := by rw [← mul_succ]; exact Nat.mul_le_mul_left k hlt
+        have h₂ : n < k * (n / k) + k := by
+          have := Nat.add_lt_add_left hl (k * (n / k))
+          rw [e] at this
+          exact this
+        exact absurd (Nat.lt_of_lt_of_le h₂ h₁) (by rw [hc]; exact Nat.lt_irrefl _)
+      | inr hge =>
+        have h₁ : n ≤ k * (n / k) := by
+          have := Nat.mul_le_mul_left k hge
+          rw [← hc] at this
+          exact this
+        have h₂ : k * (n / k) + n % k ≤ k * (n / k) + 0 := by rw [e]; exact h₁
+        exact eq_zero_of_le_zero (Nat.le_of_add_le_add_left h₂)
+theorem dvd_iff_mod_eq_zero {k n : Nat} : k ∣ n ↔ n % k = 0 := ⟨mod_eq_zero_of_dvd, dvd_of_mod_eq_zero⟩
+theorem dvd_eq_true_of_mod_eq_zero {m n : Nat} (h : n % m == 0) : (m ∣ n) = True :=
+  eq_true (dvd_of_mod_eq_zero (eq_of_beq h))
+theorem dvd_eq_false_of_mod_ne_zero {m n : Nat} (h : n % m != 0) : (m ∣ n) = False :=
+  eq_false fun hd => bne_iff_ne.1 h (mod_eq_zero_of_dvd hd)
+instance decidable_dvd : DecidableRel (α := Nat) (β := Nat) (· ∣ ·) :=
+  fun _ _ => decidable_of_iff _ dvd_iff_mod_eq_zero.symm
+theorem mul_mod_right (x z : Nat) : x * z % x = 0 := mod_eq_zero_of_dvd ⟨z, rfl⟩
+theorem mul_mod_left (x z : Nat) : x * z % z = 0 := mod_eq_zero_of_dvd ⟨x, Nat.mul_comm x z⟩
+theorem mod_self (n : Nat) : n % n = 0 := mod_eq_zero_of_dvd (Nat.dvd_refl n)
+theorem mul_div_cancel (m : Nat) {n : Nat} (h : 0 < n) : m * n / n = m := by
+  have e := div_add_mod (m * n) n
+  rw [mul_mod_left, Nat.add_zero, Nat.mul_comm m n] at e
+  rw [Nat.mul_comm m n]
+  exact Nat.le_antisymm (ge_of_not_lt fun hl => Nat.lt_irrefl (n * m)
+      (Nat.lt_of_lt_of_le (Nat.lt_of_lt_of_le (Nat.lt_add_right 0 (by
+        have := Nat.mul_le_mul_left n hl
+        rw [mul_succ] at this
+        exact Nat.lt_of_lt_of_le (Nat.add_lt_add_left h (n * m)) this)) (le_refl _)) (by rw [Nat.add_zero, e]; exact le_refl _)))
+    (ge_of_not_lt fun hl => Nat.lt_irrefl (n * m) (by
+      have := Nat.mul_le_mul_left n hl
+      rw [mul_succ, e] at this
+      exact Nat.lt_of_lt_of_le (Nat.add_lt_add_left h (n * m)) this))
+theorem pow_pos {a n : Nat} (h : 0 < a) : 0 < a ^ n := by
+  induction n with
+  | zero => exact zero_lt_one
+  | succ n ih => exact Nat.mul_pos ih h
+
+-- bounded quantifiers are decided by trying
+instance decidableBallLT : ∀ (n : Nat) (P : ∀ k, k < n → Prop) [∀ n h, Decidable (P n h)],
+    Decidable (∀ n h, P n h)
+  | 0, _, _ => isTrue fun _ h => absurd h (not_lt_zero _)
+  | n + 1, P, H =>
+    match decidableBallLT n fun k h => P k (lt.step h) with
+    | isFalse h => isFalse fun f => h fun k hk => f k (lt.step hk)
+    | isTrue h =>
+      match H n (lt_succ_self n) with
+      | isFalse p => isFalse fun f => p (f n _)
+      | isTrue p => isTrue fun m hm => (Nat.lt_or_eq_of_le (le_of_lt_succ hm)).elim
+          (fun h' => h m h') fun e => by cases e; exact p
+instance decidableBallLE (n : Nat) (P : ∀ k, k ≤ n → Prop) [∀ n h, Decidable (P n h)] :
+    Decidable (∀ n h, P n h) :=
+  decidable_of_iff (∀ k (h : k < n + 1), P k (le_of_lt_succ h))
+    ⟨fun f k h => f k (lt_succ_of_le h), fun f k h => f k (le_of_lt_succ h)⟩
+
 instance : Trans (α := Nat) (β := Nat) (γ := Nat) (· < ·) (· < ·) (· < ·) := ⟨Nat.lt_trans⟩
 instance : Trans (α := Nat) (β := Nat) (γ := Nat) (· ≤ ·) (· ≤ ·) (· ≤ ·) := ⟨Nat.le_trans⟩
 instance : Trans (α := Nat) (β := Nat) (γ := Nat) (· < ·) (· ≤ ·) (· < ·) := ⟨Nat.lt_of_lt_of_le⟩
@@ -210,7 +335,11 @@ theorem le_add_ge {a : Nat} (b : Nat) {c : Nat} (h : a ≥ c) : (a ≤ b + c) = 
 end Simproc
 end Nat
 
-attribute [simp] Nat.add_zero Nat.zero_add Nat.mul_zero Nat.zero_mul Nat.mul_one Nat.one_mul
+protected theorem Prod.ext : {p q : α × β} → p.fst = q.fst → p.snd = q.snd → p = q
+  | (_, _), (_, _), rfl, rfl => rfl
+
+attribute [simp] Nat.zero_mod Nat.zero_div Nat.mod_one Nat.div_one Nat.mod_self Nat.mod_zero
+  Nat.mul_mod_right Nat.mul_mod_left Nat.add_zero Nat.zero_add Nat.mul_zero Nat.zero_mul Nat.mul_one Nat.one_mul
   Nat.zero_eq Nat.add_eq Nat.mul_eq Nat.sub_eq Nat.lt_eq Nat.le_eq Nat.succ_eq_add_one Nat.le_refl
   Nat.zero_le Nat.lt_irrefl Nat.not_lt_zero Nat.not_le Nat.not_lt Nat.sub_zero Nat.sub_self
   Nat.zero_sub Nat.le_zero_eq Nat.succ_ne_self Nat.add_eq_zero_iff Nat.lt_add_one Nat.le_add_right

@@ -395,6 +395,11 @@ class Membership (α : outParam (Type u)) (γ : Type v) where
   ⟨fun a b => ShiftRight.shiftRight a b⟩
 instance instBEqOfDecidableEq [DecidableEq α] : BEq α := ⟨fun a b => decide (Eq a b)⟩
 
+class OfScientific (α : Type u) where
+  ofScientific (mantissa : Nat) (exponentSign : Bool) (decimalExponent : Nat) : α
+class NatCast (R : Type u) where
+  protected natCast : Nat → R
+
 -- if-then-else, the Boolean functions, and what decides the connectives
 @[macro_inline] def ite {α : Sort u} (c : Prop) [h : Decidable c] (t e : α) : α :=
   match h with

@@ -144,3 +144,24 @@ inductive PSigma.Lex {α : Sort u} {β : α → Sort v} (r : α → α → Prop)
     PSigma β → PSigma β → Prop where
   | left : ∀ {a₁ : α} (b₁ : β a₁) {a₂ : α} (b₂ : β a₂), r a₁ a₂ → PSigma.Lex r s ⟨a₁, b₁⟩ ⟨a₂, b₂⟩
   | right : ∀ (a : α) {b₁ b₂ : β a}, s a b₁ b₂ → PSigma.Lex r s ⟨a, b₁⟩ ⟨a, b₂⟩
+def wfParam {α : Sort u} (a : α) : α := a
+noncomputable def WellFounded.Nat.fix {α : Sort u} {motive : α → Sort v} (h : α → Nat)
+    (F : (x : α) → ((y : α) → InvImage (fun a b : Nat => a < b) h y x → motive y) → motive x)
+    (x : α) : motive x := (InvImage.wf h Nat.lt_wf).fix F x
+theorem WellFounded.Nat.fix_eq {α : Sort u} {motive : α → Sort v} (h : α → Nat)
+    (F : (x : α) → ((y : α) → InvImage (fun a b : Nat => a < b) h y x → motive y) → motive x)
+    (x : α) : WellFounded.Nat.fix h F x = F x (fun y _ => WellFounded.Nat.fix h F y) :=
+  WellFounded.fix_eq _ F x
+theorem Prod.lexAccessible {α : Type u} {β : Type v} {r : α → α → Prop} {s : β → β → Prop} {a : α}
+    (aca : Acc r a) (acb : (b : β) → Acc s b) (b : β) : Acc (Prod.Lex r s) (a, b) :=
+  aca.rec (motive := fun a _ => ∀ b, Acc (Prod.Lex r s) (a, b))
+    (fun a _ iha b => (acb b).rec (motive := fun b _ => Acc (Prod.Lex r s) (a, b))
+      fun b _ ihb => ⟨(a, b), fun p lt =>
+        have h : ∀ q, Prod.Lex r s p q → q = (a, b) → Acc (Prod.Lex r s) p := fun _ h =>
+          match h with
+          | .left b₁ _ ha => fun e => by cases e; exact iha _ ha b₁
+          | .right _ hb => fun e => by cases e; exact ihb _ hb
+        h _ lt rfl⟩) b
+@[reducible] def Prod.lex {α : Type u} {β : Type v} (ha : WellFoundedRelation α)
+    (hb : WellFoundedRelation β) : WellFoundedRelation (α × β) :=
+  ⟨Prod.Lex ha.rel hb.rel, ⟨fun (a, b) => Prod.lexAccessible (ha.wf.apply a) hb.wf.apply b⟩⟩
