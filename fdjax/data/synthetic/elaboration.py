@@ -334,7 +334,7 @@ class Elaborator:
         late = []
         for arg, premise in pending:
             known = self.resolve(premise)
-            if _unknown(known) and isinstance(arg, tuple) and arg[0] in ("fun", "anon"):
+            if is_open(known) and isinstance(arg, tuple) and arg[0] in ("fun", "anon"):
                 late.append((arg, premise))
             else:
                 self.check(arg, premise)
@@ -388,8 +388,9 @@ def _numeric(e: Expr) -> bool:
     return isinstance(e, int) or (isinstance(e, tuple) and e[0] in ("add", "mul"))
 
 
-def _unknown(e: Expr) -> bool:
-    return isinstance(e, tuple) and (e[0] == "?" or any(_unknown(part) for part in e[1:]))
+def is_open(e: Expr) -> bool:
+    """Does an unknown occur in `e`?"""
+    return isinstance(e, tuple) and (e[0] == "?" or any(is_open(part) for part in e[1:]))
 
 
 def _occurs(x: Expr, e: Expr) -> bool:

@@ -19,11 +19,25 @@ from fdjax.data.synthetic.formulas import (
     signature_text,
     substitute,
 )
-from fdjax.data.synthetic.search import Style, count_tokens, natural_proof, proof_text
+from fdjax.data.synthetic.search import (
+    NAT_FUNCTION,
+    NAT_PREDICATE,
+    Style,
+    count_tokens,
+    natural_proof,
+    proof_text,
+)
 from fdjax.data.theorems import Theorem
 
 # Shares of the families. Most are propositional, so that a model of a million parameters learns.
-FAMILIES: Mapping[str, float] = {"propositional": 0.85, "classical": 0.08, "quantified": 0.07}
+FAMILIES: Mapping[str, float] = {
+    "propositional": 0.8,
+    "classical": 0.07,
+    "quantified": 0.06,
+    "equality": 0.04,
+    "nat": 0.02,
+    "induction": 0.01,
+}
 
 
 class Shape(NamedTuple):
@@ -72,6 +86,8 @@ def _worthwhile(rng: random.Random, goal: Goal) -> bool:
     formulas = [formula for _, formula in goal.hypotheses]
     if len(set(formulas)) < len(formulas) or goal.target in formulas or counterexample(goal):
         return False
+    if any(type_ == "Nat" for _, type_ in goal.variables):
+        return True  # beyond the models
     if not consistent(goal.hypotheses) and rng.random() < 0.8:
         return False
     idle = sum(
@@ -180,7 +196,116 @@ def _quantified(rng: random.Random, difficulty: int) -> Goal:
                 return goal._replace(variables=variables)
 
 
-_GOALS = {"propositional": _propositional, "classical": _classical, "quantified": _quantified}
+def _equality(rng: random.Random, difficulty: int) -> Goal:
+    """Equations between elements of α, a function and a predicate on it."""
+
+    def element() -> Expr:
+        e: Expr = rng.choice("abc")
+        return ("app", "f", e) if rng.random() < 0.3 else e
+
+    def statement(target: bool) -> Expr:
+        kind = rng.random()
+        if kind < 0.7:
+            a, b = element(), element()
+            return ("ne" if not target and kind < 0.06 else "eq", a, b)
+        if kind < 0.9 or target:
+            return ("app", "P", element())
+        if kind < 0.95:
+            return ("all", "x", None, ("eq", ("app", "f", "x"), rng.choice("xa")))
+        premise, conclusion = ("app", "P", "x"), ("app", "P", ("app", "f", "x"))
+        return ("all", "x", None, ("imp", *rng.sample((premise, conclusion), 2)))
+
+    while True:
+        formulas = [statement(False) for _ in range(rng.choice((1, 2, 2, 3)))]
+        for _ in range(6):
+            target = statement(True)
+            goal = Goal((), _hypotheses(formulas), target)
+            trivial = [target, *formulas]
+            if any(e[0] in ("eq", "ne") and e[1] == e[2] for e in trivial) or counterexample(goal):
+                continue
+            used = names_in(target).union(*(names_in(f) for f in formulas))
+            names = (("α", "Type"), ("f", ("imp", "α", "α")), ("P", ("imp", "α", "Prop")),
+                     *((a, "α") for a in "abc"))
+            return goal._replace(variables=tuple(v for v in names if v[0] in used | {"α"}))
+
+
+def _nat(rng: random.Random, difficulty: int) -> Goal:
+    """Natural numbers: sums reordered, units added, equations used."""
+    leaves: list[Expr] = rng.sample(["n", "m", "k"], rng.choice((2, 3)))
+
+    def total(parts: list[Expr]) -> Expr:
+        if len(parts) == 1:
+            return parts[0]
+        cut = rng.randrange(1, len(parts))
+        return ("add", total(parts[:cut]), total(parts[cut:]))
+
+    formulas: list[Expr] = []
+    left = total(leaves)
+    right = total(rng.sample(leaves, len(leaves))) if rng.random() < 0.6 else left
+    if rng.random() < 0.5:
+        i = rng.randrange(4)
+        left = (("add", left, 0), ("add", 0, left), ("mul", left, 1), ("mul", 1, left))[i]
+    if rng.random() < 0.6:  # an equation to use
+        old, new = rng.sample(["n", "m", "k"], 2)
+        more = rng.choice([n for n in "nmk" if n != old])
+        formulas.append(("eq", old, rng.choice((new, ("add", new, more)))))
+        right = substitute(right, old, formulas[0][2])
+    if rng.random() < 0.3:
+        left, right = right, left
+    names = names_in(("eq", left, right)).union(*(names_in(f) for f in formulas))
+    return Goal(tuple((n, "Nat") for n in "nmk" if n in names), _hypotheses(formulas),
+                ("eq", left, right))
+
+
+def _induction(rng: random.Random, difficulty: int) -> Goal:
+    """What a function or predicate does at 0 and n + 1, and so at every n."""
+    f = lambda e: ("app", "f", e)  # noqa: E731
+    n, next_ = rng.choice("nmk"), ("add", "x", 1)
+    variables: list = []
+    extra: Expr = rng.choice(["a", 0, 1, 2])
+    if rng.random() < 0.5:
+        variables.append(("f", NAT_FUNCTION))
+        step, value = rng.choice([(f("x"), extra), (("add", f("x"), 1), n),
+                                  (("mul", f("x"), 1), extra), (("add", f("x"), 0), extra),
+                                  (("add", 0, f("x")), extra)])
+        zero = 0 if value == n else extra
+        formulas = [("eq", f(0), zero), ("all", "x", "Nat", ("eq", f(next_), step))]
+        target = ("eq", f(n), value)
+    else:
+        p = lambda e: ("app", "P", e)  # noqa: E731
+        q = lambda e: rng.choice(["p", ("app", "Q", e)])  # noqa: E731
+        variables.append(("P", NAT_PREDICATE))
+        formulas = [p(0), ("all", "x", "Nat", ("imp", p("x"), p(next_)))]
+        target = p(n)
+        if rng.random() < 0.6:
+            side = q("x")
+            used = "p" if side == "p" else ("all", "x", "Nat", side)
+            formulas[1] = ("all", "x", "Nat", rng.choice([
+                ("imp", p("x"), ("imp", side, p(next_))), ("imp", side, ("imp", p("x"), p(next_))),
+                ("imp", p("x"), ("and", p(next_), side)), ("iff", p("x"), p(next_))]))
+            formulas.append(used)
+    if rng.random() < 0.4:
+        formulas.append(("app", "Q", rng.choice((0, n))) if rng.random() < 0.5 else "p")
+        target = ("imp", formulas.pop(), target)
+    if rng.random() < 0.3:
+        formulas.append(rng.choice((("app", "Q", 0), "q")))
+        target = ("and", *rng.sample((target, formulas[-1]), 2))
+    used = names_in(target).union(*(names_in(e) for e in formulas))
+    names = [("p", "Prop"), ("q", "Prop"), ("P", NAT_PREDICATE), ("Q", NAT_PREDICATE),
+             ("f", NAT_FUNCTION), *((v, "Nat") for v in "anmk")]
+    formulas = [e for e in formulas if e != target]
+    rng.shuffle(formulas)
+    return Goal(tuple(v for v in names if v[0] in used), _hypotheses(formulas), target)
+
+
+_GOALS = {
+    "propositional": _propositional,
+    "classical": _classical,
+    "quantified": _quantified,
+    "equality": _equality,
+    "nat": _nat,
+    "induction": _induction,
+}
 
 
 def candidates(
@@ -191,7 +316,7 @@ def candidates(
     (fewest, most), (shortest, longest) = shape.tactics, shape.tokens
     while True:
         goal = _GOALS[family](rng, difficulty)
-        if not shortest <= count_tokens(goal_text(goal)) <= longest:
+        if not shortest <= count_tokens(goal_text(goal)) <= longest + 20 * (family == "induction"):
             continue
         classical = family == "classical"
         if not _worthwhile(rng, goal):
@@ -199,7 +324,8 @@ def candidates(
         cost = rng.choice((2, 2, 3, 3, 4))
         style = Style(cost=cost, depth=0, build=rng.random() < 0.3, classical=classical)
         lines = natural_proof(goal, rng, style, most)
-        if lines is not None and len(lines) >= fewest:
+        long_enough = family in ("nat", "induction")  # one `rw` or `induction` does much
+        if lines is not None and (long_enough or len(lines) >= fewest):
             yield goal, lines
 
 
@@ -250,23 +376,25 @@ def _stream(
     if not any(share > 0 for share in families.values()):
         raise ValueError("families: no share above 0")
     rng = random.Random(f"{seed}/choice")
+    shares = dict(families)
     streams = {
         name: candidates(random.Random(f"{seed}/{name}"), name, difficulty) for name in families
     }
     seen: set[str] = set()
-    while True:
-        family = rng.choices(list(families), list(families.values()))[0]
-        for goal, lines in itertools.islice(streams[family], 2000):
+    while shares:
+        family = rng.choices(list(shares), list(shares.values()))[0]
+        for goal, lines in itertools.islice(streams[family], 300):
             key = canonical(goal)
             if key not in seen:
                 seen.add(key)
                 yield family, goal, lines
                 break
-        else:
-            raise ValueError(
-                f"no new {family} theorem in 2,000 tries after {len(seen)}: ask for fewer, "
-                f"or for more than difficulty {difficulty}"
-            )
+        else:  # this family is exhausted: the others go on without it
+            del shares[family]
+    raise ValueError(
+        f"only {len(seen)} theorems of {', '.join(families)} were found at difficulty "
+        f"{difficulty}: ask for fewer, or for another difficulty"
+    )
 
 
 def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[str]) -> Theorem:

@@ -7,7 +7,7 @@ it meets is an error at that place. `run` gives the goals after each tactic of a
 import re
 from typing import NamedTuple
 
-from fdjax.data.synthetic.elaboration import Elaborator, Mismatch, arrow, bind, constant
+from fdjax.data.synthetic.elaboration import Elaborator, Mismatch, arrow, bind, is_open
 from fdjax.data.synthetic.formulas import (
     Expr,
     Goal,
@@ -16,6 +16,7 @@ from fdjax.data.synthetic.formulas import (
     names_in,
     substitute,
 )
+from fdjax.data.synthetic.rewriting import rewrite
 
 
 class TacticError(Exception):
@@ -61,48 +62,58 @@ def run(goal: Goal, proof: str) -> Trace:
     match = _BY.match(proof)
     if match is None:
         return trace((0, "expected `by`"))
-    # (column, goals that wait outside) of every open `·` or `| case =>`, inside the last.
-    frames: list[tuple[int, tuple[Goal, ...]]] = []
+    frames: list[_Frame] = []
     block: int | None = None  # the column of the outermost tactics
-    cases: list[tuple[str, Goal]] = []  # of an `induction` whose alternatives come next
+    cases: tuple[tuple[str, Goal], ...] = ()  # of an `induction` whose alternatives come next
     for start, column, text in _lines(proof, match.end()):
         position = 0
-        while True:
-            here = start + position
+        while position < len(text):
+            here, level = start + position, column + position
             mark = _MARK.match(text, position)
-            level = column + position
             try:
                 if mark and mark[1] != "·":
-                    goals, frames, cases = _alternative(mark[1], level, goals, frames, cases)
-                    position = mark.end()
+                    goals, cases, frames = _leave(level, goals, cases, frames, alternative=True)
+                    first, rest = _alternative(mark[1], cases)
+                    goals, cases, frames = (first,), (), [*frames, _Frame(None, goals, rest)]
                 else:
-                    if cases:
-                        raise TacticError(0, "an alternative is missing")
+                    goals, cases, frames = _leave(level, goals, cases, frames)
+                    if frames:
+                        frames[-1] = frames[-1]._replace(column=frames[-1].column or level)
                     block = level if block is None else block
-                    goals, frames = _leave(level, block, goals, frames)
+                    if level != (frames[-1].column if frames else block):
+                        raise TacticError(0, "a tactic in this column")
                     if mark:
                         if not goals:
                             raise TacticError(0, "no goals")
-                        # The tactics of the bullet stand in the column where the first begins.
-                        frames = [*frames, (column + mark.end(), goals[1:])]
-                        goals, position = goals[:1], mark.end()
+                        goals, frames = goals[:1], [*frames, _Frame(None, goals[1:], ())]
                     else:
                         goals, cases = tactic(goals, text[position:])
-                        position = len(text)
             except (TacticError, ParseError) as error:
                 return trace((here + error.position, str(error)))
             except RecursionError:
                 return trace((here, "too deep"))
+            position = mark.end() if mark else len(text)
             if flat is None and (mark or cases):
                 flat = len(steps)
-            waiting = tuple(g for _, outer in reversed(frames) for g in outer)
-            left = (*goals, *(g for _, g in cases), *waiting)
+            left = (*_cased(cases), *goals)
+            for frame in reversed(frames):
+                left += (*_cased(frame.cases), *frame.goals)
             steps.append(Step(here, start + position, left))
-            if position >= len(text):
-                break
-    if cases or goals or any(outer for _, outer in frames):
+    if (steps and steps[-1].goals) or not steps:
         return trace((len(proof), "unsolved goals"))
     return trace(None)
+
+
+class _Frame(NamedTuple):
+    """An open `·` or `| case =>`: where its tactics stand, and what waits outside of it."""
+
+    column: int | None  # None until its first tactic
+    goals: tuple[Goal, ...]
+    cases: tuple[tuple[str, Goal], ...]
+
+
+def _cased(cases: tuple[tuple[str, Goal], ...]) -> tuple[Goal, ...]:
+    return tuple(goal for _, goal in cases)
 
 
 def _lines(proof: str, start: int) -> list[tuple[int, int, str]]:
@@ -127,48 +138,37 @@ def _lines(proof: str, start: int) -> list[tuple[int, int, str]]:
     return lines
 
 
-def _leave(level, block, goals, frames):
-    """Closes the bullets that a line in column `level` stands outside of."""
-    while frames and level < frames[-1][0]:
+def _leave(level, goals, cases, frames, alternative=False):
+    """(goals, cases, frames) once what a line in column `level` stands outside of is closed."""
+    while frames and not cases and level < (frames[-1].column or 0):
         if goals:
             raise TacticError(0, "unsolved goals")
-        goals, frames = frames[-1][1], frames[:-1]
-    if level != (frames[-1][0] if frames else block):
-        raise TacticError(0, "a tactic in this column")
-    return goals, frames
+        (_, goals, cases), frames = frames[-1], frames[:-1]
+    if alternative != bool(cases):
+        raise TacticError(0, "an alternative is missing" if cases else "no alternative is due")
+    return goals, cases, list(frames)
 
 
-def _alternative(mark, level, goals, frames, cases):
-    """Opens `| zero =>` or `| succ n ih =>`."""
+def _alternative(mark: str, cases: tuple[tuple[str, Goal], ...]):
+    """(goal, other cases) of `| zero =>` or `| succ n ih =>`."""
     head, *names = mark.strip("|=> ").split()
-    while frames and not cases and level < frames[-1][0]:
-        if goals:
-            raise TacticError(0, "unsolved goals")
-        waiting, frames = frames[-1][1], frames[:-1]
-        if isinstance(waiting, _Cases):
-            cases = list(waiting)
-        else:
-            goals = waiting
-    found = [goal for name, goal in cases if name == head]
-    if not found:
+    goal = dict(cases).get(head)
+    if goal is None:
         raise TacticError(0, "no such alternative")
-    goal = found[0]
-    rest = _Cases(case for case in cases if case[0] != head)
-    if head == "succ":
-        goal = rename_last(goal, names)
-    elif names:
+    if head == "zero" and names:
         raise TacticError(0, "too many names")
-    return (goal,), [*frames, (level + 1, rest)], []
-
-
-class _Cases(tuple):
-    """Alternatives that wait for their turn."""
+    goal = rename_last(goal, names) if head == "succ" else goal
+    return goal, tuple(case for case in cases if case[0] != head)
 
 
 # --- Tactics --------------------------------------------------------------------------------
 
 
-def tactic(goals: tuple[Goal, ...], text: str) -> tuple[tuple[Goal, ...], list]:
+class _Cases(tuple):
+    """What `induction` leaves: (constructor, goal) of each case."""
+
+
+def tactic(goals: tuple[Goal, ...], text: str) -> tuple[tuple[Goal, ...], tuple]:
     """(goals after it, cases of an induction) of one tactic on the first of `goals`.
 
     Raises TacticError or ParseError.
@@ -188,8 +188,8 @@ def tactic(goals: tuple[Goal, ...], text: str) -> tuple[tuple[Goal, ...], list]:
     if parser.peek != "<end>":
         raise parser.error("unexpected text after the tactic")
     if isinstance(new, _Cases):
-        return goals[1:], list(new)
-    return (*new, *goals[1:]), []
+        return goals[1:], new
+    return (*new, *goals[1:]), ()
 
 
 def elaborate(goal: Goal, term: Expr, expected: Expr, holes: bool = False) -> tuple[Goal, ...]:
@@ -197,7 +197,7 @@ def elaborate(goal: Goal, term: Expr, expected: Expr, holes: bool = False) -> tu
     elaborator = Elaborator(goal)
     elaborator.check(term, expected)
     left = tuple(g._replace(target=elaborator.resolve(g.target)) for g in elaborator.left)
-    if (left and not holes) or any(_open(g.target) for g in left):
+    if (left and not holes) or any(is_open(g.target) for g in left):
         raise Mismatch("a placeholder is left")
     _closed(elaborator)
     return left
@@ -206,21 +206,17 @@ def elaborate(goal: Goal, term: Expr, expected: Expr, holes: bool = False) -> tu
 def _closed(elaborator: Elaborator) -> None:
     """Lean refuses a term some of whose implicit arguments stay unknown."""
     for number in range(next(elaborator.count)):
-        if _open(elaborator.resolve(("?", number))):
+        if is_open(elaborator.resolve(("?", number))):
             raise Mismatch("an implicit argument stays unknown")
 
 
 def infer(goal: Goal, term: Expr) -> Expr:
     elaborator = Elaborator(goal)
     type_ = elaborator.resolve(elaborator.infer(term))
-    if elaborator.left or _open(type_):
+    if elaborator.left or is_open(type_):
         raise Mismatch("an implicit argument stays unknown")
     _closed(elaborator)
     return type_
-
-
-def _open(e: Expr) -> bool:
-    return isinstance(e, tuple) and (e[0] == "?" or any(_open(part) for part in e[1:]))
 
 
 def _same(goal: Goal, a: Expr, b: Expr) -> bool:
@@ -282,7 +278,7 @@ def _apply(goal: Goal, parser: Parser):
         except Mismatch:
             continue
         new = [goal._replace(target=elaborator.resolve(p)) for p in premises]
-        if any(_open(g.target) for g in new):
+        if any(is_open(g.target) for g in new):
             raise Mismatch("a premise stays unknown")
         _closed(elaborator)
         return tuple(new)
@@ -539,66 +535,18 @@ def _rw(goal: Goal, parser: Parser):
     place = parser.expect("<name>") if parser.accept("at") else None
     for backwards, term in rules:
         if place is None:
-            goal = goal._replace(target=_rewrite(goal, term, backwards, goal.target))
+            goal = goal._replace(target=rewrite(goal, term, backwards, goal.target))
             continue
         formula = dict(goal.hypotheses).get(place)
         if formula is None or term == place:
             raise Mismatch("no such hypothesis")
-        new = _rewrite(goal, term, backwards, formula)
+        new = rewrite(goal, term, backwards, formula)
         others = tuple(h for h in goal.hypotheses if h[0] != place)
         goal = goal._replace(hypotheses=(*others, (place, new)))
     try:
         return _rfl(goal, parser)
     except Mismatch:
         return (goal,)
-
-
-def _rewrite(goal: Goal, term: Expr, backwards: bool, e: Expr) -> Expr:
-    elaborator = Elaborator(goal)
-    type_ = elaborator.resolve(elaborator.infer(term))
-    while isinstance(type_, tuple) and type_[0] == "all":
-        type_ = substitute(type_[3], type_[1], elaborator.unknown())
-    if not (isinstance(type_, tuple) and type_[0] in ("eq", "iff")):
-        raise Mismatch("neither an equation nor an equivalence")
-    old, new = type_[1:] if not backwards else type_[:0:-1]
-    if isinstance(old, tuple) and old[0] == "?":
-        raise Mismatch("the pattern is a variable")
-    if not _find(elaborator, old, e, frozenset()):
-        raise Mismatch("the pattern was not found")
-    new = elaborator.resolve(new)
-    if _open(new):
-        raise Mismatch("an argument stays unknown")
-    return _replace(e, elaborator.resolve(old), new)
-
-
-def _find(elaborator: Elaborator, pattern: Expr, e: Expr, bound: frozenset[str]) -> bool:
-    """Unifies `pattern` with the first part of `e` that fits, outermost first, left to right."""
-    same_head = (
-        isinstance(pattern, tuple) and isinstance(e, tuple) and pattern[0] == e[0]
-        if isinstance(pattern, tuple)
-        else pattern == e
-    )
-    if same_head and not (bound and names_in(e) & bound):
-        try:
-            elaborator.unify(pattern, e)
-            return True
-        except Mismatch:
-            pass
-    if not isinstance(e, tuple):
-        return False
-    if e[0] in ("all", "ex"):
-        return _find(elaborator, pattern, e[3], bound | {e[1]})
-    return any(_find(elaborator, pattern, part, bound) for part in e[1:])
-
-
-def _replace(e: Expr, old: Expr, new: Expr) -> Expr:
-    if e == old:
-        return new
-    if not isinstance(e, tuple):
-        return e
-    if e[0] in ("all", "ex"):
-        return e if e[1] in names_in(old) else (*e[:3], _replace(e[3], old, new))
-    return (e[0], *(_replace(part, old, new) for part in e[1:]))
 
 
 _TACTICS = {
@@ -608,4 +556,3 @@ _TACTICS = {
     "exists": _exists, "have": _have, "show": _show, "by_cases": _by_cases, "rcases": _rcases,
     "obtain": _obtain, "rw": _rw, "induction": _induction,
 }  # fmt: skip
-__all__ = ["Step", "Trace", "constant", "run"]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fdjax.data.synthetic.elaboration import Mismatch
 from fdjax.data.synthetic.formulas import (
     Expr,
     Goal,
@@ -19,6 +20,7 @@ from fdjax.data.synthetic.formulas import (
     names_in,
     substitute,
 )
+from fdjax.data.synthetic.rewriting import rewrite
 
 _TOKEN = re.compile(r"\n|\.\w+|\w+|[^\s\w]")
 
@@ -116,9 +118,7 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
     builders: dict[Expr, list] = {}  # part: functions that try to build a whole from it
     wanted: dict[Expr, None] = {}  # a set whose order does not depend on hashes
     tick = itertools.count()
-    elements = [
-        name for name, type_ in goal.variables if type_ in ("α", "Nat") and name[-1] != "✝"
-    ]
+    elements = [(v, t) for v, t in goal.variables if t in ("α", "Nat") and v[-1] != "✝"]
 
     def push(formula: Expr, term: Term) -> None:
         if term.cost <= style.cost and formula not in found:
@@ -153,7 +153,7 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
             build(formula, [formula[1]], lambda t: _apply(Term(2, "Or.inl", 3), t))
             build(formula, [formula[2]], lambda t: _apply(Term(2, "Or.inr", 3), t))
         elif kind == "ex":
-            for v in elements:
+            for v in (v for v, type_ in elements if type_ == (formula[2] or "α")):
                 instance = substitute(formula[3], formula[1], v)
                 build(formula, [instance], lambda t, v=v: _pair(Term(1, v, 3), t))
         elif style.depth and (kind == "all" or implication(formula)):
@@ -207,7 +207,7 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
                 push(("imp", formula[1], formula[2]), _field(term, "mp"))
                 push(("imp", formula[2], formula[1]), _field(term, "mpr"))
         elif kind == "all":
-            for v in elements:
+            for v in (v for v, type_ in elements if type_ == (formula[2] or "α")):
                 instance = substitute(formula[3], formula[1], v)
                 push(instance, _apply(term, Term(1, v, 3)))
         elif kind == "eq":
@@ -314,6 +314,10 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
                 yield Move(f"refine ⟨{v}, ?_⟩", (goal._replace(target=instance),))
     for formula, term in known.items():
         yield from _uses(goal, formula, term, hypotheses)
+    if kind == "eq" or any(_equation(formula) for formula in hypotheses.values()):
+        yield from _rewrites(goal)
+    if ("f", NAT_FUNCTION) in goal.variables or ("P", NAT_PREDICATE) in goal.variables:
+        yield from _inductions(goal, style)
     if target != "False" and counterexample(goal._replace(target="False")) is False:
         yield Move("exfalso", (goal._replace(target="False"),))
     if style.classical:
@@ -368,7 +372,9 @@ def _uses(goal: Goal, formula: Expr, term: Term, hypotheses: dict[str, Expr]) ->
 def _apply_forall(goal: Goal, formula: Expr, term: Term) -> Iterator[Move]:
     """`apply h` where the variable of h : ∀ x, A x → B x is found by matching the target."""
     body, variable = formula[3], formula[1]
-    for v, _ in goal.variables:
+    for v, type_ in goal.variables:
+        if type_ != (formula[2] or "α"):
+            continue
         premises, conclusion = [], substitute(body, variable, v)
         while arrow := implication(conclusion):
             premises.append(arrow[0])
@@ -376,6 +382,76 @@ def _apply_forall(goal: Goal, formula: Expr, term: Term) -> Iterator[Move]:
             if conclusion == goal.target and v in names_in(conclusion):
                 yield Move(f"apply {term.text}", tuple(goal._replace(target=p) for p in premises))
                 return
+
+
+def _equation(e: Expr) -> bool:
+    while isinstance(e, tuple) and e[0] == "all":
+        e = e[3]
+    return isinstance(e, tuple) and e[0] == "eq"
+
+
+def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
+    """`rw [h1, ← h2]`: sequences that close the goal, and single steps that do not."""
+    rules = [
+        (name, backwards)
+        for name, formula in goal.hypotheses
+        if _equation(formula) and not name.endswith("✝")
+        for backwards in (False, True)
+    ]
+    if _equation(goal.target) and any(type_ == "Nat" for _, type_ in goal.variables):
+        rules += [(lemma, False) for lemma in _LEMMAS] + [("Nat.add_assoc", True)]
+        most = 2
+    seen = {goal.target}
+    states: list[tuple[Expr, tuple[str, ...]]] = [(goal.target, ())]
+    for depth in range(most):
+        after = []
+        for e, done in states:
+            for name, backwards in rules:
+                try:
+                    new = rewrite(goal, name, backwards, e)
+                except Mismatch:
+                    continue
+                if new in seen:
+                    continue
+                seen.add(new)
+                used = (*done, f"← {name}" if backwards else name)
+                if isinstance(new, tuple) and new[0] == "eq" and new[1] == new[2]:
+                    yield Move(f"rw [{', '.join(used)}]", ())
+                else:
+                    after.append((new, used))
+                    if depth == 0:
+                        yield Move(f"rw [{used[0]}]", (goal._replace(target=new),))
+        states = after[:40]
+
+
+_LEMMAS = (
+    "Nat.add_comm", "Nat.add_assoc", "Nat.add_zero", "Nat.zero_add", "Nat.mul_comm",
+    "Nat.mul_one", "Nat.one_mul", "Nat.mul_zero", "Nat.zero_mul",
+)  # fmt: skip
+NAT_FUNCTION, NAT_PREDICATE = ("imp", "Nat", "Nat"), ("imp", "Nat", "Prop")
+
+
+def _inductions(goal: Goal, style: Style) -> Iterator[Move]:
+    """`induction n with` where one tactic closes each case."""
+    for name, type_ in goal.variables:
+        if type_ != "Nat" or name not in names_in(goal.target):
+            continue
+        if any(name in names_in(formula) for _, formula in goal.hypotheses):
+            continue
+        zero = goal._replace(target=substitute(goal.target, name, 0))
+        succ = Goal(
+            goal.variables,
+            (*goal.hypotheses, ("ih", goal.target)),
+            substitute(goal.target, name, ("add", name, 1)),
+        )
+        ends = []
+        for case in (zero, succ):
+            closing = (m.line for m in moves(case, style._replace(cost=6)) if not m.goals)
+            ends.append(next(closing, None))
+        if None not in ends:
+            yield Move(
+                f"induction {name} with\n  | zero => {ends[0]}\n  | succ {name} ih => {ends[1]}", ()
+            )
 
 
 def _propositions(goal: Goal) -> set[str]:
@@ -388,7 +464,8 @@ def _propositions(goal: Goal) -> set[str]:
 _WEIGHT = {
     "exact": 8.0, "assumption": 0.6, "contradiction": 1.5, "rfl": 3.0, "intro": 4.0,
     "constructor": 3.0, "left": 1.5, "right": 1.5, "rcases": 1.5, "obtain": 1.2, "apply": 2.0,
-    "have": 0.6, "exfalso": 0.7, "by_cases": 0.7, "refine": 1.0,
+    "have": 0.6, "exfalso": 0.7, "by_cases": 0.7, "refine": 1.0, "rw": 4.0,
+    "induction": 2.0,
 }  # fmt: skip
 
 
