@@ -3,6 +3,10 @@
 from ml_collections import ConfigDict
 
 
+class ConfigError(ValueError):
+    """The config cannot run, or is not the one that the workdir began with."""
+
+
 def default() -> ConfigDict:
     """The laptop run: a 0.8 M parameter prover, synthetic theorems, embedded Lean."""
     return ConfigDict(
@@ -38,8 +42,8 @@ def default() -> ConfigDict:
                 "prefill": " by\n  ",
                 # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
                 "student_buckets": (36,),
-                "teacher_buckets": (64,),
-                "response_length": 32,
+                "teacher_buckets": (48,),
+                "response_length": 28,
             },
             "lean": {
                 "backend": "embedded",
@@ -56,7 +60,7 @@ def default() -> ConfigDict:
                 "temperature": 1.0,
                 "sharper": 0.6,  # once more at this temperature: is a gain only sharpening?
             },
-            "checkpoint": {"every": 20, "keep": 2},
+            "keep_checkpoints": 2,  # the latest ones of each stage
             "sft": supervised_stage(),
             "fd": distillation_stage(),
             "grpo": policy_gradient_stage(),
@@ -82,6 +86,7 @@ def supervised_stage(**changes) -> ConfigDict:
             "theorems": "sft",
             "steps": 1500,
             "show_every": 25,  # steps to a line on the console
+            "save_every": 100,  # steps to a checkpoint
             "batch_size": 128,
             # This share of the examples teaches to read feedback: a proof cut short, what the
             # provider says of it, and a proof that does so. The others are plain proofs.
@@ -98,6 +103,7 @@ def rollout_fields(**changes) -> dict:
         "theorems": "pool",
         "steps": 48,
         "show_every": 1,  # steps to a line on the console
+        "save_every": 10,  # steps to a checkpoint
         "prompts_per_step": 16,
         "samples_per_prompt": 8,
         "temperature": 1.0,

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from fdjax import report, sharding, stages, state, update
 from fdjax.checkpoint import Checkpoints
+from fdjax.config import ConfigError
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
 from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.providers import make_provider
@@ -28,7 +29,6 @@ from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.objectives.protocol import Model, Objective
 from fdjax.objectives.supervised import Supervised
 from fdjax.prepare import (
-    ConfigError,
     Policy,
     Run,
     check_record,
@@ -81,7 +81,7 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
 
     optimizer = state.make_optimizer(optimizer_config(config))
     train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))
-    with Checkpoints(folder / "checkpoints", keep=this.config.checkpoint.keep) as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep=this.config.keep_checkpoints) as checkpoints:
         found = checkpoints.restore(train_state)
         train_state, step = (found.state, found.step) if found else (train_state, 0)
         if step < config.steps:
@@ -118,7 +118,7 @@ def train(
             known = {k: v for k, v in learned.items() if np.isfinite(v)}  # a mean of none is NaN
             log.write(step, metrics | known | timers.flush())
             done = step + 1
-            if stopping.asked or done == config.steps or done % this.config.checkpoint.every == 0:
+            if stopping.asked or done == config.steps or done % config.save_every == 0:
                 checkpoints.save(done, train_state)
             if stopping.asked and done < config.steps:
                 checkpoints.wait()

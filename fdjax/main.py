@@ -1,6 +1,6 @@
 """Flags only: reads a config file and a workdir, and runs the experiment. Keep it short."""
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
@@ -10,6 +10,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
+    logging.set_verbosity(logging.WARNING)  # Orbax tells a story of its own at every save
     from fdjax import experiment  # after the flags: --help need not wait for JAX
 
     try:

@@ -55,7 +55,8 @@ class MetricsLog:
     """A line per step: `metrics.jsonl` in `folder`, `tensorboard/` beside it, and the console.
 
     A run that resumes at `start` drops the lines of that step and later ones: it is about to
-    write them again. The console shows every `show_every`-th step. On a terminal a progress bar with the time left stays below the lines.
+    write them again. The console shows every `show_every`-th step; on a terminal a progress bar
+    with the time left stays below the lines.
     """
 
     def __init__(

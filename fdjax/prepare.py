@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from fdjax import sharding, tokenizer
 from fdjax.checkpoint import restore_params
+from fdjax.config import ConfigError
 from fdjax.data import synthetic
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
 from fdjax.lean.backend import make_backend
@@ -31,10 +32,6 @@ from fdjax.rollout.collect import Prompting
 from fdjax.rollout.prompts import Template
 
 SPLITS = ("sft", "pool", "validation", "test")
-
-
-class ConfigError(ValueError):
-    """The config cannot run, or is not the one that the workdir began with."""
 
 
 class Policy(NamedTuple):
@@ -61,8 +58,11 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
 
     Raises ConfigError where config or files make no run.
     """
-    with status("theorems"):
-        theorems = load_splits(config.data)
+    try:
+        with status("theorems"):
+            theorems = load_splits(config.data)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"data: {error}") from error
     prompting = make_prompting(config, workdir, theorems["sft"])
     with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
         try:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Provider
 from fdjax.lean.verdict import DECIDED, Verdict
@@ -21,7 +22,7 @@ from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.batching import Shape
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.experience import Collector, Group, in_epochs
-from fdjax.rollout.prompts import bucket
+from fdjax.rollout.prompts import bucket, encode
 
 Metrics = dict[str, float]
 
@@ -38,43 +39,47 @@ Source = Callable[[int, Any], Step]  # (step, params) -> Step; steps are called 
 
 
 def supervised(config, prompting: Prompting, theorems, provider: Provider, seed: int) -> Source:
-    """Plain proofs, and proofs that do what feedback says (`feedback_fraction` of the rows).
+    """Every theorem with its plain proof, and as many rows again as make `feedback_fraction` of
+    all: what the provider says of a proof cut short, answered by a proof that does as it says.
 
-    Raises ValueError naming a theorem that has no reference proof.
+    Rows over the token budgets are left out and counted. Raises ConfigError naming a theorem that
+    has no reference proof.
     """
-    tokenizer, template = prompting.tokenizer, prompting.template
-    rng = random.Random(seed)
-    rows = []
-
-    def add(prompt: list[int], proof: str) -> None:
-        response = tokenizer.encode(proof.removeprefix(template.prefill)) + [tokenizer.eos_id]
-        if len(response) <= prompting.response_length:
-            rows.append(batching.SupervisedRow(prompt, response))
-
-    plain = list(theorems)
-    for theorem in plain:
+    template, tokenizer = prompting.template, prompting.tokenizer
+    for theorem in theorems:
         if theorem.reference is None or not theorem.reference.startswith(template.prefill):
-            raise ValueError(
+            raise ConfigError(
                 f"theorem {theorem.id} of the split {config.theorems} has no reference proof "
                 f"that begins with prompt.prefill {template.prefill!r}"
             )
-    told = [t for t in plain if rng.random() < config.feedback_fraction]
+    if not 0 <= config.feedback_fraction < 1:
+        raise ConfigError(f"feedback_fraction is {config.feedback_fraction}, must be in [0, 1)")
+    rng = random.Random(seed)
+    odds = config.feedback_fraction / (1 - config.feedback_fraction)
+    told = [theorems[i % len(theorems)] for i in range(round(odds * len(theorems)))]
     groups = [[(t, _cut_short(t, prompting, rng), Verdict("failed"))] for t in told]
     feedbacks = asyncio.run(provider(groups)) if groups else []
-    read = {t.id for t, [f] in zip(told, feedbacks) if f is not None and f.proof is not None}
-    for theorem, [feedback] in zip(told, feedbacks):
-        if theorem.id in read:
-            add(prompting.teacher_prompt(theorem, feedback.text), feedback.proof)
-    for theorem in plain:
-        if theorem.id not in read:
-            add(prompting.student_prompt(theorem), theorem.reference)
-
-    shape = Shape(config.batch_size, _longest_bucket(rows, prompting), prompting.response_length)
+    texts = [(template.text(t), t.reference) for t in theorems] + [
+        (template.text(t, f.text), f.proof)
+        for t, [f] in zip(told, feedbacks)
+        if f is not None and f.proof is not None
+    ]
+    longest = max(prompting.student_buckets + prompting.teacher_buckets)
+    rows = []
+    for prompt, proof in texts:
+        response = tokenizer.encode(proof.removeprefix(template.prefill)) + [tokenizer.eos_id]
+        row = batching.SupervisedRow(encode(tokenizer, prompt), response)
+        if len(row.prompt) <= longest and len(response) <= prompting.response_length:
+            rows.append(row)
+    if not rows:
+        raise ConfigError("no supervised example fits the token budgets of `prompt`")
+    shape = Shape(config.batch_size, longest, prompting.response_length)
 
     def step(index: int, params) -> Step:
         chosen = [rows[i] for i in in_epochs(len(rows), config.batch_size, index, (seed, 2))]
         batch = batching.supervised_batch(chosen, shape, tokenizer.pad_id)
-        return Step(batch, {"padding": 1 - float(batch.mask.mean())})
+        padding = 1 - float(batch.mask.mean())
+        return Step(batch, {"padding": padding, "left_out": len(texts) - len(rows)})
 
     return step
 
@@ -85,12 +90,6 @@ def _cut_short(theorem: Theorem, prompting: Prompting, rng: random.Random) -> At
     lines = theorem.reference.removeprefix(template.prefill).split("\n")
     proof = template.prefill + "\n".join(lines[: rng.randrange(len(lines))])
     return Attempt(theorem.id, 0, (), (), True, proof, ())
-
-
-def _longest_bucket(rows: Sequence[batching.SupervisedRow], prompting: Prompting) -> int:
-    buckets = sorted({*prompting.student_buckets, *prompting.teacher_buckets})
-    longest = max(len(row.prompt) for row in rows)
-    return bucket(longest, buckets, "the longest prompt", "prompt.teacher_buckets")
 
 
 # --- From rollouts -------------------------------------------------------------------------------
@@ -132,24 +131,30 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
 def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
     """Gate: attempts that ended by themselves, that Lean could judge, that have feedback."""
     if config.gate not in ("all", "failed"):
-        raise ValueError(f"gate is {config.gate!r}; known are all, failed")
+        raise ConfigError(f"gate is {config.gate!r}; known are all, failed")
     if config.weights not in ("departure", "all"):
-        raise ValueError(f"weights is {config.weights!r}; known are departure, all")
+        raise ConfigError(f"weights is {config.weights!r}; known are departure, all")
 
     def admitted(attempt, verdict, feedback) -> bool:
         statuses = ("failed", "rejected") if config.gate == "failed" else DECIDED
         return attempt.finished and verdict.status in statuses and feedback is not None
 
+    longest = max(prompting.teacher_buckets)
+
     def to_batch(groups: list[Group]) -> Step:
-        rows = []
+        rows, too_long = [], 0
         for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
             if not admitted(attempt, verdict, feedback):
+                continue
+            teacher_prompt = prompting.teacher_prompt(theorem, feedback.text)
+            if len(teacher_prompt) > longest:  # a text from outside must not end the run
+                too_long += 1
                 continue
             departs = _departure(attempt, verdict, feedback)
             rows.append(
                 batching.DistillationRow(
                     prompting.student_prompt(theorem),
-                    prompting.teacher_prompt(theorem, feedback.text),
+                    teacher_prompt,
                     attempt,
                     departs,
                     batching.departure_weights(
@@ -159,6 +164,7 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
             )
         metrics = {
             "rows": len(rows),
+            "feedback_too_long": too_long,
             "departs_at": float(np.mean([r.departs for r in rows if r.departs is not None] or [0])),
         }
         shape = Shape(

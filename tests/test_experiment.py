@@ -12,10 +12,6 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import experiment
-from fdjax.checkpoint import restore_params
-from tests import tiny_config
-
 ROOT = Path(__file__).parent.parent
 STAGES = ("sft", "fd", "grpo")
 

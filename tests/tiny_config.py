@@ -11,13 +11,17 @@ def get_config():
     config.model.update(
         width=32, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=16, mlp_width=64
     )
-    config.prompt.update(student_buckets=(48,), teacher_buckets=(96,), response_length=24)
-    config.sft.update(steps=30, batch_size=32)
+    config.prompt.update(student_buckets=(64,), teacher_buckets=(112,), response_length=24)
+    config.sft.update(steps=30, save_every=10, batch_size=32)
     config.sft.optimizer.learning_rate = 1e-2
     for stage in ("fd", "grpo"):
         config[stage].update(
-            steps=6, prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,), pipeline_depth=1
+            steps=6,
+            save_every=2,
+            prompts_per_step=4,
+            samples_per_prompt=4,
+            row_buckets=(16,),
+            pipeline_depth=1,
         )
     config.evaluation.update(pool_samples=4, heldout_samples=4, batch=4)
-    config.checkpoint.every = 2
     return config

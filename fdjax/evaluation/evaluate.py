@@ -59,7 +59,9 @@ def evaluate(
     return {
         "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
         "entropy": -float(np.mean(np.concatenate([a.logprobs for a in attempts]))),
-        "distinct_proofs": distinct_proofs([[a.proof for _, a, v in g if v.proved] for g in groups]),
+        "distinct_proofs": distinct_proofs(
+            [[a.proof for _, a, v in g if v.proved] for g in groups]
+        ),
         "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
         "unfinished": float(np.mean([not a.finished for a in attempts])),
         "unverified": unverified,
@@ -101,9 +103,17 @@ async def teacher_solve_rate(
         )
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
+    longest = max(prompting.teacher_buckets)
+
     async def prompts_of(provide: Provider):
-        feedbacks = await provide(groups)
-        return [prompting.teacher_prompt(t, f.text) for t, [f] in zip(failed, feedbacks)]
+        prompts = [
+            prompting.teacher_prompt(t, f.text) for t, [f] in zip(failed, await provide(groups))
+        ]
+        # Without feedback where it is too long: distillation would leave the attempt out.
+        return [
+            p if len(p) <= longest else prompting.student_prompt(t)
+            for t, p in zip(failed, prompts)
+        ]
 
     return {
         "feedback": rate(await prompts_of(provider)),
@@ -125,7 +135,7 @@ async def _failures(
         stream="teacher gap: student",
         **sampling,
     )
-    failed = [[item for item in g if item[2].status == "failed" and item[1].finished] for g in groups]
-    failed = [g[:1] for g in failed if g]
+    failed = [[i for i in g if i[2].status == "failed" and i[1].finished][:1] for g in groups]
+    failed = [g for g in failed if g]
     feedbacks = await provider(failed)
     return [g for g, [f] in zip(failed, feedbacks) if f is not None]

@@ -46,7 +46,7 @@ def _figures(figures: dict, start: dict) -> dict:
 
 def summary_lines(summary: dict) -> list[str]:
     """A table that can be read at a glance; the JSON of it follows."""
-    lines = ["", "pass@k, mean over theorems [95 % interval], and its paired difference to the start"]
+    lines = ["", "pass@k over theorems [95 % interval], and its paired difference to the start"]
     for split in SPLITS:
         for name, stage in summary["stages"].items():
             lines.append(_line(f"{split:8s} {name}", stage[split]))
@@ -70,6 +70,6 @@ def _line(label: str, figures: dict) -> str:
         cell = f"@{k} {value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
         difference = figures.get("minus_start", {}).get(k)
         if difference:
-            cell += f" {difference['mean']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
+            cell += " {mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
         cells.append(cell)
     return f"{label:32s} {'  '.join(cells)}  entropy {figures['entropy']:.3f}"

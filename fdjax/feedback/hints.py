@@ -23,7 +23,7 @@ async def hint(groups: Sequence[Sequence[Item]]) -> list[list[Feedback | None]]:
 async def shortest(groups: Sequence[Sequence[Item]]) -> list[list[Feedback | None]]:
     """The shortest proof of the theorem that the search finds, shown whole."""
     return [
-        [show_proof(attempt.proof, shortest_proof(theorem), "shortest") for theorem, attempt, _ in g]
+        [show_proof(attempt.proof, shortest_proof(t), "shortest") for t, attempt, _ in g]
         for g in groups
     ]
 

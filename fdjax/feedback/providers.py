@@ -1,5 +1,6 @@
 """The provider that a config names."""
 
+from fdjax.config import ConfigError
 from fdjax.feedback.hints import hint, shortest
 from fdjax.feedback.protocol import Provider
 from fdjax.feedback.reference import reference
@@ -15,9 +16,9 @@ _PROVIDERS = {
 
 
 def make_provider(config) -> Provider:
-    """`config`: the fields of fdjax.config.feedback. Raises ValueError for an unknown name."""
+    """`config`: the fields of fdjax.config.feedback. Raises ConfigError for an unknown name."""
     if config.provider not in _PROVIDERS:
-        raise ValueError(
+        raise ConfigError(
             f"feedback.provider is {config.provider!r}; known are {', '.join(_PROVIDERS)}"
         )
     chosen = _PROVIDERS[config.provider]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fdjax.config import ConfigError
 from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.supervised import SupervisedBatch
@@ -43,7 +44,7 @@ def row_bucket(rows: int, buckets: Sequence[int]) -> int:
     """The least bucket that holds `rows`; a row count over the largest is a config error."""
     fitting = [b for b in buckets if b >= rows]
     if not fitting:
-        raise ValueError(f"{rows} rows, but the largest of row_buckets is {max(buckets)}")
+        raise ConfigError(f"{rows} rows, but the largest of row_buckets is {max(buckets)}")
     return min(fitting)
 
 
@@ -120,7 +121,7 @@ def supervised_batch(
 
 
 def _tokens(prompts, responses, shape: Shape, pad_id: int):
-    """-> tokens i32[rows, prompt + response], mask of the same shape: [ pad prompt | response pad ]"""
+    """-> tokens i32[rows, P+R] as [ pad prompt | response pad ], mask bool of the same shape"""
     empty = [[]] * (shape.rows - len(prompts))
     tokens_NP, mask_NP = left_padded([*prompts, *empty], shape.prompt, pad_id)
     tokens_NR = np.full((shape.rows, shape.response), pad_id, np.int32)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.rollout.attempts import Attempt, Segment
 from fdjax.tokenizer import Tokenizer
 
 
-class PromptTooLong(ValueError):
+class PromptTooLong(ConfigError):
     """A prompt over its budget. Cutting it would change the theorem, so it is refused."""
 
 
