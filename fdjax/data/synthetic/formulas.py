@@ -76,7 +76,7 @@ class ParseError(ValueError):
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[^\W\d][\w']*(?:\.[^\W\d][\w']*)*)|(?P<num>\d+)|(?P<field>\.(?:[1-9]\d*|[^\W\d][\w']*))"
-    r"|(?P<op>:=|=>|(?P<hole>\?[^\W\d]?\w*)|[∧∨→↔=≠+*¬∀∃(),⟨⟩:↦|\[\]←;]))"
+    r"|(?P<op>:=|=>|(?P<hole>\?[^\W\d]\w*)|[∧∨→↔=≠+*¬∀∃(),⟨⟩:↦|\[\]←;]))"
 )
 _WORDS = frozenset(["fun", "with", "at", "by", "from", "then", "else", "if", "let", "have", "show"])
 

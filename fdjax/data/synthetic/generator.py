@@ -50,12 +50,12 @@ class Shape(NamedTuple):
     tokens: tuple[int, int]  # of the statement as the model sees it
 
 
-_DIFFICULTY = {
+_SHAPES = {
     1: Shape((0.1, 0.5, 0.4), (1, 2), (0, 1), (1, 3), (4, 22)),
     2: Shape((0.03, 0.15, 0.45, 0.37), (1, 2), (0, 2), (2, 5), (12, 30)),
     3: Shape((0.05, 0.15, 0.4, 0.4), (1, 3), (0, 3), (3, 7), (16, 45)),
 }
-DIFFICULTIES = tuple(_DIFFICULTY)
+DIFFICULTIES = tuple(_SHAPES)
 _CONNECTIVES = (("imp", 0.34), ("and", 0.24), ("or", 0.2), ("not", 0.14), ("iff", 0.08))
 _KINDS = [kind for kind, _ in _CONNECTIVES]
 _SHARES = list(itertools.accumulate(share for _, share in _CONNECTIVES))
@@ -98,7 +98,7 @@ def _worthwhile(rng: random.Random, goal: Goal) -> bool:
 
 
 def _propositional(rng: random.Random, difficulty: int) -> Goal:
-    shape = _DIFFICULTY[difficulty]
+    shape = _SHAPES[difficulty]
     while True:
         count = rng.choices(range(len(shape.hypotheses)), shape.hypotheses)[0]
         atoms = list("pqrs"[: rng.randint(2 if count < 3 else 3, 4 if count > 1 else 3)])
@@ -309,23 +309,38 @@ _GOALS = {
 
 
 def candidates(
-    rng: random.Random, family: str, difficulty: int
+    rng: random.Random, family: str, difficulty: int, seen: set[str]
 ) -> Iterator[tuple[Goal, list[str]]]:
-    """An endless stream of (goal, reference lines) of one family."""
-    shape = _DIFFICULTY[difficulty]
+    """(goal, reference lines) of one family; none in `seen`, to which what was tried is added.
+
+    Ends when the family seems exhausted.
+    """
+    shape = _SHAPES[difficulty]
     (fewest, most), (shortest, longest) = shape.tactics, shape.tokens
-    while True:
+    nodes = 60
+    if family in ("nat", "induction"):  # one `rw` or `induction` does much, and takes long to find
+        fewest, nodes = 1, 15
+    if family == "induction":
+        longest += 20
+    misses = 0
+    while misses < 1000:
+        misses += 1
         goal = _GOALS[family](rng, difficulty)
-        if not shortest <= count_tokens(goal_text(goal)) <= longest + 20 * (family == "induction"):
+        if not shortest <= count_tokens(goal_text(goal)) <= longest or not _worthwhile(rng, goal):
             continue
-        classical = family == "classical"
-        if not _worthwhile(rng, goal):
+        key = canonical(goal)
+        if key in seen:
             continue
-        cost = rng.choice((2, 2, 3, 3, 4))
-        style = Style(cost=cost, depth=0, build=rng.random() < 0.3, classical=classical)
-        lines = natural_proof(goal, rng, style, most)
-        long_enough = family in ("nat", "induction")  # one `rw` or `induction` does much
-        if lines is not None and (long_enough or len(lines) >= fewest):
+        seen.add(key)
+        style = Style(
+            cost=rng.choice((2, 2, 3, 3, 4)),
+            depth=0,
+            build=rng.random() < 0.3,
+            classical=family == "classical",
+        )
+        lines = natural_proof(goal, rng, style, most, nodes)
+        if lines is not None and len(lines) >= fewest:
+            misses = 0
             yield goal, lines
 
 
@@ -369,30 +384,30 @@ def _stream(
     seed: int, difficulty: int, families: Mapping[str, float]
 ) -> Iterator[tuple[str, Goal, list[str]]]:
     """(family, goal, lines), no two goals alike up to renaming."""
-    if difficulty not in _DIFFICULTY:
-        raise ValueError(f"difficulty: {difficulty!r} is not one of {sorted(_DIFFICULTY)}")
+    if difficulty not in _SHAPES:
+        raise ValueError(f"difficulty: {difficulty!r} is not one of {sorted(_SHAPES)}")
     if unknown := sorted(set(families) - set(_GOALS)):
         raise ValueError(f"families: {unknown[0]!r} is not one of {sorted(_GOALS)}")
     if not any(share > 0 for share in families.values()):
         raise ValueError("families: no share above 0")
     rng = random.Random(f"{seed}/choice")
     shares = dict(families)
-    streams = {
-        name: candidates(random.Random(f"{seed}/{name}"), name, difficulty) for name in families
-    }
     seen: set[str] = set()
+    streams = {
+        name: candidates(random.Random(f"{seed}/{name}"), name, difficulty, seen)
+        for name in families
+    }
+    found = 0
     while shares:
         family = rng.choices(list(shares), list(shares.values()))[0]
-        for goal, lines in itertools.islice(streams[family], 300):
-            key = canonical(goal)
-            if key not in seen:
-                seen.add(key)
-                yield family, goal, lines
-                break
-        else:  # this family is exhausted: the others go on without it
+        theorem = next(streams[family], None)
+        if theorem is None:  # this family is exhausted: the others go on without it
             del shares[family]
+            continue
+        found += 1
+        yield family, *theorem
     raise ValueError(
-        f"only {len(seen)} theorems of {', '.join(families)} were found at difficulty "
+        f"only {found} theorems of {', '.join(families)} were found at difficulty "
         f"{difficulty}: ask for fewer, or for another difficulty"
     )
 
