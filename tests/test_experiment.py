@@ -1,7 +1,9 @@
 """Whole runs of the command line, killed and resumed, on a tiny config."""
 
+import collections
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+
+from fdjax import experiment
+from tests import tiny_config
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("sft", "fd", "grpo")
@@ -174,3 +179,30 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     first = json.loads((workdir / "summary.json").read_text())
     assert list(summary["stages"]) == ["sft", "grpo"]
     assert summary["stages"]["sft"] == first["stages"]["sft"]
+
+
+def test_one_compilation_per_function_and_bucket(tmp_path, caplog):
+    """Over a whole run nothing is compiled twice, and the large functions once per bucket."""
+    config = tiny_config.get_config()
+    config.mesh.fsdp = 1
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        experiment.run(config, tmp_path)
+    compiled = [m.split(" for with ")[0] for m in caplog.messages if m.startswith("Compiling")]
+    named = collections.Counter(re.match(r"Compiling jit\((\w+)\)", m)[1] for m in compiled)
+    assert named["update"] == len(STAGES), named
+    buckets = config.prompt.student_buckets + config.prompt.teacher_buckets
+    assert 1 <= named["sample"] <= len(buckets), named
+    # `make` is a stage's fresh state: one function a stage, and two of them look alike here.
+    counts = collections.Counter(m for m in compiled if "jit(make)" not in m)
+    repeated = [m for m, count in counts.items() if count > 1]
+    assert not repeated
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_eight_devices(environment, tmp_path):
+    eight = environment | {"JAX_NUM_CPU_DEVICES": "8"}
+    flags = ("--config.mesh.fsdp=4", "--config.mesh.tensor=2")
+    process = start(tmp_path, eight, *flags)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert len(json.loads((tmp_path / "summary.json").read_text())["stages"]) == len(STAGES)

@@ -135,7 +135,10 @@ async def _failures(
         stream="teacher gap: student",
         **sampling,
     )
-    failed = [[i for i in g if i[2].status == "failed" and i[1].finished][:1] for g in groups]
+    failed = [
+        [item for item in g if item[2].status in ("failed", "rejected") and item[1].finished][:1]
+        for g in groups
+    ]
     failed = [g for g in failed if g]
     feedbacks = await provider(failed)
     return [g for g, [f] in zip(failed, feedbacks) if f is not None]

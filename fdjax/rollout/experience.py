@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,7 @@ def in_epochs(count: int, batch: int, step: int, seed: Sequence[int]) -> list[in
     return chosen
 
 
+@functools.lru_cache(maxsize=4)
 def _permutation(count: int, epoch: int, seed: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng([*seed, epoch]).permutation(count)
 

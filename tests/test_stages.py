@@ -1,0 +1,174 @@
+"""What stages make of theorems, attempts, verdicts and feedback, without a device."""
+
+import asyncio
+
+import jax
+import numpy as np
+import pytest
+
+from fdjax import sharding, stages
+from fdjax import tokenizer as tokenizer_lib
+from fdjax.config import ConfigError, default
+from fdjax.data import synthetic
+from fdjax.feedback.protocol import Feedback
+from fdjax.feedback.providers import make_provider
+from fdjax.lean.verdict import Message, Verdict
+from fdjax.models.config import ModelConfig
+from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.collect import Prompting
+from fdjax.rollout.experience import in_epochs
+from fdjax.rollout.prompts import Template, read_attempt
+
+CONFIG = default()
+THEOREMS = synthetic.generate(7, 40)
+
+
+@pytest.fixture(scope="module")
+def prompting():
+    prompt = CONFIG.prompt
+    template = Template(prompt.student, prompt.teacher, prompt.prefill)
+    texts = [template.text(t, "after use begin with") + t.reference for t in THEOREMS]
+    tokenizer = tokenizer_lib.train(texts, 400)
+    return Prompting(
+        model=ModelConfig(vocab_size=tokenizer.vocab_size),
+        tokenizer=tokenizer,
+        template=template,
+        student_buckets=(64,),
+        teacher_buckets=(96,),
+        response_length=48,
+        mesh=sharding.make_mesh(devices=jax.devices()[:1]),
+    )
+
+
+def attempt(prompting, theorem, text, finished=True):
+    ids = prompting.tokenizer.encode(text) + [prompting.tokenizer.eos_id] * finished
+    return read_attempt(
+        prompting.tokenizer, prompting.template, theorem, 0, ids, [-0.1] * len(ids), finished
+    )
+
+
+def test_an_epoch_takes_every_item_once():
+    taken = [i for step in range(6) for i in in_epochs(12, 4, step, (0, 1))]
+    assert sorted(taken[:12]) == sorted(taken[12:]) == list(range(12))
+    assert taken[:12] != taken[12:]
+    assert in_epochs(12, 4, 4, (0, 1)) == taken[16:20] != in_epochs(12, 4, 4, (1, 1))
+    assert len(in_epochs(3, 8, 0, (0,))) == 8  # a batch may be larger than an epoch
+
+
+def test_supervised_rows_mix_plain_proofs_with_feedback(prompting):
+    config = CONFIG.sft.copy_and_resolve_references()
+    config.batch_size = 160  # one epoch: 40 plain rows and 120 with feedback
+    source = stages.supervised(
+        config, prompting, THEOREMS, make_provider(config.feedback), seed=0
+    )
+    step = source(0, None)
+    assert step.metrics["left_out"] == 0
+    tokens, mask, weights = step.batch
+    plain = 0
+    for row in range(160):
+        budget = weights.shape[1]
+        prompt = prompting.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
+        answer = tokens[row, -budget:][weights[row] > 0].tolist()
+        assert answer[-1] == prompting.tokenizer.eos_id
+        assert prompt.endswith(":= by\n  ")
+        if "\nafter " in prompt or "\nbegin with " in prompt:
+            said = prompt.split("use " if "\nafter " in prompt else "begin with ")[1]
+            assert said.split("\n:= by")[0] in prompting.tokenizer.decode(answer)
+        else:
+            plain += 1
+    assert plain == 40
+    np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
+
+
+def test_supervised_needs_references(prompting):
+    import dataclasses
+
+    bare = [dataclasses.replace(THEOREMS[0], reference=None)]
+    with pytest.raises(ConfigError, match=rf"theorem {THEOREMS[0].id} .* no reference proof"):
+        stages.supervised(CONFIG.sft, prompting, bare, None, 0)
+
+
+def items(prompting):
+    """One group: proved, failed, failed without feedback, unfinished, timed out."""
+    theorem = THEOREMS[0]
+    good = attempt(prompting, theorem, "exact h1")
+    proof = good.proof
+    error = Message("error", "no", start=proof.index("h1"))
+    told = Feedback("use this", "test")
+    return [[
+        (theorem, good, Verdict("proved"), told),
+        (theorem, good, Verdict("failed", (error,)), told),
+        (theorem, good, Verdict("failed", (error,)), None),
+        (theorem, attempt(prompting, theorem, "exact h1", finished=False),
+         Verdict("failed", (error,)), told),
+        (theorem, good, Verdict("timeout"), told),
+    ]]  # fmt: skip
+
+
+@pytest.mark.parametrize("gate, rows", [("all", 2), ("failed", 1)])
+def test_the_gate_of_distillation(prompting, gate, rows):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.gate, config.row_buckets = gate, (4,)
+    step = stages.distillation(config, prompting)(items(prompting))
+    assert step.metrics["rows"] == rows
+    assert (step.batch.weights.sum(1) > 0).sum() == rows
+    failed = rows - 1  # weights of the failed attempt end with the token of Lean's error
+    tokens = items(prompting)[0][1][1].tokens
+    wrong = int(step.batch.departs[failed])
+    assert prompting.tokenizer.decode(tokens[wrong : wrong + 1]).strip() == "h1"
+    assert step.batch.weights[failed].sum() == wrong + 1 < len(tokens)
+
+
+def test_weights_over_all_tokens(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.weights, config.row_buckets = "all", (4,)
+    batch = stages.distillation(config, prompting)(items(prompting)).batch
+    np.testing.assert_array_equal(batch.weights > 0, batch.response_mask)
+
+
+def test_feedback_over_the_budget_is_counted_not_fatal(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.row_buckets = (4,)
+    [group] = items(prompting)
+    long = Feedback("word " * 500, "test")
+    step = stages.distillation(config, prompting)([[(*group[0][:3], long)]])
+    assert step.metrics["feedback_too_long"] == 1 and step.metrics["rows"] == 0
+    assert step.batch.weights.sum() == 0 and step.batch.weights.shape[0] == 4
+
+
+def test_policy_gradient_leaves_out_what_lean_could_not_judge(prompting):
+    config = CONFIG.grpo.copy_and_resolve_references()
+    config.row_buckets = (8,)
+    [group] = items(prompting)
+    step = stages.policy_gradient(config, prompting)([group, group[:1] * 5])
+    # Rewards 1, 0, 0, 0 and one not judged: advantages .75 and -.25; the flat group has none.
+    np.testing.assert_allclose(step.batch.advantages[:5], [0.75, -0.25, -0.25, -0.25, 0])
+    assert step.metrics["rows"] == 4
+
+
+def test_rollout_metrics(prompting):
+    [group] = items(prompting)
+    metrics = stages.rollout_metrics([group, group[:1] * 2])
+    assert metrics["solve_rate"] == pytest.approx(3 / 7)
+    assert metrics["unverified"] == 1 and metrics["groups_flat"] == 0.5
+    assert metrics["sampled_entropy"] == pytest.approx(0.1)
+
+
+def test_unknown_settings_are_named(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.gate = "some"
+    with pytest.raises(ConfigError, match="gate is 'some'; known are all, failed"):
+        stages.distillation(config, prompting)
+
+
+def test_cut_short_keeps_whole_lines(prompting):
+    import random
+
+    for seed in range(20):
+        cut = stages._cut_short(THEOREMS[1], prompting, random.Random(seed))
+        assert THEOREMS[1].reference.startswith(cut.proof.rstrip())
+        assert isinstance(cut, Attempt)
+        [[said]] = asyncio.run(
+            make_provider(CONFIG.sft.feedback)([[(THEOREMS[1], cut, Verdict("failed"))]])
+        )
+        assert said.proof is not None
