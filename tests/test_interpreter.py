@@ -90,8 +90,8 @@ def test_lean_accepts_repairs(farm, attempts):
         assert proof.startswith(r.good_prefix)
         assert len(r.good_prefix) <= r.departs_at <= len(proof)
         # Up to there the attempt and its repair are the same.
-        written = re.sub(r"\n\s*\n", "\n", proof[: r.departs_at]).rstrip()
-        assert re.sub(r"\n\s*\n", "\n", r.good_prefix + r.completion).startswith(written)
+        written, whole_text = proof[: r.departs_at], r.good_prefix + r.completion
+        assert "".join(whole_text.split()).startswith("".join(written.split()))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,17 @@ def test_a_proof_needs_no_repair():
     theorem = Theorem("t", "t", "(p : Prop) (h1 : p) : p")
     r = repair(theorem, " by\n  exact h1")
     assert (r.departs_at, r.completion, r.next_tactic) == (None, "", None)
+
+
+def test_garbled_text_is_repaired_like_any_other():
+    rng = random.Random(3)
+    theorems = generate(23, 40, families=dict.fromkeys(FAMILIES, 1.0))
+    pieces = [piece for t in theorems for piece in PIECE.findall(t.reference)]
+    pieces += ["\x00", "é", "-/", "(" * 3000, "by", "·", "| succ n ih =>", "with", ":=", "0"]
+    for _ in range(400):
+        proof = rng.choice((" by\n  ", "")) + "".join(rng.choices(pieces, k=rng.randint(0, 25)))
+        r = repair(rng.choice(theorems), proof)
+        assert r is None or r.departs_at is None or 0 <= r.departs_at <= len(proof)
 
 
 def test_other_theorems_are_left_alone():

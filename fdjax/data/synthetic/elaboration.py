@@ -356,6 +356,8 @@ def bind(
 
     `bound` is the variable of `formulas` that `name` stands for.
     """
+    if name == "rfl":
+        raise Mismatch("`rfl` is a pattern, no name")
     old, fresh = name, f"{name}✝"
     taken = {n for n, _ in (*goal.variables, *goal.hypotheses)}
     if name == "_":
