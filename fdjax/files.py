@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: str | os.PathLike, text: str) -> None:
-    """Readers, and those who come after a crash, find the old text or the new one."""
+def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
+    """Readers, and those who come after a crash, find the old content or the new one."""
     path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:
         try:
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
             os.chmod(file.name, 0o644)

@@ -100,7 +100,7 @@ class MetricsLog:
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
         for name, value in metrics.items():
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and math.isfinite(value):
                 self._board.add_scalar(name, value, step)
         if (step + 1) % self._show_every == 0 or step + 1 == self._total:
             self._show(step, metrics)
@@ -133,7 +133,7 @@ def describe(metrics: Mapping[str, Any], headline: tuple[str, ...] = HEADLINE) -
     figures = [
         f"{name} {_short(metrics[name])}"
         for name in headline
-        if name in metrics and (metrics[name] or name not in _TROUBLE)
+        if _json(metrics.get(name)) is not None and (metrics[name] or name not in _TROUBLE)
     ]
     seconds = {k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")}
     if "step" in seconds:

@@ -24,7 +24,8 @@ def main(argv: list[str]) -> int:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it could be watched
         return 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    # the soft limit's SIGXCPU says why it died; the hard limit's SIGKILL would not
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # of files; pipes have no size
     try:
