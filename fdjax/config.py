@@ -28,10 +28,10 @@ def default() -> ConfigDict:
             "tokenizer": {"vocab_size": 512},  # trained on the sft theorems by the first stage
             "data": {
                 # Theorems of each split: a count (generated) or a path to a JSON lines file.
-                "sft": 20_000,
-                "pool": 64,  # reinforcement learning trains on these
-                "validation": 128,
-                "test": 128,
+                "sft": "20000",
+                "pool": "64",  # reinforcement learning trains on these
+                "validation": "128",
+                "test": "128",
                 "seed": 0,  # of the generator
             },
             "prompt": {
@@ -50,6 +50,14 @@ def default() -> ConfigDict:
                 "workers": 2,  # Lean processes at a time
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
+            },
+            "feedback": {
+                "provider": "diagnostics",
+                # How much help: verdict, error (Lean's first, with its place and goal), step (the
+                # right next line), correction (the attempt mended), proof (the shortest known).
+                # A model this small needs one of the last two.
+                "help": "correction",
+                "shuffle": False,  # the control: every theorem gets another theorem's feedback
             },
             "evaluation": {
                 "pool": "pool",  # the split behind the summary's "pool" and "heldout" figures
@@ -88,10 +96,14 @@ def supervised_stage(**changes) -> ConfigDict:
             "show_every": 25,  # steps to a line on the console
             "save_every": 100,  # steps to a checkpoint
             "batch_size": 128,
-            # This share of the examples teaches to read feedback: a proof cut short, what the
-            # provider says of it, and a proof that does so. The others are plain proofs.
-            "feedback_fraction": 0.75,
-            "feedback": feedback(),
+            # From step `feedback_start` on, this share of the rows teaches to read feedback: what
+            # the provider says of attempts that the policy fails with at that moment, answered by
+            # a proof that does as it says. The others are plain proofs.
+            "feedback_start": 300,
+            "feedback_fraction": 0.6,
+            "prompts_per_step": 6000,  # of that one step with rollouts
+            "samples_per_prompt": 2,
+            "temperature": 1.0,
             "optimizer": optimizer(learning_rate=2e-3, warmup=50),
         }
         | changes
@@ -124,7 +136,6 @@ def distillation_stage(**changes) -> ConfigDict:
             "weights": "departure",  # learn up to where the attempt goes wrong, or all tokens
             "teacher": "ema",  # ema, frozen or live
             "ema_rate": 0.005,  # per optimizer step
-            "feedback": feedback(),
             "least_gap": 0.02,  # warn if feedback raises the teacher's solve rate by less
             "optimizer": optimizer(),
         }
@@ -145,10 +156,3 @@ def policy_gradient_stage(**changes) -> ConfigDict:
         }
         | changes
     )
-
-
-def feedback(**changes) -> dict:
-    return {
-        "provider": "hint",  # hint, reference, verifier or none
-        "shuffled": False,  # the control: every theorem gets another theorem's feedback
-    } | changes

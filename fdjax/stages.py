@@ -4,25 +4,22 @@ A source is made once per stage and called with a step's index. Supervised sourc
 alone; the others roll out the policy first.
 """
 
-import asyncio
 import collections
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Provider
+from fdjax.feedback.diagnostics import error_place
 from fdjax.lean.verdict import DECIDED, Verdict
 from fdjax.objectives.policy_gradient import advantages
 from fdjax.rollout import batching
-from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.attempts import Attempt, policy_entropy
 from fdjax.rollout.batching import Shape
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.experience import Collector, Group, in_epochs
-from fdjax.rollout.prompts import bucket, encode
+from fdjax.rollout.prompts import bucket
 
 Metrics = dict[str, float]
 
@@ -38,58 +35,58 @@ Source = Callable[[int, Any], Step]  # (step, params) -> Step; steps are called 
 # --- Supervised ----------------------------------------------------------------------------------
 
 
-def supervised(config, prompting: Prompting, theorems, provider: Provider, seed: int) -> Source:
-    """Every theorem with its plain proof, and as many rows again as make `feedback_fraction` of
-    all: what the provider says of a proof cut short, answered by a proof that does as it says.
+def supervised(config, prompting: Prompting, collector: Collector, seed: int) -> Source:
+    """Plain proofs; from step `feedback_start` on also what feedback on the policy's own failed
+    attempts of that moment says, answered by a proof that does as it says.
 
     Rows over the token budgets are left out and counted. Raises ConfigError naming a theorem that
     has no reference proof.
     """
-    template, tokenizer = prompting.template, prompting.tokenizer
-    for theorem in theorems:
-        if theorem.reference is None or not theorem.reference.startswith(template.prefill):
+    prefill = prompting.template.prefill
+    for theorem in collector.theorems:
+        if theorem.reference is None or not theorem.reference.startswith(prefill):
             raise ConfigError(
                 f"theorem {theorem.id} of the split {config.theorems} has no reference proof "
-                f"that begins with prompt.prefill {template.prefill!r}"
+                f"that begins with prompt.prefill {prefill!r}"
             )
-    if not 0 <= config.feedback_fraction < 1:
-        raise ConfigError(f"feedback_fraction is {config.feedback_fraction}, must be in [0, 1)")
-    rng = random.Random(seed)
-    odds = config.feedback_fraction / (1 - config.feedback_fraction)
-    told = [theorems[i % len(theorems)] for i in range(round(odds * len(theorems)))]
-    groups = [[(t, _cut_short(t, prompting, rng), Verdict("failed"))] for t in told]
-    feedbacks = asyncio.run(provider(groups)) if groups else []
-    texts = [(template.text(t), t.reference) for t in theorems] + [
-        (template.text(t, f.text), f.proof)
-        for t, [f] in zip(told, feedbacks)
-        if f is not None and f.proof is not None
-    ]
     longest = max(prompting.student_buckets + prompting.teacher_buckets)
-    rows = []
-    for prompt, proof in texts:
-        response = tokenizer.encode(proof.removeprefix(template.prefill)) + [tokenizer.eos_id]
-        row = batching.SupervisedRow(encode(tokenizer, prompt), response)
-        if len(row.prompt) <= longest and len(response) <= prompting.response_length:
-            rows.append(row)
-    if not rows:
-        raise ConfigError("no supervised example fits the token budgets of `prompt`")
     shape = Shape(config.batch_size, longest, prompting.response_length)
 
+    def rows_of(pairs: Iterable[tuple[list[int], str]]) -> list[batching.SupervisedRow]:
+        tokenizer = prompting.tokenizer
+        rows = [
+            batching.SupervisedRow(
+                prompt, tokenizer.encode(proof.removeprefix(prefill)) + [tokenizer.eos_id]
+            )
+            for prompt, proof in pairs
+        ]
+        return [r for r in rows if len(r.prompt) <= longest and len(r.response) <= shape.response]
+
+    plain = rows_of((prompting.student_prompt(t), t.reference) for t in collector.theorems)
+    read: list[batching.SupervisedRow] = []
+
     def step(index: int, params) -> Step:
-        chosen = [rows[i] for i in in_epochs(len(rows), config.batch_size, index, (seed, 2))]
-        batch = batching.supervised_batch(chosen, shape, tokenizer.pad_id)
-        padding = 1 - float(batch.mask.mean())
-        return Step(batch, {"padding": padding, "left_out": len(texts) - len(rows)})
+        if config.feedback_fraction and index >= config.feedback_start and not read:
+            # Attempts of the step `feedback_start`: from the journal if the run resumes after it.
+            groups = collector.launch(config.feedback_start, params).result()
+            read.extend(rows_of(_answers(groups, prompting)))
+        told = round(config.feedback_fraction * config.batch_size) if read else 0
+        chosen = [
+            rows[i]
+            for rows, count in ((plain, config.batch_size - told), (read, told))
+            for i in in_epochs(len(rows), count, index, (seed, 2))
+        ]
+        batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
+        return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read)})
 
     return step
 
 
-def _cut_short(theorem: Theorem, prompting: Prompting, rng: random.Random) -> Attempt:
-    """The theorem's reference up to a random line: an attempt that stopped too early."""
-    template = prompting.template
-    lines = theorem.reference.removeprefix(template.prefill).split("\n")
-    proof = template.prefill + "\n".join(lines[: rng.randrange(len(lines))])
-    return Attempt(theorem.id, 0, (), (), True, proof, ())
+def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], str]]:
+    """(teacher's prompt, a proof that does as the feedback says) of the failed attempts."""
+    for theorem, _, verdict, feedback in (item for g in groups for item in g):
+        if verdict.status in ("failed", "rejected") and feedback and feedback.proof:
+            yield prompting.teacher_prompt(theorem, feedback)[0], feedback.proof
 
 
 # --- From rollouts -------------------------------------------------------------------------------
@@ -120,7 +117,7 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
         "solve_rate": float(np.mean(solved)),
         "groups_solved": float(np.mean([any(s) for s in solved])),
         "groups_flat": float(np.mean([len(set(s)) == 1 for s in solved])),
-        "sampled_entropy": -float(np.mean(np.concatenate([a.logprobs for a in attempts]))),
+        "policy_entropy": policy_entropy(attempts),
         "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
         "unfinished": float(np.mean([not a.finished for a in attempts])),
         "unverified": sum(v.status not in DECIDED for v in verdicts),
@@ -139,17 +136,15 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
         statuses = ("failed", "rejected") if config.gate == "failed" else DECIDED
         return attempt.finished and verdict.status in statuses and feedback is not None
 
-    longest = max(prompting.teacher_buckets)
-
     def to_batch(groups: list[Group]) -> Step:
-        rows, too_long = [], 0
+        rows, dropped = [], 0
         for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
             if not admitted(attempt, verdict, feedback):
                 continue
-            teacher_prompt = prompting.teacher_prompt(theorem, feedback.text)
-            if len(teacher_prompt) > longest:  # a text from outside must not end the run
-                too_long += 1
-                continue
+            teacher_prompt, over_budget = prompting.teacher_prompt(theorem, feedback)
+            dropped += over_budget
+            if over_budget == len(feedback.messages):
+                continue  # nothing is left to learn from
             departs = _departure(attempt, verdict, feedback)
             rows.append(
                 batching.DistillationRow(
@@ -164,7 +159,7 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
             )
         metrics = {
             "rows": len(rows),
-            "feedback_too_long": too_long,
+            "messages_dropped": dropped,
             "departs_at": float(np.mean([r.departs for r in rows if r.departs is not None] or [0])),
         }
         shape = Shape(
@@ -181,9 +176,7 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
 
 def _departure(attempt: Attempt, verdict: Verdict, feedback) -> int | None:
     """The first wrong token: as the feedback says, else where Lean's first error stands."""
-    place = feedback.departs_at
-    if place is None and not verdict.proved and verdict.first_error is not None:
-        place = verdict.first_error.start
+    place = error_place(verdict) if feedback.departs_at is None else feedback.departs_at
     return None if place is None else batching.first_token_at(attempt, place)
 
 

@@ -28,7 +28,7 @@ def attempts(draw):
     numbers = st.lists(FLOATS, max_size=4).map(tuple)
     offsets = st.lists(INTS, max_size=4).map(tuple)
     return Attempt(draw(TEXT), draw(INTS), tuple(segments), draw(numbers), draw(st.booleans()),
-                   draw(TEXT), draw(offsets))
+                   draw(TEXT), draw(offsets), draw(FLOATS))
 
 
 MESSAGES = st.builds(Message, st.sampled_from(["error", "warning"]), TEXT, TEXT,
@@ -36,7 +36,8 @@ MESSAGES = st.builds(Message, st.sampled_from(["error", "warning"]), TEXT, TEXT,
 VERDICTS = st.builds(Verdict, st.sampled_from(["proved", "failed", "crashed"]),
                      st.lists(MESSAGES, max_size=3).map(tuple),
                      st.lists(TEXT, max_size=2).map(tuple), FLOATS, TEXT, st.booleans())
-FEEDBACK = st.builds(Feedback, TEXT, TEXT, INTS, FLOATS, FLOATS, st.none() | INTS)
+FEEDBACK = st.builds(Feedback, st.lists(TEXT, max_size=2).map(tuple), TEXT, INTS, FLOATS, FLOATS,
+                     st.none() | INTS, st.none() | TEXT)
 
 
 @given(st.lists(st.lists(attempts(), max_size=2), max_size=2),

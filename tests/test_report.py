@@ -58,7 +58,7 @@ def write_stage(folder, rng, steps, with_rollouts):
                 "time/step": 2.2 + rng.random(), "time/update": 1.1}
         if with_rollouts:
             line |= {"solve_rate": 0.2 + 0.3 * step / steps + rng.random() / 10,
-                     "sampled_entropy": 0.2 - 0.05 * step / steps + rng.random() / 50,
+                     "policy_entropy": 0.2 - 0.05 * step / steps + rng.random() / 50,
                      "time/sample": 0.5, "time/lean": 0.4, "time/feedback": 0.02, "time/wait": 0.45}
         append_line(folder / "metrics.jsonl", line)
     for step in range(0, steps, 6) if with_rollouts else ():
@@ -72,7 +72,7 @@ def write_stage(folder, rng, steps, with_rollouts):
         verdicts = [Verdict("proved") if g % 3 == 0 else Verdict("timeout") if g == 4 else
                     Verdict("failed", (error, Message("warning", "unused variable")))
                     for g in range(8)]
-        feedback = [None if v.proved else Feedback("after\nintro h1\nuse\nexact h.right", "hint",
+        feedback = [None if v.proved else Feedback(("after\nintro h1\nuse\nexact h.right",), "hint",
                                                    departs_at=start - 6) for v in verdicts]
         journal.append(step, "attempts", [attempts])
         journal.append(step, "theorems", [theorem])

@@ -1,6 +1,8 @@
 """What stages make of theorems, attempts, verdicts and feedback, without a device."""
 
 import asyncio
+import concurrent.futures
+import dataclasses
 
 import jax
 import numpy as np
@@ -10,11 +12,10 @@ from fdjax import sharding, stages
 from fdjax import tokenizer as tokenizer_lib
 from fdjax.config import ConfigError, default
 from fdjax.data import synthetic
+from fdjax.feedback.diagnostics import diagnostics
 from fdjax.feedback.protocol import Feedback
-from fdjax.feedback.providers import make_provider
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.experience import in_epochs
 from fdjax.rollout.prompts import Template, read_attempt
@@ -27,7 +28,7 @@ THEOREMS = synthetic.generate(7, 40)
 def prompting():
     prompt = CONFIG.prompt
     template = Template(prompt.student, prompt.teacher, prompt.prefill)
-    texts = [template.text(t, "after use begin with") + t.reference for t in THEOREMS]
+    texts = [template.text(t, "a proof is after use") + t.reference for t in THEOREMS]
     tokenizer = tokenizer_lib.train(texts, 400)
     return Prompting(
         model=ModelConfig(vocab_size=tokenizer.vocab_size),
@@ -55,37 +56,60 @@ def test_an_epoch_takes_every_item_once():
     assert len(in_epochs(3, 8, 0, (0,))) == 8  # a batch may be larger than an epoch
 
 
-def test_supervised_rows_mix_plain_proofs_with_feedback(prompting):
+class FixedAttempts:
+    """Stands in for a Collector: every theorem attempted once, all of them failing."""
+
+    theorems = THEOREMS
+    launched = 0
+
+    def __init__(self, prompting):
+        self.prompting = prompting
+
+    def launch(self, step, params):
+        self.launched += 1
+        groups = []
+        for theorem in self.theorems:
+            tried = attempt(self.prompting, theorem, "exact nonsense")
+            [[said]] = asyncio.run(
+                diagnostics("correction")([[(theorem, tried, Verdict("failed"))]])
+            )
+            groups.append([(theorem, tried, Verdict("failed"), said)])
+        done = concurrent.futures.Future()
+        done.set_result(groups)
+        return done
+
+
+def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting):
     config = CONFIG.sft.copy_and_resolve_references()
-    config.batch_size = 160  # one epoch: 40 plain rows and 120 with feedback
-    source = stages.supervised(
-        config, prompting, THEOREMS, make_provider(config.feedback), seed=0
-    )
-    step = source(0, None)
-    assert step.metrics["left_out"] == 0
-    tokens, mask, weights = step.batch
-    plain = 0
-    for row in range(160):
+    config.update(batch_size=20, feedback_start=2, feedback_fraction=0.6)
+    collector = FixedAttempts(prompting)
+    source = stages.supervised(config, prompting, collector, seed=0)
+    for index, told in ((0, 0), (1, 0), (2, 12), (3, 12)):
+        step = source(index, None)
+        tokens, mask, weights = step.batch
         budget = weights.shape[1]
-        prompt = prompting.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
-        answer = tokens[row, -budget:][weights[row] > 0].tolist()
-        assert answer[-1] == prompting.tokenizer.eos_id
-        assert prompt.endswith(":= by\n  ")
-        if "\nafter " in prompt or "\nbegin with " in prompt:
-            said = prompt.split("use " if "\nafter " in prompt else "begin with ")[1]
-            assert said.split("\n:= by")[0] in prompting.tokenizer.decode(answer)
-        else:
-            plain += 1
-    assert plain == 40
-    np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
+        answers = 0
+        for row in range(20):
+            prompt = prompting.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
+            answer = tokens[row, -budget:][weights[row] > 0].tolist()
+            assert answer[-1] == prompting.tokenizer.eos_id and prompt.endswith(":= by\n  ")
+            if "a proof is" in prompt:
+                answers += 1
+                shown = prompt.split("a proof is\n  ")[1].removesuffix("\n:= by\n  ")
+                assert shown == prompting.tokenizer.decode(answer[:-1])
+        assert answers == told
+        np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
+    assert collector.launched == 1
+    # A run that resumes after `feedback_start` asks for the attempts of that same step.
+    again = stages.supervised(config, prompting, FixedAttempts(prompting), seed=0)(3, None)
+    np.testing.assert_array_equal(again.batch.tokens, tokens)
 
 
 def test_supervised_needs_references(prompting):
-    import dataclasses
-
-    bare = [dataclasses.replace(THEOREMS[0], reference=None)]
+    collector = FixedAttempts(prompting)
+    collector.theorems = [dataclasses.replace(THEOREMS[0], reference=None)]
     with pytest.raises(ConfigError, match=rf"theorem {THEOREMS[0].id} .* no reference proof"):
-        stages.supervised(CONFIG.sft, prompting, bare, None, 0)
+        stages.supervised(CONFIG.sft, prompting, collector, 0)
 
 
 def items(prompting):
@@ -94,7 +118,7 @@ def items(prompting):
     good = attempt(prompting, theorem, "exact h1")
     proof = good.proof
     error = Message("error", "no", start=proof.index("h1"))
-    told = Feedback("use this", "test")
+    told = Feedback(("use this",), "test")
     return [[
         (theorem, good, Verdict("proved"), told),
         (theorem, good, Verdict("failed", (error,)), told),
@@ -126,14 +150,24 @@ def test_weights_over_all_tokens(prompting):
     np.testing.assert_array_equal(batch.weights > 0, batch.response_mask)
 
 
-def test_feedback_over_the_budget_is_counted_not_fatal(prompting):
+def test_over_the_budget_whole_messages_are_dropped_and_counted(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.row_buckets = (4,)
     [group] = items(prompting)
-    long = Feedback("word " * 500, "test")
-    step = stages.distillation(config, prompting)([[(*group[0][:3], long)]])
-    assert step.metrics["feedback_too_long"] == 1 and step.metrics["rows"] == 0
-    assert step.batch.weights.sum() == 0 and step.batch.weights.shape[0] == 4
+    long = "word " * 500
+    step = stages.distillation(config, prompting)(
+        [[(*group[0][:3], Feedback((text, long), "test")) for text in ("use this", long)]]
+    )
+    assert step.metrics["messages_dropped"] == 3 and step.metrics["rows"] == 1
+    prompt = step.batch.teacher_tokens[0, : -step.batch.weights.shape[1]]
+    assert "\nuse this\n" in prompting.tokenizer.decode(prompt.tolist())
+
+
+def test_nothing_to_learn_keeps_the_shape(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.row_buckets = (4,)
+    batch = stages.distillation(config, prompting)([items(prompting)[0][2:3]]).batch
+    assert batch.weights.sum() == 0 and batch.weights.shape[0] == 4
 
 
 def test_policy_gradient_leaves_out_what_lean_could_not_judge(prompting):
@@ -151,7 +185,6 @@ def test_rollout_metrics(prompting):
     metrics = stages.rollout_metrics([group, group[:1] * 5])
     assert metrics["solve_rate"] == pytest.approx(0.6)
     assert metrics["unverified"] == 1 and metrics["groups_flat"] == 0.5
-    assert metrics["sampled_entropy"] == pytest.approx(0.1)
 
 
 def test_unknown_settings_are_named(prompting):
@@ -159,16 +192,3 @@ def test_unknown_settings_are_named(prompting):
     config.gate = "some"
     with pytest.raises(ConfigError, match="gate is 'some'; known are all, failed"):
         stages.distillation(config, prompting)
-
-
-def test_cut_short_keeps_whole_lines(prompting):
-    import random
-
-    for seed in range(20):
-        cut = stages._cut_short(THEOREMS[1], prompting, random.Random(seed))
-        assert THEOREMS[1].reference.startswith(cut.proof.rstrip())
-        assert isinstance(cut, Attempt)
-        [[said]] = asyncio.run(
-            make_provider(CONFIG.sft.feedback)([[(THEOREMS[1], cut, Verdict("failed"))]])
-        )
-        assert said.proof is not None

@@ -6,13 +6,13 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd", "grpo")
-    config.data.update(sft=150, pool=6, validation=4, test=4)
+    config.data.update(sft="150", pool="6", validation="4", test="4")
     config.tokenizer.vocab_size = 400
     config.model.update(
         width=32, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=16, mlp_width=64
     )
     config.prompt.update(student_buckets=(64,), teacher_buckets=(112,), response_length=24)
-    config.sft.update(steps=30, save_every=10, batch_size=32)
+    config.sft.update(steps=30, save_every=10, batch_size=32, feedback_start=15, prompts_per_step=8)
     config.sft.optimizer.learning_rate = 1e-2
     for stage in ("fd", "grpo"):
         config[stage].update(

@@ -50,8 +50,9 @@ def row_bucket(rows: int, buckets: Sequence[int]) -> int:
 
 def first_token_at(attempt: Attempt, position: int) -> int:
     """Index of the token whose text holds the character at `position` of the proof."""
-    after = [i for i, start in enumerate(attempt.offsets) if start > position]
-    return max(0, (after[0] if after else len(attempt.offsets)) - 1)
+    starts = attempt.offsets
+    at = max([start for start in starts if start <= position], default=starts[0])
+    return starts.index(at)  # the first of several byte tokens that make one character
 
 
 def departure_weights(attempt: Attempt, departs: int | None) -> list[float]:
@@ -64,9 +65,9 @@ def departure_weights(attempt: Attempt, departs: int | None) -> list[float]:
 
 
 def distillation_batch(
-    rows: Sequence[DistillationRow], student: Shape, teacher_prompt: int, pad_id: int
+    rows: Sequence[DistillationRow], shape: Shape, teacher_prompt: int, pad_id: int
 ) -> DistillationBatch:
-    shape = student
+    """`shape` is the student's; the teacher's prompts are padded to `teacher_prompt` instead."""
     attempts = [r.attempt for r in rows]
     student_tokens, student_mask = _tokens(
         [r.student_prompt for r in rows], [a.tokens for a in attempts], shape, pad_id

@@ -9,6 +9,7 @@ import numpy as np
 
 from fdjax import sharding
 from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.prompts import (
@@ -35,15 +36,29 @@ class Prompting:
     response_length: int
     mesh: jax.sharding.Mesh
 
+    def fits(self, theorem: Theorem) -> bool:
+        """Is the student's prompt within its budget?"""
+        ids = encode(self.tokenizer, self.template.text(theorem))
+        return len(ids) <= max(self.student_buckets)
+
     def student_prompt(self, theorem: Theorem) -> list[int]:
         """Raises PromptTooLong naming the theorem."""
         ids = encode(self.tokenizer, self.template.text(theorem))
         bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
         return ids
 
-    def teacher_prompt(self, theorem: Theorem, feedback: str) -> list[int]:
-        """Of any length: whoever uses it decides what to do with one over the budget."""
-        return encode(self.tokenizer, self.template.text(theorem, feedback))
+    def teacher_prompt(self, theorem: Theorem, feedback: Feedback) -> tuple[list[int], int]:
+        """The ids, and how many of the last messages had to be dropped to keep the budget.
+
+        Whole messages are dropped, never the theorem. With none left the prompt is the student's.
+        """
+        longest = max(self.teacher_buckets)
+        for kept in range(len(feedback.messages), 0, -1):
+            text = "\n".join(feedback.messages[:kept])
+            ids = encode(self.tokenizer, self.template.text(theorem, text))
+            if len(ids) <= longest:
+                return ids, len(feedback.messages) - kept
+        return self.student_prompt(theorem), len(feedback.messages)
 
 
 def roll_out(
@@ -119,6 +134,7 @@ def _roll_out_batch(
                 out.response_tokens[b, g, : lengths_BG[b, g]].tolist(),
                 out.logprobs[b, g, : lengths_BG[b, g]].tolist(),
                 bool(out.finished[b, g]),
+                float(out.entropy[b, g, : lengths_BG[b, g]].mean()),
             )
             for g in range(samples)
         ]

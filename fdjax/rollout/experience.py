@@ -39,7 +39,7 @@ def _permutation(count: int, epoch: int, seed: tuple[int, ...]) -> np.ndarray:
 
 @dataclasses.dataclass
 class Collector:
-    """`launch` samples on the device and leaves the rest to a thread; `take` waits for it.
+    """`launch` samples on the device and leaves the rest to a thread: the result is a future.
 
     What is in the journal is replayed instead: a resumed run learns from what the killed one saw.
     """
@@ -55,6 +55,7 @@ class Collector:
     seed: int
     stream: str
     timers: Timers
+    batch: int | None = None  # prompts sampled at a time; all of a step's by default
 
     def __post_init__(self):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
@@ -76,6 +77,8 @@ class Collector:
     def _sample(self, step: int, params) -> list[list[Attempt]]:
         chosen = in_epochs(len(self.theorems), self.prompts_per_step, step, (self.seed, 1))
         theorems = [self.theorems[i] for i in chosen]
+        # A theorem met twice in a step gets fresh samples the second time.
+        names = [f"{self.theorems[i].id} {chosen[:at].count(i)}" for at, i in enumerate(chosen)]
         return list(
             roll_out(
                 self.prompting,
@@ -87,6 +90,8 @@ class Collector:
                 seed=self.seed,
                 stream=self.stream,
                 step=step,
+                batch=self.batch,
+                names=names,
             )
         )
 

@@ -106,5 +106,5 @@ _DECODE = {
     "theorems": _theorem_from_json,
     "attempts": _attempt_from_json,
     "verdicts": verdict_from_json,
-    "feedback": lambda data: Feedback(**data),
+    "feedback": lambda data: Feedback(**data | {"messages": tuple(data["messages"])}),
 }

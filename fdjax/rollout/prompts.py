@@ -81,6 +81,7 @@ def read_attempt(
     tokens: Sequence[int],
     logprobs: Sequence[float],
     finished: bool,
+    entropy: float = 0.0,
 ) -> Attempt:
     """`tokens`: the sampled ids with their end-of-sequence id, without padding."""
     body = tokens[:-1] if finished else tokens
@@ -94,4 +95,5 @@ def read_attempt(
         finished=finished,
         proof=proof,
         offsets=tuple(offsets + [len(proof)] * finished),
+        entropy=entropy,
     )

@@ -18,6 +18,7 @@ class Rollout(NamedTuple):
     response_tokens: jax.Array  # i32[B, G, R]
     response_mask: jax.Array  # bool[B, G, R]: true up to and including end-of-sequence
     logprobs: jax.Array  # f32[B, G, R]: of the tokens, full softmax at the sampling temperature
+    entropy: jax.Array  # f32[B, G, R]: nats, of the distribution that each token was drawn from
     finished: jax.Array  # bool[B, G]: ended by a stop id, not by the budget
 
 
@@ -45,7 +46,7 @@ def sample(
 
     prompt_tokens i32[B, P], prompt_mask bool[B, P] (at least one token each), keys_BG typed
     threefry keys [B, G], stop_ids i32[S]. Compiled once per shape: temperature, stop ids and pad
-    are traced. Temperature 0 is greedy, its log-probabilities those of temperature 1.
+    are traced. Temperature 0 is greedy, its log-probabilities and entropy those of temperature 1.
 
     A sample's noise comes from its own key folded with the token's index in the response: equal
     keys and prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse
@@ -67,13 +68,14 @@ def sample(
         """Draw token `step` of every sample that has not ended."""
         # HIGHEST: true fp32 where an accelerator would round the factors of an fp32 product.
         logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV, precision=Precision.HIGHEST)
-        token, logprob = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
+        token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
         active = ~rollout.finished
         token = jnp.where(active, token, pad_id)
         return token, Rollout(
             rollout.response_tokens.at[:, :, step].set(token),
             rollout.response_mask.at[:, :, step].set(active),
             rollout.logprobs.at[:, :, step].set(jnp.where(active, logprob, 0.0)),
+            rollout.entropy.at[:, :, step].set(jnp.where(active, entropy, 0.0)),
             rollout.finished | (active & jnp.isin(token, stop_ids)),
         )
 
@@ -90,6 +92,7 @@ def sample(
         jnp.full(shape, pad_id, jnp.int32),
         jnp.zeros(shape, bool),
         jnp.zeros(shape, jnp.float32),
+        jnp.zeros(shape, jnp.float32),
         jnp.zeros(keys_BG.shape, bool),
     )
     # All samples of a prompt draw their first token from the same logits.
@@ -101,8 +104,9 @@ def sample(
 
 def draw(
     logits_BGV: jax.Array, keys_BG: jax.Array, temperature: jax.Array | float
-) -> tuple[jax.Array, jax.Array]:
-    """One token i32[B, G] per row of fp32 logits, and its log-probability f32[B, G].
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One token i32[B, G] per row of fp32 logits, its log-probability f32[B, G] and the entropy
+    f32[B, G] of the whole softmax, in nats.
 
     argmax(logits / temperature + Gumbel noise); without noise and division at temperature 0.
     """
@@ -114,8 +118,13 @@ def draw(
     # fuse the noise into the argmax, where it would run as scalar code (a third as fast).
     noise_BGV = jax.lax.cond(greedy, lambda keys: jnp.zeros_like(logits_BGV), gumbel, keys_BG)
     token_BG = jnp.argmax(logits_BGV + noise_BGV, axis=-1).astype(jnp.int32)
-    chosen_BG = jnp.take_along_axis(logits_BGV, token_BG[..., None], axis=-1)[..., 0]
-    return token_BG, chosen_BG - jax.nn.logsumexp(logits_BGV, axis=-1)
+    shifted_BGV = logits_BGV - jnp.max(logits_BGV, axis=-1, keepdims=True)
+    chosen_BG = jnp.take_along_axis(shifted_BGV, token_BG[..., None], axis=-1)[..., 0]
+    mass_BGV = jnp.exp(shifted_BGV)
+    total_BG = jnp.sum(mass_BGV, axis=-1)
+    # logsumexp - sum softmax * logits; neither term is negative, so nothing cancels.
+    entropy_BG = jnp.log(total_BG) - jnp.sum(mass_BGV * shifted_BGV, axis=-1) / total_BG
+    return token_BG, chosen_BG - jnp.log(total_BG), entropy_BG
 
 
 def _fold_in(keys_BG, step):
