@@ -43,7 +43,7 @@ def host_loop(config, params, tokens, mask, keys, *, max_new):
     hidden, cache = _prefill(config, params, tokens, mask, group=keys.shape[1], budget=max_new)
     out = []
     for step in range(max_new):
-        token, _ = _draw(params, hidden, keys, step, 1.0)
+        token, *_ = _draw(params, hidden, keys, step, 1.0)
         out.append(jax.device_get(token))
         if step + 1 < max_new:
             hidden, cache = _decode(config, params, token, cache)

@@ -56,7 +56,7 @@ def training_figure(metrics: Metrics) -> str:
     """Solve rate and entropy of all stages together, the loss of each on a scale of its own."""
     shared = {
         "solve rate": _curves(metrics, "solve_rate"),
-        "entropy, nats per token": _curves(metrics, "sampled_entropy", "entropy"),
+        "entropy, nats per token": _curves(metrics, "policy_entropy", "entropy"),
     }
     losses = {f"{s}: loss": {s: points} for s, points in _curves(metrics, "loss").items()}
     rows = [panels for panels in ({k: v for k, v in shared.items() if v}, losses) if panels]

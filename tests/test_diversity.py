@@ -1,18 +1,8 @@
 """Counts of different proofs, against cases counted by hand."""
 
-import itertools
-import math
-
-import numpy as np
 import pytest
 
-from fdjax.evaluation.diversity import (
-    distinct_n,
-    distinct_proofs,
-    normalise,
-    sampled_entropy,
-    unique_ratio,
-)
+from fdjax.evaluation.diversity import distinct_n, distinct_proofs, normalise, unique_ratio
 
 SAME = [
     (" by\n  intro h1\n  exact h1", " by\n  intro hp -- a comment\n\n  exact   hp"),
@@ -67,14 +57,3 @@ def test_distinct_n():
     # unigrams: 2 of 6 and 1 of 1
     assert distinct_n(proofs, 1) == pytest.approx((2 / 6 + 1) / 2)
     assert distinct_n([[], ["a"]], 2) == 0
-
-
-def test_sampled_entropy_is_that_of_the_distribution():
-    chances = np.array([0.5, 0.3, 0.2])
-    # Each pair of tokens as often as it is expected among 1000: exact, without sampling noise.
-    rows = [[math.log(chances[i]), math.log(chances[j])]
-            for i, j in itertools.product(range(3), repeat=2)
-            for _ in range(round(100 * chances[i] * chances[j]))]
-    assert sampled_entropy(rows) == pytest.approx(-chances @ np.log(chances))
-    assert sampled_entropy([[-1.0], [-4.0, -4.0]]) == 3.0  # per token, not per row
-    assert sampled_entropy([]) == 0

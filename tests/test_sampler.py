@@ -10,7 +10,7 @@ import pytest
 from fdjax import sharding
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.sampler import sample
+from fdjax.rollout.sampler import draw, sample
 
 TINY = ModelConfig(
     vocab_size=23, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24
@@ -57,7 +57,7 @@ def logits_after(config, params, prompt, mask, response):
 
 
 def brute_force(config, params, prompt, mask, key, temperature, stop_ids):
-    response, logprobs, finished = [], [], False
+    response, logprobs, entropy, finished = [], [], [], False
     while len(response) < R and not finished:
         logits = logits_after(config, params, prompt, mask, response)[-1]
         noise = np.zeros_like(logits)
@@ -66,9 +66,12 @@ def brute_force(config, params, prompt, mask, key, temperature, stop_ids):
             noise = jax.random.gumbel(jax.random.fold_in(key, len(response)), logits.shape)
         token = int(np.argmax(logits + np.asarray(noise)))
         logprobs.append(logits[token] - np.log(np.exp(logits - logits.max()).sum()) - logits.max())
+        chances = np.exp(logits - logits.max())
+        chances /= chances.sum()
+        entropy.append(-(chances * np.log(chances)).sum())
         response.append(token)
         finished = token in stop_ids
-    return response, logprobs, finished
+    return response, logprobs, entropy, finished
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 0.0])
@@ -78,7 +81,7 @@ def test_equals_brute_force(params, prompts, keys, temperature):
     lengths = set()
     for b in range(B):
         for g in range(G if temperature else 1):
-            response, logprobs, finished = brute_force(
+            response, logprobs, entropy, finished = brute_force(
                 TINY, params, tokens[b], mask[b], keys[b, g], temperature, {3, 11}
             )
             n = len(response)
@@ -86,11 +89,26 @@ def test_equals_brute_force(params, prompts, keys, temperature):
             assert out.response_tokens[b, g].tolist() == response + [PAD] * (R - n)
             assert out.response_mask[b, g].tolist() == [True] * n + [False] * (R - n)
             np.testing.assert_allclose(out.logprobs[b, g, :n], logprobs, atol=1e-5)
-            assert (out.logprobs[b, g, n:] == 0).all()
+            np.testing.assert_allclose(out.entropy[b, g, :n], entropy, atol=1e-5)
+            assert (out.logprobs[b, g, n:] == 0).all() and (out.entropy[b, g, n:] == 0).all()
             assert bool(out.finished[b, g]) == finished
     assert R in lengths and min(lengths) < R  # both ways of ending were met
     dtypes = [x.dtype for x in out]
-    assert dtypes == [np.dtype(d) for d in ("int32", "bool", "float32", "bool")]
+    assert dtypes == [np.dtype(d) for d in ("int32", "bool", "float32", "float32", "bool")]
+
+
+def test_entropy_of_large_and_of_certain_logits():
+    rng = np.random.default_rng(0)
+    logits = (1000 + 30 * rng.standard_normal((2, 3, 50))).astype(np.float32)
+    logits[0, 0] = 7.0  # uniform
+    logits[0, 1, 4] += 1e4  # certain
+    _, _, entropy = draw(jnp.asarray(logits), jax.random.split(jax.random.key(0), (2, 3)), 1.7)
+    exact = logits.astype(np.float64) / 1.7
+    chances = np.exp(exact - exact.max(-1, keepdims=True))
+    chances /= chances.sum(-1, keepdims=True)
+    expected = -(chances * np.log(np.maximum(chances, 1e-300))).sum(-1)
+    assert entropy[0, 1] == 0 and expected[0, 0] == pytest.approx(np.log(50))
+    np.testing.assert_allclose(entropy, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_distribution_of_two_tokens_is_exact(params):

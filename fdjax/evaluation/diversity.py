@@ -39,18 +39,6 @@ def distinct_n(proofs: Groups, n: int) -> float:
     return sum(ratios) / len(ratios) if ratios else 0.0
 
 
-def sampled_entropy(logprobs: Iterable[Sequence[float]]) -> float:
-    """Nats per token, a Monte-Carlo estimate: minus the mean of the sampler's log-probabilities.
-
-    Unbiased only for tokens that were sampled from the very distribution meant (temperature
-    included); the exact figure takes the whole softmax, on the device.
-    """
-    total = count = 0.0
-    for row in logprobs:
-        total, count = total + sum(row), count + len(row)
-    return -total / count if count else 0.0
-
-
 def normalise(proof: str) -> str:
     """The proof's tokens with one space between them and bound names numbered in order.
 

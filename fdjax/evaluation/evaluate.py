@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from fdjax.data.theorems import Theorem
-from fdjax.evaluation.diversity import distinct_proofs
+from fdjax.evaluation.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.evaluation.pass_at_k import pass_at_k
-from fdjax.feedback.protocol import Item, Provider
-from fdjax.feedback.shuffled import shuffled
+from fdjax.feedback.protocol import Feedback, Item, Provider
 from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import DECIDED
+from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.collect import Prompting, roll_out
 
 
@@ -37,9 +38,9 @@ def evaluate(
 ) -> dict:
     """pass@k with intervals over theorems, and how varied the attempts are.
 
-    `entropy`: nats per token, a Monte-Carlo estimate (minus the mean log-probability of the
-    sampled tokens, at the sampling temperature). `solved`: verified attempts per theorem, for
-    paired comparisons with other evaluations of the same theorems.
+    `entropy`: nats per token, of the full softmax at the sampling temperature. `distinct_proofs`
+    counts among verified attempts, `unique_ratio` and `distinct_2` among all. `solved`: verified
+    attempts per theorem, for paired comparisons with other evaluations of the same theorems.
     """
     groups = attempt_and_check(
         prompting,
@@ -55,13 +56,16 @@ def evaluate(
     )
     solved = np.array([sum(v.proved for _, _, v in g) for g in groups])
     attempts = [a for g in groups for _, a, _ in g]
-    unverified = sum(v.status in ("timeout", "crashed") for g in groups for _, _, v in g)
+    unverified = sum(v.status not in DECIDED for g in groups for _, _, v in g)
+    proofs = [[a.proof for _, a, _ in g] for g in groups]
     return {
         "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
-        "entropy": -float(np.mean(np.concatenate([a.logprobs for a in attempts]))),
+        "entropy": policy_entropy(attempts),
         "distinct_proofs": distinct_proofs(
             [[a.proof for _, a, v in g if v.proved] for g in groups]
         ),
+        "unique_ratio": unique_ratio(proofs),
+        "distinct_2": distinct_n(proofs, 2),
         "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
         "unfinished": float(np.mean([not a.finished for a in attempts])),
         "unverified": unverified,
@@ -88,14 +92,15 @@ async def teacher_solve_rate(
     with none, and with feedback on another theorem. Without a gap there is nothing to distil.
 
     One failed attempt of each theorem that has one; `samples` attempts of the teacher on each.
+    `provider`: the true one, also where the training that follows shuffles.
     """
     sampling = dict(samples=samples, temperature=temperature, seed=seed, batch=batch)
-    groups = await _failures(
+    groups, feedbacks = await _failures(
         prompting, student_params, farm, provider, theorems, sampling
     )
     if not groups:
         return {"feedback": 0.0, "none": 0.0, "shuffled": 0.0}
-    failed = [group[0][0] for group in groups]
+    failed = [theorem for [(theorem, _, _)] in groups]
 
     def rate(prompts) -> float:
         items = attempt_and_check(
@@ -103,29 +108,20 @@ async def teacher_solve_rate(
         )
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
-    longest = max(prompting.teacher_buckets)
-
-    async def prompts_of(provide: Provider):
-        prompts = [
-            prompting.teacher_prompt(t, f.text) for t, [f] in zip(failed, await provide(groups))
-        ]
-        # Without feedback where it is too long: distillation would leave the attempt out.
-        return [
-            p if len(p) <= longest else prompting.student_prompt(t)
-            for t, p in zip(failed, prompts)
-        ]
+    def told(said: Sequence[Feedback]) -> list[list[int]]:
+        return [prompting.teacher_prompt(t, f)[0] for t, f in zip(failed, said)]
 
     return {
-        "feedback": rate(await prompts_of(provider)),
+        "feedback": rate(told(feedbacks)),
         "none": rate([prompting.student_prompt(t) for t in failed]),
-        "shuffled": rate(await prompts_of(shuffled(provider))),
+        "shuffled": rate(told(feedbacks[1:] + feedbacks[:1])),
     }
 
 
 async def _failures(
     prompting, params, farm, provider, theorems, sampling
-) -> list[list[Item]]:
-    """A failed attempt, with a verdict of its own and feedback to be had, of each theorem."""
+) -> tuple[list[list[Item]], list[Feedback]]:
+    """A failed attempt, with a verdict of its own, of each theorem, and the feedback on it."""
     groups = attempt_and_check(
         prompting,
         params,
@@ -140,5 +136,5 @@ async def _failures(
         for g in groups
     ]
     failed = [g for g in failed if g]
-    feedbacks = await provider(failed)
-    return [g for g, [f] in zip(failed, feedbacks) if f is not None]
+    pairs = [(g, f) for g, [f] in zip(failed, await provider(failed)) if f is not None]
+    return [g for g, _ in pairs], [f for _, f in pairs]

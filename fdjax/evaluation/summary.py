@@ -8,7 +8,8 @@ from fdjax.evaluation.pass_at_k import paired_difference
 
 SPLITS = ("pool", "heldout")
 _STAGE_FIGURES = (
-    "pass_at_k", "entropy", "distinct_proofs", "response_tokens", "unfinished", "unverified",
+    "pass_at_k", "entropy", "distinct_proofs", "unique_ratio", "distinct_2", "response_tokens",
+    "unfinished", "unverified",
 )  # fmt: skip
 
 
@@ -16,8 +17,9 @@ def summarise(evaluations: Mapping[str, Mapping[str, dict]]) -> dict:
     """`evaluations`: stage -> "pool" | "heldout" | "pool at T" | ... -> figures of `evaluate`.
 
     stages: each stage's figures; `minus_start` are differences to the first stage, paired by
-    theorem. sharper: the same at the lower temperature, start first: how much of a gain is only
-    sharpening?
+    theorem. sharper: the same at the lower temperature, against the first stage at that
+    temperature: what is left of a gain that is not only sharpening. The first stage's own is
+    against itself at the full temperature: what sharpening alone gains.
     """
     start = next(iter(evaluations.values()))
     summary: dict = {"stages": {}, "sharper": {}}
@@ -30,7 +32,9 @@ def summarise(evaluations: Mapping[str, Mapping[str, dict]]) -> dict:
             split, _, temperature = what.partition(" at ")
             if temperature:
                 sharper = summary["sharper"].setdefault(name, {"temperature": float(temperature)})
-                sharper[split] = _figures(figures[what], start[split])
+                sharper[split] = _figures(
+                    figures[what], start[split if figures is start else what]
+                )
     return summary
 
 

@@ -1,0 +1,92 @@
+"""Evaluation with attempts and verdicts made by hand: no model, no Lean."""
+
+import asyncio
+
+import pytest
+
+from fdjax.data.theorems import Theorem
+from fdjax.evaluation import evaluate
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Verdict
+from fdjax.rollout.attempts import Attempt, Segment
+
+THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
+SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
+
+
+def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entropy=0.5):
+    logprobs = (-1.0,) * len(tokens)
+    return Attempt(theorem.id, sample, (Segment(tokens),), logprobs, finished, proof, (), entropy)
+
+
+class Prompting:
+    """Prompts are what the test can read: (theorem, feedback)."""
+
+    def student_prompt(self, theorem):
+        return (theorem.id, None)
+
+    def teacher_prompt(self, theorem, feedback):
+        return (theorem.id, feedback.text), 0
+
+
+def test_figures_of_an_evaluation(monkeypatch):
+    one, other = THEOREMS[:2]
+    a = attempt(one, 0, " by\n  intro a\n  exact a", (1,) * 3, True, 0.2)
+    b = attempt(one, 1, " by\n  intro b\n  exact b", (1,), False, 1.0)
+    groups = [
+        [(one, a, Verdict("proved")), (one, b, Verdict("proved"))],
+        [(other, attempt(other, 0), Verdict("timeout")),
+         (other, attempt(other, 1), Verdict("failed"))],
+    ]
+    monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: groups)
+    found = evaluate.evaluate(Prompting(), None, None, [one, other], **SAMPLING)
+    assert found["solved"] == {"t0": 2, "t1": 0}
+    assert found["pass_at_k"]["1"]["mean"] == 0.5
+    assert found["entropy"] == pytest.approx((3 * 0.2 + 1.0 + 4 * 0.5) / 8)  # by token
+    assert found["distinct_proofs"] == 0.5  # a and b are one proof; the other theorem has none
+    assert found["unique_ratio"] == 2 / 4
+    assert found["unverified"] == 1 and found["unfinished"] == 0.25
+    assert found["response_tokens"] == 2.0
+
+
+def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatch):
+    """t0 is solved, t1 has only an unfinished failure, t3 no feedback: t2 and t4 are left."""
+    asked, told = [], []
+
+    def attempts(prompting, params, farm, theorems, prompts, *, stream, **sampling):
+        if params == "teacher":
+            told.append(prompts)
+        solved = {"t0"} if params == "student" else {"t2"}
+        return [[(t, attempt(t, g, finished=t.id != "t1"),
+                  Verdict("proved" if t.id in solved else "failed")) for g in range(2)]
+                for t in theorems]
+
+    async def provider(groups):
+        asked.append([[t.id for t, _, _ in g] for g in groups])
+        return [[None if t.id == "t3" else Feedback((f"about {t.id}",), "test")
+                 for t, _, _ in g] for g in groups]
+
+    monkeypatch.setattr(evaluate, "attempt_and_check", attempts)
+    rates = asyncio.run(evaluate.teacher_solve_rate(
+        Prompting(), "student", "teacher", None, provider, THEOREMS, **SAMPLING
+    ))
+    assert asked == [[["t2"], ["t3"], ["t4"]]]  # once
+    assert told == [
+        [("t2", "about t2"), ("t4", "about t4")],
+        [("t2", None), ("t4", None)],
+        [("t2", "about t4"), ("t4", "about t2")],
+    ]
+    assert rates == {"feedback": 0.5, "none": 0.5, "shuffled": 0.5}
+
+
+def test_no_failure_no_gap(monkeypatch):
+    solved = [[(t, attempt(t, 0), Verdict("proved"))] for t in THEOREMS]
+    monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: solved)
+
+    async def provider(groups):
+        return [[None for _ in g] for g in groups]
+
+    rates = asyncio.run(evaluate.teacher_solve_rate(
+        Prompting(), None, None, None, provider, THEOREMS, **SAMPLING
+    ))
+    assert set(rates.values()) == {0.0}
