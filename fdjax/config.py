@@ -28,10 +28,10 @@ def default() -> ConfigDict:
             "tokenizer": {"vocab_size": 512},  # trained on the sft theorems by the first stage
             "data": {
                 # Theorems of each split: a count (generated) or a path to a JSON lines file.
-                "sft": "20000",
+                "sft": "12000",
                 "pool": "64",  # reinforcement learning trains on these
-                "validation": "128",
-                "test": "128",
+                "validation": "200",
+                "test": "200",
                 "seed": 0,  # of the generator
             },
             "prompt": {
@@ -41,8 +41,8 @@ def default() -> ConfigDict:
                 "teacher": "{goal}\n{feedback}\n:= by\n  ",
                 "prefill": " by\n  ",
                 # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
-                "student_buckets": (36,),
-                "teacher_buckets": (48,),
+                "student_buckets": (44,),
+                "teacher_buckets": (64,),
                 "response_length": 28,
             },
             "lean": {
@@ -92,7 +92,7 @@ def supervised_stage(**changes) -> ConfigDict:
         {
             "objective": "supervised",
             "theorems": "sft",
-            "steps": 1500,
+            "steps": 800,
             "show_every": 25,  # steps to a line on the console
             "save_every": 100,  # steps to a checkpoint
             "batch_size": 128,

@@ -50,7 +50,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
                 f"that begins with prompt.prefill {prefill!r}"
             )
     longest = max(prompting.student_buckets + prompting.teacher_buckets)
-    shape = Shape(config.batch_size, longest, prompting.response_length)
+    response = prompting.response_length
 
     def rows_of(pairs: Iterable[tuple[list[int], str]]) -> list[batching.SupervisedRow]:
         tokenizer = prompting.tokenizer
@@ -60,7 +60,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
             )
             for prompt, proof in pairs
         ]
-        return [r for r in rows if len(r.prompt) <= longest and len(r.response) <= shape.response]
+        return [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
 
     plain = rows_of((prompting.student_prompt(t), t.reference) for t in collector.theorems)
     read: list[batching.SupervisedRow] = []
@@ -76,6 +76,8 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
             for rows, count in ((plain, config.batch_size - told), (read, told))
             for i in in_epochs(len(rows), count, index, (seed, 2))
         ]
+        prompt = longest if told else max(prompting.student_buckets)
+        shape = Shape(config.batch_size, prompt, response)
         batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
         return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read)})
 

