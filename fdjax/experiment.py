@@ -20,19 +20,20 @@ from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
 from fdjax.evaluation.summary import summarise, summary_lines
+from fdjax.feedback.protocol import Provider
 from fdjax.feedback.providers import make_provider
 from fdjax.files import append_line, read_lines
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.models import transformer
-from fdjax.objectives.distillation import Distillation
-from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.objectives.protocol import Model, Objective
-from fdjax.objectives.supervised import Supervised
+from fdjax.objectives.protocol import Model
 from fdjax.prepare import (
     Policy,
     Run,
     check_record,
+    digest,
     initial_policy,
+    make_objective,
+    optimizer_config,
     prepare,
     split_digest,
     stage_record,
@@ -44,9 +45,27 @@ __all__ = ["ConfigError", "run"]
 
 
 class Stopping:
-    """Set by SIGTERM; the loop looks at it between steps."""
+    """What SIGTERM (a preempted machine) does: the training step under way is ended and saved;
+    where there is none, the run ends at once.
+    """
 
     asked = False
+    training = False
+
+    def ask(self, *_) -> None:
+        self.asked = True
+        if not self.training:
+            raise SystemExit("stopped; the same command goes on from here")
+
+    @contextlib.contextmanager
+    def after_a_step(self) -> Iterator[None]:
+        self.training = True
+        try:
+            yield
+        finally:
+            self.training = False
+        if self.asked:
+            self.ask()
 
 
 def run(config: ConfigDict, workdir: str | Path) -> dict:
@@ -77,17 +96,22 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
     config, folder = this.config[name], this.workdir / name
     record = stage_record(this, name, before.fingerprint)
     check_record(folder, record)
-    this.prompting.tokenizer.save(folder / "tokenizer.model")
+    if not (folder / "tokenizer.model").exists():
+        this.prompting.tokenizer.save(folder / "tokenizer.model")
 
     optimizer = state.make_optimizer(optimizer_config(config))
     train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))
-    with Checkpoints(folder / "checkpoints", keep=this.config.keep_checkpoints) as checkpoints:
+    keep = this.config.keep_checkpoints
+    with Checkpoints(folder / "checkpoints", keep=keep, best="score") as checkpoints:
         found = checkpoints.restore(train_state)
         train_state, step = (found.state, found.step) if found else (train_state, 0)
         if step < config.steps:
             if config.objective == "distillation":
                 measure_teacher(this, name, before)
-            train_state = train(this, name, train_state, step, optimizer, checkpoints, stopping)
+            with stopping.after_a_step():
+                train_state = train(
+                    this, name, train_state, step, optimizer, checkpoints, stopping
+                )
     return Policy(name, train_state.params, record["fingerprint"])
 
 
@@ -102,7 +126,7 @@ def train(
 ) -> state.TrainState:
     """The loop: a batch of the source, an update, a line of metrics, now and then a checkpoint."""
     config, folder = this.config[name], this.workdir / name
-    timers = Timers()
+    timers, scores = Timers(), []
     update_state = make_update(this, config, optimizer, train_state)
     with (
         make_source(this, name, timers) as source,
@@ -115,69 +139,62 @@ def train(
                     batch = sharding.put(batch, this.prompting.mesh)
                     train_state, learned = update_state(train_state, batch)
                     learned = sharding.fetch(learned)  # waits for the device
-            known = {k: v for k, v in learned.items() if np.isfinite(v)}  # a mean of none is NaN
-            log.write(step, metrics | known | timers.flush())
+            log.write(step, metrics | learned | timers.flush())
+            scores.append(metrics.get("solve_rate", -float(learned["loss"])))
             done = step + 1
             if stopping.asked or done == config.steps or done % config.save_every == 0:
-                checkpoints.save(done, train_state)
-            if stopping.asked and done < config.steps:
-                checkpoints.wait()
-                raise SystemExit(f"stopped after step {done} of {name}; the same command goes on")
+                score = float(np.mean(scores))  # since the last save
+                known = {"score": score} if np.isfinite(score) else {}
+                checkpoints.save(done, train_state, metrics=known)
+                scores.clear()
+            if stopping.asked:
+                break
     return train_state
 
 
 @contextlib.contextmanager
 def make_source(this: Run, name: str, timers: Timers) -> Iterator[stages.Source]:
     """Where the stage's batches come from."""
-    config, prompting, seed = this.config[name], this.prompting, this.config.seed
+    config, prompting = this.config[name], this.prompting
     theorems = this.theorems[config.theorems]
-    if config.objective == "supervised":
-        provider = make_provider(config.feedback)
-        yield stages.supervised(config, prompting, theorems, provider, seed)
-        return
-    distils = config.objective == "distillation"
+    supervised = config.objective == "supervised"
+    if supervised:
+        theorems = [t for t in theorems if prompting.fits(t)]
     collector = Collector(
         prompting=prompting,
         farm=this.farm,
-        provider=make_provider(config.feedback) if distils else None,
+        provider=stage_provider(this.config, name),
         journal=Journal(this.workdir / name / "rollouts"),
         theorems=theorems,
         prompts_per_step=config.prompts_per_step,
         samples_per_prompt=config.samples_per_prompt,
         temperature=config.temperature,
-        seed=seed,
+        seed=this.config.seed,
         stream=name,
         timers=timers,
+        batch=this.config.evaluation.batch if supervised else None,
     )
-    to_batch = (stages.distillation if distils else stages.policy_gradient)(config, prompting)
     with contextlib.closing(collector):
+        if supervised:
+            yield stages.supervised(config, prompting, collector, this.config.seed)
+            return
+        to_batch = {
+            "distillation": stages.distillation,
+            "policy_gradient": stages.policy_gradient,
+        }[config.objective](config, prompting)
         yield stages.from_rollouts(
             collector, to_batch, steps=config.steps, depth=config.pipeline_depth
         )
 
 
-def make_objective(config: ConfigDict) -> Objective:
-    match config.objective:
+def stage_provider(config: ConfigDict, name: str) -> Provider | None:
+    """Supervised stages teach to read true feedback, also those of the shuffled control."""
+    match config[name].objective:
         case "supervised":
-            return Supervised()
+            return make_provider(config.feedback, shuffle=False)
         case "distillation":
-            return Distillation(
-                alpha=config.alpha,
-                temperature=config.temperature,
-                ratio_cap=config.ratio_cap or None,
-                top_k=config.top_k or None,
-            )
-        case "policy_gradient":
-            return PolicyGradient(
-                temperature=config.temperature,
-                clip_low=config.clip_low,
-                clip_high=config.clip_high,
-                aggregation=config.aggregation,
-            )
-        case unknown:
-            raise ConfigError(
-                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient"
-            )
+            return make_provider(config.feedback)
+    return None
 
 
 def make_update(this: Run, config: ConfigDict, optimizer, train_state) -> update.Update:
@@ -206,27 +223,10 @@ def has_teacher(config: ConfigDict) -> bool:
     return config.objective == "distillation" and config.teacher != "live"
 
 
-def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
-    optimizer = config.optimizer
-    return state.OptimizerConfig(
-        learning_rate=optimizer.learning_rate,
-        total_steps=config.steps,
-        warmup_steps=optimizer.warmup,
-        decay_fraction=optimizer.decay_fraction,
-        weight_decay=optimizer.weight_decay,
-        clip_norm=optimizer.clip_norm,
-    )
-
-
 @contextlib.contextmanager
 def on_sigterm() -> Iterator[Stopping]:
-    """SIGTERM (a preempted machine) asks the loop to save and to leave."""
     stopping = Stopping()
-
-    def ask(*_):
-        stopping.asked = True
-
-    before = signal.signal(signal.SIGTERM, ask)
+    before = signal.signal(signal.SIGTERM, stopping.ask)
     try:
         yield stopping
     finally:
@@ -272,7 +272,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
                 before.params,
                 before.params,
                 this.farm,
-                make_provider(config.feedback),
+                make_provider(this.config.feedback, shuffle=False),
                 this.theorems[config.theorems][:128],
                 samples=config.samples_per_prompt,
                 temperature=config.temperature,
@@ -281,7 +281,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
             )
         )
 
-    key = {"teacher": before.name, "provider": config.feedback.provider}
+    key = {"teacher": before.name, "help": this.config.feedback.help}
     rates = once(this, name, before, key, config.theorems, measure)
     console.print("teacher's solve rate on failed attempts: " + ", ".join(
         f"{rate:.3f} with {what}" for what, rate in rates.items()))
@@ -289,13 +289,18 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
         console.print(
             f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
             f"{name}.least_gap = {config.least_gap}. There is little to distil: train longer on "
-            "reading feedback (sft.feedback_fraction), or choose another provider."
+            "reading feedback (sft.feedback_fraction), or give more help (feedback.help)."
         )
 
 
 def once(this: Run, name: str, policy: Policy, key: dict, split: str, measure) -> dict:
     """`measure()`, or what an earlier run wrote of just this into the stage's evals.jsonl."""
-    key = key | {"policy": policy.fingerprint, "theorems": split_digest(this.theorems[split])}
+    key = key | {
+        "policy": policy.fingerprint,
+        "theorems": split_digest(this.theorems[split]),
+        "prompt": digest(this.config.prompt.to_dict()),
+        "seed": this.config.seed,
+    }
     file = this.workdir / name / "evals.jsonl"
     for line in read_lines(file):
         if line["key"] == key:
@@ -307,4 +312,4 @@ def once(this: Run, name: str, policy: Policy, key: dict, split: str, measure) -
     return figures
 
 
-_SHOWN = ("split", "samples", "temperature", "provider")
+_SHOWN = ("split", "samples", "temperature", "help")

@@ -8,19 +8,22 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from fdjax import sharding, tokenizer
+from fdjax import sharding, stages, state, tokenizer
 from fdjax.checkpoint import restore_params
 from fdjax.config import ConfigError
 from fdjax.data import synthetic
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
+from fdjax.feedback.providers import make_provider
+from fdjax.files import write_atomically
 from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.embedded.library import cache_folder
@@ -28,6 +31,11 @@ from fdjax.lean.farm import Farm, MissingImports
 from fdjax.metrics import status
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
+from fdjax.objectives.distillation import Distillation
+from fdjax.objectives.policy_gradient import PolicyGradient
+from fdjax.objectives.protocol import Objective
+from fdjax.objectives.supervised import Supervised
+from fdjax.rollout import batching
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.prompts import Template
 
@@ -56,35 +64,49 @@ class Run(NamedTuple):
 def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
     """The run, its farm open, its mesh the current one.
 
-    Raises ConfigError where config or files make no run.
+    Raises ConfigError where config or files make no run, before anything is trained.
     """
-    try:
-        with status("theorems"):
-            theorems = load_splits(config.data)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"data: {error}") from error
+    names = stages_to_run(config)
+    with status("theorems"):
+        theorems = load_splits(config.data)
     prompting = make_prompting(config, workdir, theorems["sft"])
     with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
-        try:
+        run = Run(config, workdir, prompting, theorems, farm)
+        check_evaluation(run)
+        for name in names:
+            check_stage(run, name)
+        with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
-        except MissingImports as error:
-            raise ConfigError(f"lean.backend={config.lean.backend}: {error}") from error
-        yield Run(config, workdir, prompting, theorems, farm)
+        yield run
+
+
+@contextlib.contextmanager
+def blaming(field: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turns `errors`, and a ConfigError, into a ConfigError that names the field of the config."""
+    try:
+        yield
+    except (ConfigError, *errors) as error:
+        raise ConfigError(f"{field}: {error}") from error
 
 
 def load_splits(data: ConfigDict) -> dict[str, list[Theorem]]:
     """Each split from its file, or generated; generated ones are disjoint up to renaming."""
-    counts = {name: data[name] if isinstance(data[name], int) else 0 for name in SPLITS}
-    splits = _generated(data.seed, counts) if any(counts.values()) else {}
-    files = {name: data[name] for name in SPLITS if not isinstance(data[name], int)}
-    return splits | {name: read_theorems(file) for name, file in files.items()}
+    given = {name: str(data[name]) for name in SPLITS}
+    counts = {name: int(x) if x.isdigit() else 0 for name, x in given.items()}
+    with blaming("data", ValueError, OSError):
+        splits = _generated(data.seed, counts) if any(counts.values()) else {}
+    for name, file in given.items():
+        if not file.isdigit():
+            with blaming(f"data.{name}", ValueError, OSError):
+                splits[name] = read_theorems(file)
+    return {name: splits.get(name, []) for name in SPLITS}
 
 
 def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
     """Generating takes minutes, so the user's cache folder keeps what this generator made."""
     sources = [file.read_text() for file in sorted(Path(synthetic.__path__[0]).glob("*.py"))]
     folder = cache_folder() / "theorems"
-    file = folder / f"{_digest([seed, counts, sources])}.jsonl"
+    file = folder / f"{digest([seed, counts, sources])}.jsonl"
     if not file.exists():
         made = synthetic.splits(seed, **counts)
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,32 +118,32 @@ def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
 
 
 def make_farm(lean: ConfigDict) -> Farm:
-    try:
+    with blaming("lean.backend", ValueError, RuntimeError, OSError):  # no wheel, no library
         backend = make_backend(lean.backend)
-    except ValueError as error:
-        raise ConfigError(f"lean.backend: {error}") from error
-    return Farm(
-        backend,
-        workers=lean.workers,
-        timeout=lean.timeout,
-        cache=VerdictCache(lean.cache or None),
-    )
+    with blaming("lean.cache", OSError):
+        cache = VerdictCache(lean.cache or None)
+    with blaming("lean", ValueError):
+        return Farm(backend, workers=lean.workers, timeout=lean.timeout, cache=cache)
 
 
 def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> Prompting:
     """The tokenizer is the workdir's or that of `init_from`; a new run trains it on `corpus`."""
-    template = Template(config.prompt.student, config.prompt.teacher, config.prompt.prefill)
+    template = make_template(config.prompt)
+    mesh = make_mesh(config.mesh)
     file = workdir / "tokenizer.model"
     if not file.exists():
         if config.init_from:
-            trained = tokenizer.load(Path(config.init_from) / "tokenizer.model")
+            with blaming(f"init_from={config.init_from}", ValueError, OSError):
+                trained = tokenizer.load(Path(config.init_from) / "tokenizer.model")
         else:
             texts = [template.text(t) + (t.reference or "") for t in corpus]
             words = ["this is right", "begin with", "after use", "a proof is"] * 50
-            trained = tokenizer.train(texts + words, config.tokenizer.vocab_size)
+            with blaming("tokenizer.vocab_size", ValueError):
+                trained = tokenizer.train(texts + words, config.tokenizer.vocab_size)
         file.parent.mkdir(parents=True, exist_ok=True)
         trained.save(file)
-    pieces = tokenizer.load(file)
+    with blaming("tokenizer", ValueError):
+        pieces = tokenizer.load(file)
     return Prompting(
         model=ModelConfig(vocab_size=pieces.vocab_size, **config.model),
         tokenizer=pieces,
@@ -129,45 +151,79 @@ def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> 
         student_buckets=tuple(config.prompt.student_buckets),
         teacher_buckets=tuple(config.prompt.teacher_buckets),
         response_length=config.prompt.response_length,
-        mesh=make_mesh(config.mesh),
+        mesh=mesh,
     )
+
+
+def make_template(prompt: ConfigDict) -> Template:
+    template = Template(prompt.student, prompt.teacher, prompt.prefill)
+    some = Theorem(id="", name="t", signature=": True")
+    for field, feedback in (("student", None), ("teacher", "")):
+        try:
+            template.text(some, feedback)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ConfigError(
+                f"prompt.{field}={prompt[field]!r} is no template ({error}). Its fields can be "
+                "{goal} {signature} {name} {context} {informal}, the teacher's also {feedback}."
+            ) from error
+    return template
 
 
 def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
     """-1 on one axis: whatever the other two leave of the devices."""
     sizes = dict(axes)
     free = [name for name, size in sizes.items() if size == -1]
-    if len(free) > 1:
-        raise ConfigError(f"mesh: only one axis can be -1, not {' and '.join(free)}")
+    fixed = [size for size in sizes.values() if size != -1]
+    if len(free) > 1 or any(size < 1 for size in fixed):
+        raise ConfigError(f"mesh: {sizes}; an axis is at least 1, or one of them is -1: the rest")
     for name in free:
-        sizes[name] = 1
-        product = sizes["replica"] * sizes["fsdp"] * sizes["tensor"]
-        sizes[name] = jax.device_count() // product
-    return sharding.make_mesh(**sizes)
+        sizes[name] = max(1, jax.device_count() // math.prod(fixed))
+    with blaming("mesh", ValueError):
+        return sharding.make_mesh(**sizes)
 
 
-def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
-    """What the first stage begins with, and the stages to run: `init_from` replaces those up to
-    the one it names. Raises ConfigError where it names no finished stage.
-    """
-    names = tuple(run.config.stages)
-    unknown = [name for name in names if name not in run.config]
+# --- Stages --------------------------------------------------------------------------------------
+
+
+def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
+    """Those of `stages` that `init_from` does not replace. Raises ConfigError."""
+    names = tuple(config.stages)
+    unknown = [n for n in names if "objective" not in (config.to_dict().get(n) or ())]
     if unknown:
         raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
-    if not run.config.init_from:
-        return Policy("", None, "random"), names
-    folder = Path(run.config.init_from)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"stages={names}: name at least one, and each once")
+    if not config.init_from:
+        return names
+    folder = Path(config.init_from)
     if not (folder / "config.json").exists():
         raise ConfigError(
             f"init_from={folder} is no stage of a run: it has no config.json. "
             "Name a stage's folder, such as runs/fd/sft."
         )
-    record = json.loads((folder / "config.json").read_text())
-    model = dataclasses.asdict(run.prompting.model)
-    if record["model"] != model:
+    after = names[names.index(folder.name) + 1 :] if folder.name in names else names
+    if not after or config[after[0]].objective == "supervised":
         raise ConfigError(
-            f"init_from={folder} has another model:\n  "
-            + "\n  ".join(_differences(record["model"], model, "model"))
+            f"init_from={folder} and stages={names}: after {folder.name} there "
+            + (f"comes {after[0]}, which starts anew" if after else "is nothing left to run")
+            + ". Set --config.stages to the stages that are to follow."
+        )
+    return after
+
+
+def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
+    """What the first stage begins with, and the stages to run: `init_from` replaces those up to
+    the one it names. Raises ConfigError if that one is unfinished or of another kind.
+    """
+    names = stages_to_run(run.config)
+    if not run.config.init_from:
+        return Policy("", None, "random"), names
+    folder = Path(run.config.init_from)
+    record = json.loads((folder / "config.json").read_text())
+    there, here = _kind(record), _kind(stage_record(run, names[0], ""))
+    if differences := _differences(there, here):
+        raise ConfigError(
+            f"init_from={folder} is of another kind:\n  " + "\n  ".join(differences)
         )
     init = functools.partial(transformer.init, run.prompting.model)
     shapes = jax.eval_shape(init, jax.random.key(0))
@@ -177,14 +233,120 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
         shapes,
         shardings,
     )
-    policy = Policy(
-        folder.name, restore_params(folder / "checkpoints", target), record["fingerprint"]
+    with blaming(f"init_from={folder}: not finished, or damaged", ValueError, OSError):
+        params = restore_params(folder / "checkpoints", target, step=record["stage"]["steps"])
+    return Policy(folder.name, params, record["fingerprint"]), names
+
+
+def _kind(record: dict[str, Any]) -> dict[str, Any]:
+    """What two stages must share for one to go on with the other's parameters."""
+    prompt = {k: record["prompt"][k] for k in ("student", "teacher", "prefill")}
+    return {"model": record["model"], "tokenizer": record["tokenizer"], "prompt": prompt}
+
+
+def make_objective(config: ConfigDict) -> Objective:
+    match config.objective:
+        case "supervised":
+            return Supervised()
+        case "distillation":
+            return Distillation(
+                alpha=config.alpha,
+                temperature=config.temperature,
+                ratio_cap=config.ratio_cap or None,
+                top_k=config.top_k or None,
+            )
+        case "policy_gradient":
+            return PolicyGradient(
+                temperature=config.temperature,
+                clip_low=config.clip_low,
+                clip_high=config.clip_high,
+                aggregation=config.aggregation,
+            )
+        case unknown:
+            raise ConfigError(
+                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient"
+            )
+
+
+def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
+    optimizer = config.optimizer
+    return state.OptimizerConfig(
+        learning_rate=optimizer.learning_rate,
+        total_steps=config.steps,
+        warmup_steps=optimizer.warmup,
+        decay_fraction=optimizer.decay_fraction,
+        weight_decay=optimizer.weight_decay,
+        clip_norm=optimizer.clip_norm,
     )
-    after = names.index(folder.name) + 1 if folder.name in names else 0
-    return policy, names[after:]
+
+
+# --- Checks --------------------------------------------------------------------------------------
+
+
+def check_evaluation(run: Run) -> None:
+    e = run.config.evaluation
+    with blaming("evaluation"):
+        _check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
+        _check_rows(run, "batch", e.batch)
+        for field in ("pool", "heldout"):
+            _check_split(run, field, e[field])
+
+
+def check_stage(run: Run, name: str) -> None:
+    """Makes all that the stage will be made of, so that no bad value waits for hours."""
+    stage = run.config[name]
+    counts = ("steps", "show_every", "save_every", "prompts_per_step", "samples_per_prompt")
+    with blaming(name, ValueError):
+        _check_positive(stage, (*counts, "temperature"))
+        _check_positive(stage.optimizer, ("microbatches",))
+        optimizer_config(stage)
+        make_objective(stage)
+        supervised = stage.objective == "supervised"
+        _check_split(run, "theorems", stage.theorems, prompts=not supervised)
+        _check_rows(run, "prompts_per_step", run.config.evaluation.batch if supervised
+                    else stage.prompts_per_step)
+        buckets = (stage.batch_size,) if supervised else tuple(stage.row_buckets)
+        for rows in buckets:
+            _check_rows(run, "batch_size" if supervised else "row_buckets", rows)
+            if rows % stage.optimizer.microbatches:
+                raise ConfigError(f"{rows} rows do not split into optimizer.microbatches="
+                                  f"{stage.optimizer.microbatches}")
+        if not supervised:
+            batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
+        if stage.objective == "distillation":
+            stages.distillation(stage, run.prompting)
+            if stage.teacher not in ("ema", "frozen", "live"):
+                raise ConfigError(f"teacher is {stage.teacher!r}; known are ema, frozen, live")
+        if stage.objective != "policy_gradient":
+            make_provider(run.config.feedback)
+
+
+def _check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
+    for field in fields:
+        if not block[field] > 0:
+            raise ConfigError(f"{field} is {block[field]}, must be positive")
+
+
+def _check_rows(run: Run, field: str, rows: int) -> None:
+    devices = math.prod(run.prompting.mesh.shape[axis] for axis in sharding.ROWS)
+    if rows < 1 or rows % devices:
+        raise ConfigError(f"{field}: {rows} rows, must be a multiple of replica * fsdp = {devices}")
+
+
+def _check_split(run: Run, field: str, split: str, prompts: bool = True) -> None:
+    """`prompts`: all of them must fit the budget; else those over it are left out."""
+    if not run.theorems.get(split):
+        raise ConfigError(f"{field}={split!r} has no theorems; see data, {', '.join(SPLITS)}")
+    if not prompts and not any(map(run.prompting.fits, run.theorems[split])):
+        raise ConfigError(f"no prompt of {field}={split!r} fits prompt.student_buckets")
+    for theorem in run.theorems[split] if prompts else ():
+        run.prompting.student_prompt(theorem)  # raises PromptTooLong
 
 
 # --- Fingerprints --------------------------------------------------------------------------------
+
+
+_OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")
 
 
 def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
@@ -194,14 +356,15 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
     record = {
         "seed": config.seed,
         "model": dataclasses.asdict(run.prompting.model),
-        "tokenizer": _digest(run.prompting.tokenizer.model.hex()),
+        "tokenizer": digest(run.prompting.tokenizer.model.hex()),
         "prompt": config.prompt.to_dict(),
         "lean": lean,
         "theorems": split_digest(run.theorems[stage.theorems]),
+        "feedback": config.feedback.to_dict(),
         "stage": stage.to_dict(),
         "before": before,
     }
-    return json.loads(json.dumps(record)) | {"fingerprint": _digest(record)}
+    return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> None:
@@ -209,7 +372,7 @@ def check_record(folder: Path, record: dict[str, Any]) -> None:
     file = folder / "config.json"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+        write_atomically(file, json.dumps(record, indent=1, ensure_ascii=False))
         return
     old = json.loads(file.read_text())
     if old["fingerprint"] != record["fingerprint"]:
@@ -232,9 +395,9 @@ def _differences(old, new, path="") -> list[str]:
 
 
 def split_digest(theorems: list[Theorem]) -> str:
-    return _digest([dataclasses.asdict(t) for t in theorems])
+    return digest([dataclasses.asdict(t) for t in theorems])
 
 
-def _digest(data: Any) -> str:
+def digest(data: Any) -> str:
     text = json.dumps(data, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

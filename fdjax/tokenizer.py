@@ -12,6 +12,8 @@ from typing import Protocol
 
 import sentencepiece
 
+from fdjax.files import write_atomically
+
 
 class Tokenizer(Protocol):
     """What the rest of fdjax asks of a tokenizer (a Hugging Face one fits as well)."""
@@ -117,7 +119,7 @@ class SentencePieceTokenizer:
         return places
 
     def save(self, path: str | os.PathLike) -> None:
-        Path(path).write_bytes(self.model)
+        write_atomically(path, self.model)
 
 
 def load(path: str | os.PathLike) -> SentencePieceTokenizer:
