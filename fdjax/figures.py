@@ -43,6 +43,12 @@ def pass_at_k_figure(summary: Mapping) -> str:
                 low, mean, high = ([values[k][f] for k in ks] for f in ("low", "mean", "high"))
                 axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
                 axis.plot(x, mean, color=colour, marker="o", markersize=5, label=name)
+                sharper = summary.get("sharper", {}).get(name, {})
+                if values_at := sharper.get(split, {}).get("pass_at_k"):
+                    axis.plot([int(k) for k in values_at],
+                              [v["mean"] for v in values_at.values()], color=colour,
+                              linestyle=(0, (3, 2)), linewidth=1.3,
+                              label=f"{name} at T = {sharper['temperature']}")
                 axis.set_xscale("log", base=2)
                 axis.set_xticks(x, ks)
                 axis.minorticks_off()
@@ -52,8 +58,12 @@ def pass_at_k_figure(summary: Mapping) -> str:
     return svg(draw, "pass", height=3.6)
 
 
-def training_figure(metrics: Metrics) -> str:
-    """Solve rate and entropy of all stages together, the loss of each on a scale of its own."""
+def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
+    """Solve rate and entropy of all stages together, the loss of each on a scale of its own.
+
+    `stages`: all of the run, for the colours that they have in the other figure.
+    """
+    stages = list(dict.fromkeys([*stages, *metrics]))
     shared = {
         "solve rate": _curves(metrics, "solve_rate"),
         "entropy, nats per token": _curves(metrics, "policy_entropy", "entropy"),
@@ -69,7 +79,7 @@ def training_figure(metrics: Metrics) -> str:
             for axis, (title, curves) in zip(part.subplots(1, len(panels), squeeze=False)[0],
                                              panels.items()):
                 for stage, points in curves.items():
-                    colour = _SERIES[list(metrics).index(stage) % len(_SERIES)]
+                    colour = _SERIES[stages.index(stage) % len(_SERIES)]
                     steps, values = zip(*points)
                     axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
                     axis.plot(steps, _smooth(values), color=colour, label=stage)

@@ -45,7 +45,8 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
     workdir = Path(workdir)
     file = workdir / "summary.json"
     summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    stages = read_stages(workdir, list(summary.get("stages", {})))
+    names = list(summary.get("stages", {}))
+    stages = read_stages(workdir, names)
     if not stages and not summary:
         raise FileNotFoundError(f"{workdir} holds no summary.json and no folder of a stage")
     metrics = {stage.name: stage.metrics for stage in stages}
@@ -53,11 +54,14 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
     sections = [
         header(workdir, summary, stages),
         section("How often k attempts solve a theorem", pass_at_k_figure(summary),
-                "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems."),
+                "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems. "
+                "Dashed: the same policy sampled at a lower temperature."),
         section("All figures", figures_table(summary) + teacher_table(summary),
-                "95 % intervals in brackets. Δ is the difference to the first stage, paired by "
-                "theorem; bold where its interval excludes 0. Entropy in nats per token."),
-        section("While training", training_figure(metrics),
+                "95 % intervals in brackets. Δ is the difference to the first stage at the same "
+                "temperature, paired by theorem; bold where its interval excludes 0. The first "
+                "stage at the lower temperature is compared with itself at the full one. "
+                "Entropy of the full softmax, in nats per token."),
+        section("While training", training_figure(metrics, names),
                 "Faint: each step. Bold: mean of the last tenth of the steps so far."),
         section("Where a step's time goes", timing_figure(metrics),
                 "Median seconds of the parts of a step; the mark is the step's own median. Parts "
@@ -142,14 +146,15 @@ def section(title: str, content: str, note: str = "") -> str:
 
 
 def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
-    facts = {"stages": " → ".join(s.name for s in stages)}
+    names = dict.fromkeys([*summary.get("stages", {}), *(s.name for s in stages)])
+    facts = {"stages": " → ".join(names)}
     if stages:
         config = stages[-1].config
         model = config.get("model", {})
         facts |= {"seed": config.get("seed"), "fingerprint": config.get("fingerprint")}
         words = {"num_layers": "{} layers", "width": "width {}", "vocab_size": "{} tokens"}
         facts["model"] = ", ".join(w.format(model[k]) for k, w in words.items() if k in model)
-    facts["steps"] = " + ".join(str(len(s.metrics)) for s in stages)
+    facts["steps"] = " + ".join(f"{len(s.metrics)} {s.name}" for s in stages if s.metrics)
     rows = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
                    for k, v in facts.items() if v not in (None, ""))
     return (f"<header><h1>{esc(workdir.resolve().name)}</h1><dl>{rows}</dl></header>"
@@ -184,8 +189,8 @@ def figures_table(summary: Mapping) -> str:
     if not rows:
         return ""
     ks = sorted({k for _, _, f in rows for k in f.get("pass_at_k", {})}, key=int)
-    others = [n for n in ("entropy", "distinct_proofs", "response_tokens", "unfinished",
-                          "unverified") if any(n in f for _, _, f in rows)]
+    others = [n for n in ("entropy", "distinct_proofs", "unique_ratio", "distinct_2",
+                          "response_tokens", "unfinished", "unverified") if any(n in f for _, _, f in rows)]
     head = ["", "stage", *(f"pass@{k}" for k in ks), *(n.replace("_", " ") for n in others)]
     body = []
     for i, (title, name, figures) in enumerate(rows):

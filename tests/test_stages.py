@@ -44,7 +44,7 @@ def prompting():
 def attempt(prompting, theorem, text, finished=True):
     ids = prompting.tokenizer.encode(text) + [prompting.tokenizer.eos_id] * finished
     return read_attempt(
-        prompting.tokenizer, prompting.template, theorem, 0, ids, [-0.1] * len(ids), finished
+        prompting.tokenizer, prompting.template, theorem, 0, ids, [-0.1] * len(ids), finished, 0.3
     )
 
 
@@ -185,6 +185,7 @@ def test_rollout_metrics(prompting):
     metrics = stages.rollout_metrics([group, group[:1] * 5])
     assert metrics["solve_rate"] == pytest.approx(0.6)
     assert metrics["unverified"] == 1 and metrics["groups_flat"] == 0.5
+    assert metrics["policy_entropy"] == pytest.approx(0.3)
 
 
 def test_unknown_settings_are_named(prompting):
