@@ -59,8 +59,7 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
         section("All figures", figures_table(summary) + teacher_table(summary),
                 "95 % intervals in brackets. Δ is the difference to the first stage at the same "
                 "temperature, paired by theorem; bold where its interval excludes 0. The first "
-                "stage at the lower temperature is compared with itself at the full one. "
-                "Entropy of the full softmax, in nats per token."),
+                "stage at the lower temperature is compared with itself at the full one."),
         section("While training", training_figure(metrics, names),
                 "Faint: each step. Bold: mean of the last tenth of the steps so far."),
         section("Where a step's time goes", timing_figure(metrics),
@@ -178,6 +177,7 @@ def tiles(summary: Mapping) -> str:
 
 
 def figures_table(summary: Mapping) -> str:
+    """pass@k of every stage, and below it what else was measured of the same attempts."""
     rows = []
     for split, title in SPLITS.items():
         for name, stage in summary.get("stages", {}).items():
@@ -189,18 +189,28 @@ def figures_table(summary: Mapping) -> str:
     if not rows:
         return ""
     ks = sorted({k for _, _, f in rows for k in f.get("pass_at_k", {})}, key=int)
-    others = [n for n in ("entropy", "distinct_proofs", "unique_ratio", "distinct_2",
-                          "response_tokens", "unfinished", "unverified") if any(n in f for _, _, f in rows)]
-    head = ["", "stage", *(f"pass@{k}" for k in ks), *(n.replace("_", " ") for n in others)]
-    body = []
+    others = [n for n in _OTHERS if any(n in f for _, _, f in rows)]
+    heads = [f"pass@{k}" for k in ks], [_OTHERS[n] for n in others]
+    solved, varied = [], []
     for i, (title, name, figures) in enumerate(rows):
         first = i == 0 or rows[i - 1][0] != title
-        cells = [f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>"]
-        cells += [f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
-                  f"{difference(figures.get('minus_start', {}).get(k))}</td>" for k in ks]
-        cells += [f"<td>{number(figures.get(n))}</td>" for n in others]
-        body.append(f"<tr{' class=first' if first else ''}>{''.join(cells)}</tr>")
-    return table(head, body)
+        start = (f"<tr{' class=first' if first else ''}>"
+                 f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>")
+        cells = [f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
+                 f"{difference(figures.get('minus_start', {}).get(k))}</td>" for k in ks]
+        solved.append(f"{start}{''.join(cells)}</tr>")
+        varied.append(start + "".join(f"<td>{number(figures.get(n))}</td>" for n in others)
+                      + "</tr>")
+    return "<br>".join(table(["", "stage", *head], body)
+                       for head, body in zip(heads, (solved, varied)) if head)
+
+
+_OTHERS = {
+    "entropy": "entropy, nats per token", "distinct_proofs": "different proofs per theorem",
+    "unique_ratio": "different among all attempts", "distinct_2": "distinct-2 of all attempts",
+    "response_tokens": "tokens per attempt", "unfinished": "share unfinished",
+    "unverified": "attempts not verified",
+}  # fmt: skip
 
 
 def teacher_table(summary: Mapping) -> str:
@@ -225,13 +235,13 @@ def table(head: Iterable[str], body: Iterable[str]) -> str:
 def interval(value: Mapping | None) -> str:
     if not value:
         return "–"
-    return f"{value['mean']:.3f}<br><small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
+    return f"{value['mean']:.3f} <small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
 
 
 def difference(value: Mapping | None) -> str:
     if not value:
         return ""
-    text = f"Δ {value['mean']:+.3f}<br>[{value['low']:+.3f}, {value['high']:+.3f}]"
+    text = f"Δ {value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
     clear = value["low"] > 0 or value["high"] < 0
     return f"<br><small>{f'<b>{text}</b>' if clear else text}</small>"
 
@@ -257,13 +267,23 @@ def card(shown: Shown) -> str:
     if not shown.attempt.finished:
         meta += ", unfinished"
     proof = marked(shown.attempt.proof, verdict.first_error, departs)
-    said = ["<p class=meta>Lean</p>"] if verdict.messages else []
-    said += [f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
+    said = [f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
+            f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
     if feedback:
         said.append(f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
                     f"<pre class='said feedback'>{esc(feedback.text)}</pre>")
     return (f"<article><div><p class=meta>{meta}</p><pre>{esc(statement)} :={proof}</pre></div>"
             f"<div>{''.join(said)}</div></article>")
+
+
+def place(message: Message, proof: str) -> str:
+    """The words that a message is about, as far as they stand on one line."""
+    if message.start is None:
+        return ""
+    words = proof[message.start : message.end].strip().partition("\n")
+    if not words[0]:
+        return " at the end" if not proof[message.start :].strip() else ""
+    return f" at <code>{esc(words[0] + ' …' * bool(words[1]))}</code>"
 
 
 def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
@@ -334,6 +354,7 @@ article > div { min-width: 0; }
 b.failed, b.rejected { color: var(--red); }
 pre { margin: .25rem 0 .5rem; font: 13px/1.45 var(--mono); white-space: pre-wrap;
   overflow-wrap: anywhere; }
+code { font: 12px var(--mono); color: var(--ink); }
 pre.said { padding-left: .75rem; border-left: 3px solid var(--grid); }
 pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
 pre.feedback { border-color: var(--blue); }

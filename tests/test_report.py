@@ -126,11 +126,12 @@ def test_a_whole_run(tmp_path):
     assert checker.seen.count("article") == 30
     assert EVIL not in page and "&lt;script&gt;" in page
     # Figures of the summary, intervals, the paired difference, the teacher's gap.
-    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050<br>[+0.020, +0.080]", "sft at T = 0.6",
+    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050 [+0.020, +0.080]", "sft at T = 0.6",
                  "shuffled"):
         assert text in page
     # The place of the error inside the proof, the message, the feedback.
     assert re.search(r"<i>▾</i>exact <mark>h1\.right</mark>\n", page)
+    assert "<p class=meta>Lean at <code>h1.right</code></p>" in page
     assert "Invalid field `right`" in page and "after\nintro h1\nuse\nexact h.right" in page
     assert "(A B : Prop) (h : A ∧ B) : A → B := by\n" in page
 
@@ -160,6 +161,17 @@ def test_attempts_come_from_all_stages_and_steps(tmp_path):
     assert {s.step for s in shown} == set(range(0, 48, 6))
     assert 8 <= sum(s.verdict.proved for s in shown) <= 12
     assert len({(s.stage, s.step, s.attempt.sample) for s in shown}) == 30
+
+
+@pytest.mark.parametrize("start, end, expected", [
+    (None, None, ""),
+    (4, 6, " at <code>a&lt;</code>"),
+    (4, 11, " at <code>a&lt;b …</code>"),
+    (11, 11, " at the end"),
+    (5, 5, ""),
+])
+def test_places(start, end, expected):
+    assert report.place(Message("error", "", start=start, end=end), " by a<b\n c") == expected
 
 
 @pytest.mark.parametrize("start, end, departs, expected", [
