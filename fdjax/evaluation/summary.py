@@ -50,7 +50,11 @@ def _figures(figures: dict, start: dict) -> dict:
 
 def summary_lines(summary: dict) -> list[str]:
     """A table that can be read at a glance; the JSON of it follows."""
-    lines = ["", "pass@k over theorems [95 % interval], and its paired difference to the start"]
+    lines = [
+        "",
+        "pass@k over theorems [95 % interval], and its paired difference to the start at the same "
+        "temperature (the start sharpened: to the start)",
+    ]
     for split in SPLITS:
         for name, stage in summary["stages"].items():
             lines.append(_line(f"{split:8s} {name}", stage[split]))
