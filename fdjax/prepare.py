@@ -352,16 +352,21 @@ _OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")
 def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
     """All that decides what a stage turns out as; `before` is the fingerprint it starts from."""
     config, stage = run.config, run.config[name]
-    lean = {k: v for k, v in config.lean.to_dict().items() if k == "backend"}
+    taught_by = {  # supervised stages learn from true feedback, whatever the control does
+        "supervised": ("provider", "help"),
+        "distillation": ("provider", "help", "shuffle"),
+    }.get(stage.objective, ())
     record = {
         "seed": config.seed,
         "model": dataclasses.asdict(run.prompting.model),
+        "vocab_size": config.tokenizer.vocab_size,
         "tokenizer": digest(run.prompting.tokenizer.model.hex()),
         "prompt": config.prompt.to_dict(),
-        "lean": lean,
+        "lean": {"backend": config.lean.backend, "version": run.farm.backend.version},
+        "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
         "theorems": split_digest(run.theorems[stage.theorems]),
-        "feedback": config.feedback.to_dict(),
-        "stage": stage.to_dict(),
+        "feedback": {field: config.feedback[field] for field in taught_by},
+        "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
         "before": before,
     }
     return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}

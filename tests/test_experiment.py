@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import experiment
+from fdjax import experiment, prepare
+from fdjax.data.theorems import write_theorems
 from tests import tiny_config
 
 ROOT = Path(__file__).parent.parent
@@ -108,15 +110,20 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
     assert "stage.ema_rate: 0.005 there, 0.5 now" in output and "Traceback" not in output
 
 
-def test_unknown_values_are_refused_before_any_work(tmp_path, environment):
-    for flag, told in [
-        ("--config.stages=('sft','dpo')", "no block named dpo"),
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
         ("--config.init_from=/nowhere", "init_from=/nowhere is no stage of a run"),
-        ("--config.lean.backend=coq", "lean.backend"),
-    ]:
-        process = start(tmp_path / "w", environment, flag)
-        output, _ = process.communicate(timeout=200)
-        assert process.returncode != 0 and told in output and "Traceback" not in output, output
+        ("--config.data.pool=nowhere.jsonl", "data.pool: "),
+        ("--config.fd.alpha=2", "fd: distillation: alpha is 2.0"),
+    ],
+)
+def test_bad_values_end_before_any_work(tmp_path, environment, flag, told):
+    """tests/test_prepare.py has many more, without the command line."""
+    process = start(tmp_path / "w", environment, flag)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode != 0 and told in output and "Traceback" not in output, output
+    assert not list(tmp_path.glob("w/*/"))  # no stage has begun
 
 
 @pytest.mark.slow
@@ -159,6 +166,28 @@ def test_sigterm_saves_and_exits(finished, environment, tmp_path):
     assert_same(finished[0], tmp_path)
 
 
+def test_sigterm_outside_of_training_ends_the_run_at_once(finished, environment, tmp_path):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "grpo" / "evals.jsonl").unlink()
+    process = start(tmp_path, environment, "--config.evaluation.pool_samples=40000")
+    for line in process.stdout:
+        if line.startswith("sft: split pool"):
+            break
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "the same command goes on" in output, output
+
+
+def test_a_handler_that_waits_for_the_step():
+    stopping = experiment.Stopping()
+    with pytest.raises(SystemExit), stopping.after_a_step():
+        stopping.ask()
+        reached = True
+    assert reached and stopping.asked
+    with pytest.raises(SystemExit):
+        stopping.ask()
+
+
 def wait_for(path, process, timeout=300):
     """Until `path` exists; the process must not end before."""
     deadline = time.monotonic() + timeout
@@ -169,8 +198,15 @@ def wait_for(path, process, timeout=300):
 
 
 def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
+    """And with theorems out of a file."""
     workdir, _ = finished
-    flags = (f"--config.init_from={workdir / 'sft'}", "--config.stages=('sft','grpo')")
+    pool = tmp_path / "pool.jsonl"
+    write_theorems(pool, prepare.load_splits(tiny_config.get_config().data)["pool"])
+    flags = (
+        f"--config.init_from={workdir / 'sft'}",
+        "--config.stages=('sft','grpo')",
+        f"--config.data.pool={pool}",
+    )
     process = start(tmp_path, environment, *flags)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
@@ -178,7 +214,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     first = json.loads((workdir / "summary.json").read_text())
     assert list(summary["stages"]) == ["sft", "grpo"]
-    assert summary["stages"]["sft"] == first["stages"]["sft"]
+    assert summary["stages"]["sft"]["pool"] == first["stages"]["sft"]["pool"]
 
 
 def test_one_compilation_per_function_and_bucket(tmp_path, caplog):

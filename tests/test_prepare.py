@@ -1,0 +1,192 @@
+"""Bad configs end before any work, with a ConfigError that names the field."""
+
+import json
+import math
+
+import jax
+import pytest
+
+from fdjax import prepare, state, tokenizer
+from fdjax.checkpoint import Checkpoints
+from fdjax.config import ConfigError
+from fdjax.data.theorems import Theorem, write_theorems
+from fdjax.lean.backend import make_backend
+from fdjax.models import transformer
+from tests import tiny_config
+
+
+class Lean:
+    """A backend that is never asked to check anything."""
+
+    name, version, limits = "embedded", "1", ""
+    max_heartbeats, max_batch = 1, 1
+
+    def missing(self, imports):
+        return None
+
+    def pool(self, theorem):
+        return ""
+
+    def worker(self):
+        return self
+
+    def close(self):
+        pass
+
+
+THEOREMS = [
+    Theorem(id=f"t{i}", name="t", signature=f"(p : Prop) (h{i} : p) : p", reference=" by\n  exact")
+    for i in range(8)
+]
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """The tiny one, of theorems from a file."""
+    monkeypatch.setattr(prepare, "make_backend", lambda name: Lean())
+    write_theorems(tmp_path / "theorems.jsonl", THEOREMS)
+    config = tiny_config.get_config()
+    config.tokenizer.vocab_size = 300
+    config.mesh.fsdp = 1
+    config.data.update({name: str(tmp_path / "theorems.jsonl") for name in prepare.SPLITS})
+    return config
+
+
+def run_of(config, workdir):
+    with prepare.prepare(config, workdir) as run:
+        return run, *prepare.initial_policy(run)
+
+
+def test_a_good_config_passes(config, tmp_path):
+    run, policy, names = run_of(config, tmp_path / "w")
+    assert names == ("sft", "fd", "grpo") and policy.params is None
+    assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
+
+
+def test_generated_and_read_splits_mix(config, tmp_path):
+    config.data.pool = "3"
+    splits = prepare.load_splits(config.data)
+    assert [len(splits[name]) for name in prepare.SPLITS] == [8, 3, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("stages", (), "stages=()"),
+        ("stages", ("sft", "dpo"), "no block named dpo"),
+        ("stages", ("fd", "fd"), "each once"),
+        ("mesh.fsdp", 0, "mesh"),
+        ("mesh.replica", 10_000, "mesh: .*10000"),
+        ("tokenizer.vocab_size", 100, "tokenizer.vocab_size"),
+        ("prompt.student", "{gaol}", "prompt.student='{gaol}' is no template"),
+        ("prompt.student", "{feedback}", "prompt.student"),
+        ("prompt.teacher", "{", "prompt.teacher"),
+        ("prompt.student_buckets", (4,), "fd|evaluation: theorem t0 .*prompt.student_buckets"),
+        ("data.pool", "nowhere.jsonl", "data.pool: .*nowhere.jsonl"),
+        ("data.test", "0", "evaluation: heldout='test' has no theorems"),
+        ("lean.workers", 0, "lean: workers"),
+        ("lean.timeout", 0.0, "lean: timeout"),
+        ("lean.cache", "/dev/null/cache", "lean.cache"),
+        ("feedback.help", "x", "sft: feedback.help is 'x'"),
+        ("evaluation.batch", 0, "evaluation: batch"),
+        ("evaluation.pool", "x", "evaluation: pool='x'"),
+        ("sft.optimizer.microbatches", 3, "sft: 32 rows .*microbatches=3"),
+        ("fd.objective", "x", "fd: objective is 'x'"),
+        ("fd.alpha", 2.0, "fd: .*alpha is 2.0"),
+        ("fd.teacher", "x", "fd: teacher is 'x'"),
+        ("fd.gate", "x", "fd: gate is 'x'"),
+        ("fd.theorems", "x", "fd: theorems='x'"),
+        ("fd.save_every", 0, "fd: save_every"),
+        ("fd.row_buckets", (8,), "fd: 16 rows, but the largest of row_buckets is 8"),
+        ("grpo.aggregation", "x", "grpo: .*aggregation is 'x'"),
+        ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
+    ],
+)
+def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
+    with config.unlocked():
+        config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=told):
+        run_of(config, tmp_path / "w")
+
+
+def test_lean_that_does_not_load(config, tmp_path, monkeypatch):
+    from fdjax.lean.embedded import process
+
+    monkeypatch.setattr(prepare, "make_backend", make_backend)
+    monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
+    process.shared_library.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"lean\.backend: embedded Lean is not available"):
+            run_of(config, tmp_path / "w")
+    finally:
+        process.shared_library.cache_clear()
+    config.lean.backend = "coq"
+    with pytest.raises(ConfigError, match=r"lean\.backend: .*coq"):
+        run_of(config, tmp_path / "w")
+
+
+@pytest.fixture
+def stage(config, tmp_path):
+    """The folder of a finished stage: its record, tokenizer and last checkpoint."""
+    with prepare.prepare(config, tmp_path / "first") as run:
+        folder = tmp_path / "first" / "sft"
+        prepare.check_record(folder, prepare.stage_record(run, "sft", "random"))
+        run.prompting.tokenizer.save(folder / "tokenizer.model")
+        optimizer = state.make_optimizer(state.OptimizerConfig())
+        init = lambda key: transformer.init(run.prompting.model, key)  # noqa: E731
+        trained = state.create(init, jax.random.key(0), optimizer, run.prompting.mesh)
+        with Checkpoints(folder / "checkpoints", best="score") as checkpoints:
+            checkpoints.save(config.sft.steps, trained, metrics={})
+    return folder
+
+
+def test_init_from(config, stage, tmp_path):
+    config.init_from = str(stage)
+    _, policy, names = run_of(config, tmp_path / "a")
+    assert names == ("fd", "grpo") and policy.name == "sft" and policy.params is not None
+    config.stages = ("grpo",)
+    assert run_of(config, tmp_path / "b")[2] == ("grpo",)
+
+
+def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
+    config.init_from = str(stage)
+
+    def refused(told, workdir="w", **changes):
+        changed = config.copy_and_resolve_references()
+        changed.update(changes)
+        with pytest.raises(ConfigError, match=told):
+            run_of(changed, tmp_path / workdir)
+
+    refused("is no stage of a run", init_from=str(stage) + "x")
+    assert not (tmp_path / "w").exists()
+    refused("nothing left to run", stages=("sft",))
+    (tmp_path / "warm").symlink_to(stage)
+    refused("Set --config.stages", init_from=str(tmp_path / "warm"))
+    refused("prompt.student: .* there, .* now", prompt={"student": "{name} {goal}\n"})
+    refused("model.width: 32 there, 64 now", model={"width": 64})
+    (tmp_path / "other").mkdir()
+    tokenizer.train(["a b", "c d e"], 275).save(tmp_path / "other" / "tokenizer.model")
+    refused("tokenizer: .* there, .* now", workdir="other")
+    record = json.loads((stage / "config.json").read_text())
+    record["stage"]["steps"] *= 2
+    (stage / "config.json").write_text(json.dumps(record))
+    refused("not finished.*no checkpoint of step 60")
+
+
+def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_path):
+    with prepare.prepare(config, tmp_path / "w") as run:
+        record = prepare.stage_record(run, "fd", "x")
+        prepare.check_record(tmp_path / "fd", record)
+        run.config.fd.update(save_every=99, show_every=99, least_gap=math.pi)
+        prepare.check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+        run.config.tokenizer.vocab_size = 999
+        run.config.data.seed = 7
+        run.config.feedback.shuffle = True
+        sft = prepare.stage_record(run, "sft", "random")
+        assert "shuffle" not in sft["feedback"]  # supervised stages serve the control, too
+        with pytest.raises(ConfigError) as told:
+            prepare.check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+    lines = str(told.value).splitlines()[1:-1]
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "vocab_size", "data.seed", "feedback.shuffle",
+    ]  # fmt: skip
