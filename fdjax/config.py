@@ -41,7 +41,7 @@ def default() -> ConfigDict:
                 "teacher": "{goal}\n{feedback}\n:= by\n  ",
                 "prefill": " by\n  ",
                 # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
-                "student_buckets": (44,),
+                "student_buckets": (48,),
                 "teacher_buckets": (64,),
                 "response_length": 28,
             },
@@ -62,6 +62,7 @@ def default() -> ConfigDict:
             "evaluation": {
                 "pool": "pool",  # the split behind the summary's "pool" and "heldout" figures
                 "heldout": "test",
+                "theorems": 200,  # of each split, the first ones
                 "pool_samples": 64,  # attempts per theorem: the largest k of pass@k
                 "heldout_samples": 64,
                 "batch": 16,  # theorems at a time

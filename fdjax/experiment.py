@@ -8,7 +8,7 @@ import contextlib
 import functools
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from fdjax import report, sharding, stages, state, update
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError
+from fdjax.data.theorems import Theorem
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
 from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.protocol import Provider
@@ -243,19 +244,20 @@ def evaluate_policy(this: Run, policy: Policy) -> dict[str, dict]:
     measured = {}
     for suffix, temperature in (("", e.temperature), (f" at {e.sharper}", e.sharper)):
         for what, (split, samples) in splits.items():
+            theorems = this.theorems[split][: e.theorems]
             measure = functools.partial(
                 evaluate,
                 this.prompting,
                 policy.params,
                 this.farm,
-                this.theorems[split],
+                theorems,
                 samples=samples,
                 temperature=temperature,
                 seed=this.config.seed,
                 batch=e.batch,
             )
             key = {"split": split, "samples": samples, "temperature": temperature}
-            measured[what + suffix] = once(this, policy.name, policy, key, split, measure)
+            measured[what + suffix] = once(this, policy.name, policy, key, theorems, measure)
     file = this.workdir / policy.name / "evals.jsonl"
     rates = [line["figures"] for line in read_lines(file) if "teacher" in line["key"]]
     return measured | ({"teacher_solve_rate": rates[-1]} if rates else {})
@@ -264,6 +266,7 @@ def evaluate_policy(this: Run, policy: Policy) -> dict[str, dict]:
 def measure_teacher(this: Run, name: str, before: Policy) -> None:
     """The gap that distillation lives on: without it, it only drifts. Warns where it is small."""
     config, e = this.config[name], this.config.evaluation
+    theorems = this.theorems[config.theorems][: e.theorems]
 
     def measure() -> dict[str, float]:
         return asyncio.run(
@@ -273,7 +276,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
                 before.params,
                 this.farm,
                 make_provider(this.config.feedback, shuffle=False),
-                this.theorems[config.theorems][:128],
+                theorems,
                 samples=config.samples_per_prompt,
                 temperature=config.temperature,
                 seed=this.config.seed,
@@ -282,7 +285,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
         )
 
     key = {"teacher": before.name, "help": this.config.feedback.help}
-    rates = once(this, name, before, key, config.theorems, measure)
+    rates = once(this, name, before, key, theorems, measure)
     console.print("teacher's solve rate on failed attempts: " + ", ".join(
         f"{rate:.3f} with {what}" for what, rate in rates.items()))
     if rates["feedback"] - rates["none"] < config.least_gap:
@@ -293,11 +296,13 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
         )
 
 
-def once(this: Run, name: str, policy: Policy, key: dict, split: str, measure) -> dict:
+def once(
+    this: Run, name: str, policy: Policy, key: dict, theorems: Sequence[Theorem], measure
+) -> dict:
     """`measure()`, or what an earlier run wrote of just this into the stage's evals.jsonl."""
     key = key | {
         "policy": policy.fingerprint,
-        "theorems": split_digest(this.theorems[split]),
+        "theorems": split_digest(theorems),
         "prompt": digest(this.config.prompt.to_dict()),
         "seed": this.config.seed,
     }
