@@ -129,7 +129,6 @@ def make_farm(lean: ConfigDict) -> Farm:
 def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> Prompting:
     """The tokenizer is the workdir's or that of `init_from`; a new run trains it on `corpus`."""
     template = make_template(config.prompt)
-    mesh = make_mesh(config.mesh)
     file = workdir / "tokenizer.model"
     if not file.exists():
         if config.init_from:
@@ -151,7 +150,7 @@ def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> 
         student_buckets=tuple(config.prompt.student_buckets),
         teacher_buckets=tuple(config.prompt.teacher_buckets),
         response_length=config.prompt.response_length,
-        mesh=mesh,
+        mesh=make_mesh(config.mesh),
     )
 
 
@@ -220,18 +219,14 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
         return Policy("", None, "random"), names
     folder = Path(run.config.init_from)
     record = json.loads((folder / "config.json").read_text())
-    there, here = _kind(record), _kind(stage_record(run, names[0], ""))
-    if differences := _differences(there, here):
-        raise ConfigError(
-            f"init_from={folder} is of another kind:\n  " + "\n  ".join(differences)
-        )
+    here = stage_record(run, names[0], "")
+    if differences := "\n  ".join(_differences(_kind(record), _kind(here))):
+        raise ConfigError(f"init_from={folder} is of another kind:\n  {differences}")
     init = functools.partial(transformer.init, run.prompting.model)
     shapes = jax.eval_shape(init, jax.random.key(0))
     shardings = sharding.tree_shardings(shapes, run.prompting.mesh)
     target = jax.tree.map(
-        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
-        shapes,
-        shardings,
+        lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at), shapes, shardings
     )
     with blaming(f"init_from={folder}: not finished, or damaged", ValueError, OSError):
         params = restore_params(folder / "checkpoints", target, step=record["stage"]["steps"])
@@ -280,9 +275,6 @@ def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
     )
 
 
-# --- Checks --------------------------------------------------------------------------------------
-
-
 def check_evaluation(run: Run) -> None:
     e = run.config.evaluation
     with blaming("evaluation"):
@@ -303,14 +295,14 @@ def check_stage(run: Run, name: str) -> None:
         make_objective(stage)
         supervised = stage.objective == "supervised"
         _check_split(run, "theorems", stage.theorems, prompts=not supervised)
-        _check_rows(run, "prompts_per_step", run.config.evaluation.batch if supervised
-                    else stage.prompts_per_step)
+        if not supervised:  # that samples as evaluation does
+            _check_rows(run, "prompts_per_step", stage.prompts_per_step)
         buckets = (stage.batch_size,) if supervised else tuple(stage.row_buckets)
+        parts = stage.optimizer.microbatches
         for rows in buckets:
             _check_rows(run, "batch_size" if supervised else "row_buckets", rows)
-            if rows % stage.optimizer.microbatches:
-                raise ConfigError(f"{rows} rows do not split into optimizer.microbatches="
-                                  f"{stage.optimizer.microbatches}")
+            if rows % parts:
+                raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
         if not supervised:
             batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
         if stage.objective == "distillation":
