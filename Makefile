@@ -1,5 +1,5 @@
 # `make run` and `make test` set up everything they need; nothing is installed twice.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKDIR ?= runs/fd
 BIN := .venv/bin
 
