@@ -110,16 +110,19 @@ def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
 
 
 def test_lean_that_does_not_load(config, tmp_path, monkeypatch):
-    from fdjax.lean.embedded import process
+    from fdjax.lean.embedded import library, process
 
+    cached = (process.shared_library, process.lean_version, library.library_version)
     monkeypatch.setattr(prepare, "make_backend", make_backend)
     monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
-    process.shared_library.cache_clear()
     try:
+        for function in cached:
+            function.cache_clear()
         with pytest.raises(ConfigError, match=r"lean\.backend: embedded Lean is not available"):
             run_of(config, tmp_path / "w")
     finally:
-        process.shared_library.cache_clear()
+        for function in cached:
+            function.cache_clear()
     config.lean.backend = "coq"
     with pytest.raises(ConfigError, match=r"lean\.backend: .*coq"):
         run_of(config, tmp_path / "w")

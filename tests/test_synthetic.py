@@ -119,6 +119,7 @@ def test_splits_are_disjoint_up_to_renaming():
             assert seen.setdefault(key, theorem.id) == theorem.id
     longer = splits(3, sft=160, pool=40, validation=40, test=40)
     assert longer["test"] == parts["test"] and longer["sft"][:150] == parts["sft"]
+    assert splits(3, sft=150, pool=9, validation=40, test=40)["sft"] == parts["sft"]
 
 
 def _renamings(theorem):

@@ -158,11 +158,11 @@ def splits(
     difficulty: int = 2,
     families: Mapping[str, float] = FAMILIES,
 ) -> dict[str, list[Theorem]]:
-    """Theorems for each use, disjoint up to renaming. The small splits are drawn first, so that
-    they stay the same when `sft` changes.
+    """Theorems for each use, disjoint up to renaming. Drawn in the order test, validation, sft,
+    pool, so that each stays the same when later ones change: one warm start serves every pool.
     """
     stream = _stream(seed, difficulty, families)
-    sizes = {"test": test, "validation": validation, "pool": pool, "sft": sft}
+    sizes = {"test": test, "validation": validation, "sft": sft, "pool": pool}
     return {
         split: [
             _theorem(f"{split}_{seed}_{i}", split, *found)
