@@ -29,7 +29,7 @@ def default() -> ConfigDict:
             "data": {
                 # Theorems of each split: a count (generated) or a path to a JSON lines file.
                 "sft": "12000",
-                "pool": "64",  # reinforcement learning trains on these
+                "pool": "96",  # reinforcement learning trains on these
                 "validation": "200",
                 "test": "200",
                 "seed": 0,  # of the generator
@@ -114,7 +114,7 @@ def supervised_stage(**changes) -> ConfigDict:
 def rollout_fields(**changes) -> dict:
     return {
         "theorems": "pool",
-        "steps": 48,
+        "steps": 150,
         "show_every": 1,  # steps to a line on the console
         "save_every": 10,  # steps to a checkpoint
         "prompts_per_step": 16,
@@ -133,7 +133,7 @@ def distillation_stage(**changes) -> ConfigDict:
             "alpha": 0.0,  # 0: forward KL(p|q), 1: reverse KL(q|p), between: Jensen-Shannon
             "top_k": 0,  # support of the divergence, plus a tail; 0: the full vocabulary
             "ratio_cap": 2.0,  # c of the importance weight min(q / q_sampler, c)
-            "gate": "all",  # which attempts are distilled: all, or failed
+            "gate": "failed",  # which attempts are distilled: failed, or all
             "weights": "departure",  # learn up to where the attempt goes wrong, or all tokens
             "teacher": "ema",  # ema, frozen or live
             "ema_rate": 0.005,  # per optimizer step
