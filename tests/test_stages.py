@@ -156,7 +156,7 @@ def test_over_the_budget_whole_messages_are_dropped_and_counted(prompting):
     [group] = items(prompting)
     long = "word " * 500
     step = stages.distillation(config, prompting)(
-        [[(*group[0][:3], Feedback((text, long), "test")) for text in ("use this", long)]]
+        [[(*group[1][:3], Feedback((text, long), "test")) for text in ("use this", long)]]
     )
     assert step.metrics["messages_dropped"] == 3 and step.metrics["rows"] == 1
     prompt = step.batch.teacher_tokens[0, : -step.batch.weights.shape[1]]
