@@ -9,6 +9,6 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd", "grpo")
-    config.fd.steps = 90
-    config.grpo.steps = 60
+    config.fd.steps = 60
+    config.grpo.steps = 40
     return config

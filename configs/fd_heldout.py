@@ -14,6 +14,6 @@ def get_config():
     config = default()
     config.stages = ("sft", "fd")
     config.data.pool = "1024"  # 64 steps of 16 prompts: none is met twice
-    config.fd.update(steps=64, gate="all", alpha=1.0, ema_rate=0.01)
+    config.fd.update(steps=64, success_weight=1.0, alpha=1.0, ema_rate=0.01)
     config.fd.optimizer.learning_rate = 1e-4
     return config

@@ -307,6 +307,8 @@ def check_stage(run: Run, name: str) -> None:
             batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
         if stage.objective == "distillation":
             stages.distillation(stage, run.prompting)
+            if not 0 <= stage.success_weight <= 1:
+                raise ConfigError(f"success_weight is {stage.success_weight}, must be in [0, 1]")
             if stage.teacher not in ("ema", "frozen", "live"):
                 raise ConfigError(f"teacher is {stage.teacher!r}; known are ema, frozen, live")
         if stage.objective != "policy_gradient":

@@ -148,15 +148,15 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
             if over_budget == len(feedback.messages):
                 continue  # nothing is left to learn from
             departs = _departure(attempt, verdict, feedback)
+            last = departs if config.weights == "departure" else None
+            weight = config.success_weight if verdict.proved else 1.0
             rows.append(
                 batching.DistillationRow(
                     prompting.student_prompt(theorem),
                     teacher_prompt,
                     attempt,
                     departs,
-                    batching.departure_weights(
-                        attempt, departs if config.weights == "departure" else None
-                    ),
+                    [weight * w for w in batching.departure_weights(attempt, last)],
                 )
             )
         metrics = {

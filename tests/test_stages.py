@@ -140,7 +140,14 @@ def test_the_gate_of_distillation(prompting, gate, rows):
     tokens = items(prompting)[0][1][1].tokens
     wrong = int(step.batch.departs[failed])
     assert prompting.tokenizer.decode(tokens[wrong : wrong + 1]).strip() == "h1"
-    assert step.batch.weights[failed].sum() == wrong + 1 < len(tokens)
+    assert (step.batch.weights[failed] > 0).sum() == wrong + 1 < len(tokens)
+
+
+def test_successes_weigh_less(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.update(gate="all", success_weight=0.25, row_buckets=(4,))
+    weights = stages.distillation(config, prompting)(items(prompting)).batch.weights
+    assert set(weights[0]) == {0.25, 0} and set(weights[1]) == {1, 0}
 
 
 def test_weights_over_all_tokens(prompting):
