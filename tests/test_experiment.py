@@ -126,21 +126,18 @@ def test_bad_values_end_before_any_work(tmp_path, environment, flag, told):
     assert not list(tmp_path.glob("w/*/"))  # no stage has begun
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["sft/metrics.jsonl", "fd/rollouts", "fd/metrics.jsonl", "grpo"])
-def test_killed_at_any_moment_a_run_ends_the_same(finished, environment, tmp_path, moment):
-    process = start(tmp_path, environment)
-    wait_for(tmp_path / moment, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    process = start(tmp_path, environment)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert_same(finished[0], tmp_path)
-
-
-def test_killed_twice_a_run_ends_the_same(finished, environment, tmp_path):
-    for moment in ("fd/rollouts/000003.jsonl", "grpo/rollouts/000002.jsonl"):
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ("fd/rollouts/000003.jsonl", "grpo/rollouts/000002.jsonl"),
+        *(
+            pytest.param((moment,), marks=pytest.mark.slow)
+            for moment in ("sft/metrics.jsonl", "sft/rollouts", "fd/metrics.jsonl", "grpo")
+        ),
+    ],
+)
+def test_killed_at_any_moment_a_run_ends_the_same(finished, environment, tmp_path, moments):
+    for moment in moments:
         process = start(tmp_path, environment)
         wait_for(tmp_path / moment, process)
         os.killpg(process.pid, signal.SIGKILL)
