@@ -12,7 +12,7 @@ import numpy as np
 
 from fdjax.config import ConfigError
 from fdjax.feedback.diagnostics import error_place
-from fdjax.lean.verdict import DECIDED, Verdict
+from fdjax.lean.verdict import DECIDED, REFUSED, Verdict
 from fdjax.objectives.policy_gradient import advantages
 from fdjax.rollout import batching
 from fdjax.rollout.attempts import Attempt, policy_entropy
@@ -39,7 +39,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     """Plain proofs; from step `feedback_start` on also what feedback on the policy's own failed
     attempts of that moment says, answered by a proof that does as it says.
 
-    Rows over the token budgets are left out and counted. Raises ConfigError naming a theorem that
+    Rows over the token budgets are left out. Raises ConfigError naming a theorem that
     has no reference proof.
     """
     prefill = prompting.template.prefill
@@ -63,23 +63,24 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         return [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
 
     plain = rows_of((prompting.student_prompt(t), t.reference) for t in collector.theorems)
-    read: list[batching.SupervisedRow] = []
+    read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
     def step(index: int, params) -> Step:
-        if config.feedback_fraction and index >= config.feedback_start and not read:
+        nonlocal read
+        if config.feedback_fraction and index >= config.feedback_start and read is None:
             # Attempts of the step `feedback_start`: from the journal if the run resumes after it.
             groups = collector.launch(config.feedback_start, params).result()
-            read.extend(rows_of(_answers(groups, prompting)))
+            read = rows_of(_answers(groups, prompting))
         told = round(config.feedback_fraction * config.batch_size) if read else 0
         chosen = [
             rows[i]
-            for rows, count in ((plain, config.batch_size - told), (read, told))
+            for rows, count in ((plain, config.batch_size - told), (read or [], told))
             for i in in_epochs(len(rows), count, index, (seed, 2))
         ]
         prompt = longest if told else max(prompting.student_buckets)
         shape = Shape(config.batch_size, prompt, response)
         batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
-        return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read)})
+        return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read or [])})
 
     return step
 
@@ -87,7 +88,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
 def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], str]]:
     """(teacher's prompt, a proof that does as the feedback says) of the failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
-        if verdict.status in ("failed", "rejected") and feedback and feedback.proof:
+        if verdict.status in REFUSED and feedback and feedback.proof:
             yield prompting.teacher_prompt(theorem, feedback)[0], feedback.proof
 
 
@@ -135,7 +136,7 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
         raise ConfigError(f"weights is {config.weights!r}; known are departure, all")
 
     def admitted(attempt, verdict, feedback) -> bool:
-        statuses = ("failed", "rejected") if config.gate == "failed" else DECIDED
+        statuses = REFUSED if config.gate == "failed" else DECIDED
         return attempt.finished and verdict.status in statuses and feedback is not None
 
     def to_batch(groups: list[Group]) -> Step:

@@ -9,7 +9,7 @@ from fdjax.evaluation.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.evaluation.pass_at_k import pass_at_k
 from fdjax.feedback.protocol import Feedback, Item, Provider
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import DECIDED
+from fdjax.lean.verdict import DECIDED, REFUSED
 from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.collect import Prompting, roll_out
 
@@ -132,7 +132,7 @@ async def _failures(
         **sampling,
     )
     failed = [
-        [item for item in g if item[2].status in ("failed", "rejected") and item[1].finished][:1]
+        [item for item in g if item[2].status in REFUSED and item[1].finished][:1]
         for g in groups
     ]
     failed = [g for g in failed if g]

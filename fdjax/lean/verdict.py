@@ -7,6 +7,7 @@ Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
 
 # Only these say something about the proof itself; the others say that we could not find out.
 DECIDED = frozenset({"proved", "failed", "rejected"})
+REFUSED = DECIDED - {"proved"}
 
 
 @dataclasses.dataclass(frozen=True)
