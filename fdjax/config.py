@@ -27,7 +27,9 @@ def default() -> ConfigDict:
             },
             "tokenizer": {"vocab_size": 512},  # trained on the sft theorems by the first stage
             "data": {
-                # Theorems of each split: a count (generated) or a path to a JSON lines file.
+                # Theorems of each split: a count (generated) or a path to a file (JSON lines, JSON
+                # or parquet, as published). Of files, sft and pool lose what they repeat and what
+                # validation or test state too; data.json in the workdir says what went and why.
                 "sft": "12000",
                 "pool": "96",  # reinforcement learning trains on these
                 "validation": "200",

@@ -21,6 +21,8 @@ from fdjax import sharding, stages, state, tokenizer
 from fdjax.checkpoint import restore_params
 from fdjax.config import ConfigError
 from fdjax.data import synthetic
+from fdjax.data.cleaning import clean, summary, write_report
+from fdjax.data.published import Dropped, read_file
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
 from fdjax.feedback.providers import make_provider
 from fdjax.files import write_atomically
@@ -28,7 +30,7 @@ from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.embedded.library import cache_folder
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.metrics import status
+from fdjax.metrics import console, status
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.distillation import Distillation
@@ -68,7 +70,9 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
     """
     names = stages_to_run(config)
     with status("theorems"):
-        theorems = load_splits(config.data)
+        theorems, dropped = load_splits(config.data)
+    if dropped:
+        tell_dropped(workdir, theorems, dropped)
     prompting = make_prompting(config, workdir, theorems["sft"])
     with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
         run = Run(config, workdir, prompting, theorems, farm)
@@ -89,17 +93,42 @@ def blaming(field: str, *errors: type[Exception]) -> Iterator[None]:
         raise ConfigError(f"{field}: {error}") from error
 
 
-def load_splits(data: ConfigDict) -> dict[str, list[Theorem]]:
-    """Each split from its file, or generated; generated ones are disjoint up to renaming."""
+def load_splits(
+    data: ConfigDict,
+) -> tuple[dict[str, list[Theorem]], dict[str, list[Dropped]]]:
+    """Each split from its file, or generated, and what was left out of the files.
+
+    Training splits hold no theorem twice and none that validation or test state too; generated
+    ones are disjoint up to renaming as they come.
+    """
     given = {name: str(data[name]) for name in SPLITS}
-    counts = {name: int(x) if x.isdigit() else 0 for name, x in given.items()}
+    files = [name for name, x in given.items() if not x.isdigit()]
+    counts = {name: 0 if name in files else int(x) for name, x in given.items()}
     with blaming("data", ValueError, OSError):
         splits = _generated(data.seed, counts) if any(counts.values()) else {}
-    for name, file in given.items():
-        if not file.isdigit():
-            with blaming(f"data.{name}", ValueError, OSError):
-                splits[name] = read_theorems(file)
-    return {name: splits.get(name, []) for name in SPLITS}
+    dropped = {}
+    for name in files:
+        with blaming(f"data.{name}", ValueError, OSError):
+            splits[name], dropped[name] = read_file(given[name])
+    splits = {name: splits.get(name, []) for name in SPLITS}
+    if files:
+        evaluated = {name: splits[name] for name in ("validation", "test")}
+        for name in ("sft", "pool"):
+            splits[name], repeated = clean(splits[name], evaluated)
+            dropped[name] = dropped.get(name, []) + repeated
+            if repeated and not splits[name]:
+                raise ConfigError(f"data.{name}: nothing is left of it; {repeated[0].reason}")
+    return splits, dropped
+
+
+def tell_dropped(
+    workdir: Path, splits: dict[str, list[Theorem]], dropped: dict[str, list[Dropped]]
+) -> None:
+    """data.json in the workdir, with every reason, and a line for each split on the console."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_report(workdir / "data.json", dropped)
+    for name, some in dropped.items():
+        console.print(summary(f"data.{name}", splits[name], some), markup=False)
 
 
 def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:

@@ -198,7 +198,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     """And with theorems out of a file."""
     workdir, _ = finished
     pool = tmp_path / "pool.jsonl"
-    write_theorems(pool, prepare.load_splits(tiny_config.get_config().data)["pool"])
+    write_theorems(pool, prepare.load_splits(tiny_config.get_config().data)[0]["pool"])
     flags = (
         f"--config.init_from={workdir / 'sft'}",
         "--config.stages=('sft','grpo')",

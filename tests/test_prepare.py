@@ -34,21 +34,27 @@ class Lean:
         pass
 
 
-THEOREMS = [
-    Theorem(id=f"t{i}", name="t", signature=f"(p : Prop) (h{i} : p) : p", reference=" by\n  exact")
-    for i in range(8)
-]
+def theorems(kind):
+    return [
+        Theorem(id=f"t{i}", name="t", signature=f"(h : {kind}{i}) : {kind}{i}",
+                reference=" by\n  exact")
+        for i in range(8)
+    ]  # fmt: skip
 
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """The tiny one, of theorems from a file."""
     monkeypatch.setattr(prepare, "make_backend", lambda name: Lean())
-    write_theorems(tmp_path / "theorems.jsonl", THEOREMS)
+    for name, kind in {"theorems": "P", "evaluation": "Q"}.items():
+        write_theorems(tmp_path / f"{name}.jsonl", theorems(kind))
     config = tiny_config.get_config()
     config.tokenizer.vocab_size = 300
     config.mesh.fsdp = 1
-    config.data.update({name: str(tmp_path / "theorems.jsonl") for name in prepare.SPLITS})
+    files = dict.fromkeys(("sft", "pool"), "theorems") | dict.fromkeys(
+        ("validation", "test"), "evaluation"
+    )
+    config.data.update({split: str(tmp_path / f"{name}.jsonl") for split, name in files.items()})
     return config
 
 
@@ -65,7 +71,7 @@ def test_a_good_config_passes(config, tmp_path):
 
 def test_generated_and_read_splits_mix(config, tmp_path):
     config.data.pool = "3"
-    splits = prepare.load_splits(config.data)
+    splits, _ = prepare.load_splits(config.data)
     assert [len(splits[name]) for name in prepare.SPLITS] == [8, 3, 8, 8]
 
 

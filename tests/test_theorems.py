@@ -1,7 +1,6 @@
-"""Files of theorems: fields, statements, errors; miniF2F read and put together again."""
+"""Statements and files of theorems of our own form: fields, errors."""
 
 import json
-import pathlib
 
 import pytest
 
@@ -13,8 +12,6 @@ from fdjax.data.theorems import (
     strip_comments,
     write_theorems,
 )
-
-MINIF2F = pathlib.Path(__file__).parents[1] / ".." / "shared" / "data" / "minif2f.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +43,9 @@ def test_statement_is_split(text, name, signature):
         ("theorem t (x : Nat : x = x", "missing"),
         ("theorem t (x : Nat) : x = x)", "unbalanced"),
         ("theorem t : 1 = 1 /- := by", "never closed"),
+        ("theorem t : 1 = 1 := by norm_num", "more than a statement"),
+        ("theorem t : 1 = 1 := by sorry\n\nend X", "more than a statement"),
+        ("theorem a : 1 = 1 := by sorry\ntheorem t : 2 = 2 := by", "before it"),
     ],
 )
 def test_bad_statement_is_told(text, reason):
@@ -91,8 +91,7 @@ def test_statement_in_place_of_name_and_signature(tmp_path):
         ({"name": "t", "signature": ": 1 = 1", "proof": "x"}, ":2: field 'proof': unknown"),
         ({"name": "t", "signature": ": 1 = 1", "tags": "x"}, ":2: field 'tags'"),
         ({"name": "t", "signature": ": 1 = 1", "id": "first"}, ":2: field 'id'.*line 1"),
-        ({"formal_statement": "theorem t"}, ":2: field 'formal_statement'"),
-        ({"formal_statement": "theorem t : 1 = 1", "header": "open X\nimport Y"}, "field 'header'"),
+        ({"statement": "theorem t"}, ":2: field 'statement': no type"),
     ],
 )
 def test_bad_line_is_told_with_its_place(tmp_path, row, reason):
@@ -102,28 +101,3 @@ def test_bad_line_is_told_with_its_place(tmp_path, row, reason):
     with pytest.raises(ValueError, match=reason) as error:
         read_theorems(path)
     assert "bad.jsonl" in str(error.value)
-
-
-def test_proofnet_row_with_a_definition_before_the_theorem(tmp_path):
-    row = {
-        "name": "e1", "split": "test", "informal_prefix": "/-- Two. -/\n",
-        "formal_statement": "def two := 2\ntheorem e1 : two = 2 :=",
-        "header": "import Mathlib\nimport Aesop\nopen Nat\n\n",
-    }  # fmt: skip
-    (tmp_path / "f.jsonl").write_text(json.dumps(row))
-    (theorem,) = read_theorems(tmp_path / "f.jsonl")
-    assert theorem == Theorem(
-        "e1", "e1", ": two = 2", ("Mathlib", "Aesop"), "open Nat\n\ndef two := 2",
-        informal="Two.", split="test",
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(not MINIF2F.exists(), reason="miniF2F is not here")
-def test_minif2f_is_read_and_put_together_again():
-    rows = [json.loads(line) for line in MINIF2F.read_text().splitlines()]
-    theorems = read_theorems(MINIF2F)
-    assert len(theorems) == 488
-    for row, theorem in zip(rows, theorems):
-        whole = row["header"] + row["formal_statement"]
-        assert lean_text(theorem, "by").split() == whole.split()
-        assert (theorem.goal, theorem.split) == (row["goal"], row["split"])

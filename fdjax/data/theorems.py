@@ -1,7 +1,7 @@
-"""Theorems: the contract that every other part speaks, and files of them (JSON lines).
+"""Theorems: the contract that every other part speaks, and files of our own form (JSON lines).
 
-A line holds either the fields of `Theorem` (with `statement` allowed in place of `name` and
-`signature`) or those of miniF2F and ProofNet (`name`, `formal_statement`, `header`, ...).
+A line holds the fields of `Theorem`, with `statement` allowed in place of `name` and `signature`.
+Files as others publish them: fdjax/data/published.py.
 """
 
 import dataclasses
@@ -45,11 +45,13 @@ _LEXEME = re.compile(
     r'"(?:\\.|[^"\\])*"|«[^»]*»|\'(?:\\.[^\']*|[^\'\\])\'|--[^\n]*|/-|[\w.!?\']+|.', re.S
 )
 _NAME = r"(?:«[^»\n]+»|[^\W\d][\w!?']*)"
+_MODIFIERS = r"(?:@\[[^\]]*\]\s*|(?:private|protected|nonrec)\s+)*"
 _DECLARATION = re.compile(
-    rf"(?P<before>.*?)^(?P<head>\s*(?:@\[[^\]]*\]\s*|(?:private|protected|nonrec)\s+)*)"
+    rf"(?P<before>.*)^\s*{_MODIFIERS}"
     rf"(?:theorem|lemma)\s+(?P<name>{_NAME}(?:\.{_NAME})*)(?P<signature>.*)\Z",
     re.S | re.M,
 )
+_COMMAND = re.compile(r"^(?:end|def|abbrev|example|instance|namespace|section|open|#\w+)\b", re.M)
 _END = re.compile(r"\s*:=\s*(?:by(?:\s+sorry)?|sorry)?\s*\Z")
 
 
@@ -59,20 +61,29 @@ def parse_statement(text: str) -> tuple[str, str]:
     Comments, attributes and modifiers are dropped. Raises ValueError where `text` is no single
     statement.
     """
-    before, name, signature = _split_statement(text)
+    before, name, signature = split_statement(text)
     if before:
         raise ValueError(f"expected `theorem NAME ... : TYPE`, found {before[:40]!r} before it")
     return name, signature
 
 
-def _split_statement(text: str) -> tuple[str, str, str]:
-    """(what stands before the theorem, its name, its signature)."""
+def split_statement(text: str) -> tuple[str, str, str]:
+    """(what stands before the last theorem of `text`, its name, its signature); no comments.
+
+    Raises ValueError where there is none, or where more follows it.
+    """
     match = _DECLARATION.match(strip_comments(text))
     if match is None:
         raise ValueError(f"expected `theorem NAME ... : TYPE`, found {text.strip()[:60]!r}")
     signature = _END.sub("", match["signature"]).strip()
     _check_signature(signature)
-    return match["before"].strip(), match["name"], signature
+    before = re.sub(_MODIFIERS + r"\Z", "", match["before"])  # those on lines of their own
+    return before.strip(), match["name"], signature
+
+
+def lexemes(text: str) -> list[str]:
+    """The words and symbols of `text`, comments and white space left out."""
+    return [word for word in _LEXEME.findall(strip_comments(text)) if not word.isspace()]
 
 
 def strip_comments(text: str) -> str:
@@ -96,9 +107,10 @@ def strip_comments(text: str) -> str:
 
 
 def _check_signature(signature: str) -> None:
-    """Brackets balanced, and a type after a colon outside of them."""
+    """Brackets balanced, a type after a colon outside of them, and nothing after the type."""
     closing = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
     stack, typed, position = [], False, 0
+    definitions = 0  # `let x` and the like, less their `:=`
     while position < len(signature):
         lexeme = _LEXEME.match(signature, position)[0]
         position += len(lexeme)
@@ -106,10 +118,18 @@ def _check_signature(signature: str) -> None:
             stack.append(closing[lexeme])
         elif lexeme in closing.values() and (not stack or stack.pop() != lexeme):
             raise ValueError(f"unbalanced {lexeme!r} in the statement {signature[:60]!r}")
-        elif lexeme == ":" and not stack and not signature.startswith("=", position):
+        elif lexeme in ("let", "have", "letI", "haveI") and not stack:
+            definitions += 1
+        elif lexeme == ":" and not stack and signature.startswith("=", position):
+            definitions -= 1
+            if definitions < 0:
+                raise ValueError(f"more than a statement: {signature[position - 1 :][:40]!r}")
+        elif lexeme == ":" and not stack:
             typed = typed or bool(signature[position:].strip())
     if stack:
         raise ValueError(f"missing {stack[-1]!r} in the statement {signature[:60]!r}")
+    if after := _COMMAND.search(signature):
+        raise ValueError(f"more than a statement: {after[0]!r}")
     if not typed:
         raise ValueError(f"no type after a colon in the statement {signature[:60]!r}")
 
@@ -121,14 +141,14 @@ _LISTS = ("imports", "tags")
 
 
 def read_theorems(path: str | pathlib.Path) -> list[Theorem]:
-    """The theorems of a file of JSON lines. Raises ValueError naming file, line and field."""
+    """The theorems of JSON lines of our form. Raises ValueError naming file, line and field."""
     theorems, first_line = [], {}
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                theorem = _theorem(json.loads(line))
+                theorem = _from_row(json.loads(line))
                 if theorem.id in first_line:
                     raise ValueError(
                         f"field 'id': {theorem.id!r} was used on line {first_line[theorem.id]}"
@@ -155,18 +175,18 @@ def to_json(theorem: Theorem) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def _theorem(row) -> Theorem:
+def _from_row(row) -> Theorem:
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
-    return _from_minif2f(row) if "formal_statement" in row else _from_ours(row)
-
-
-def _from_ours(row: dict) -> Theorem:
     row = dict(row)
     if "statement" in row:
         if clash := {"name", "signature"} & set(row):
             raise ValueError(f"field 'statement': given together with {sorted(clash)}")
-        row["name"], row["signature"] = _in_field(parse_statement, row, "statement")
+        text = _string(row, "statement", required=True)
+        try:
+            row["name"], row["signature"] = parse_statement(text)
+        except ValueError as error:
+            raise ValueError(f"field 'statement': {error}") from None
         del row["statement"]
     if unknown := sorted(set(row) - set(_FIELDS)):
         raise ValueError(f"field {unknown[0]!r}: unknown; known are {', '.join(_FIELDS)}")
@@ -187,45 +207,6 @@ def _from_ours(row: dict) -> Theorem:
     if parsed[0] != values["name"]:
         raise ValueError(f"field 'name': {values['name']!r} is not a Lean name")
     return Theorem(**values | {"context": values["context"] or "", "signature": parsed[1]})
-
-
-def _from_minif2f(row: dict) -> Theorem:
-    before, name, signature = _in_field(_split_statement, row, "formal_statement")
-    given = _string(row, "name") or name
-    imports, context = _in_field(split_header, row, "header") if "header" in row else ((), "")
-    informal = _string(row, "informal_prefix")
-    return Theorem(
-        id=_string(row, "id") or given,
-        name=name,
-        signature=signature,
-        imports=imports,
-        context="\n\n".join(part for part in (context, before) if part),
-        goal=_string(row, "goal"),
-        informal=informal and informal.strip().removeprefix("/--").removesuffix("-/").strip(),
-        split=_string(row, "split"),
-    )
-
-
-def split_header(header: str) -> tuple[tuple[str, ...], str]:
-    """(modules imported, the rest of a file's header)."""
-    imports, context = [], []
-    for line in header.splitlines():
-        words = line.split()
-        if words[:1] != ["import"]:
-            context.append(line)
-        elif any(part.strip() for part in context):
-            raise ValueError(f"{line.strip()!r} stands after other commands")
-        else:
-            imports.extend(words[1:])
-    return tuple(imports), "\n".join(context).strip()
-
-
-def _in_field(parse, row: dict, name: str):
-    value = _string(row, name, required=True)
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise ValueError(f"field {name!r}: {error}") from None
 
 
 def _string(row: dict, name: str, required: bool = False) -> str | None:

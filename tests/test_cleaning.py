@@ -1,0 +1,133 @@
+"""Equal statements have equal keys, others do not; what goes from the training splits, and why."""
+
+import json
+
+import pytest
+
+from fdjax import prepare
+from fdjax.config import default
+from fdjax.data.__main__ import main
+from fdjax.data.cleaning import clean, summary
+from fdjax.data.published import Dropped, read_file
+from fdjax.data.signatures import statement_key
+from fdjax.data.theorems import Theorem, write_theorems
+
+
+def key(signature, context="", name="t"):
+    return statement_key(Theorem("id", name, signature, context=context))
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("(p q : Prop) (h : p ∧ q) : q", "(a b : Prop)\n    (hab : a ∧ b) :\n  b"),
+        ("(n : ℕ) : n + 0 = n", "(n : ℕ) /- all n -/ : n + 0 = n -- indeed"),
+        (": ∀ x : ℝ, x ^ 2 ≥ 0", ": ∀ y : ℝ, y ^ 2 >= 0"),
+        (": ∀ x ∈ S, ∃ y > x, y ∣ x", ": ∀ a ∈ S, ∃ b > a, b ∣ a"),
+        (": ∑ i in Finset.range 3, i = 3", ": ∑ k in Finset.range 3, k = 3"),
+        (": (fun x => x + 1) 1 = 2", ": (λ y ↦ y + 1) 1 = 2"),
+        (": {x : ℕ | x < 3}.ncard = 3", ": {n : ℕ | n < 3}.ncard = 3"),
+        (": {x ∈ S | x < 3} = S", ": {n ∈ S | n < 3} = S"),
+        (": (∀ x, P x) → ∀ x, Q x", ": (∀ x, P x) -> ∀ y, Q y"),
+        ("(a b : ℝ) : ∫ x in a..b, x = 0", "(c d : ℝ) : ∫ y in c..d, y = 0"),
+        ("(h : P ∧ Q) : h.1 = h.1", "(k : P ∧ Q) : k.1 = k.1"),
+        ("[hp : Fact p.Prime] : p > 1", "[inst : Fact p.Prime] : p > 1"),
+        (": ∃! x, x = 1", ": ∃! y, y = 1"),
+        (": ∀ᶠ x in l, P x", ": ∀ᶠ y in l, P y"),
+        (": let x := 1; x = 1", ": let y := 1; y = 1"),
+    ],
+)
+def test_the_same_up_to_layout_comments_and_bound_names(one, other):
+    assert key(one) == key(other)
+    assert key(one, name="a") == key(other, name="b")
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("(p q : Prop) (h : p ∧ q) : q", "(p q : Prop) (h : p ∧ q) : p"),
+        (": ∀ x, ∃ y, x < y", ": ∀ x, ∃ y, y < x"),
+        (": x = 1", ": y = 1"),  # free names mean something
+        (": (2 : ℝ) = 2", ": (2 : ℚ) = 2"),
+        (": ∀ᶠ x in l, P x", ": ∀ᵐ x in l, P x"),
+        (": {0, 1} = S", ": {1, 0} = S"),
+        (": a - > b", ": a <-> b"),
+        ("(h : Real.pi > 3) : P", "(h : Real.exp > 3) : P"),
+    ],
+)
+def test_different_statements(one, other):
+    assert key(one) != key(other)
+
+
+def test_definitions_belong_to_a_statement_and_opens_do_not():
+    twice = key(": f 1 = 2", "def f (n : ℕ) := 2 * n")
+    assert twice == key(": f 1 = 2", "open Nat\ndef f (k : ℕ) := 2 * k")
+    assert twice != key(": f 1 = 2", "def f (n : ℕ) := n + 1")
+    assert key(": 1 = 1", "set_option maxHeartbeats 0\n\nopen Real Nat") == key(": 1 = 1")
+
+
+def test_repetitions_and_evaluation_theorems_go_each_with_its_reason():
+    test = [Theorem("m1", "m", "(x : ℝ) : x = x")]
+    pool = [
+        Theorem("a", "a", "(p : Prop) (h : p) : p"),
+        Theorem("b", "b", "(q : Prop) (k : q) : q"),
+        Theorem("c", "c", "(y : ℝ)  : y = y"),
+        Theorem("d", "d", "(p : Prop) : p"),
+    ]
+    kept, dropped = clean(pool, {"test": test})
+    assert [t.id for t in kept] == ["a", "d"]
+    assert dropped == [Dropped("b", "repeats a"), Dropped("c", "also in test: m1")]
+    dropped.append(Dropped("row 9", "expected `theorem`"))
+    assert summary("pool", kept, dropped) == (
+        "pool: 2 theorems, left out: 1 repeated, 1 also in test, 1 no theorem"
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """{"pool", "test"}: paths; one theorem is in both."""
+    rows = [
+        {"name": "a", "formal_statement": "theorem a (n : Nat) : n = n := by"},
+        {"name": "b", "formal_statement": "theorem b (n : Nat) : n ≤ n := by"},
+        {"name": "c", "formal_statement": "theorem c (k : Nat) : k = k := by"},
+        {"name": "bad", "formal_statement": "-- theorem d"},
+    ]
+    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_theorems(tmp_path / "test.jsonl", [Theorem("x", "x", "(m : Nat) : m ≤ m")])
+    return {name: str(tmp_path / f"{name}.jsonl") for name in ("pool", "test")}
+
+
+def test_a_runs_training_splits_are_cleaned_and_the_report_says_so(files, tmp_path, capsys):
+    data = default().data
+    data.update(sft="0", validation="0", **files)
+    splits, dropped = prepare.load_splits(data)
+    assert [t.id for t in splits["pool"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
+    prepare.tell_dropped(tmp_path / "w", splits, dropped)
+    assert "data.pool: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
+        capsys.readouterr().out
+    )
+    report = json.loads((tmp_path / "w" / "data.json").read_text())
+    assert {"id": "c", "reason": "repeats a"} in report["pool"] and len(report["pool"]) == 3
+    data.pool = files["test"]
+    with pytest.raises(prepare.ConfigError, match=r"data\.pool: nothing is left.*also in test: x"):
+        prepare.load_splits(data)
+
+
+def test_generated_splits_are_as_they_were():
+    data = default().data
+    data.update(sft="30", pool="6", validation="4", test="4")
+    splits, dropped = prepare.load_splits(data)
+    assert [len(splits[name]) for name in prepare.SPLITS] == [30, 6, 4, 4] and dropped == {}
+    everything = [t for split in splits.values() for t in split]
+    assert clean(everything, {})[1] == []  # disjoint by this measure too
+
+
+def test_the_command(files, tmp_path, capsys):
+    out = tmp_path / "clean.jsonl"
+    assert main([files["pool"], files["pool"], "--against", files["test"], "--out", str(out)]) == 0
+    assert [t.id for t in read_file(out)[0]] == ["a"]
+    assert "1 theorems, left out: 2 no theorem, 2 also in" in capsys.readouterr().out
+    dropped = json.loads((tmp_path / "clean.jsonl.dropped.json").read_text())[str(out)]
+    assert {"id": "a#2", "reason": "repeats a"} in dropped
+    assert main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
+    assert "nowhere.jsonl" in capsys.readouterr().err
