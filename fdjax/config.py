@@ -123,6 +123,15 @@ def rollout_fields(**changes) -> dict:
         "samples_per_prompt": 8,
         "temperature": 1.0,
         "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
+        "curriculum": {  # fields of fdjax.rollout.curriculum.Settings, which explains them
+            "window": 0,  # visits that a theorem's solve rate is taken from; 0: all are taken alike
+            "hopeless": 0.0,  # passed over at this solve rate or below
+            "solved": 1.0,  # passed over at this solve rate or above
+            "again": 0.1,  # the chance, each epoch, that such a one is taken all the same
+            "ramp": "",  # easy ones first, by length, by solve_rate, or by tags: "easy,hard"
+            "ramp_start": 0.2,  # the difficulty, of 0 to 1, that is taken at first
+            "ramp_steps": 0,  # until all are taken
+        },
         "row_buckets": (64, 128),  # an update's rows are padded to the least of these that fits
     } | changes
 

@@ -33,6 +33,7 @@ from fdjax.prepare import (
     check_record,
     digest,
     initial_policy,
+    make_curriculum,
     make_objective,
     optimizer_config,
     prepare,
@@ -106,12 +107,13 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
     with Checkpoints(folder / "checkpoints", keep=keep, best="score") as checkpoints:
         found = checkpoints.restore(train_state)
         train_state, step = (found.state, found.step) if found else (train_state, 0)
+        history = found.meta.get("curriculum", {}) if found else {}
         if step < config.steps:
             if config.objective == "distillation":
                 measure_teacher(this, name, before)
             with stopping.after_a_step():
                 train_state = train(
-                    this, name, train_state, step, optimizer, checkpoints, stopping
+                    this, name, train_state, step, history, optimizer, checkpoints, stopping
                 )
     return Policy(name, train_state.params, record["fingerprint"])
 
@@ -121,18 +123,24 @@ def train(
     name: str,
     train_state: state.TrainState,
     start: int,
+    history: dict,
     optimizer,
     checkpoints: Checkpoints,
     stopping: Stopping,
 ) -> state.TrainState:
-    """The loop: a batch of the source, an update, a line of metrics, now and then a checkpoint."""
+    """The loop: a batch of the source, an update, a line of metrics, now and then a checkpoint.
+
+    `history`: what the curriculum knew at the step `start`.
+    """
     config, folder = this.config[name], this.workdir / name
     timers, scores = Timers(), []
     update_state = make_update(this, config, optimizer, train_state)
+    collector = make_collector(this, name, history, timers)
     with (
-        make_source(this, name, timers) as source,
+        contextlib.closing(collector),
         MetricsLog(folder, total=config.steps, start=start, show_every=config.show_every) as log,
     ):
+        source = make_source(this, name, collector)
         for step in range(start, config.steps):
             with timers("step"):
                 batch, metrics = source(step, train_state.params)
@@ -146,28 +154,34 @@ def train(
             if stopping.asked or done == config.steps or done % config.save_every == 0:
                 score = float(np.mean(scores))  # since the last save
                 known = {"score": score} if np.isfinite(score) else {}
-                checkpoints.save(done, train_state, metrics=known)
+                meta = {"curriculum": collector.curriculum.history}
+                checkpoints.save(done, train_state, meta, known)
                 scores.clear()
             if stopping.asked:
                 break
     return train_state
 
 
-@contextlib.contextmanager
-def make_source(this: Run, name: str, timers: Timers) -> Iterator[stages.Source]:
-    """Where the stage's batches come from."""
+def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Collector:
+    """Whose theorems the stage attempts, and by what its attempts are judged."""
     config, prompting = this.config[name], this.prompting
     theorems = this.theorems[config.theorems]
     supervised = config.objective == "supervised"
     if supervised:
-        theorems = [t for t in theorems if prompting.fits(t)]
-    collector = Collector(
+        prompts = prompting.fitting_prompts(theorems)
+        stages.tell_left_out(len(theorems) - len(prompts), len(theorems), f"prompts of {name}")
+        theorems = [t for t in theorems if t.id in prompts]
+    else:
+        prompts = {t.id: prompting.student_prompt(t) for t in theorems}
+    curriculum = make_curriculum(this, name, theorems)
+    curriculum.history.update(history)
+    return Collector(
         prompting=prompting,
         farm=this.farm,
         provider=stage_provider(this.config, name),
         journal=Journal(this.workdir / name / "rollouts"),
-        theorems=theorems,
-        prompts_per_step=config.prompts_per_step,
+        curriculum=curriculum,
+        prompts=prompts,
         samples_per_prompt=config.samples_per_prompt,
         temperature=config.temperature,
         seed=this.config.seed,
@@ -175,17 +189,20 @@ def make_source(this: Run, name: str, timers: Timers) -> Iterator[stages.Source]
         timers=timers,
         batch=this.config.evaluation.batch if supervised else None,
     )
-    with contextlib.closing(collector):
-        if supervised:
-            yield stages.supervised(config, prompting, collector, this.config.seed)
-            return
-        to_batch = {
-            "distillation": stages.distillation,
-            "policy_gradient": stages.policy_gradient,
-        }[config.objective](config, prompting)
-        yield stages.from_rollouts(
-            collector, to_batch, steps=config.steps, depth=config.pipeline_depth
-        )
+
+
+def make_source(this: Run, name: str, collector: Collector) -> stages.Source:
+    """Where the stage's batches come from."""
+    config, prompting = this.config[name], this.prompting
+    if config.objective == "supervised":
+        return stages.supervised(config, prompting, collector, this.config.seed)
+    to_batch = {
+        "distillation": stages.distillation,
+        "policy_gradient": stages.policy_gradient,
+    }[config.objective](config, prompting)
+    return stages.from_rollouts(
+        collector, to_batch, steps=config.steps, depth=config.pipeline_depth
+    )
 
 
 def stage_provider(config: ConfigDict, name: str) -> Provider | None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ from fdjax.objectives.protocol import Objective
 from fdjax.objectives.supervised import Supervised
 from fdjax.rollout import batching
 from fdjax.rollout.collect import Prompting
+from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.prompts import Template
 
 SPLITS = ("sft", "pool", "validation", "test")
@@ -304,6 +305,18 @@ def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
     )
 
 
+def make_curriculum(run: Run, name: str, theorems: Sequence[Theorem]) -> Curriculum:
+    """Supervised stages have no settings of one: they take all theorems in turn."""
+    stage = run.config[name]
+    return Curriculum(
+        theorems,
+        batch=stage.prompts_per_step,
+        seed=run.config.seed,
+        settings=Settings(**stage.get("curriculum", {})),
+        depth=stage.get("pipeline_depth", 0),
+    )
+
+
 def check_evaluation(run: Run) -> None:
     e = run.config.evaluation
     with blaming("evaluation"):
@@ -324,6 +337,7 @@ def check_stage(run: Run, name: str) -> None:
         make_objective(stage)
         supervised = stage.objective == "supervised"
         _check_split(run, "theorems", stage.theorems, prompts=not supervised)
+        make_curriculum(run, name, run.theorems[stage.theorems])
         if not supervised:  # that samples as evaluation does
             _check_rows(run, "prompts_per_step", stage.prompts_per_step)
         buckets = (stage.batch_size,) if supervised else tuple(stage.row_buckets)
@@ -360,7 +374,8 @@ def _check_split(run: Run, field: str, split: str, prompts: bool = True) -> None
     """`prompts`: all of them must fit the budget; else those over it are left out."""
     if not run.theorems.get(split):
         raise ConfigError(f"{field}={split!r} has no theorems; see data, {', '.join(SPLITS)}")
-    if not prompts and not any(map(run.prompting.fits, run.theorems[split])):
+    one_by_one = (run.prompting.fitting_prompts([t]) for t in run.theorems[split])
+    if not prompts and not any(one_by_one):
         raise ConfigError(f"no prompt of {field}={split!r} fits prompt.student_buckets")
     for theorem in run.theorems[split] if prompts else ():
         run.prompting.student_prompt(theorem)  # raises PromptTooLong

@@ -13,12 +13,14 @@ import numpy as np
 from fdjax.config import ConfigError
 from fdjax.feedback.diagnostics import error_place
 from fdjax.lean.verdict import DECIDED, REFUSED, Verdict
+from fdjax.metrics import console
 from fdjax.objectives.policy_gradient import advantages
 from fdjax.rollout import batching
 from fdjax.rollout.attempts import Attempt, policy_entropy
 from fdjax.rollout.batching import Shape
 from fdjax.rollout.collect import Prompting
-from fdjax.rollout.experience import Collector, Group, in_epochs
+from fdjax.rollout.curriculum import in_epochs
+from fdjax.rollout.experience import Collector, Group
 from fdjax.rollout.prompts import bucket
 
 Metrics = dict[str, float]
@@ -39,8 +41,8 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     """Plain proofs; from step `feedback_start` on also what feedback on the policy's own failed
     attempts of that moment says, answered by a proof that does as it says.
 
-    Rows over the token budgets are left out. Raises ConfigError naming a theorem that
-    has no reference proof.
+    Rows over the token budgets are left out, and counted on the console. Raises ConfigError
+    naming a theorem that has no reference proof.
     """
     prefill = prompting.template.prefill
     for theorem in collector.theorems:
@@ -52,7 +54,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     longest = max(prompting.student_buckets + prompting.teacher_buckets)
     response = prompting.response_length
 
-    def rows_of(pairs: Iterable[tuple[list[int], str]]) -> list[batching.SupervisedRow]:
+    def rows_of(pairs: Iterable[tuple[Sequence[int], str]]) -> list[batching.SupervisedRow]:
         tokenizer = prompting.tokenizer
         rows = [
             batching.SupervisedRow(
@@ -60,9 +62,11 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
             )
             for prompt, proof in pairs
         ]
-        return [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
+        fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
+        tell_left_out(len(rows) - len(fitting), len(rows), "rows")
+        return fitting
 
-    plain = rows_of((prompting.student_prompt(t), t.reference) for t in collector.theorems)
+    plain = rows_of([(collector.prompts[t.id], t.reference) for t in collector.theorems])
     read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
     def step(index: int, params) -> Step:
@@ -83,6 +87,11 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read or [])})
 
     return step
+
+
+def tell_left_out(count: int, of: int, what: str) -> None:
+    if count:
+        console.print(f"{count:,} of {of:,} {what} are over the token budgets and left out")
 
 
 def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], str]]:
@@ -106,8 +115,10 @@ def from_rollouts(
             waiting.append(collector.launch(index + len(waiting), params))
         with collector.timers("wait"):
             groups = waiting.popleft().result()
+        collector.curriculum.note(index, groups)
         batch, metrics = to_batch(groups)
-        return Step(batch, rollout_metrics(groups) | metrics)
+        passed_over = collector.curriculum.metrics(index)
+        return Step(batch, rollout_metrics(groups) | passed_over | metrics)
 
     return step
 

@@ -17,7 +17,7 @@ from fdjax.feedback.protocol import Feedback
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.collect import Prompting
-from fdjax.rollout.experience import in_epochs
+from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.prompts import Template, read_attempt
 
 CONFIG = default()
@@ -64,6 +64,7 @@ class FixedAttempts:
 
     def __init__(self, prompting):
         self.prompting = prompting
+        self.prompts = {t.id: prompting.student_prompt(t) for t in self.theorems}
 
     def launch(self, step, params):
         self.launched += 1

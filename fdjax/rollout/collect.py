@@ -1,7 +1,7 @@
 """Attempts from prompts: pad, sample on the device, read back. The host side of the sampler."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import jax
@@ -36,10 +36,11 @@ class Prompting:
     response_length: int
     mesh: jax.sharding.Mesh
 
-    def fits(self, theorem: Theorem) -> bool:
-        """Is the student's prompt within its budget?"""
-        ids = encode(self.tokenizer, self.template.text(theorem))
-        return len(ids) <= max(self.student_buckets)
+    def fitting_prompts(self, theorems: Iterable[Theorem]) -> dict[str, list[int]]:
+        """Theorem id -> the student's prompt, of those that are within its budget."""
+        longest = max(self.student_buckets)
+        prompts = {t.id: encode(self.tokenizer, self.template.text(t)) for t in theorems}
+        return {name: ids for name, ids in prompts.items() if len(ids) <= longest}
 
     def student_prompt(self, theorem: Theorem) -> list[int]:
         """Raises PromptTooLong naming the theorem."""

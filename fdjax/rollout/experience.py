@@ -3,10 +3,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
-import functools
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item, Provider
@@ -15,26 +12,10 @@ from fdjax.lean.verdict import Verdict
 from fdjax.metrics import Timers
 from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.collect import Prompting, roll_out
+from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.journal import Journal
 
 Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]
-
-
-def in_epochs(count: int, batch: int, step: int, seed: Sequence[int]) -> list[int]:
-    """Which `batch` of `count` items step `step` takes: each epoch is a permutation of its own.
-
-    A function of the step alone, so that there is no data state to save.
-    """
-    chosen = []
-    for position in range(step * batch, (step + 1) * batch):
-        epoch, index = divmod(position, count)
-        chosen.append(int(_permutation(count, epoch, tuple(seed))[index]))
-    return chosen
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(count: int, epoch: int, seed: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng([*seed, epoch]).permutation(count)
 
 
 @dataclasses.dataclass
@@ -48,8 +29,8 @@ class Collector:
     farm: Farm
     provider: Provider | None  # None: nobody reads feedback
     journal: Journal
-    theorems: Sequence[Theorem]
-    prompts_per_step: int
+    curriculum: Curriculum
+    prompts: Mapping[str, Sequence[int]]  # theorem id -> the student's
     samples_per_prompt: int
     temperature: float
     seed: int
@@ -59,8 +40,11 @@ class Collector:
 
     def __post_init__(self):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
-        self._prompts = {t.id: self.prompting.student_prompt(t) for t in self.theorems}
         self._by_id = {t.id: t for t in self.theorems}
+
+    @property
+    def theorems(self) -> Sequence[Theorem]:
+        return self.curriculum.theorems
 
     def launch(self, step: int, params) -> concurrent.futures.Future[list[Group]]:
         record = self.journal.read(step)
@@ -75,7 +59,7 @@ class Collector:
         return self._thread.submit(self._judge, step, groups, record)
 
     def _sample(self, step: int, params) -> list[list[Attempt]]:
-        chosen = in_epochs(len(self.theorems), self.prompts_per_step, step, (self.seed, 1))
+        chosen = self.curriculum.choose(step)
         theorems = [self.theorems[i] for i in chosen]
         # A theorem met twice in a step gets fresh samples the second time.
         names = [f"{self.theorems[i].id} {chosen[:at].count(i)}" for at, i in enumerate(chosen)]
@@ -84,7 +68,7 @@ class Collector:
                 self.prompting,
                 params,
                 theorems,
-                [self._prompts[t.id] for t in theorems],
+                [self.prompts[t.id] for t in theorems],
                 samples=self.samples_per_prompt,
                 temperature=self.temperature,
                 seed=self.seed,
