@@ -106,6 +106,15 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
     np.testing.assert_array_equal(again.batch.tokens, tokens)
 
 
+def test_rows_over_the_budget_are_counted_on_the_console(prompting, capsys):
+    lengths = [len(prompting.tokenizer.encode(t.reference[len(" by\n  "):])) for t in THEOREMS]
+    short = dataclasses.replace(prompting, response_length=min(lengths) + 1)
+    kept = lengths.count(min(lengths))
+    step = stages.supervised(CONFIG.sft, short, FixedAttempts(short), seed=0)(0, None)
+    assert len({row.tobytes() for row in step.batch.tokens}) <= kept < len(THEOREMS)
+    assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
+
+
 def test_supervised_needs_references(prompting):
     collector = FixedAttempts(prompting)
     collector.theorems = [dataclasses.replace(THEOREMS[0], reference=None)]
