@@ -75,6 +75,7 @@ def default() -> ConfigDict:
             "sft": supervised_stage(),
             "fd": distillation_stage(),
             "grpo": policy_gradient_stage(),
+            "expert_iteration": expert_iteration_stage(),
         }
     )
 
@@ -113,6 +114,19 @@ def supervised_stage(**changes) -> ConfigDict:
     )
 
 
+def curriculum() -> dict:
+    """Fields of fdjax.rollout.curriculum.Settings, which explains them."""
+    return {
+        "window": 0,  # visits that a theorem's solve rate is taken from; 0: all are taken alike
+        "hopeless": 0.0,  # passed over at this solve rate or below
+        "solved": 1.0,  # passed over at this solve rate or above
+        "again": 0.1,  # the chance, each epoch, that such a one is taken all the same
+        "ramp": "",  # easy ones first, by length, by solve_rate, or by tags: "easy,hard"
+        "ramp_start": 0.2,  # the difficulty, of 0 to 1, that is taken at first
+        "ramp_steps": 0,  # until all are taken
+    }
+
+
 def rollout_fields(**changes) -> dict:
     return {
         "theorems": "pool",
@@ -123,15 +137,7 @@ def rollout_fields(**changes) -> dict:
         "samples_per_prompt": 8,
         "temperature": 1.0,
         "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
-        "curriculum": {  # fields of fdjax.rollout.curriculum.Settings, which explains them
-            "window": 0,  # visits that a theorem's solve rate is taken from; 0: all are taken alike
-            "hopeless": 0.0,  # passed over at this solve rate or below
-            "solved": 1.0,  # passed over at this solve rate or above
-            "again": 0.1,  # the chance, each epoch, that such a one is taken all the same
-            "ramp": "",  # easy ones first, by length, by solve_rate, or by tags: "easy,hard"
-            "ramp_start": 0.2,  # the difficulty, of 0 to 1, that is taken at first
-            "ramp_steps": 0,  # until all are taken
-        },
+        "curriculum": curriculum(),
         "row_buckets": (64, 128),  # an update's rows are padded to the least of these that fits
     } | changes
 
@@ -167,6 +173,29 @@ def policy_gradient_stage(**changes) -> ConfigDict:
             "clip_high": 0.28,
             "normalize_std": False,
             "aggregation": "token_mean",  # token_mean, sequence_mean or constant
+            "optimizer": optimizer(),
+        }
+        | changes
+    )
+
+
+def expert_iteration_stage(**changes) -> ConfigDict:
+    return ConfigDict(
+        {
+            "objective": "expert_iteration",
+            "theorems": "pool",
+            "steps": 96,
+            "show_every": 1,  # steps to a line on the console
+            "save_every": 12,  # steps to a checkpoint
+            # A round: rollouts of `prompts_per_step` theorems at its first step, then steps that
+            # learn from `batch_size` of the verified attempts of all rounds.
+            "steps_per_round": 6,
+            "prompts_per_step": 96,
+            "samples_per_prompt": 8,
+            "temperature": 1.0,
+            "curriculum": curriculum(),  # its visits and ramp_steps are rounds
+            "batch_size": 64,
+            "per_theorem": 4,  # distinct verified attempts of a theorem, the latest
             "optimizer": optimizer(),
         }
         | changes

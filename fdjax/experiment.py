@@ -149,10 +149,13 @@ def train(
                     train_state, learned = update_state(train_state, batch)
                     learned = sharding.fetch(learned)  # waits for the device
             log.write(step, metrics | learned | timers.flush())
-            scores.append(metrics.get("solve_rate", -float(learned["loss"])))
+            if config.objective == "supervised":
+                scores.append(-float(learned["loss"]))
+            elif "solve_rate" in metrics:
+                scores.append(metrics["solve_rate"])
             done = step + 1
             if stopping.asked or done == config.steps or done % config.save_every == 0:
-                score = float(np.mean(scores))  # since the last save
+                score = float(np.mean(scores)) if scores else np.nan  # since the last save
                 known = {"score": score} if np.isfinite(score) else {}
                 meta = {"curriculum": collector.curriculum.history}
                 checkpoints.save(done, train_state, meta, known)
@@ -187,15 +190,20 @@ def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Colle
         seed=this.config.seed,
         stream=name,
         timers=timers,
-        batch=this.config.evaluation.batch if supervised else None,
+        # Where they are many they are sampled as evaluation does.
+        batch=this.config.evaluation.batch if "batch_size" in config else None,
     )
 
 
 def make_source(this: Run, name: str, collector: Collector) -> stages.Source:
     """Where the stage's batches come from."""
     config, prompting = this.config[name], this.prompting
-    if config.objective == "supervised":
-        return stages.supervised(config, prompting, collector, this.config.seed)
+    supervised = {
+        "supervised": stages.supervised,
+        "expert_iteration": stages.expert_iteration,
+    }
+    if config.objective in supervised:
+        return supervised[config.objective](config, prompting, collector, this.config.seed)
     to_batch = {
         "distillation": stages.distillation,
         "policy_gradient": stages.policy_gradient,

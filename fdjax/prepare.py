@@ -271,7 +271,7 @@ def _kind(record: dict[str, Any]) -> dict[str, Any]:
 
 def make_objective(config: ConfigDict) -> Objective:
     match config.objective:
-        case "supervised":
+        case "supervised" | "expert_iteration":
             return Supervised()
         case "distillation":
             return Distillation(
@@ -289,7 +289,8 @@ def make_objective(config: ConfigDict) -> Objective:
             )
         case unknown:
             raise ConfigError(
-                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient"
+                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient, "
+                "expert_iteration"
             )
 
 
@@ -338,23 +339,25 @@ def check_stage(run: Run, name: str) -> None:
         supervised = stage.objective == "supervised"
         _check_split(run, "theorems", stage.theorems, prompts=not supervised)
         make_curriculum(run, name, run.theorems[stage.theorems])
-        if not supervised:  # that samples as evaluation does
-            _check_rows(run, "prompts_per_step", stage.prompts_per_step)
-        buckets = (stage.batch_size,) if supervised else tuple(stage.row_buckets)
         parts = stage.optimizer.microbatches
+        fixed = "batch_size" in stage  # then its rollouts are sampled as evaluation does
+        buckets = (stage.batch_size,) if fixed else tuple(stage.row_buckets)
         for rows in buckets:
-            _check_rows(run, "batch_size" if supervised else "row_buckets", rows)
+            _check_rows(run, "batch_size" if fixed else "row_buckets", rows)
             if rows % parts:
                 raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
-        if not supervised:
+        if not fixed:
+            _check_rows(run, "prompts_per_step", stage.prompts_per_step)
             batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
+        if stage.objective == "expert_iteration":
+            _check_positive(stage, ("steps_per_round", "per_theorem"))
         if stage.objective == "distillation":
             stages.distillation(stage, run.prompting)
             if not 0 <= stage.success_weight <= 1:
                 raise ConfigError(f"success_weight is {stage.success_weight}, must be in [0, 1]")
             if stage.teacher not in ("ema", "frozen", "live"):
                 raise ConfigError(f"teacher is {stage.teacher!r}; known are ema, frozen, live")
-        if stage.objective != "policy_gradient":
+        if stage.objective in ("supervised", "distillation"):
             make_provider(run.config.feedback)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdjax.config import ConfigError
+from fdjax.evaluation.diversity import normalise
 from fdjax.feedback.diagnostics import error_place
 from fdjax.lean.verdict import DECIDED, REFUSED, Verdict
 from fdjax.metrics import console
@@ -99,6 +100,57 @@ def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[i
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
             yield prompting.teacher_prompt(theorem, feedback)[0], feedback.proof
+
+
+# --- Expert iteration ----------------------------------------------------------------------------
+
+
+def expert_iteration(config, prompting: Prompting, collector: Collector, seed: int) -> Source:
+    """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds.
+
+    A round begins with rollouts by the policy as it then is; its steps learn from all that was
+    verified so far: distinct proofs, the latest `per_theorem` of each theorem, each as often as
+    any other. Unlike the original, a round goes on from the last one's parameters.
+    """
+    known: dict[str, dict[str, batching.SupervisedRow]] = {}  # theorem -> normal form -> row
+    rounds = 0  # gathered so far
+
+    def gather(groups: list[Group]) -> None:
+        for theorem, attempt, verdict, _ in (item for g in groups for item in g):
+            if verdict.proved and attempt.finished:
+                rows = known.setdefault(theorem.id, {})
+                row = batching.SupervisedRow(
+                    collector.prompts[theorem.id], attempt.tokens, attempt.trained
+                )
+                rows.setdefault(normalise(attempt.proof), row)
+                if len(rows) > config.per_theorem:
+                    del rows[next(iter(rows))]
+
+    def step(index: int, params) -> Step:
+        nonlocal rounds
+        this_round, of_round = divmod(index, config.steps_per_round)
+        metrics = {}
+        while rounds <= this_round:  # a resumed run reads earlier rounds in the journal
+            groups = collector.launch(rounds, params).result()
+            if rounds == this_round and of_round == 0:
+                collector.curriculum.note(rounds, groups)
+                metrics = rollout_metrics(groups) | collector.curriculum.metrics(rounds)
+            gather(groups)
+            rounds += 1
+        rows = [row for of_theorem in known.values() for row in of_theorem.values()]
+        chosen = []
+        if rows:
+            epochs = in_epochs(len(rows), config.batch_size, of_round, (seed, 5, this_round))
+            chosen = [rows[i] for i in epochs]
+        shape = Shape(
+            config.batch_size,
+            _shared_bucket([r.prompt for r in chosen], prompting.student_buckets),
+            prompting.response_length,
+        )
+        batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
+        return Step(batch, metrics | {"rows": len(rows), "theorems_proved": len(known)})
+
+    return step
 
 
 # --- From rollouts -------------------------------------------------------------------------------

@@ -69,8 +69,8 @@ def arrays(workdir, stage):
     return folder.name, found
 
 
-def assert_same(workdir, other):
-    for stage in STAGES:
+def assert_same(workdir, other, stages=STAGES):
+    for stage in stages:
         (step, ours), (other_step, theirs) = arrays(workdir, stage), arrays(other, stage)
         assert step == other_step and ours.keys() == theirs.keys()
         for name in ours:
@@ -231,6 +231,32 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog):
     counts = collections.Counter(m for m in compiled if "jit(make)" not in m)
     repeated = [m for m, count in counts.items() if count > 1]
     assert not repeated
+
+
+@pytest.mark.slow
+def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
+    flags = (
+        f"--config.init_from={finished[0] / 'sft'}",
+        "--config.stages=('sft','expert_iteration')",
+        "--config.expert_iteration.curriculum.window=1",
+    )
+    for name, moment in (("whole", None), ("killed", "metrics.jsonl"), ("killed", None)):
+        process = start(tmp_path / name, environment, *flags)
+        if moment:
+            file = tmp_path / name / "expert_iteration" / moment
+            while not file.exists() or file.read_text().count("\n") < 5:  # saved at 2 and 4
+                assert process.poll() is None
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate(timeout=300)
+        assert moment or process.returncode == 0, output
+    assert_same(tmp_path / "whole", tmp_path / "killed", ["expert_iteration"])
+    lines = [
+        [{k: v for k, v in json.loads(x).items() if not k.startswith("time/")}
+         for x in (tmp_path / name / "expert_iteration" / "metrics.jsonl").open()]
+        for name in ("whole", "killed")
+    ]  # fmt: skip
+    assert lines[0] == lines[1] and "solve_rate" in lines[0][3] and "solve_rate" not in lines[0][4]
 
 
 @pytest.mark.slow

@@ -49,6 +49,7 @@ def config(tmp_path, monkeypatch):
     for name, kind in {"theorems": "P", "evaluation": "Q"}.items():
         write_theorems(tmp_path / f"{name}.jsonl", theorems(kind))
     config = tiny_config.get_config()
+    config.stages += ("expert_iteration",)
     config.tokenizer.vocab_size = 300
     config.mesh.fsdp = 1
     files = dict.fromkeys(("sft", "pool"), "theorems") | dict.fromkeys(
@@ -65,7 +66,7 @@ def run_of(config, workdir):
 
 def test_a_good_config_passes(config, tmp_path):
     run, policy, names = run_of(config, tmp_path / "w")
-    assert names == ("sft", "fd", "grpo") and policy.params is None
+    assert names == config.stages and policy.params is None
     assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
 
 
@@ -108,6 +109,9 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.curriculum.hopeless", 1.0, "fd: curriculum: hopeless is 1.0, must be below solved"),
         ("fd.curriculum.window", -1, "fd: curriculum: window is -1"),
         ("fd.curriculum.ramp", "length", "fd: curriculum: ramp='length' needs ramp_steps"),
+        ("expert_iteration.steps_per_round", 0, "expert_iteration: steps_per_round is 0"),
+        ("expert_iteration.per_theorem", 0, "expert_iteration: per_theorem is 0"),
+        ("expert_iteration.batch_size", 0, "expert_iteration: batch_size: 0 rows"),
         ("grpo.aggregation", "x", "grpo: .*aggregation is 'x'"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
     ],
@@ -156,7 +160,7 @@ def stage(config, tmp_path):
 def test_init_from(config, stage, tmp_path):
     config.init_from = str(stage)
     _, policy, names = run_of(config, tmp_path / "a")
-    assert names == ("fd", "grpo") and policy.name == "sft" and policy.params is not None
+    assert names == config.stages[1:] and policy.name == "sft" and policy.params is not None
     config.stages = ("grpo",)
     assert run_of(config, tmp_path / "b")[2] == ("grpo",)
 

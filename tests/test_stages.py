@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -120,6 +121,68 @@ def test_supervised_needs_references(prompting):
     collector.theorems = [dataclasses.replace(THEOREMS[0], reference=None)]
     with pytest.raises(ConfigError, match=rf"theorem {THEOREMS[0].id} .* no reference proof"):
         stages.supervised(CONFIG.sft, prompting, collector, 0)
+
+
+class Rounds:
+    """A Collector whose round r proves what `proofs[r]` says: {theorem's index: texts}."""
+
+    def __init__(self, prompting, *proofs):
+        self.prompting, self.proofs, self.launched, self.noted = prompting, proofs, [], []
+        self.prompts = {t.id: prompting.student_prompt(t) for t in THEOREMS}
+        self.curriculum = SimpleNamespace(
+            note=lambda step, groups: self.noted.append(step), metrics=lambda step: {}
+        )
+
+    def launch(self, step, state):
+        self.launched.append(step)
+        done = concurrent.futures.Future()
+        done.set_result([
+            [(THEOREMS[i], attempt(self.prompting, THEOREMS[i], text, finished=text != "cut off"),
+              Verdict("failed" if text == "wrong" else "proved"), None) for text in texts]
+            for i, texts in self.proofs[step].items()
+        ])
+        return done
+
+
+def learned_from(prompting, batch):
+    """[(prompt, response)] of the batch as text, sorted."""
+    budget = batch.weights.shape[1]
+    rows = []
+    for tokens, mask, weights in zip(*batch):
+        assert (weights == mask[-budget:]).all()
+        prompt, response = tokens[:-budget][mask[:-budget]], tokens[-budget:][mask[-budget:]]
+        rows.append(tuple(prompting.tokenizer.decode(x.tolist()) for x in (prompt, response)))
+    return sorted(rows)
+
+
+def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(prompting):
+    config = CONFIG.expert_iteration.copy_and_resolve_references()
+    config.update(steps_per_round=2, batch_size=4, per_theorem=2)
+    proofs = (
+        {0: ["wrong", "cut off"]},
+        {0: ["exact h1", "exact  h1", "wrong", "exact h2"], 1: ["rfl"] * 4},
+        {0: ["exact h3"] * 2, 1: ["wrong"] * 2, 2: ["intro h\n  exact h", "intro k\n  exact k"]},
+    )
+    collector = Rounds(prompting, *proofs)
+    source = stages.expert_iteration(config, prompting, collector, seed=0)
+    steps = [source(i, None) for i in range(6)]
+    assert [len(s.batch.tokens) for s in steps] == [4] * 6 and steps[1].batch.weights.sum() == 0
+    assert [s.metrics["rows"] for s in steps] == [0, 0, 3, 3, 4, 4]
+    assert [s.metrics["theorems_proved"] for s in steps] == [0, 0, 2, 2, 3, 3]
+    assert ["solve_rate" in s.metrics for s in steps] == [True, False] * 3
+    assert steps[2].metrics["solve_rate"] == pytest.approx(7 / 8)
+    texts = [prompting.template.text(t) for t in THEOREMS]
+    first, last = learned_from(prompting, steps[2].batch), learned_from(prompting, steps[5].batch)
+    assert set(first) == {(texts[0], "exact h1"), (texts[0], "exact h2"), (texts[1], "rfl")}
+    assert last == sorted([(texts[0], "exact h2"), (texts[0], "exact h3"), (texts[1], "rfl"),
+                           (texts[2], "intro h\n  exact h")])  # fmt: skip
+    assert collector.launched == collector.noted == [0, 1, 2]
+
+    # A run that resumes in mid-round reads all rounds again; their verdicts are noted already.
+    collector = Rounds(prompting, *proofs)
+    again = stages.expert_iteration(config, prompting, collector, seed=0)(5, None)
+    jax.tree.map(np.testing.assert_array_equal, again, steps[5])
+    assert collector.launched == [0, 1, 2] and collector.noted == []
 
 
 def items(prompting):

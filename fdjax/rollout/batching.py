@@ -36,8 +36,9 @@ class PolicyGradientRow(NamedTuple):
 
 
 class SupervisedRow(NamedTuple):
-    prompt: list[int]
-    response: list[int]
+    prompt: Sequence[int]
+    response: Sequence[int]
+    learned: Sequence[bool] | None = None  # per token of the response; None: all of them
 
 
 def row_bucket(rows: int, buckets: Sequence[int]) -> int:
@@ -117,7 +118,8 @@ def supervised_batch(
     rows: Sequence[SupervisedRow], shape: Shape, pad_id: int
 ) -> SupervisedBatch:
     tokens, mask = _tokens([r.prompt for r in rows], [r.response for r in rows], shape, pad_id)
-    weights = _columns([[1.0] * len(r.response) for r in rows], shape, np.float32)
+    learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
+    weights = _columns(learned, shape, np.float32)
     return SupervisedBatch(tokens=tokens, mask=mask, weights=weights)
 
 
