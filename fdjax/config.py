@@ -48,10 +48,18 @@ def default() -> ConfigDict:
                 "response_length": 28,
             },
             "lean": {
-                "backend": "embedded",
+                "backend": "embedded",  # or lean_interact; see docs/lean.md
                 "workers": 2,  # Lean processes at a time
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
+                "lean_interact": {  # fields of its backend's class
+                    "project": "",  # folder of a Lake project (with Mathlib); empty: Lean alone
+                    "lean_version": "",  # of Lean alone, such as v4.24.0; empty: the newest
+                    "repl": "",  # folder of a built REPL; empty: one is built on first use
+                    "max_heartbeats": 400_000,  # thousands, of one declaration
+                    "memory_mb": 8192,  # private memory of one REPL
+                    "spares": 1,  # REPLs kept ready, with everything imported
+                },
             },
             "feedback": {
                 "provider": "diagnostics",

@@ -26,7 +26,7 @@ from fdjax.data.published import Dropped, read_file
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
 from fdjax.feedback.providers import make_provider
 from fdjax.files import write_atomically
-from fdjax.lean.backend import make_backend
+from fdjax.lean.backend import Backend, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.embedded.library import cache_folder
 from fdjax.lean.farm import Farm, MissingImports
@@ -72,8 +72,6 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
     names = stages_to_run(config)
     with status("theorems"):
         theorems, dropped = load_splits(config.data)
-    if dropped:
-        tell_dropped(workdir, theorems, dropped)
     prompting = make_prompting(config, workdir, theorems["sft"])
     with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
         run = Run(config, workdir, prompting, theorems, farm)
@@ -82,6 +80,9 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
             check_stage(run, name)
         with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
+        leave_out_misstated(config.data, farm, theorems, dropped)
+        if dropped:
+            tell_dropped(workdir, theorems, dropped)
         yield run
 
 
@@ -122,6 +123,23 @@ def load_splits(
     return splits, dropped
 
 
+def leave_out_misstated(
+    data: ConfigDict,
+    farm: Farm,
+    splits: dict[str, list[Theorem]],
+    dropped: dict[str, list[Dropped]],
+) -> None:
+    """Moves from `splits` to `dropped` what files hold and Lean does not accept as a statement: an
+    attempt at it would be blamed for that."""
+    for name in (name for name in SPLITS if not str(data[name]).isdigit()):
+        with status(f"statements of {name}"):
+            bad = {t.id: error.text for t, error in farm.misstated(splits[name])}
+        dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
+        if len(bad) == len(splits[name]) > 0:
+            raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")
+        splits[name][:] = [t for t in splits[name] if t.id not in bad]
+
+
 def tell_dropped(
     workdir: Path, splits: dict[str, list[Theorem]], dropped: dict[str, list[Dropped]]
 ) -> None:
@@ -149,7 +167,7 @@ def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
 
 def make_farm(lean: ConfigDict) -> Farm:
     with blaming("lean.backend", ValueError, RuntimeError, OSError):  # no wheel, no library
-        backend = make_backend(lean.backend)
+        backend = make_backend(lean.backend, lean.get(lean.backend))
     with blaming("lean.cache", OSError):
         cache = VerdictCache(lean.cache or None)
     with blaming("lean", ValueError):
@@ -403,7 +421,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "vocab_size": config.tokenizer.vocab_size,
         "tokenizer": digest(run.prompting.tokenizer.model.hex()),
         "prompt": config.prompt.to_dict(),
-        "lean": {"backend": config.lean.backend, "version": run.farm.backend.version},
+        "lean": lean_record(run.farm.backend),
         "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
         "theorems": split_digest(run.theorems[stage.theorems]),
         "feedback": {field: config.feedback[field] for field in taught_by},
@@ -411,6 +429,12 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "before": before,
     }
     return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
+
+
+def lean_record(backend: Backend) -> dict[str, str]:
+    record = {"backend": backend.name, "version": backend.version}
+    # those of the embedded Lean cannot be set
+    return record if backend.name == "embedded" else record | {"limits": backend.limits}
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> None:

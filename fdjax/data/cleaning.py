@@ -37,7 +37,7 @@ def summary(name: str, kept: Sequence[Theorem], dropped: Sequence[Dropped]) -> s
     """One line: how many are kept, how many went, and for which kinds of reason."""
     kinds = collections.Counter(
         "repeated" if d.reason.startswith("repeats ")
-        else d.reason.split(":")[0] if d.reason.startswith("also in ")
+        else d.reason.split(":")[0] if d.reason.startswith(("also in ", "Lean "))
         else "no theorem"
         for d in dropped
     )

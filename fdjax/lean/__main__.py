@@ -1,4 +1,6 @@
-"""`python -m fdjax.lean check FILE.jsonl`: verdicts for theorems and proofs in JSON lines."""
+"""Lean on the command line: `python -m fdjax.lean check FILE.jsonl` gives verdicts for theorems and
+proofs in JSON lines, `python -m fdjax.lean doctor` says what a backend lacks on this machine.
+"""
 
 import argparse
 import json
@@ -10,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from fdjax.data.theorems import Theorem, parse_statement
-from fdjax.lean.backend import Backend, make_backend
+from fdjax.lean import doctor
+from fdjax.lean.backend import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
@@ -105,16 +108,38 @@ def main(argv: list[str] | None = None) -> int:
         description='Each line {"id", "statement", "proof", "context"?, "imports"?} gets one line'
                     ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.')
     checker.add_argument("file", help="JSON lines; - for standard input")
-    checker.add_argument("--backend", default="embedded", help="default: embedded")
     checker.add_argument("--workers", type=int, help="Lean processes at once; default: CPU cores")
     checker.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
     checker.add_argument("--cache", help="a file that keeps verdicts between runs")
+    healer = commands.add_parser(
+        "doctor", help="what the backends lack on this machine, and what to do about it",
+        description="Ends with 0 if the backend works; without --backend, if any of them does.")
+    for command, default in ((checker, "embedded"), (healer, None)):
+        command.add_argument("--backend", default=default,
+                             help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}")
+        for option, text in OPTIONS.items():
+            command.add_argument(f"--{option.replace('_', '-')}", help=text)
     flags = parser.parse_args(argv)
     # Proofs and messages are full of ∀ and →, whatever the locale says.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    options = {o: value for o in OPTIONS if (value := getattr(flags, o)) is not None}
+    if flags.command == "doctor":
+        return doctor.main(flags.backend, options)
+    return check(flags, options)
+
+
+# Fields of the backends' classes that have a flag of their own.
+OPTIONS = {
+    "project": "lean_interact: folder of a Lake project, with Mathlib for instance",
+    "lean_version": "lean_interact without a project: such as v4.24.0",
+    "repl": "lean_interact: folder of a REPL that has been built",
+}
+
+
+def check(flags: argparse.Namespace, options: dict[str, str]) -> int:
     try:
         source = sys.stdin.buffer if flags.file == "-" else open(flags.file, "rb")  # noqa: SIM115
-        backend: Backend = make_backend(flags.backend)
+        backend = make_backend(flags.backend, options)
         farm = Farm(backend, flags.workers, flags.timeout, VerdictCache(flags.cache))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"python -m fdjax.lean check: {error}", file=sys.stderr)

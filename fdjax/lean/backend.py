@@ -4,14 +4,17 @@ A backend only runs Lean on a batch and says what it saw; isolation of what goes
 tries, caching and futures are the farm's.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import Protocol
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.verdict import Verdict
 
 # A proof may rest on these and on no others: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
+
+BACKENDS = ("embedded", "lean_interact")
 
 Candidate = tuple[Theorem, str]  # and what follows `:=`, which has passed the audit
 
@@ -52,11 +55,31 @@ class Backend(Protocol):
     def worker(self) -> Worker: ...
 
 
-def make_backend(name: str) -> Backend:
-    """The backend of this name. Raises ValueError for an unknown one, and the backend's own error
-    where this machine cannot run it."""
-    if name == "embedded":
-        from fdjax.lean.embedded.backend import EmbeddedBackend
+def make_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend:
+    """The backend of this name; `options` are fields of its class, as a config's `lean.<name>` has
+    them. Raises ValueError for an unknown name or option, and the backend's own error (a
+    RuntimeError) where this machine cannot run it."""
+    options = dict(options or {})
+    known = option_names(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"the Lean backend {name} has no option {unknown[0]!r}: known are"
+                         f" {', '.join(known)}")
+    return _backend_class(name)(**options)
 
-        return EmbeddedBackend()
-    raise ValueError(f"unknown Lean backend {name!r}: this version has 'embedded'")
+
+def option_names(name: str) -> list[str]:
+    """Raises ValueError for an unknown backend."""
+    return [field.name for field in dataclasses.fields(_backend_class(name)) if field.init]
+
+
+def _backend_class(name: str) -> type:
+    match name:
+        case "embedded":
+            from fdjax.lean.embedded.backend import EmbeddedBackend
+
+            return EmbeddedBackend
+        case "lean_interact":
+            from fdjax.lean.lean_interact.backend import LeanInteractBackend
+
+            return LeanInteractBackend
+    raise ValueError(f"unknown Lean backend {name!r}: known are {', '.join(BACKENDS)}")

