@@ -38,9 +38,9 @@ def main():
     teacher_tokens = np.hstack([rng.permutation(tokens[:, :P], axis=1), tokens[:, P:]])
     mask, weights = np.ones((N, P + R), bool), np.ones((N, R), np.float32)
     logprobs = np.full((N, R), -np.log(args.vocab), np.float32)
-    departs = np.full(N, R // 2, np.int32)
+    departs, lines = np.full(N, R // 2, np.int32), np.zeros((N, R), np.int32)
     distillation = DistillationBatch(
-        tokens, mask, teacher_tokens, mask, weights > 0, weights, logprobs, departs
+        tokens, mask, teacher_tokens, mask, weights > 0, weights, logprobs, departs, lines
     )
     fd = _step(args, Distillation(alpha=args.alpha, chunk=args.chunk), distillation)
     sft = _step(args, Supervised(chunk=args.chunk), SupervisedBatch(tokens, mask, weights))

@@ -155,16 +155,33 @@ def distillation_stage(**changes) -> ConfigDict:
         rollout_fields()
         | {
             "objective": "distillation",
+            # The divergence of a token. Formulas and sources of it all: docs/method.md.
             "alpha": 0.0,  # 0: forward KL(p|q), 1: reverse KL(q|p), between: Jensen-Shannon
-            "top_k": 0,  # support of the divergence, plus a tail; 0: the full vocabulary
-            "ratio_cap": 2.0,  # c of the importance weight min(q / q_sampler, c)
+            "estimator": "full",  # over the vocabulary, or k1, k2, k3: from the sampled token alone
+            "top_k": 0,  # support of the divergence; 0: the full vocabulary
+            "support": "union",  # of the top_k of student and teacher and the token; or of either
+            "tail": True,  # a bucket for all outside the top_k; False: renormalised without it
+            "entry_clip": 0.0,  # the most that an entry of the vocabulary adds; 0: no bound
+            "token_clip": 0.0,  # of a token (k1, k2, k3: bounds |log q - log p|); 0: no bound
+            # How tokens add up.
+            "ratio_cap": 2.0,  # c of the importance weight min(q / q_sampler, c); 0: no weight
+            "ratio_mean": "token",  # or sequence: its mean over the response for all its tokens
+            "aggregation": "token_mean",  # of the whole batch, or sequence_mean: of the responses
+            "line_cap": 0.0,  # lines far from the teacher weigh less, others up to this; 0: alike
+            # What is distilled.
             "gate": "all",  # which attempts are distilled: failed, or all
+            "solved_below": 0.0,  # only of groups whose solve rate is below this; 0: of all
             # Of a proved attempt's tokens beside 1 of a failed one's: feedback on a success repeats
             # it, which sharpens. 1 loses a fifth of the entropy on the pool, 0 much of the gain.
             "success_weight": 0.3,
-            "weights": "departure",  # learn up to where the attempt goes wrong, or all tokens
-            "teacher": "ema",  # ema, frozen or live
-            "ema_rate": 0.005,  # per optimizer step
+            # Learn up to where the attempt goes wrong (departure), from there on (error), or all.
+            "weights": "departure",
+            "skip_tokens": 0,  # the first ones of a response, not learned
+            "group_weights": "equal",  # or spread: sqrt(p(1-p)) of the group's solve rate p
+            "teacher": "ema",  # ema, frozen, live, or trust_region: frozen, mixed with the student
+            "ema_rate": 0.005,
+            "ema_per": "update",  # or batch: the average moves once a batch, after its last update
+            "trust_rate": 0.05,  # of the student's logits in the trust region's
             "least_gap": 0.02,  # warn if feedback raises the teacher's solve rate by less
             "optimizer": optimizer(),
         }

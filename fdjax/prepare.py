@@ -43,6 +43,7 @@ from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.prompts import Template
 
 SPLITS = ("sft", "pool", "validation", "test")
+_TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
 
 
 class Policy(NamedTuple):
@@ -294,9 +295,18 @@ def make_objective(config: ConfigDict) -> Objective:
         case "distillation":
             return Distillation(
                 alpha=config.alpha,
-                temperature=config.temperature,
-                ratio_cap=config.ratio_cap or None,
+                estimator=config.estimator,
                 top_k=config.top_k or None,
+                support=config.support,
+                tail=config.tail,
+                entry_clip=config.entry_clip or None,
+                token_clip=config.token_clip or None,
+                ratio_cap=config.ratio_cap or None,
+                ratio_mean=config.ratio_mean,
+                line_cap=config.line_cap or None,
+                aggregation=config.aggregation,
+                live_share=config.trust_rate if config.teacher == "trust_region" else 0.0,
+                temperature=config.temperature,
             )
         case "policy_gradient":
             return PolicyGradient(
@@ -371,10 +381,9 @@ def check_stage(run: Run, name: str) -> None:
             _check_positive(stage, ("steps_per_round", "per_theorem"))
         if stage.objective == "distillation":
             stages.distillation(stage, run.prompting)
-            if not 0 <= stage.success_weight <= 1:
-                raise ConfigError(f"success_weight is {stage.success_weight}, must be in [0, 1]")
-            if stage.teacher not in ("ema", "frozen", "live"):
-                raise ConfigError(f"teacher is {stage.teacher!r}; known are ema, frozen, live")
+            for field, known in _TEACHING.items():
+                if stage[field] not in known:
+                    raise ConfigError(f"{field} is {stage[field]!r}; known are {', '.join(known)}")
         if stage.objective in ("supervised", "distillation"):
             make_provider(run.config.feedback)
 

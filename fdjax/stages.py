@@ -5,6 +5,7 @@ alone; the others roll out the policy first.
 """
 
 import collections
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,14 +13,14 @@ import numpy as np
 
 from fdjax.config import ConfigError
 from fdjax.evaluation.diversity import normalise
-from fdjax.feedback.diagnostics import error_place
-from fdjax.lean.verdict import DECIDED, REFUSED, Verdict
+from fdjax.lean.verdict import DECIDED, REFUSED
 from fdjax.metrics import console
 from fdjax.objectives.policy_gradient import advantages
 from fdjax.rollout import batching
-from fdjax.rollout.attempts import Attempt, policy_entropy
+from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.batching import Shape
 from fdjax.rollout.collect import Prompting
+from fdjax.rollout.credit import Credit
 from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.experience import Collector, Group
 from fdjax.rollout.prompts import bucket
@@ -192,36 +193,19 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
 
 
 def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
-    """Gate: attempts that ended by themselves, that Lean could judge, that have feedback."""
-    if config.gate not in ("all", "failed"):
-        raise ConfigError(f"gate is {config.gate!r}; known are all, failed")
-    if config.weights not in ("departure", "all"):
-        raise ConfigError(f"weights is {config.weights!r}; known are departure, all")
-
-    def admitted(attempt, verdict, feedback) -> bool:
-        statuses = REFUSED if config.gate == "failed" else DECIDED
-        return attempt.finished and verdict.status in statuses and feedback is not None
+    """What is distilled, and how much each token counts: fdjax/rollout/credit.py."""
+    credit = Credit(**{f.name: config[f.name] for f in dataclasses.fields(Credit)})
 
     def to_batch(groups: list[Group]) -> Step:
         rows, dropped = [], 0
-        for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
-            if not admitted(attempt, verdict, feedback):
-                continue
+        for theorem, attempt, feedback, departs, weights in credit.give(groups):
             teacher_prompt, over_budget = prompting.teacher_prompt(theorem, feedback)
             dropped += over_budget
             if over_budget == len(feedback.messages):
                 continue  # nothing is left to learn from
-            departs = _departure(attempt, verdict, feedback)
-            last = departs if config.weights == "departure" else None
-            weight = config.success_weight if verdict.proved else 1.0
+            student_prompt = prompting.student_prompt(theorem)
             rows.append(
-                batching.DistillationRow(
-                    prompting.student_prompt(theorem),
-                    teacher_prompt,
-                    attempt,
-                    departs,
-                    [weight * w for w in batching.departure_weights(attempt, last)],
-                )
+                batching.DistillationRow(student_prompt, teacher_prompt, attempt, departs, weights)
             )
         metrics = {
             "rows": len(rows),
@@ -238,12 +222,6 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
         return Step(batch, metrics)
 
     return to_batch
-
-
-def _departure(attempt: Attempt, verdict: Verdict, feedback) -> int | None:
-    """The first wrong token: as the feedback says, else where Lean's first error stands."""
-    place = error_place(verdict) if feedback.departs_at is None else feedback.departs_at
-    return None if place is None else batching.first_token_at(attempt, place)
 
 
 def policy_gradient(config, prompting: Prompting) -> Callable[[list[Group]], Step]:

@@ -21,13 +21,15 @@ def make_update(
     *,
     microbatches: int = 1,
     ema_rate: float = 0.0,
+    ema_every: int = 1,
     shardings: TrainState | None = None,
 ) -> Update:
     """-> jitted (state, batch) -> (state, metrics f32[]); the state passed in is donated.
 
     The gradient is that of the loss over the whole batch, whatever `microbatches` (which must
-    divide the rows). teacher += ema_rate * (student - teacher) after each optimizer step: 0 keeps
-    it frozen, and where state.teacher_params is None there is none to move (a live teacher).
+    divide the rows). teacher += ema_rate * (student - teacher) after every `ema_every`-th update,
+    if that one learned: 0 keeps it frozen, and where state.teacher_params is None there is none to
+    move (a live teacher).
 
     Optimizer and teacher stand still, and `state.skipped` counts, where the batch has nothing to
     learn from or its gradient is not finite. Call under `jax.set_mesh(mesh)` on a mesh of several
@@ -65,7 +67,7 @@ def make_update(
         learns = (denominator > 0) & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
         params, teacher_params, opt_state = jax.lax.cond(
             learns,
-            lambda: _step(optimizer, ema_rate, state, grads),
+            lambda: _step(optimizer, ema_rate, ema_every, state, grads),
             lambda: (state.params, state.teacher_params, state.opt_state),
         )
         skipped = (~learns).astype(jnp.int32)
@@ -89,11 +91,13 @@ def move_teacher(teacher: Any, student: Any, rate: float) -> Any:
     return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
 
 
-def _step(optimizer, ema_rate, state, grads):
+def _step(optimizer, ema_rate, ema_every, state, grads):
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     teacher_params = state.teacher_params
     if teacher_params is not None and ema_rate:
+        if ema_every > 1:
+            ema_rate = jnp.where((state.step + 1) % ema_every == 0, ema_rate, 0.0)
         teacher_params = move_teacher(teacher_params, params, ema_rate)
     return params, teacher_params, opt_state
 

@@ -1,23 +1,35 @@
-import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_divergence import coarse_reference, reference
-from tiny_model import FREE, assert_trees_close, differences, log_softmax
+from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 
 N, P, Q, R, D, V = 4, 2, 3, 5, 3, 6
-OBJECTIVES = [
-    Distillation(chunk=8, alpha=0.0),
-    Distillation(chunk=8, alpha=0.4, temperature=0.7),
-    Distillation(chunk=3, alpha=1.0, ratio_cap=None),
-    Distillation(chunk=8, alpha=0.0, top_k=2),
-    Distillation(chunk=8, alpha=1.0, top_k=1, temperature=1.3),
-    Distillation(chunk=8, alpha=1.0, sampled_token=True),
-]
+OBJECTIVES = {  # each option at least once
+    "forward": {},
+    "jensen shannon, lines": dict(alpha=0.4, temperature=0.7, line_cap=1.2, chunk=3),
+    "reverse, trust region": dict(alpha=1.0, ratio_cap=None, live_share=0.3, chunk=3),
+    "top k, mean of sequences": dict(top_k=2, aggregation="sequence_mean"),
+    "top k, reverse": dict(alpha=1.0, top_k=1, temperature=1.3),
+    "top k of the teacher": dict(alpha=0.5, top_k=3, support="teacher", tail=False),
+    "k1, ratio of the sequence": dict(
+        alpha=1.0, estimator="k1", ratio_mean="sequence", ratio_cap=1.2
+    ),
+    "k2": dict(alpha=1.0, estimator="k2", temperature=0.7),
+    "k3": dict(estimator="k3", token_clip=1.5),
+    "entry clip": dict(entry_clip=0.1),
+    "clips of a top k": dict(alpha=0.5, entry_clip=0.05, token_clip=0.1, top_k=2),
+    "many": dict(
+        alpha=0.5, top_k=2, support="student", token_clip=0.4, ratio_mean="sequence", line_cap=1.0,
+        aggregation="sequence_mean", live_share=0.3, temperature=0.7,
+    ),
+}  # fmt: skip
+OBJECTIVES = {name: Distillation(**{"chunk": 8} | fields) for name, fields in OBJECTIVES.items()}
 
 
 def example():
@@ -43,60 +55,103 @@ def example():
         # Nothing may be read where the weight is 0.
         sampler_logprobs=np.where(wrote, rng.uniform(-3, -0.5, (N, R)), -np.inf),
         departs=np.array([2, R, 0, R]),
+        lines=np.array([[0, 0, 1, 1, 1], [0, 1, 1, 2, 3], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]),
     )
     return params, teacher, batch
 
 
-def terms(objective, params, teacher, batch):
-    """Per token: (log q(y), log p(y), D), from the definitions."""
-    y = batch.student_tokens[:, P:]
-    z = params["hidden"][:, P - 1 : -1] @ params["head"] / objective.temperature
-    teacher_z = teacher["hidden"][:, Q - 1 : -1] @ teacher["head"] / objective.temperature
-    at = [np.take_along_axis(log_softmax(x), y[..., None], -1)[..., 0] for x in (z, teacher_z)]
-    if objective.top_k is None:
-        return *at, reference(objective.alpha, z, teacher_z)
-    D = np.array([
-        [
-            coarse_reference(objective.alpha, *(x[i, t][None] for x in (z, teacher_z)),
-                             y[i, t][None], objective.top_k, z[i, t][None])
-            for t in range(R)
-        ]
-        for i in range(N)
-    ])  # fmt: skip
-    return *at, D
+def logits(objective, params, columns):
+    return params["hidden"][:, columns - 1 : -1] @ params["head"] / objective.temperature
+
+
+def at(z, y):
+    return np.take_along_axis(log_softmax(z), y[..., None], -1)[..., 0]
+
+
+def divergences(o, z, teacher_z, y, before):
+    """f[N, R] from the definitions; `before`: the student's logits that count as constants."""
+    if o.estimator != "full":
+        gap = at(before, y) - at(teacher_z, y)
+        gap = np.clip(gap, -(o.token_clip or np.inf), o.token_clip or np.inf)
+        value, factor = {
+            "k1": (gap, gap),
+            "k2": (gap**2 / 2, gap),
+            "k3": (np.exp(-gap) - 1 + gap, 1 - np.exp(-gap)),
+        }[o.estimator]
+        return value + factor * (at(z, y) - at(before, y))
+    if o.top_k is None:
+        D = reference(o.alpha, z, teacher_z, o.entry_clip)
+    else:
+        D = np.zeros(y.shape)
+        for i in np.ndindex(y.shape):
+            token = z[i][None], teacher_z[i][None], y[i][None], o.top_k, before[i][None]
+            D[i] = coarse_reference(o.alpha, *token, o.support, o.tail, o.entry_clip)
+    return D if o.token_clip is None else np.minimum(D, o.token_clip)
+
+
+def expected_weights(o, logq, logp, batch):
+    """f[N, R], row by row."""
+    weights = np.zeros((N, R))
+    for i in range(N):
+        learned = np.flatnonzero(batch.weights[i] > 0)
+        if not learned.size:
+            continue
+        ratio = np.exp(logq[i, learned] - batch.sampler_logprobs[i, learned])
+        ratio = 1 if o.ratio_cap is None else np.minimum(ratio, o.ratio_cap)
+        if o.ratio_mean == "sequence":
+            ratio = np.mean(ratio)
+        weights[i, learned] = batch.weights[i, learned] * ratio
+        if o.aggregation == "sequence_mean":
+            weights[i, learned] /= len(learned)
+        if o.line_cap is not None:  # SOD as published: a product over the steps before
+            lines = sorted(set(batch.lines[i, learned]))
+            steps = [[t for t in learned if batch.lines[i, t] == line] for line in lines]
+            d = [np.abs(logq - logp)[i, step].mean() for step in steps]
+            for k, step in enumerate(steps):
+                product = np.prod([(d[u] + 1e-6) / (d[u + 1] + 1e-6) for u in range(k)])
+                weights[i, step] *= min(product, o.line_cap)
+    return weights
+
+
+def terms(o, params, teacher, batch):
+    """(student's logits, teacher's logits, sampled tokens)"""
+    z, teacher_z = logits(o, params, P), logits(o, teacher, Q)
+    # With FREE hidden states the student says the same whatever it has read.
+    teacher_z = (1 - o.live_share) * teacher_z + o.live_share * z
+    return z, teacher_z, batch.student_tokens[:, P:]
 
 
 def expected_loss(objective, params, teacher, batch):
     """A function of params in float64, whose derivative is the objective's gradient."""
-    logq, logp, _ = terms(objective, params, teacher, batch)
-    ratio = np.exp(np.where(batch.weights > 0, logq - batch.sampler_logprobs, 0))
-    weight = batch.weights
-    if objective.ratio_cap is not None:
-        weight = weight * np.minimum(ratio, objective.ratio_cap)
+    before, teacher_z, y = terms(objective, params, teacher, batch)
+    weights = expected_weights(objective, at(before, y), at(teacher_z, y), batch)
 
     def loss(moved):
-        moved_logq, _, D = terms(objective, moved, teacher, batch)
-        if objective.sampled_token:
-            D = (logq - logp) * (1 + moved_logq - logq)
-        return (weight * D).sum()
+        z = logits(objective, moved, P)
+        return (weights * divergences(objective, z, teacher_z, y, before)).sum()
 
     return loss
+
+
+@functools.cache
+def compiled(objective):
+    def loss(params, teacher, batch):
+        return objective.loss(FREE, params, teacher, batch)
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=QUICK)
 
 
 def value_and_gradient(objective, params, teacher, batch, dtype):
     def cast(tree):
         return jax.tree.map(lambda x: jnp.asarray(x, None if x.dtype != float else dtype), tree)
 
-    params, teacher, batch = cast(params), cast(teacher), cast(batch)
-    loss = jax.value_and_grad(
-        lambda params: objective.loss(FREE, params, teacher, batch), has_aux=True
-    )
-    (value, metrics), slope = jax.jit(loss)(params)
+    (value, metrics), slope = compiled(objective)(cast(params), cast(teacher), cast(batch))
     return float(value), metrics, jax.tree.map(np.asarray, slope)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=range(len(OBJECTIVES)))
-def test_loss_and_gradient(objective):
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_loss_and_gradient(name):
+    objective = OBJECTIVES[name]
     params, teacher, batch = example()
     with jax.enable_x64(True):
         value, _, slope = value_and_gradient(objective, params, teacher, batch, jnp.float64)
@@ -110,6 +165,37 @@ def test_loss_and_gradient(objective):
     assert_trees_close(slope32, slope, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_teachers_without_doubt_or_difference(name):
+    """p = q, and p next to one-hot: finite, and in float32 what it is in float64."""
+    objective = OBJECTIVES[name]
+    params, teacher, batch = example()
+    equal = {"hidden": params["hidden"][:, [0, *range(P + R)]], "head": params["head"]}
+    _, _, slope = value_and_gradient(objective, params, equal, batch, jnp.float32)
+    assert_trees_close(slope, jax.tree.map(np.zeros_like, params), atol=1e-5)
+
+    sure = teacher | {"hidden": 30 * teacher["hidden"]}
+    value, _, slope = value_and_gradient(objective, params, sure, batch, jnp.float32)
+    with jax.enable_x64(True):
+        exact_value, _, exact = value_and_gradient(objective, params, sure, batch, jnp.float64)
+    largest = max(np.abs(x).max() for x in exact.values())
+    np.testing.assert_allclose(value, exact_value, rtol=1e-4)
+    assert_trees_close(slope, exact, atol=1e-4 * largest)
+    for scale in (1e4, -1e4):
+        one_hot = teacher | {"hidden": scale * teacher["hidden"]}
+        value, metrics, slope = value_and_gradient(objective, params, one_hot, batch, jnp.float32)
+        for x in jax.tree.leaves((value, slope, metrics["divergence"])):
+            assert np.isfinite(x).all()
+
+
+def test_the_denominator_counts_tokens_or_sequences():
+    *_, batch = example()
+    batch = batch._replace(weights=jnp.array(batch.weights))
+    assert Distillation().denominator(batch) == (batch.weights > 0).sum()
+    sequences = Distillation(aggregation="sequence_mean").denominator(batch)
+    assert sequences == (batch.weights > 0).any(axis=1).sum() == N - 1
+
+
 def test_live_teacher_is_the_student_as_a_constant():
     params, _, batch = example()
     hidden = np.concatenate([params["hidden"][:, :1], params["hidden"]], axis=1)
@@ -121,7 +207,7 @@ def test_live_teacher_is_the_student_as_a_constant():
             else jnp.concatenate([params["hidden"][:, :1], params["hidden"]], axis=1)
         )
     )
-    objective = dataclasses.replace(OBJECTIVES[0], temperature=0.5)
+    objective = Distillation(chunk=8, temperature=0.5)
     batch = jax.tree.map(jnp.asarray, batch)
     batch = batch._replace(sampler_logprobs=jnp.float32(batch.sampler_logprobs))
 
@@ -138,12 +224,13 @@ def test_live_teacher_is_the_student_as_a_constant():
 
 def test_metrics():
     params, teacher, batch = example()
-    objective = OBJECTIVES[0]
+    objective = OBJECTIVES["forward"]
     with jax.enable_x64(True):
         _, metrics, _ = value_and_gradient(objective, params, teacher, batch, jnp.float64)
         actual = {name: float(m.total / m.count) for name, m in metrics.items()}
         assert float(objective.denominator(batch)) == (batch.weights > 0).sum()
-    logq, logp, D = terms(objective, params, teacher, batch)
+    z, teacher_z, y = terms(objective, params, teacher, batch)
+    logq, logp, D = at(z, y), at(teacher_z, y), reference(0.0, z, teacher_z)
     wrote, learned = batch.response_mask, batch.weights > 0
     after = np.arange(R)[None] - batch.departs[:, None]
     logs = log_softmax(params["hidden"][:, P - 1 : -1] @ params["head"])
@@ -166,8 +253,25 @@ def test_metrics():
         np.testing.assert_allclose(actual[name], expected[name], rtol=1e-8, err_msg=name)
 
 
-def test_settings_that_contradict_each_other():
-    with pytest.raises(ValueError, match="alpha=1"):
-        Distillation(sampled_token=True)
-    with pytest.raises(ValueError, match=r"alpha is 1\.5"):
-        Distillation(alpha=1.5)
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"alpha": 1.5}, r"alpha is 1\.5, must be in"),
+        ({"estimator": "k4"}, "estimator is 'k4'; known are full, k1, k2, k3"),
+        ({"estimator": "k1"}, "estimator=k1 has the gradient of alpha=1: set alpha=1"),
+        ({"estimator": "k3", "alpha": 1.0}, "estimator=k3 has the gradient of alpha=0"),
+        ({"estimator": "k3", "top_k": 4}, "estimator=k3 .*top_k and entry_clip must be off"),
+        ({"support": "student"}, "support=student, tail=True .*set top_k"),
+        ({"tail": False}, "tail=False .*set top_k"),
+        ({"support": "x", "top_k": 4}, "support is 'x'; known are union, student, teacher"),
+        ({"top_k": -1}, "top_k is -1, must be positive"),
+        ({"entry_clip": -0.1}, r"entry_clip is -0\.1"),
+        ({"ratio_mean": "sequence", "ratio_cap": None}, "ratio_mean=sequence .*set ratio_cap"),
+        ({"line_cap": 0.5}, r"line_cap is 0\.5, must be at least 1"),
+        ({"live_share": 1.0}, r"live_share is 1\.0"),
+        ({"aggregation": "constant"}, "aggregation is 'constant'; known are token_mean"),
+    ],
+)
+def test_settings_that_contradict_each_other(fields, told):
+    with pytest.raises(ValueError, match=told):
+        Distillation(**fields)

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,25 +7,27 @@ import pytest
 from tiny_model import differences, log_softmax
 
 from fdjax.objectives import divergence as dv
-from fdjax.objectives.chunked import chunked_sum
+from fdjax.objectives.chunked import chunked_map, chunked_sum
 
 ALPHAS = (0.0, 0.3, 1.0)
 
 
-def reference(alpha, z, teacher_z):
+def reference(alpha, z, teacher_z, entry_clip=None):
     """D(p, q) in float64, from the definition."""
     logq, logp = log_softmax(z), log_softmax(teacher_z)
     q, p = np.exp(logq), np.exp(logp)
 
     def kl(a, b):  # 0 log 0 = 0
-        return np.sum(np.where(a > 0, a * (np.log(np.where(a > 0, a, 1)) - np.log(b)), 0), -1)
+        return np.where(a > 0, a * (np.log(np.where(a > 0, a, 1)) - np.log(b)), 0)
 
     if alpha == 0:
-        return (p * (logp - logq)).sum(-1)
-    if alpha == 1:
-        return (q * (logq - logp)).sum(-1)
-    m = (1 - alpha) * q + alpha * p
-    return (1 - alpha) * kl(q, m) + alpha * kl(p, m)
+        terms = p * (logp - logq)
+    elif alpha == 1:
+        terms = q * (logq - logp)
+    else:
+        m = (1 - alpha) * q + alpha * p
+        terms = (1 - alpha) * kl(q, m) + alpha * kl(p, m)
+    return np.minimum(terms, np.inf if entry_clip is None else entry_clip).sum(-1)
 
 
 def logits(scale=2.0, shape=(3, 4, 7), seed=0):
@@ -31,94 +35,111 @@ def logits(scale=2.0, shape=(3, 4, 7), seed=0):
     return scale * rng.normal(size=shape), scale * rng.normal(size=shape)
 
 
-def gradient(alpha, z, teacher_z):
-    return jax.jit(jax.grad(lambda z: dv.divergence(z, teacher_z, alpha).sum()))(z)
+def gradient(alpha, z, teacher_z, entry_clip=None):
+    return jax.jit(jax.grad(lambda z: dv.divergence(z, teacher_z, alpha, entry_clip).sum()))(z)
+
+
+CLIPS = pytest.mark.parametrize("entry_clip", [None, 0.05])
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_value_and_gradient_in_float64(alpha):
+@CLIPS
+def test_value_and_gradient_in_float64(alpha, entry_clip):
     z, teacher_z = logits()
     with jax.enable_x64(True):
-        value = dv.divergence(jnp.array(z), jnp.array(teacher_z), alpha)
-        slope = gradient(alpha, jnp.array(z), jnp.array(teacher_z))
-    np.testing.assert_allclose(value, reference(alpha, z, teacher_z), atol=1e-12)
-    expected = differences(lambda z: reference(alpha, z, teacher_z).sum(), z)
+        value = dv.divergence(jnp.array(z), jnp.array(teacher_z), alpha, entry_clip)
+        slope = gradient(alpha, jnp.array(z), jnp.array(teacher_z), entry_clip)
+    np.testing.assert_allclose(value, reference(alpha, z, teacher_z, entry_clip), atol=1e-12)
+    expected = differences(lambda z: reference(alpha, z, teacher_z, entry_clip).sum(), z)
     np.testing.assert_allclose(slope, expected, atol=1e-8)
+    if entry_clip is not None:
+        assert (value < reference(alpha, z, teacher_z)).any()
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_float32_against_float64_up_to_huge_logits(alpha, scale):
+@CLIPS
+def test_float32_against_float64_up_to_huge_logits(alpha, scale, entry_clip):
     z, teacher_z = logits(scale)
     z32, teacher_z32 = np.float32(z), np.float32(teacher_z)
-    slope = gradient(alpha, jnp.array(z32), jnp.array(teacher_z32))
+    slope = gradient(alpha, jnp.array(z32), jnp.array(teacher_z32), entry_clip)
     with jax.enable_x64(True):
-        exact = gradient(alpha, jnp.array(z32, float), jnp.array(teacher_z32, float))
+        exact = gradient(alpha, jnp.array(z32, float), jnp.array(teacher_z32, float), entry_clip)
     assert np.isfinite(slope).all()
     np.testing.assert_allclose(slope, exact, atol=1e-4 * max(np.abs(exact).max(), 1e-6))
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_one_hot_teacher(alpha):
+@CLIPS
+def test_one_hot_teacher(alpha, entry_clip):
     z, _ = logits()
     teacher_z = np.where(np.arange(7) == 2, 0.0, -1e9)[None, None] + np.zeros(z.shape)
-    value = dv.divergence(jnp.float32(z), jnp.float32(teacher_z), alpha)
+    value = dv.divergence(jnp.float32(z), jnp.float32(teacher_z), alpha, entry_clip)
     assert np.isfinite(value).all()
-    assert np.isfinite(gradient(alpha, jnp.float32(z), jnp.float32(teacher_z))).all()
-    if alpha == 0:  # cross-entropy with the label 2
+    assert np.isfinite(gradient(alpha, jnp.float32(z), jnp.float32(teacher_z), entry_clip)).all()
+    if alpha == 0 and entry_clip is None:  # cross-entropy with the label 2
         np.testing.assert_allclose(value, -log_softmax(z)[..., 2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize("top_k", [None, 2])
-def test_nothing_to_learn_from_an_equal_teacher(alpha, top_k):
+@CLIPS
+def test_nothing_to_learn_from_an_equal_teacher(alpha, entry_clip):
     z, _ = map(jnp.float32, logits(3.0))
     targets = jnp.zeros(z.shape[:-1], jnp.int32)
 
-    def total(z, teacher_z):
-        if top_k is not None:
-            z, teacher_z = dv.coarsen(z, teacher_z, targets, top_k)
-        return dv.divergence(z, teacher_z, alpha).sum()
+    def totals(z, teacher_z):
+        pairs = [dv.coarsen(z, teacher_z, targets, 2, "union", tail) for tail in (True, False)]
+        pairs.append((z, teacher_z))
+        return jnp.array([dv.divergence(*pair, alpha, entry_clip).sum() for pair in pairs])
 
-    value, slope = jax.jit(jax.value_and_grad(total))(z, z)
+    value, slope = jax.jit(lambda *z: (totals(*z), jax.jacrev(totals)(*z)))(z, z)
     np.testing.assert_allclose(value, 0, atol=1e-5)
     np.testing.assert_allclose(slope, 0, atol=1e-6)
 
 
-def coarse_reference(alpha, z, teacher_z, targets, k, support_z):
+def coarse_reference(
+    alpha, z, teacher_z, targets, k, support_z, support="union", tail=True, entry_clip=None
+):
     """One token at a time: probabilities of the support's tokens and of all others together."""
     total = 0.0
     for index in np.ndindex(targets.shape):
-        support = set(np.argsort(support_z[index])[-k:]) | {targets[index]}
-        support |= set(np.argsort(teacher_z[index])[-k:])
-        kept, rest = sorted(support), [v for v in range(z.shape[-1]) if v not in support]
-        buckets = [
-            np.log(np.append(np.exp(logs[kept]), np.exp(logs[rest]).sum()))
-            for logs in (log_softmax(z[index]), log_softmax(teacher_z[index]))
-        ]
-        total += reference(alpha, *buckets)
+        student, teacher = (set(np.argsort(x[index])[-k:]) for x in (support_z, teacher_z))
+        union = student | teacher | {targets[index]}
+        kept = sorted({"student": student, "teacher": teacher, "union": union}[support])
+        rest = [v for v in range(z.shape[-1]) if v not in kept]
+        buckets = []
+        for logs in (log_softmax(z[index]), log_softmax(teacher_z[index])):
+            p = np.exp(logs[kept])
+            p = np.append(p, np.exp(logs[rest]).sum()) if tail else p / p.sum()
+            buckets.append(np.log(p))
+        total += reference(alpha, *buckets, entry_clip)
     return total
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_top_k_with_tail(alpha):
+def test_top_k(alpha):
     z, teacher_z = logits(shape=(2, 3, 9))
     targets = np.random.default_rng(1).integers(0, 9, (2, 3))
+    kinds = list(itertools.product(dv.SUPPORTS, (True, False)))
     with jax.enable_x64(True):
 
-        def total(z):
-            pair = dv.coarsen(z, jnp.array(teacher_z), jnp.array(targets), 2)
-            return dv.divergence(*pair, alpha).sum()
+        def totals(z):
+            args = jnp.array(teacher_z), jnp.array(targets), 2
+            pairs = [dv.coarsen(z, *args, support, tail) for support, tail in kinds]
+            return jnp.array([dv.divergence(*pair, alpha).sum() for pair in pairs])
 
-        value, slope = jax.jit(jax.value_and_grad(total))(jnp.array(z))
-        value = float(value)
+        values = np.array(jax.jit(totals)(jnp.array(z)))
+        slopes = np.array(jax.jit(jax.jacrev(totals))(jnp.array(z)))
 
-    def expected(moved):
-        return coarse_reference(alpha, moved, teacher_z, targets, 2, z)
+    for (support, tail), value, slope in zip(kinds, values, slopes):
 
-    np.testing.assert_allclose(value, expected(z), atol=1e-12)
-    np.testing.assert_allclose(slope, differences(expected, z), atol=1e-8)
-    assert value < reference(alpha, z, teacher_z).sum()  # merging buckets loses information
+        def expected(moved, kind=(support, tail)):
+            return coarse_reference(alpha, moved, teacher_z, targets, 2, z, *kind)
+
+        np.testing.assert_allclose(value, expected(z), atol=1e-12)
+        np.testing.assert_allclose(slope, differences(expected, z), atol=1e-8)
+        if tail:  # merging buckets loses information
+            assert value < reference(alpha, z, teacher_z).sum()
 
 
 def test_top_k_of_everything_is_the_full_divergence():
@@ -130,24 +151,61 @@ def test_top_k_of_everything_is_the_full_divergence():
         )
 
 
-def test_sampled_token_estimates_reverse_kl():
-    """Averaged over y ~ q, value and gradient are those of KL(q||p)."""
+def estimates(estimator, z, teacher_z, clip=None):
+    """(values f[V], gradients f[V, V]) by the token y that was sampled."""
+
+    def one(z, y):
+        logprobs = dv.log_prob(z, y), dv.log_prob(teacher_z, y)
+        return dv.sampled_divergence(estimator, *logprobs, clip)
+
+    return jax.vmap(jax.value_and_grad(one), (None, 0))(z, jnp.arange(z.size))
+
+
+@pytest.mark.parametrize("estimator, alpha", [("k1", 1.0), ("k2", 1.0), ("k3", 0.0)])
+def test_estimators_on_average(estimator, alpha):
+    """Over y ~ q: the gradient is that of `alpha`, the value reverse KL."""
+    assert dv.ESTIMATORS[estimator][0] == alpha
     z, teacher_z = logits(shape=(7,))
+    gap = log_softmax(z) - log_softmax(teacher_z)
+    q = np.exp(log_softmax(z))
     with jax.enable_x64(True):
         z, teacher_z = jnp.array(z), jnp.array(teacher_z)
+        values, slopes = map(np.asarray, estimates(estimator, z, teacher_z))
+        expected = gradient(alpha, z, teacher_z)
+    np.testing.assert_allclose(q @ slopes, expected, atol=1e-12)
+    value = (q * gap**2).sum() / 2 if estimator == "k2" else reference(1.0, z, teacher_z)
+    np.testing.assert_allclose(q @ values, value, atol=1e-12)
 
-        def one(z, y):
-            return dv.sampled_divergence(dv.log_prob(z, y), dv.log_prob(teacher_z, y))
 
-        values, slopes = jax.vmap(jax.value_and_grad(one), (None, 0))(z, jnp.arange(7))
-        q = jax.nn.softmax(z)
-        value, slope, expected = q @ values, q @ slopes, gradient(1.0, z, teacher_z)
-    np.testing.assert_allclose(value, reference(1.0, z, teacher_z), atol=1e-12)
-    np.testing.assert_allclose(slope, expected, atol=1e-12)
+@pytest.mark.parametrize("estimator", dv.ESTIMATORS)
+def test_a_bounded_gap_keeps_its_slope(estimator):
+    z, teacher_z = logits(10.0, shape=(7,))
+    gap = np.clip(log_softmax(z) - log_softmax(teacher_z), -3, 3)
+    value, factor = {
+        "k1": (gap, gap),
+        "k2": (gap**2 / 2, gap),
+        "k3": (np.exp(-gap) - 1 + gap, 1 - np.exp(-gap)),
+    }[estimator]
+    with jax.enable_x64(True):
+        values, slopes = estimates(estimator, jnp.array(z), jnp.array(teacher_z), 3.0)
+    assert (np.abs(gap) == 3).sum() > 2
+    np.testing.assert_allclose(values, value, atol=1e-12)
+    expected = factor[:, None] * (np.eye(7) - np.exp(log_softmax(z)))
+    np.testing.assert_allclose(slopes, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", dv.ESTIMATORS)
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_estimators_are_finite(estimator, scale):
+    z, teacher_z = map(jnp.float32, logits(scale, shape=(7,)))
+    for x in estimates(estimator, z, teacher_z):
+        assert np.isfinite(x).all()
+    values, slopes = estimates(estimator, z, z)
+    assert not values.any() and not slopes.any()
 
 
 @pytest.mark.parametrize("chunk", [5, 1000])
-def test_token_logprobs_and_their_gradients(chunk):
+def test_log_prob_and_entropy_in_chunks_and_their_gradients(chunk):
     rng = np.random.default_rng(0)
     hidden, head = rng.normal(size=(3, 5, 4)), rng.normal(size=(4, 6))
     targets, a, b = rng.integers(0, 6, (3, 5)), rng.normal(size=(3, 5)), rng.normal(size=(3, 5))
@@ -157,12 +215,14 @@ def test_token_logprobs_and_their_gradients(chunk):
         logprob = np.take_along_axis(logq, targets[..., None], -1)[..., 0]
         return logprob, -(np.exp(logq) * logq).sum(-1)
 
+    def of_chunk(hidden, head, targets):
+        logits = dv.to_logits(hidden, head, 0.7)
+        return dv.log_prob(logits, targets), dv.entropy(logits)
+
     with jax.enable_x64(True):
 
         def values(hidden_and_head):
-            return dv.token_logprobs(
-                *hidden_and_head, jnp.array(targets), temperature=0.7, chunk=chunk
-            )
+            return chunked_map(of_chunk, *hidden_and_head, jnp.array(targets), chunk=chunk)
 
         def total(hidden_and_head):
             logprob, entropy = values(hidden_and_head)

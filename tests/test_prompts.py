@@ -69,23 +69,8 @@ def test_left_padding():
     np.testing.assert_array_equal(mask, [[0, 1, 1], [1, 1, 1], [0, 0, 0]])
 
 
-def test_first_token_at_finds_the_token_that_holds_a_character():
-    it = attempt([4, 5, 6, 2], [6, 9, 12, 15], " by\n  abcdefghi")
-    found = [batching.first_token_at(it, p) for p in (0, 6, 8, 9, 11, 12, 14, 15, 99)]
-    assert found == [0, 0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_weights_end_with_the_departing_token_and_skip_tools():
-    it = attempt([4, 5, 6, 2], [6, 9, 12, 15], "x")
-    assert batching.departure_weights(it, 1) == [1, 1, 0, 0]
-    assert batching.departure_weights(it, None) == [1, 1, 1, 1]
-    tool = Attempt("t1", 0, (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))), (0,) * 4,
-                   True, "x", (0, 0, 0, 1))
-    assert batching.departure_weights(tool, None) == [1, 0, 0, 1]
-
-
 def test_distillation_batch_aligns_the_response_in_both_prompts():
-    it = attempt([4, 5, 2], [6, 9, 12], "x")
+    it = attempt([4, 5, 2], [6, 9, 12], " by\n  ab\n  c")
     row = batching.DistillationRow([1, 8], [1, 8, 9, 9], it, 1, [1.0, 1.0, 0.0])
     batch = batching.distillation_batch([row], Shape(2, 3, 4), 5, pad_id=0)
     np.testing.assert_array_equal(batch.student_tokens[0], [0, 1, 8, 4, 5, 2, 0])
@@ -94,6 +79,7 @@ def test_distillation_batch_aligns_the_response_in_both_prompts():
     np.testing.assert_array_equal(batch.weights, [[1, 1, 0, 0], [0, 0, 0, 0]])
     np.testing.assert_array_equal(batch.response_mask, [[1, 1, 1, 0], [0, 0, 0, 0]])
     np.testing.assert_array_equal(batch.departs, [1, 4])
+    np.testing.assert_array_equal(batch.lines, [[0, 1, 1, 0], [0, 0, 0, 0]])
     assert not batch.student_mask[1].any()
 
 

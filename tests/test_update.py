@@ -43,8 +43,9 @@ def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
         return PolicyGradientBatch(tokens, mask, wrote, logprobs, logprobs, advantages)
     teacher_tokens, teacher_mask = tokens_and_mask(Q)
     departs = np.full(N, 2, np.int32)
+    lines = np.sort(rng.integers(0, R, (N, R))).astype(np.int32)
     return DistillationBatch(
-        tokens, mask, teacher_tokens, teacher_mask, wrote, weights, logprobs, departs
+        tokens, mask, teacher_tokens, teacher_mask, wrote, weights, logprobs, departs, lines
     )
 
 
@@ -119,14 +120,17 @@ def test_rows_that_do_not_split():
         update(made, batch)
 
 
-def test_teacher_is_the_average_of_students():
+@pytest.mark.parametrize("every", [1, 2])
+def test_teacher_is_the_average_of_students(every):
+    """Of each, or of those that a batch of several updates leaves."""
     update, made, batch = setup(
-        "distillation", tiny=bag_of_words, optimizer=optax.sgd(1.0), ema_rate=0.25
+        "distillation", tiny=bag_of_words, optimizer=optax.sgd(1.0), ema_rate=0.25, ema_every=every
     )
     teacher = jax.tree.map(np.array, made.teacher_params)
-    for _ in range(3):
+    for step in range(5):
         made, _ = update(made, batch)
-        teacher = jax.tree.map(lambda t, s: 0.75 * t + 0.25 * np.array(s), teacher, made.params)
+        if step % every == every - 1:
+            teacher = jax.tree.map(lambda t, s: 0.75 * t + 0.25 * np.array(s), teacher, made.params)
     assert relative_distance(made.teacher_params, teacher) < 1e-6
     assert relative_distance(made.params, teacher) > 1e-3
 
@@ -229,7 +233,12 @@ def test_the_walk_finds_logits_wherever_they_hide():
         ("distillation", {}),
         ("distillation", {"alpha": 0.5}),
         ("distillation", {"alpha": 1.0, "top_k": 3}),
-        ("distillation", {"alpha": 1.0, "sampled_token": True}),
+        ("distillation", {"alpha": 0.5, "top_k": 3, "support": "student", "tail": False}),
+        ("distillation", {"alpha": 1.0, "estimator": "k1"}),
+        ("distillation", {"estimator": "k3", "token_clip": 5.0}),
+        ("distillation", {"entry_clip": 0.05, "token_clip": 0.5}),
+        ("distillation", {"ratio_mean": "sequence", "aggregation": "sequence_mean"}),
+        ("distillation", {"line_cap": 1.2, "live_share": 0.05}),
         ("policy_gradient", {}),
         ("supervised", {}),
     ],

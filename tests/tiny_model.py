@@ -10,6 +10,8 @@ from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.protocol import Model
 
+QUICK = {"xla_backend_optimization_level": 0}  # compiler options: for what runs once or twice
+
 # Hidden states are themselves parameters: a loss is then a function of (hidden, head) alone.
 FREE = Model(lambda params, tokens, mask: params["hidden"], lambda params: params["head"])
 

@@ -9,50 +9,96 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from fdjax.objectives.chunked import chunked_map
-
 _NOTHING = -1e30  # the log-probability of an impossible bucket: exp is 0, differences are finite
 
 
-def divergence(logits: jax.Array, teacher_logits: jax.Array, alpha: float) -> jax.Array:
+def divergence(
+    logits: jax.Array, teacher_logits: jax.Array, alpha: float, entry_clip: float | None = None
+) -> jax.Array:
     """D(p, q) f[...] in nats of logits f[..., V]; differentiable in `logits` only.
 
     alpha 0: forward KL(p||q). alpha 1: reverse KL(q||p). Between them the generalised
     Jensen-Shannon (1-alpha) KL(q||m) + alpha KL(p||m), m = (1-alpha) q + alpha p (GKD, Agarwal et
     al. 2023; in this convention SDPO's and OPSD's public code).
+
+    No entry of the vocabulary adds more than `entry_clip`; one that would has no gradient of its
+    own (OPSD's public code). Entries may add less than nothing, so the sum may be negative.
     """
-    return _divergence(alpha, logits, jax.lax.stop_gradient(teacher_logits))
+    teacher_logits = jax.lax.stop_gradient(teacher_logits)
+    if entry_clip is None:
+        return _divergence(alpha, logits, teacher_logits)
+    terms = _terms(alpha, jax.nn.log_softmax(logits), jax.nn.log_softmax(teacher_logits))
+    return jnp.minimum(terms, entry_clip).sum(-1)
 
 
-def sampled_divergence(logprob: jax.Array, teacher_logprob: jax.Array) -> jax.Array:
-    """Reverse KL seen through the sampled token y alone: log q(y) - log p(y), f[...].
+def sampled_divergence(
+    estimator: str, logprob: jax.Array, teacher_logprob: jax.Array, clip: float | None = None
+) -> jax.Array:
+    """The divergence seen through the sampled token y alone, f[...] of log q(y) and log p(y).
 
-    Its gradient is that of a policy gradient, (log q - log p) d log q, unbiased for y ~ q
-    (on-policy distillation, Thinking Machines 2025), not the derivative of the value, whose mean
-    is zero.
+    `estimator` is one of ESTIMATORS, unbiased for y ~ q. Differentiable in `logprob` only.
+    `clip` bounds the gap log q - log p on both sides; a bounded gap keeps its sign (verl, GNDPO).
     """
     gap = jax.lax.stop_gradient(logprob - teacher_logprob)
-    return gap + gap * (logprob - jax.lax.stop_gradient(logprob))
+    if clip is not None:
+        gap = jnp.clip(gap, -clip, clip)
+    value, factor = ESTIMATORS[estimator][1](gap)
+    return value + factor * (logprob - jax.lax.stop_gradient(logprob))
+
+
+def _k1(gap):
+    """A policy gradient: its mean is the gradient of KL(q||p). That of the value's own derivative
+    would be 0 (on-policy distillation, Thinking Machines 2025; SDPO without logits)."""
+    return gap, gap
+
+
+def _k2(gap):
+    """The derivative of the value, and the same gradient as k1; the mean of the value is KL(q||p)
+    to second order (Schulman 2020)."""
+    return gap**2 / 2, gap
+
+
+def _k3(gap):
+    """The mean of the value is KL(q||p), but that of its derivative is the gradient of the
+    *forward* KL(p||q): E_q (1 - p/q) d log q = -E_p d log q (Schulman 2020; verl)."""
+    excess = jnp.expm1(jnp.minimum(-gap, 20.0))  # p/q - 1, where fp32 holds it
+    return excess + gap, -excess
+
+
+# Name -> (alpha of the divergence that it descends, gap -> (value, factor of d log q)).
+ESTIMATORS = {"k1": (1, _k1), "k2": (1, _k2), "k3": (0, _k3)}
+
+
+SUPPORTS = ("union", "student", "teacher")
 
 
 def coarsen(
-    logits: jax.Array, teacher_logits: jax.Array, targets: jax.Array, k: int
+    logits: jax.Array,
+    teacher_logits: jax.Array,
+    targets: jax.Array,
+    k: int,
+    support: str = "union",
+    tail: bool = True,
 ) -> tuple[jax.Array, jax.Array]:
-    """Both distributions as log-probabilities f[..., V+1] over a small support and its tail.
+    """Both distributions over a small support, as logits f[..., V+1], or f[..., V] without a tail.
 
-    The support is the top k of the teacher, the top k of the student (ties included) and the
-    sampled token, i32[...]; the last bucket holds everything else. The divergence of the two is a
-    lower bound of the full one, with a zero gradient at p = q, which truncation alone does not
-    have (SDPO's tail bucket). Entries outside the support are impossible in both.
+    The support is the top k of the `student` (SDPO), of the `teacher` (OPSD), or the `union` of
+    both with the sampled token, i32[...]; ties are included. With a `tail` the last bucket holds
+    everything else, and the divergence of the two is a lower bound of the full one (SDPO); without,
+    both are renormalised. Either has a zero gradient at p = q, which truncation alone does not
+    have. Entries outside the support are impossible in both.
     """
-    support = jax.lax.stop_gradient(
-        _top(logits, k) | _top(teacher_logits, k) | _one_hot(logits, targets)
-    )
+    student, teacher = _top(logits, k), _top(teacher_logits, k)
+    union = student | teacher | _one_hot(logits, targets)
+    kept = {"student": student, "teacher": teacher, "union": union}[support]
+    kept = jax.lax.stop_gradient(kept)
+    if not tail:
+        return jnp.where(kept, logits, _NOTHING), jnp.where(kept, teacher_logits, _NOTHING)
 
     def bucket(z):
         logq = jax.nn.log_softmax(z)
-        tail = jax.nn.logsumexp(jnp.where(support, _NOTHING, logq), axis=-1, keepdims=True)
-        return jnp.concatenate([jnp.where(support, logq, _NOTHING), tail], axis=-1)
+        rest = jax.nn.logsumexp(jnp.where(kept, _NOTHING, logq), axis=-1, keepdims=True)
+        return jnp.concatenate([jnp.where(kept, logq, _NOTHING), rest], axis=-1)
 
     return bucket(logits), bucket(teacher_logits)
 
@@ -81,31 +127,27 @@ def entropy(logits: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(logits, axis=-1) - (jax.nn.softmax(logits) * logits).sum(-1)
 
 
-def token_logprobs(
-    hidden_NRD: jax.Array,
-    head_DV: jax.Array,
-    targets_NR: jax.Array,
-    *,
-    temperature: float = 1.0,
-    chunk: int = 1024,
-) -> tuple[jax.Array, jax.Array]:
-    """(log q(target) f[N, R], entropy f[N, R]) at `temperature`, about `chunk` tokens at a time.
-
-    Differentiable in hidden states and head; the backward pass makes the logits again.
-    """
-
-    def chunk_values(hidden, head, targets):
-        logits = to_logits(hidden, head, temperature)
-        return log_prob(logits, targets), entropy(logits)
-
-    return chunked_map(chunk_values, hidden_NRD, head_DV, targets_NR, chunk=chunk)
-
-
 def to_logits(hidden: jax.Array, head_DV: jax.Array, temperature: float = 1.0) -> jax.Array:
     """hidden f[..., D] -> f[..., V] in at least fp32."""
     dtype = jnp.promote_types(hidden.dtype, jnp.float32)
     logits = jnp.matmul(hidden, head_DV, preferred_element_type=dtype)
     return logits if temperature == 1.0 else logits / temperature
+
+
+def _terms(alpha, logq, logp):
+    """What each entry of the vocabulary adds to D(p, q), f[..., V]."""
+    if alpha == 0:
+        return jnp.exp(logp) * (logp - logq)
+    if alpha == 1:
+        return jnp.exp(logq) * (logq - logp)
+    logm = _log_mean(alpha, logq, logp)
+    from_student, from_teacher = jnp.exp(logq) * (logq - logm), jnp.exp(logp) * (logp - logm)
+    return (1 - alpha) * from_student + alpha * from_teacher
+
+
+def _log_mean(alpha, logq, logp):
+    """log((1-alpha) q + alpha p)."""
+    return jnp.logaddexp(jnp.log1p(-alpha) + logq, jnp.log(alpha) + logp)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -123,7 +165,7 @@ def _divergence_forward(alpha, z, teacher_z):
         gap = logq - logp
         value = (q * gap).sum(-1)
         return value, q * (gap - value[..., None])
-    logm = jnp.logaddexp(jnp.log1p(-alpha) + logq, jnp.log(alpha) + logp)
+    logm = _log_mean(alpha, logq, logp)
     gap = logq - logm
     to_mean = (q * gap).sum(-1)
     value = (1 - alpha) * to_mean + alpha * (p * (logp - logm)).sum(-1)

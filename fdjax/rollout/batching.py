@@ -10,6 +10,7 @@ from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.supervised import SupervisedBatch
 from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.credit import token_lines
 from fdjax.rollout.prompts import left_padded
 
 
@@ -49,22 +50,6 @@ def row_bucket(rows: int, buckets: Sequence[int]) -> int:
     return min(fitting)
 
 
-def first_token_at(attempt: Attempt, position: int) -> int:
-    """Index of the token whose text holds the character at `position` of the proof."""
-    starts = attempt.offsets
-    at = max([start for start in starts if start <= position], default=starts[0])
-    return starts.index(at)  # the first of several byte tokens that make one character
-
-
-def departure_weights(attempt: Attempt, departs: int | None) -> list[float]:
-    """1 up to and including the token where the attempt goes wrong, 0 after it.
-
-    Past that token the teacher is asked about proofs unlike any that it has seen.
-    """
-    last = len(attempt.tokens) - 1 if departs is None else departs
-    return [float(own and i <= last) for i, own in enumerate(attempt.trained)]
-
-
 def distillation_batch(
     rows: Sequence[DistillationRow], shape: Shape, teacher_prompt: int, pad_id: int
 ) -> DistillationBatch:
@@ -92,6 +77,7 @@ def distillation_batch(
         weights=_columns([r.weights for r in rows], shape, np.float32),
         sampler_logprobs=_columns([a.logprobs for a in attempts], shape, np.float32),
         departs=departs,
+        lines=_columns([token_lines(a) for a in attempts], shape, np.int32),
     )
 
 

@@ -1,0 +1,123 @@
+"""Which attempts are distilled, and what their tokens weigh."""
+
+import pytest
+
+from fdjax.config import ConfigError
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Message, Verdict
+from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.rollout.credit import Credit, first_token_at, solve_rate, token_lines
+
+THEOREM = Theorem(id="t", name="t", signature=": True")
+SAID = Feedback(("use this",), "test")
+PROOF = " by\n  intro h\n  exact h"
+#                 6      13   16     22
+OFFSETS = (6, 12, 16, 22, 23)
+
+
+def attempt(segments=None, finished=True):
+    segments = segments or (Segment((4, 5, 6, 7, 2)),)
+    return Attempt("t", 0, segments, (-0.5,) * 5, finished, PROOF, OFFSETS)
+
+
+def item(status="failed", wrong=None, said=SAID, **changes):
+    """`wrong`: the character that Lean's error is about."""
+    messages = () if wrong is None else (Message("error", "no", start=wrong, end=wrong + 1),)
+    return THEOREM, attempt(**changes), Verdict(status, messages), said
+
+
+def weights(groups, **settings):
+    return [c.weights for c in Credit(**settings).give(groups)]
+
+
+def test_first_token_at_finds_the_token_that_holds_a_character():
+    found = [first_token_at(attempt(), p) for p in (0, 6, 11, 12, 15, 16, 22, 23, 99)]
+    assert found == [0, 0, 0, 1, 1, 2, 3, 4, 4]
+
+
+def test_lines_are_those_that_hold_tokens():
+    assert token_lines(attempt()) == [0, 0, 1, 1, 1]
+    blank = Attempt("t", 0, (Segment((4, 5)),), (0, 0), True, " by\n\n\n  a\n\n\n  b", (8, 15))
+    assert token_lines(blank) == [0, 1]
+
+
+def test_the_gate():
+    group = [
+        item("proved"),
+        item("failed"),
+        item("rejected"),
+        item("timeout"),
+        item("failed", said=None),
+        item("failed", finished=False),
+    ]
+    assert len(weights([group])) == 3
+    assert len(weights([group], gate="failed")) == 2
+
+
+def test_groups_that_are_solved_too_often_are_left_out():
+    half = [item("proved"), item("failed"), item("timeout")]
+    unsolved = [item("failed"), item("rejected")]
+    assert solve_rate(half) == 0.5 and solve_rate([item("timeout")]) == 0
+    assert len(weights([half, unsolved])) == 4
+    assert len(weights([half, unsolved], solved_below=0.5)) == 2
+    assert len(weights([half, unsolved], solved_below=0.51)) == 4
+
+
+@pytest.mark.parametrize(
+    ("span", "wrong_h", "none_known"),
+    [
+        ("departure", [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]),
+        ("error", [0, 0, 0, 1, 1], None),
+        ("all", [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),
+    ],
+)
+def test_spans(span, wrong_h, none_known):
+    assert weights([[item(wrong=22)]], weights=span) == [wrong_h]
+    # An attempt with nothing to learn from is left out.
+    assert weights([[item()]], weights=span) == ([none_known] if none_known else [])
+
+
+def test_feedback_knows_better_than_lean_where_it_departs():
+    said = Feedback(("use this",), "test", departs_at=12)
+    [credited] = Credit().give([[item(wrong=22, said=said)]])
+    assert credited.departs == 1 and credited.weights == [1, 1, 0, 0, 0]
+
+
+def test_tools_and_first_tokens_are_not_learned():
+    tool = (Segment((4,)), Segment((5, 6), "tool"), Segment((7, 2)))
+    assert weights([[item(segments=tool)]]) == [[1, 0, 0, 1, 1]]
+    assert weights([[item(segments=tool)]], skip_tokens=4) == [[0, 0, 0, 0, 1]]
+    assert weights([[item(segments=tool)]], skip_tokens=5) == []
+
+
+def test_successes_weigh_less():
+    group = [item("proved"), item("failed")]
+    assert weights([group], success_weight=0.25) == [[0.25] * 5, [1] * 5]
+    assert weights([group], success_weight=0.0) == [[1] * 5]
+
+
+def test_groups_weigh_by_the_spread_of_their_verdicts():
+    """sqrt(p(1-p)) over its mean over the attempts; a group without spread teaches nothing."""
+    half = [item("proved"), item("failed")]  # .5
+    fifth = [item("proved"), *[item("failed")] * 4]  # .4
+    flat = [item("failed"), item("timeout")]
+    got = weights([half, flat, fifth], group_weights="spread", gate="failed")
+    mean = (0.5 + 4 * 0.4) / 5
+    assert [w[0] for w in got] == pytest.approx([0.5 / mean, *[0.4 / mean] * 4])
+    assert weights([flat], group_weights="spread") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"gate": "x"}, "gate is 'x'; known are all, failed"),
+        ({"weights": "x"}, "weights is 'x'; known are departure, error, all"),
+        ({"group_weights": "x"}, "group_weights is 'x'; known are equal, spread"),
+        ({"success_weight": 2.0}, r"success_weight is 2\.0"),
+        ({"skip_tokens": -1}, "skip_tokens is -1"),
+    ],
+)
+def test_bad_settings_are_named(settings, told):
+    with pytest.raises(ConfigError, match=told):
+        Credit(**settings)
