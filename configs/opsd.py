@@ -1,0 +1,43 @@
+"""OPSD (Zhao et al. 2026; github.com/siyan-zhao/OPSD) as a config of Feedback Distillation.
+
+    python -m fdjax.main --config=configs/opsd.py --workdir=runs/opsd
+
+As in its later public code: forward KL over the vocabulary, each entry's summand clamped at .05
+before the sum; no importance weight; every attempt, on every token; mean over the batch's tokens;
+the teacher is the initial policy, which has read a reference solution; temperature 1.1 of sampling
+and loss; 32 prompts x 1 attempt. The paper's first version: --config.fd.alpha=0.5
+--config.fd.entry_clip=0. Its top-k variant: --config.fd.top_k=K --config.fd.support=teacher
+--config.fd.tail=False. Its sampled-token variant: --config.fd.alpha=1 --config.fd.estimator=k1
+--config.fd.entry_clip=0.
+
+Not as published: our template in place of its transition prompt, and a known proof in place of a
+worked solution; all parameters are trained at the learning rate of configs/fd.py (LoRA of rank 64
+there, at 5e-6, in the paper's first version 2e-4); sampling draws from the whole softmax (top-p .95
+and top-k 20 there); attempts cut off by the length limit are left out. The steps make as many
+attempts as configs/fd.py.
+"""
+
+from fdjax.config import default
+
+
+def get_config():
+    config = default()
+    config.stages = ("sft", "fd")
+    config.feedback.help = "proof"
+    config.fd.update(
+        steps=400,
+        save_every=40,
+        show_every=4,
+        prompts_per_step=32,
+        samples_per_prompt=1,
+        temperature=1.1,
+        row_buckets=(32,),
+        alpha=0.0,
+        entry_clip=0.05,
+        ratio_cap=0.0,
+        gate="all",
+        success_weight=1.0,
+        weights="all",
+        teacher="frozen",
+    )
+    return config

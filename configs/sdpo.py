@@ -1,0 +1,41 @@
+"""SDPO (Hübotter et al. 2026; github.com/lasgroup/SDPO) as a config of Feedback Distillation.
+
+    python -m fdjax.main --config=configs/sdpo.py --workdir=runs/sdpo --config.init_from=runs/fd/sft
+
+As published (yaml defaults): Jensen-Shannon (alpha .5) over the student's top 100 and a tail
+bucket; every attempt with feedback, successes too, on every token; the importance weight capped at
+2, per token; mean over the batch's tokens; an EMA teacher, .05 per rollout batch; 32 prompts x 8
+attempts. Its script for rich feedback: --config.fd.alpha=1 --config.fd.top_k=20. Its alternative
+teacher: --config.fd.teacher=trust_region.
+
+Not as published: the teacher reads our feedback in our template, not a sibling's success and the
+environment's message; the learning rate is that of configs/fd.py (1e-5 there, for 8 B parameters);
+attempts cut off by the length limit are left out; one importance weight q/q_sampler stands for
+theirs of q/q_old and q_old/q_sampler (equal with one update per batch); ties join the top 100. The
+steps make as many attempts as configs/fd.py.
+"""
+
+from fdjax.config import default
+
+
+def get_config():
+    config = default()
+    config.stages = ("sft", "fd")
+    config.fd.update(
+        steps=50,
+        prompts_per_step=32,
+        samples_per_prompt=8,
+        row_buckets=(128, 256),
+        alpha=0.5,
+        top_k=100,
+        support="student",
+        tail=True,
+        ratio_cap=2.0,
+        gate="all",
+        success_weight=1.0,
+        weights="all",
+        teacher="ema",
+        ema_rate=0.05,
+        ema_per="batch",
+    )
+    return config

@@ -1,0 +1,180 @@
+"""Each preset against its method's published formula, written out in float64.
+
+Batches come from the stage itself, so that gate, weights and normalisation are part of it.
+"""
+
+import importlib.util
+import types
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_model import FREE, QUICK, log_softmax
+
+from fdjax import prepare, stages
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Message, Verdict
+from fdjax.rollout.attempts import Attempt, Segment
+
+ROOT = Path(__file__).parent.parent
+N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120
+PROMPTING = types.SimpleNamespace(
+    tokenizer=types.SimpleNamespace(pad_id=0),
+    student_buckets=(P,),
+    teacher_buckets=(Q,),
+    response_length=R,
+    student_prompt=lambda theorem: [1, 2],
+    teacher_prompt=lambda theorem, feedback: ([1, 2, 3], 0),
+)
+
+
+def preset(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def groups():
+    """Three theorems with two attempts each, of 4 to 7 tokens; some proved, some with errors."""
+    rng = np.random.default_rng(0)
+    made = []
+    for t in range(3):
+        theorem = Theorem(id=str(t), name="t", signature=": True")
+        group = []
+        for proved in (t == 1, t > 0):
+            tokens = rng.integers(3, V, rng.integers(4, R + 1))
+            proof = " by\n  " + "a" * len(tokens)
+            attempt = Attempt(
+                theorem.id, len(group), (Segment(tuple(map(int, tokens))),),
+                tuple(-rng.uniform(3, 6, len(tokens))), True, proof,
+                tuple(range(6, 6 + len(tokens))),
+            )  # fmt: skip
+            verdict = Verdict("proved") if proved else Verdict(
+                "failed", (Message("error", "no", start=7, end=8),)
+            )
+            group.append((theorem, attempt, verdict, Feedback(("no",), "test")))
+        made.append(group)
+    return made
+
+
+# --- The formulas. z: the student's logits; before: the same where they count as constants --------
+
+
+def kl_terms(logp, logq):
+    return np.exp(logp) * (logp - logq)
+
+
+def jensen_shannon(logq, logp, beta):
+    """GKD's equation, with its beta the teacher's share: beta KL(p||m) + (1-beta) KL(q||m)."""
+    logm = np.log(beta * np.exp(logp) + (1 - beta) * np.exp(logq))
+    return beta * kl_terms(logp, logm) + (1 - beta) * kl_terms(logq, logm)
+
+
+def sdpo(z, before, teacher_z, attempts):
+    total = count = 0
+    for i, attempt in enumerate(attempts):
+        for t, y in enumerate(attempt.tokens):
+            logq, logp, old = map(log_softmax, (z[i, t], teacher_z[i, t], before[i, t]))
+            top = np.argsort(before[i, t])[-100:]
+            pair = []
+            for log in (logq, logp):
+                tail = np.log(-np.expm1(np.log(np.exp(log[top]).sum())))
+                pair.append(np.append(log[top], tail))
+            ratio = min(np.exp(np.clip(old[y] - attempt.logprobs[t], -20, 20)), 2)
+            total += ratio * jensen_shannon(*pair, 0.5).sum()
+            count += 1
+    return total / count
+
+
+def opsd(z, before, teacher_z, attempts):
+    total = count = 0
+    for i, attempt in enumerate(attempts):
+        for t in range(len(attempt.tokens)):
+            logq, logp = log_softmax(z[i, t] / 1.1), log_softmax(teacher_z[i, t] / 1.1)
+            total += np.minimum(kl_terms(logp, logq), 0.05).sum()
+            count += 1
+    return total / count
+
+
+def sdft(z, before, teacher_z, attempts):
+    of_sequences = []
+    for i, attempt in enumerate(attempts):
+        losses, ratios = [], []
+        for t, y in list(enumerate(attempt.tokens))[3:]:
+            losses.append(kl_terms(log_softmax(teacher_z[i, t]), log_softmax(z[i, t])).sum())
+            ratios.append(min(np.exp(log_softmax(before[i, t])[y] - attempt.logprobs[t]), 2))
+        of_sequences.append(np.mean(ratios) * np.mean(losses))
+    return np.mean(of_sequences)
+
+
+def gkd(z, before, teacher_z, attempts):
+    total = count = 0
+    for i, attempt in enumerate(attempts):
+        for t in range(len(attempt.tokens)):
+            logq, logp = log_softmax(z[i, t] / 0.9), log_softmax(teacher_z[i, t] / 0.9)
+            total += jensen_shannon(logq, logp, 0.5).sum()
+            count += 1
+    return total / count
+
+
+@pytest.mark.parametrize("formula", [sdpo, opsd, sdft, gkd])
+def test_preset_is_its_published_formula(formula):
+    config = preset(formula.__name__).fd
+    config.row_buckets = (N,)
+    made = groups()
+    batch = stages.distillation(config, PROMPTING)(made).batch
+    objective = prepare.make_objective(config)
+    attempts = [attempt for group in made for _, attempt, _, _ in group]
+    rng = np.random.default_rng(1)
+
+    def free(prompt):
+        return {"hidden": rng.normal(size=(N, prompt + R, D)), "head": rng.normal(size=(D, V))}
+
+    params, teacher, direction = free(P), free(Q), free(P)
+
+    def logits(params, prompt):
+        return params["hidden"][:, prompt - 1 : -1] @ params["head"]
+
+    before = logits(params, P)
+
+    def expected(step):
+        moved = jax.tree.map(lambda x, d: x + step * d, params, direction)
+        return formula(logits(moved, P), before, logits(teacher, Q), attempts)
+
+    def loss(params, teacher, batch):
+        total, _ = objective.loss(FREE, params, teacher, batch)
+        return total / objective.denominator(batch)
+
+    with jax.enable_x64(True):
+        batch = batch._replace(sampler_logprobs=exact_logprobs(attempts))
+        args = jax.tree.map(jnp.asarray, (params, teacher, batch))
+        both = jax.jit(jax.value_and_grad(loss), compiler_options=QUICK)(*args)
+        value, gradient = jax.tree.map(np.asarray, both)
+    np.testing.assert_allclose(value, expected(0.0), rtol=1e-8)
+    slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), gradient, direction)))
+    eps = 1e-5
+    np.testing.assert_allclose(slope, (expected(eps) - expected(-eps)) / (2 * eps), atol=1e-7)
+
+
+def exact_logprobs(attempts):
+    """The batch holds them in float32."""
+    rows = np.zeros((N, R))
+    for i, attempt in enumerate(attempts):
+        rows[i, : len(attempt.logprobs)] = attempt.logprobs
+    return rows
+
+
+def test_defaults_that_no_formula_shows():
+    """Teacher, sampling, batch."""
+    sdpo, opsd, sdft, gkd = (preset(name).fd for name in ("sdpo", "opsd", "sdft", "gkd"))
+    assert (sdpo.teacher, sdpo.ema_rate, sdpo.ema_per) == ("ema", 0.05, "batch")
+    assert (sdft.teacher, sdft.ema_rate, sdft.ema_per) == ("ema", 0.01, "update")
+    assert opsd.teacher == gkd.teacher == "frozen"
+    assert (sdpo.prompts_per_step, sdpo.samples_per_prompt) == (32, 8)
+    for config in (opsd, sdft):
+        assert (config.prompts_per_step, config.samples_per_prompt) == (32, 1)
+    assert [c.temperature for c in (sdpo, opsd, sdft, gkd)] == [1.0, 1.1, 1.0, 0.9]
