@@ -25,7 +25,12 @@ def default() -> ConfigDict:
                 "head_dim": 32,
                 "mlp_width": 384,
             },
-            "tokenizer": {"vocab_size": 512},  # trained on the sft theorems by the first stage
+            "tokenizer": {
+                "vocab_size": 512,  # of one trained on the sft theorems by the first stage
+                # A folder with a published model's tokenizer, to use instead; without it that of
+                # `init_from` is used, if that is set.
+                "path": "",
+            },
             "data": {
                 # Theorems of each split: a count (generated) or a path to a file (JSON lines, JSON
                 # or parquet, as published). Of files, sft and pool lose what they repeat and what

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fdjax import report, sharding, stages, state, update
+from fdjax import report, sharding, stages, state, tokenizer, update
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
@@ -98,8 +98,8 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
     config, folder = this.config[name], this.workdir / name
     record = stage_record(this, name, before.fingerprint)
     check_record(folder, record)
-    if not (folder / "tokenizer.model").exists():
-        this.prompting.tokenizer.save(folder / "tokenizer.model")
+    if not tokenizer.holds(folder):
+        this.prompting.tokenizer.save(folder)
 
     optimizer = state.make_optimizer(optimizer_config(config))
     train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))

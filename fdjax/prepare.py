@@ -41,6 +41,7 @@ from fdjax.rollout import batching
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.prompts import Template
+from fdjax.tokenizer import Tokenizer
 
 SPLITS = ("sft", "pool", "validation", "test")
 _TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
@@ -176,31 +177,54 @@ def make_farm(lean: ConfigDict) -> Farm:
 
 
 def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> Prompting:
-    """The tokenizer is the workdir's or that of `init_from`; a new run trains it on `corpus`."""
     template = make_template(config.prompt)
-    file = workdir / "tokenizer.model"
-    if not file.exists():
-        if config.init_from:
-            with blaming(f"init_from={config.init_from}", ValueError, OSError):
-                trained = tokenizer.load(Path(config.init_from) / "tokenizer.model")
-        else:
-            texts = [template.text(t) + (t.reference or "") for t in corpus]
-            words = ["this is right", "begin with", "after use", "a proof is"] * 50
-            with blaming("tokenizer.vocab_size", ValueError):
-                trained = tokenizer.train(texts + words, config.tokenizer.vocab_size)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        trained.save(file)
-    with blaming("tokenizer", ValueError):
-        pieces = tokenizer.load(file)
+    words = make_tokenizer(config, workdir, template, corpus)
     return Prompting(
-        model=ModelConfig(vocab_size=pieces.vocab_size, **config.model),
-        tokenizer=pieces,
+        model=ModelConfig(vocab_size=words.vocab_size, **config.model),
+        tokenizer=words,
         template=template,
         student_buckets=tuple(config.prompt.student_buckets),
         teacher_buckets=tuple(config.prompt.teacher_buckets),
         response_length=config.prompt.response_length,
         mesh=make_mesh(config.mesh),
     )
+
+
+def make_tokenizer(
+    config: ConfigDict, workdir: Path, template: Template, corpus: list[Theorem]
+) -> Tokenizer:
+    """The one that the workdir began with; a new run takes that of `tokenizer.path` or of
+    `init_from`, or trains one on `corpus`.
+    """
+    if not tokenizer.holds(workdir):
+        made = _first_tokenizer(config, template, corpus)
+        workdir.mkdir(parents=True, exist_ok=True)
+        made.save(workdir)
+        return made
+    with blaming("tokenizer", ValueError):
+        kept = tokenizer.load(workdir)
+    if config.tokenizer.path and _read_tokenizer(config).model != kept.model:
+        raise ConfigError(
+            f"tokenizer.path={config.tokenizer.path} is not the tokenizer that {workdir} began "
+            "with. Take another --workdir."
+        )
+    return kept
+
+
+def _first_tokenizer(config: ConfigDict, template: Template, corpus: list[Theorem]) -> Tokenizer:
+    if config.tokenizer.path or config.init_from:
+        return _read_tokenizer(config)
+    texts = [template.text(t) + (t.reference or "") for t in corpus]
+    words = ["this is right", "begin with", "after use", "a proof is"] * 50
+    with blaming("tokenizer.vocab_size", ValueError):
+        return tokenizer.train(texts + words, config.tokenizer.vocab_size)
+
+
+def _read_tokenizer(config: ConfigDict) -> Tokenizer:
+    path = config.tokenizer.path
+    field = f"tokenizer.path={path}" if path else f"init_from={config.init_from}"
+    with blaming(field, ValueError, OSError):
+        return tokenizer.load(path or config.init_from)
 
 
 def make_template(prompt: ConfigDict) -> Template:

@@ -169,7 +169,7 @@ def stage(config, tmp_path):
     with prepare.prepare(config, tmp_path / "first") as run:
         folder = tmp_path / "first" / "sft"
         prepare.check_record(folder, prepare.stage_record(run, "sft", "random"))
-        run.prompting.tokenizer.save(folder / "tokenizer.model")
+        run.prompting.tokenizer.save(folder)
         optimizer = state.make_optimizer(state.OptimizerConfig())
         init = lambda key: transformer.init(run.prompting.model, key)  # noqa: E731
         trained = state.create(init, jax.random.key(0), optimizer, run.prompting.mesh)
@@ -203,7 +203,7 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
     refused("prompt.student: .* there, .* now", prompt={"student": "{name} {goal}\n"})
     refused("model.width: 32 there, 64 now", model={"width": 64})
     (tmp_path / "other").mkdir()
-    tokenizer.train(["a b", "c d e"], 275).save(tmp_path / "other" / "tokenizer.model")
+    tokenizer.train(["a b", "c d e"], 275).save(tmp_path / "other")
     refused("tokenizer: .* there, .* now", workdir="other")
     record = json.loads((stage / "config.json").read_text())
     record["stage"]["steps"] *= 2

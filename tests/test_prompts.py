@@ -12,7 +12,6 @@ from fdjax.rollout.prompts import (
     PromptTooLong,
     Template,
     bucket,
-    encode,
     left_padded,
     read_attempt,
 )
@@ -98,7 +97,3 @@ def test_row_bucket_names_the_field():
     assert batching.row_bucket(3, (4, 2, 8)) == 4
     with pytest.raises(ValueError, match="row_buckets is 8"):
         batching.row_bucket(9, (4, 8))
-
-
-def test_encode_starts_with_bos(tokenizer):
-    assert encode(tokenizer, "p")[0] == tokenizer.bos_id

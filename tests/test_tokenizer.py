@@ -83,12 +83,17 @@ def test_special_ids_are_distinct_and_silent():
     specials = [TOKENIZER.pad_id, TOKENIZER.bos_id, TOKENIZER.eos_id]
     assert len(set(specials)) == 3 and min(specials) >= 0
     assert TOKENIZER.decode(specials) == ""
+    assert TOKENIZER.encode_prompt("p") == [TOKENIZER.bos_id, *TOKENIZER.encode("p")]
+    assert TOKENIZER.stop_ids == (TOKENIZER.eos_id,)
+    with pytest.raises(ValueError, match="no chat template"):
+        TOKENIZER.encode_chat([])
 
 
 def test_deterministic_and_saved(tmp_path):
     assert tk.train(iter(CORPUS), vocab_size=512) == TOKENIZER
-    TOKENIZER.save(tmp_path / "tokenizer.model")
-    assert tk.load(tmp_path / "tokenizer.model") == TOKENIZER
+    assert not tk.holds(tmp_path)
+    TOKENIZER.save(tmp_path)
+    assert tk.holds(tmp_path) and tk.load(tmp_path) == TOKENIZER
 
 
 def test_training_is_silent(capfd):
@@ -109,6 +114,8 @@ def test_bad_input_is_named(tmp_path):
         tk.train(["", ""])
     with pytest.raises(ValueError, match="vocab_size=100"):
         tk.train(CORPUS, vocab_size=100)
-    (tmp_path / "junk").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="junk"):
-        tk.load(tmp_path / "junk")
+    with pytest.raises(FileNotFoundError, match=r"neither tokenizer\.json nor"):
+        tk.load(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(b"junk")
+    with pytest.raises(ValueError, match="no lossless sentencepiece model"):
+        tk.load(tmp_path)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from fdjax import sharding
+from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.models.config import ModelConfig
@@ -15,7 +16,6 @@ from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.prompts import (
     Template,
     bucket,
-    encode,
     fingerprint,
     left_padded,
     read_attempt,
@@ -36,15 +36,22 @@ class Prompting:
     response_length: int
     mesh: jax.sharding.Mesh
 
+    def __post_init__(self):
+        if self.tokenizer.vocab_size > self.model.vocab_size:
+            raise ConfigError(
+                f"tokenizer: it has {self.tokenizer.vocab_size} ids, the model's embedding only "
+                f"{self.model.vocab_size} rows (vocab_size). They belong to different models."
+            )
+
     def fitting_prompts(self, theorems: Iterable[Theorem]) -> dict[str, list[int]]:
         """Theorem id -> the student's prompt, of those that are within its budget."""
         longest = max(self.student_buckets)
-        prompts = {t.id: encode(self.tokenizer, self.template.text(t)) for t in theorems}
+        prompts = {t.id: self.tokenizer.encode_prompt(self.template.text(t)) for t in theorems}
         return {name: ids for name, ids in prompts.items() if len(ids) <= longest}
 
     def student_prompt(self, theorem: Theorem) -> list[int]:
         """Raises PromptTooLong naming the theorem."""
-        ids = encode(self.tokenizer, self.template.text(theorem))
+        ids = self.tokenizer.encode_prompt(self.template.text(theorem))
         bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
         return ids
 
@@ -56,7 +63,7 @@ class Prompting:
         longest = max(self.teacher_buckets)
         for kept in range(len(feedback.messages), 0, -1):
             text = "\n".join(feedback.messages[:kept])
-            ids = encode(self.tokenizer, self.template.text(theorem, text))
+            ids = self.tokenizer.encode_prompt(self.template.text(theorem, text))
             if len(ids) <= longest:
                 return ids, len(feedback.messages) - kept
         return self.student_prompt(theorem), len(feedback.messages)
@@ -120,7 +127,7 @@ def _roll_out_batch(
         mask_BP,
         _keys(*(np.uint32(x) for x in stream), names_B, samples=samples),
         np.float32(temperature),
-        np.array([tokenizer.eos_id], np.int32),
+        np.array(tokenizer.stop_ids, np.int32),
         max_new=prompting.response_length,
     )
     out = sharding.fetch(out)

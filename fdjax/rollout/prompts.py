@@ -39,10 +39,6 @@ class Template:
         return self.teacher.format(feedback=feedback, **fields)
 
 
-def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    return [tokenizer.bos_id, *tokenizer.encode(text)]
-
-
 def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
     """The shortest bucket that holds `length` tokens.
 

@@ -1,6 +1,5 @@
-"""Text to token ids and back, without loss, and where in the text each token starts."""
+"""The tokenizer that a run trains on its own theorems: sentencepiece, without loss."""
 
-import bisect
 import dataclasses
 import functools
 import io
@@ -8,41 +7,12 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import sentencepiece
 
 from fdjax.files import write_atomically
-
-
-class Tokenizer(Protocol):
-    """What the rest of fdjax asks of a tokenizer (a Hugging Face one fits as well)."""
-
-    @property
-    def vocab_size(self) -> int: ...
-
-    @property
-    def pad_id(self) -> int: ...
-
-    @property
-    def bos_id(self) -> int: ...
-
-    @property
-    def eos_id(self) -> int: ...
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of the text alone: no control tokens are added, none come out of the text."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids; control tokens have none."""
-        ...
-
-    def offsets(self, ids: Sequence[int]) -> list[int]:
-        """Per token, where its text starts in `decode(ids)`, in characters."""
-        ...
-
-    def save(self, path: str | os.PathLike) -> None: ...
+from fdjax.tokenizer import places
+from fdjax.tokenizer.protocol import Message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +62,14 @@ class SentencePieceTokenizer:
     def eos_id(self) -> int:
         return self._processor.eos_id()
 
+    @property
+    def chat_eos_id(self) -> int:
+        return self.eos_id
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        return (self.eos_id,)
+
     def encode(self, text: str) -> list[int]:
         # sentencepiece spells a space as ▁, so a ▁ of the text itself goes in as bytes.
         first, *rest = (self._processor.encode(part) for part in text.split("▁"))
@@ -100,39 +78,34 @@ class SentencePieceTokenizer:
             first.extend(part)
         return first
 
+    def encode_prompt(self, text: str) -> list[int]:
+        return [self.bos_id, *self.encode(text)]
+
+    def encode_chat(
+        self, messages: Sequence[Message], thinking: bool | None = None
+    ) -> list[int]:
+        raise ValueError("a tokenizer trained here has no chat template")
+
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids; bytes that make no character become U+FFFD."""
-        return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
+        return places.text([self._bytes[i] for i in ids])
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        """Per token, where its text starts in `decode(ids)`, in characters.
+        return places.offsets([self._bytes[i] for i in ids])
 
-        A byte token inside a character starts where the character starts. A control token
-        starts where the next text would: at `len(decode(ids))` for a last end-of-sequence.
-        """
-        tokens = [self._bytes[i] for i in ids]
-        starts = _character_starts(b"".join(tokens))
-        places, at = [], 0
-        for token in tokens:
-            places.append(bisect.bisect_right(starts, at) - 1)
-            at += len(token)
-        return places
+    def save(self, folder: str | os.PathLike) -> None:
+        write_atomically(Path(folder) / "tokenizer.model", self.model)
 
-    def save(self, path: str | os.PathLike) -> None:
-        write_atomically(path, self.model)
-
-
-def load(path: str | os.PathLike) -> SentencePieceTokenizer:
-    """Reads what `save` wrote. Raises FileNotFoundError, or ValueError if it is something else."""
-    tokenizer = SentencePieceTokenizer(Path(path).read_bytes())
-    try:
-        valid = tokenizer.decode(tokenizer.encode("∀ x,\n  x")) == "∀ x,\n  x"
-    except (RuntimeError, KeyError, IndexError):
-        valid = False
-    if not valid:
-        raise ValueError(f"{path} holds no lossless sentencepiece model; fdjax.tokenizer.train "
-                         "makes one")
-    return tokenizer
+    def check(self) -> None:
+        """Raises ValueError for bytes that are something else."""
+        try:
+            valid = self.decode(self.encode("∀ x,\n  x")) == "∀ x,\n  x"
+        except (RuntimeError, KeyError, IndexError):
+            valid = False
+        if not valid:
+            raise ValueError(
+                "tokenizer.model is no lossless sentencepiece model; fdjax.tokenizer.train makes "
+                "one, and a published one needs its tokenizer_config.json beside it"
+            )
 
 
 def train(texts: Iterable[str], vocab_size: int = 512) -> SentencePieceTokenizer:
@@ -191,20 +164,3 @@ def _delimited(text: str) -> str:
     # ▁ and ▅ are sentencepiece's own marks; they are encoded as bytes, never as pieces.
     text = re.sub("[▁▅]", _DELIMITER, text)
     return _DELIMITER.join(_WORD.findall(text))
-
-
-def _character_starts(data: bytes) -> list[int]:
-    """Byte at which each character of `data.decode("utf-8", "replace")` starts, and the end."""
-    starts, at = [], 0
-    while at < len(data):
-        try:
-            good, bad = data[at:].decode(), 0
-        except UnicodeDecodeError as error:  # one U+FFFD for data[at + start : at + end]
-            good, bad = data[at : at + error.start].decode(), error.end - error.start
-        for character in good:
-            starts.append(at)
-            at += len(character.encode())
-        if bad:
-            starts.append(at)
-            at += bad
-    return starts + [len(data)]
