@@ -23,8 +23,8 @@ def added_tokens(model: bytes) -> dict[str, Added]:
 def engine(model: bytes, control: Mapping[str, Added]) -> Engine:
     """`control`: those of the added tokens that text must not become.
 
-    The space that Llama 2 puts before all text comes before a sequence's first text only, and not
-    before a control token.
+    As in transformers, the space that Llama 2 puts before all text comes before a sequence's first
+    text only, and not where that begins with a space or a control token.
     """
     proto = _proto(model)
     normal = proto.normalizer_spec
@@ -38,7 +38,7 @@ def engine(model: bytes, control: Mapping[str, Added]) -> Engine:
     processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
     def encode_marked(text: str) -> list[int]:
-        return processor.encode(text if not text or text[0] == MARK else prefix + text)
+        return processor.encode(text if text[:1] in ("", MARK, " ", "▁") else prefix + text)
 
     def to_bytes(piece) -> bytes:
         if piece.type == proto.SentencePiece.BYTE:  # "<0x0A>"
