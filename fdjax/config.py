@@ -42,11 +42,16 @@ def default() -> ConfigDict:
                 "seed": 0,  # of the generator
             },
             "prompt": {
-                # {goal} {signature} {name} {context} {informal} of the theorem, {feedback} for the
+                # {goal} {signature} {name} {context} {informal} of the theorem, {header} (imports
+                # and context) and {doc} (the informal text as a comment), {feedback} for the
                 # teacher. The prefill is the proof's first text; the model continues it.
                 "student": "{goal}\n:= by\n  ",
                 "teacher": "{goal}\n{feedback}\n:= by\n  ",
                 "prefill": " by\n  ",
+                # Instead of these three: one of fdjax/rollout/templates (deepseek_prover_v2,
+                # deepseek_prover_completion, goedel_prover_v2, kimina_prover, plain), or a path.
+                "template": "",
+                "thinking": "",  # on or off: in chats whose model has that switch
                 # Budgets in tokens. A batch is padded to the shortest bucket that holds it.
                 "student_buckets": (48,),
                 "teacher_buckets": (64,),

@@ -37,6 +37,7 @@ from fdjax.prepare import (
     make_objective,
     optimizer_config,
     prepare,
+    prompt_record,
     split_digest,
     stage_record,
 )
@@ -328,7 +329,7 @@ def once(
     key = key | {
         "policy": policy.fingerprint,
         "theorems": split_digest(theorems),
-        "prompt": digest(this.config.prompt.to_dict()),
+        "prompt": digest(prompt_record(this)),
         "seed": this.config.seed,
     }
     file = this.workdir / name / "evals.jsonl"

@@ -40,7 +40,7 @@ from fdjax.objectives.supervised import Supervised
 from fdjax.rollout import batching
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.curriculum import Curriculum, Settings
-from fdjax.rollout.prompts import Template
+from fdjax.rollout.prompts import Template, read_template
 from fdjax.tokenizer import Tokenizer
 
 SPLITS = ("sft", "pool", "validation", "test")
@@ -214,6 +214,11 @@ def make_tokenizer(
 def _first_tokenizer(config: ConfigDict, template: Template, corpus: list[Theorem]) -> Tokenizer:
     if config.tokenizer.path or config.init_from:
         return _read_tokenizer(config)
+    if template.chat:
+        raise ConfigError(
+            f"prompt.template={config.prompt.template} is a chat: it takes a published model's "
+            "tokenizer (tokenizer.path, or init_from)"
+        )
     texts = [template.text(t) + (t.reference or "") for t in corpus]
     words = ["this is right", "begin with", "after use", "a proof is"] * 50
     with blaming("tokenizer.vocab_size", ValueError):
@@ -228,17 +233,34 @@ def _read_tokenizer(config: ConfigDict) -> Tokenizer:
 
 
 def make_template(prompt: ConfigDict) -> Template:
-    template = Template(prompt.student, prompt.teacher, prompt.prefill)
+    named = f"prompt.template={prompt.template}: " if prompt.template else "prompt."
+    template = (
+        read_template(prompt.template)
+        if prompt.template
+        else Template(prompt.student, prompt.teacher, prompt.prefill)
+    )
     some = Theorem(id="", name="t", signature=": True")
-    for field, feedback in (("student", None), ("teacher", "")):
+    for field, fill in (
+        ("student", lambda: template.text(some)),
+        ("teacher", lambda: template.text(some, "")),
+        ("answer", lambda: template.response(some, "")),
+    ):
         try:
-            template.text(some, feedback)
+            fill()
         except (KeyError, IndexError, ValueError) as error:
             raise ConfigError(
-                f"prompt.{field}={prompt[field]!r} is no template ({error}). Its fields can be "
-                "{goal} {signature} {name} {context} {informal}, the teacher's also {feedback}."
+                f"{named}{field}={getattr(template, field)!r} is no template ({error}). Its fields "
+                "can be {goal} {signature} {name} {context} {informal} {header} {doc}, the "
+                "teacher's also {feedback}, the answer's {proof}."
             ) from error
-    return template
+    if prompt.thinking not in THINKING:
+        raise ConfigError(f"prompt.thinking is {prompt.thinking!r}; known are {list(THINKING)}")
+    if prompt.thinking and not template.chat:
+        raise ConfigError(f"prompt.thinking={prompt.thinking}, but prompt.template is no chat")
+    return dataclasses.replace(template, thinking=THINKING[prompt.thinking])
+
+
+THINKING = {"": None, "on": True, "off": False}
 
 
 def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
@@ -308,7 +330,8 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
 
 def _kind(record: dict[str, Any]) -> dict[str, Any]:
     """What two stages must share for one to go on with the other's parameters."""
-    prompt = {k: record["prompt"][k] for k in ("student", "teacher", "prefill")}
+    texts = [field.name for field in dataclasses.fields(Template) if field.name != "thinking"]
+    prompt = {name: record["prompt"].get(name) for name in texts}
     return {"model": record["model"], "tokenizer": record["tokenizer"], "prompt": prompt}
 
 
@@ -453,7 +476,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "model": dataclasses.asdict(run.prompting.model),
         "vocab_size": config.tokenizer.vocab_size,
         "tokenizer": digest(run.prompting.tokenizer.model.hex()),
-        "prompt": config.prompt.to_dict(),
+        "prompt": prompt_record(run),
         "lean": lean_record(run.farm.backend),
         "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
         "theorems": split_digest(run.theorems[stage.theorems]),
@@ -468,6 +491,13 @@ def lean_record(backend: Backend) -> dict[str, str]:
     record = {"backend": backend.name, "version": backend.version}
     # those of the embedded Lean cannot be set
     return record if backend.name == "embedded" else record | {"limits": backend.limits}
+
+
+def prompt_record(run: Run) -> dict[str, Any]:
+    """A template is recorded by what it says, not by its name."""
+    prompt = run.config.prompt.to_dict()
+    named = prompt.pop("template"), prompt.pop("thinking")
+    return prompt | (dataclasses.asdict(run.prompting.template) if any(named) else {})
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdjax.config import ConfigError
+from fdjax.data.theorems import Theorem
 from fdjax.evaluation.diversity import normalise
 from fdjax.lean.verdict import DECIDED, REFUSED
 from fdjax.metrics import console
@@ -56,19 +57,19 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     longest = max(prompting.student_buckets + prompting.teacher_buckets)
     response = prompting.response_length
 
-    def rows_of(pairs: Iterable[tuple[Sequence[int], str]]) -> list[batching.SupervisedRow]:
-        tokenizer = prompting.tokenizer
+    def rows_of(
+        triples: Iterable[tuple[Sequence[int], Theorem, str]]
+    ) -> list[batching.SupervisedRow]:
+        to_ids = prompting.template.response_ids
         rows = [
-            batching.SupervisedRow(
-                prompt, tokenizer.encode(proof.removeprefix(prefill)) + [tokenizer.eos_id]
-            )
-            for prompt, proof in pairs
+            batching.SupervisedRow(prompt, to_ids(prompting.tokenizer, theorem, proof))
+            for prompt, theorem, proof in triples
         ]
         fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
         tell_left_out(len(rows) - len(fitting), len(rows), "rows")
         return fitting
 
-    plain = rows_of([(collector.prompts[t.id], t.reference) for t in collector.theorems])
+    plain = rows_of([(collector.prompts[t.id], t, t.reference) for t in collector.theorems])
     read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
     def step(index: int, params) -> Step:
@@ -96,11 +97,13 @@ def tell_left_out(count: int, of: int, what: str) -> None:
         console.print(f"{count:,} of {of:,} {what} are over the token budgets and left out")
 
 
-def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], str]]:
-    """(teacher's prompt, a proof that does as the feedback says) of the failed attempts."""
+def _answers(
+    groups: list[Group], prompting: Prompting
+) -> Iterator[tuple[list[int], Theorem, str]]:
+    """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
-            yield prompting.teacher_prompt(theorem, feedback)[0], feedback.proof
+            yield prompting.teacher_prompt(theorem, feedback)[0], theorem, feedback.proof
 
 
 # --- Expert iteration ----------------------------------------------------------------------------

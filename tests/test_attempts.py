@@ -2,7 +2,8 @@
 
 import pytest
 
-from fdjax.rollout.attempts import Attempt, Segment, policy_entropy
+from fdjax.data.theorems import Theorem
+from fdjax.rollout.attempts import Attempt, Segment, policy_entropy, submit
 
 
 def attempt(own: int, tool: int, entropy: float) -> Attempt:
@@ -13,3 +14,18 @@ def attempt(own: int, tool: int, entropy: float) -> Attempt:
 def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
     assert policy_entropy([attempt(3, 5, 0.2), attempt(1, 0, 1.0)]) == pytest.approx(1.6 / 4)
     assert policy_entropy([]) == 0
+
+
+def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
+    class Farm:
+        def submit(self, theorem, proof):
+            return (theorem.id, proof)
+
+    theorem = Theorem(id="t", name="t", signature=": True")
+    read = Attempt("t", 0, (), (), True, " trivial", ())
+    assert submit(Farm(), theorem, read) == ("t", " trivial")
+    unread = Attempt("t", 0, (), (), True, "I give up", (), refusal="no block")
+    verdict = submit(Farm(), theorem, unread).result(timeout=0)
+    assert (verdict.status, verdict.first_error.text, verdict.first_error.start) == (
+        "rejected", "no block", None
+    )  # fmt: skip

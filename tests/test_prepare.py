@@ -1,5 +1,6 @@
 """Bad configs end before any work, with a ConfigError that names the field."""
 
+import dataclasses
 import json
 import math
 
@@ -13,7 +14,7 @@ from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models import transformer
-from tests import tiny_config
+from tests import tiny_config, tiny_tokenizers
 
 
 class Lean:
@@ -105,6 +106,11 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("prompt.student", "{gaol}", "prompt.student='{gaol}' is no template"),
         ("prompt.student", "{feedback}", "prompt.student"),
         ("prompt.teacher", "{", "prompt.teacher"),
+        ("prompt.template", "x", "prompt.template=x: no such file, and none of deepseek_"),
+        ("prompt.template", "kimina_prover", "kimina_prover is a chat: it takes a published"),
+        ("prompt.thinking", "yes", "prompt.thinking is 'yes'; known are"),
+        ("prompt.thinking", "on", "prompt.thinking=on, but prompt.template is no chat"),
+        ("tokenizer.path", "nowhere", "tokenizer.path=nowhere: .*neither tokenizer.json"),
         ("prompt.student_buckets", (4,), "fd|evaluation: theorem t0 .*prompt.student_buckets"),
         ("data.pool", "nowhere.jsonl", "data.pool: .*nowhere.jsonl"),
         ("data.test", "0", "evaluation: heldout='test' has no theorems"),
@@ -209,6 +215,36 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
     record["stage"]["steps"] *= 2
     (stage / "config.json").write_text(json.dumps(record))
     refused("not finished.*no checkpoint of step 60")
+
+
+def test_a_published_tokenizer_and_a_template(config, tmp_path):
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("jinja2")
+    config.tokenizer.path = str(tiny_tokenizers.qwen(tmp_path / "model"))
+    config.prompt.update(
+        template="goedel_prover_v2", thinking="off", student_buckets=(400,), teacher_buckets=(500,)
+    )
+    run, _, _ = run_of(config, tmp_path / "w")
+    assert run.prompting.model.vocab_size == run.prompting.tokenizer.vocab_size == 506
+    prompt = run.prompting.tokenizer.decode(run.prompting.student_prompt(run.theorems["pool"][0]))
+    assert "Complete the following" in prompt and prompt.endswith("<think>\n\n</think>\n\n")
+    record = prepare.stage_record(run, "fd", "x")["prompt"]
+    assert record["thinking"] is False and "proof plan" in record["teacher"]
+    (tmp_path / "model").rename(tmp_path / "moved")  # the run goes on without that folder
+    config.tokenizer.path = ""
+    assert run_of(config, tmp_path / "w")[0].prompting.tokenizer == run.prompting.tokenizer
+    config.tokenizer.path = str(tiny_tokenizers.llama3(tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"is not the tokenizer that .*w began with"):
+        run_of(config, tmp_path / "w")
+
+
+def test_a_tokenizer_that_does_not_fit_the_embedding(config, tmp_path):
+    run, _, _ = run_of(config, tmp_path / "w")
+    smaller = dataclasses.replace(run.prompting.model, vocab_size=99)
+    with pytest.raises(ConfigError, match=r"tokenizer: it has .* ids, .* embedding only 99 rows"):
+        dataclasses.replace(run.prompting, model=smaller)
+    larger = dataclasses.replace(run.prompting.model, vocab_size=9999)
+    dataclasses.replace(run.prompting, model=larger)
 
 
 def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_path):

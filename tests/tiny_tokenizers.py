@@ -7,7 +7,7 @@ from pathlib import Path
 import sentencepiece
 
 TEXTS = (Path(__file__).parent / "data" / "embedded_theorems.lean").read_text().split("\n\n") + [
-    "Complete the following Lean 4 code:\n\n```lean4\nimport Mathlib\n\ntheorem t : p := by\n  sorry",
+    "Complete the following Lean 4 code:\n\n```lean4\nimport Mathlib\n\ntheorem t : p := by\n",
     "user\nassistant\nsystem\nmodel\n/-- Show that it is $10$. -/ 1234567",
 ]
 THINKING = (
@@ -90,7 +90,7 @@ def llama3(folder: Path) -> Path:
 
 
 def deepseek(folder: Path) -> Path:
-    """DeepSeek-Prover: several splits, digits alone, names that hold ▁, template's names not special."""
+    """DeepSeek-Prover: several splits, names that hold ▁, speakers that are not special."""
     spec = _byte_level(
         [_split(r"[\r\n]"), _split(r"\s?\p{L}+"), _split(r"\s?\p{P}+"), _split(r"\p{N}")],
         ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"],

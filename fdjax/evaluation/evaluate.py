@@ -10,7 +10,7 @@ from fdjax.evaluation.pass_at_k import pass_at_k
 from fdjax.feedback.protocol import Feedback, Item, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import DECIDED, REFUSED
-from fdjax.rollout.attempts import policy_entropy
+from fdjax.rollout.attempts import policy_entropy, submit
 from fdjax.rollout.collect import Prompting, roll_out
 
 
@@ -21,7 +21,7 @@ def attempt_and_check(
     waiting = []
     rollouts = roll_out(prompting, params, theorems, prompts, **sampling)
     for theorem, group in zip(theorems, rollouts):
-        waiting.append([(theorem, a, farm.submit(theorem, a.proof)) for a in group])
+        waiting.append([(theorem, a, submit(farm, theorem, a)) for a in group])
     return [[(t, a, verdict.result()) for t, a, verdict in group] for group in waiting]
 
 

@@ -2,7 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Literal
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import Message, Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +25,13 @@ class Attempt:
     segments: tuple[Segment, ...]
     logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
     finished: bool  # ended by an end-of-sequence token, which is kept as the last token
-    proof: str  # what follows `:=`: the template's prefill plus the decoded response
-    offsets: tuple[int, ...]  # where in `proof` each token's text starts; len(proof) for EOS
+    proof: str  # what follows `:=`: the template's prefill and what the response goes on with
+    # Where each token's text starts, in characters from where `proof` does. Of a response that says
+    # more than the proof, tokens before it are below 0 and those behind it at len(proof) or above.
+    offsets: tuple[int, ...]
     # Nats: the mean over its own tokens of the entropy of what they were drawn from.
     entropy: float = 0.0
+    refusal: str | None = None  # why no proof could be read; `proof` is then the whole response
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -33,6 +41,16 @@ class Attempt:
     def trained(self) -> tuple[bool, ...]:
         """Per token: did the model itself write it?"""
         return tuple(s.origin == "model" for s in self.segments for _ in s.tokens)
+
+
+def submit(farm: Farm, theorem: Theorem, attempt: Attempt) -> "Future[Verdict]":
+    """Lean's verdict to come; a response without a proof to read is rejected at once."""
+    if attempt.refusal is None:
+        return farm.submit(theorem, attempt.proof)
+    verdict: Future[Verdict] = Future()
+    message = Message("error", attempt.refusal, kind="extraction")
+    verdict.set_result(Verdict("rejected", (message,)))
+    return verdict
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:

@@ -46,12 +46,12 @@ class Prompting:
     def fitting_prompts(self, theorems: Iterable[Theorem]) -> dict[str, list[int]]:
         """Theorem id -> the student's prompt, of those that are within its budget."""
         longest = max(self.student_buckets)
-        prompts = {t.id: self.tokenizer.encode_prompt(self.template.text(t)) for t in theorems}
+        prompts = {t.id: self.template.ids(self.tokenizer, t) for t in theorems}
         return {name: ids for name, ids in prompts.items() if len(ids) <= longest}
 
     def student_prompt(self, theorem: Theorem) -> list[int]:
         """Raises PromptTooLong naming the theorem."""
-        ids = self.tokenizer.encode_prompt(self.template.text(theorem))
+        ids = self.template.ids(self.tokenizer, theorem)
         bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
         return ids
 
@@ -63,7 +63,7 @@ class Prompting:
         longest = max(self.teacher_buckets)
         for kept in range(len(feedback.messages), 0, -1):
             text = "\n".join(feedback.messages[:kept])
-            ids = self.tokenizer.encode_prompt(self.template.text(theorem, text))
+            ids = self.template.ids(self.tokenizer, theorem, text)
             if len(ids) <= longest:
                 return ids, len(feedback.messages) - kept
         return self.student_prompt(theorem), len(feedback.messages)

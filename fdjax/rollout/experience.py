@@ -10,7 +10,7 @@ from fdjax.feedback.protocol import Feedback, Item, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Verdict
 from fdjax.metrics import Timers
-from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.attempts import Attempt, submit
 from fdjax.rollout.collect import Prompting, roll_out
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.journal import Journal
@@ -84,7 +84,7 @@ class Collector:
         if verdicts is None:
             with self.timers("lean"):
                 waiting = [
-                    [self.farm.submit(self._by_id[a.theorem_id], a.proof) for a in g]
+                    [submit(self.farm, self._by_id[a.theorem_id], a) for a in g]
                     for g in groups
                 ]
                 verdicts = [[v.result() for v in g] for g in waiting]

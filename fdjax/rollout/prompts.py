@@ -5,13 +5,16 @@ tokenized anew: what was sampled is what is trained.
 """
 
 import dataclasses
+import tomllib
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
+from fdjax.lean.extract import NoProof, Span, extract
 from fdjax.rollout.attempts import Attempt, Segment
 from fdjax.tokenizer import Tokenizer
 
@@ -22,21 +25,95 @@ class PromptTooLong(ConfigError):
 
 @dataclasses.dataclass(frozen=True)
 class Template:
+    """What a model is asked, and where in its response the proof is.
+
+    A completion: the prompt ends where the proof, of which it holds `prefill`, is to go on. A chat:
+    the prompt is the user's turn, and the answer's last fenced Lean block holds the proof. Feedback
+    stands in the same turn, or the same text, as the theorem.
+    """
+
     student: str
     teacher: str
-    prefill: str  # how every proof begins; the prompt asks to continue it
+    prefill: str = ""  # how every proof begins
+    until: str = ""  # ends the proof in a completion, if it comes
+    answer: str = "{proof}"  # a known proof (without prefill) as a response, to learn from
+    chat: bool = False
+    system: str = ""  # what is said before the user's turn
+    thinking: bool | None = None  # `enable_thinking` of the chat template; None: its default
 
     def text(self, theorem: Theorem, feedback: str | None = None) -> str:
-        fields = {
-            "goal": theorem.goal if theorem.goal is not None else theorem.signature,
-            "signature": theorem.signature,
-            "name": theorem.name,
-            "context": theorem.context,
-            "informal": theorem.informal or "",
-        }
         if feedback is None:
-            return self.student.format(**fields)
-        return self.teacher.format(feedback=feedback, **fields)
+            return self.student.format(**_fields(theorem))
+        return self.teacher.format(feedback=feedback, **_fields(theorem))
+
+    def ids(
+        self, tokenizer: Tokenizer, theorem: Theorem, feedback: str | None = None
+    ) -> list[int]:
+        """Raises ConfigError where the tokenizer has no chat template that takes these turns."""
+        text = self.text(theorem, feedback)
+        if not self.chat:
+            return tokenizer.encode_prompt(text)
+        turns = [{"role": "user", "content": text}]
+        if self.system:
+            turns.insert(0, {"role": "system", "content": self.system})
+        try:
+            return tokenizer.encode_chat(turns, self.thinking)
+        except ValueError as error:
+            raise ConfigError(f"prompt.template is a chat: {error}") from error
+
+    def response(self, theorem: Theorem, proof: str) -> str:
+        """A response that gives `proof`."""
+        proof = proof.removeprefix(self.prefill)
+        if self.chat and not proof[:1].isspace():
+            proof = " " + proof
+        return self.answer.format(proof=proof, **_fields(theorem))
+
+    def response_ids(self, tokenizer: Tokenizer, theorem: Theorem, proof: str) -> list[int]:
+        """The response that gives `proof`, with its end-of-sequence id."""
+        end = tokenizer.chat_eos_id if self.chat else tokenizer.eos_id
+        return [*tokenizer.encode(self.response(theorem, proof)), end]
+
+    def find_proof(self, response: str, theorem: Theorem) -> Span:
+        """Where `response` holds the proof, without prefill. Raises NoProof, in a chat."""
+        if self.chat:
+            return extract(response, theorem)
+        end = response.find(self.until) if self.until else -1
+        return Span(0, len(response) if end < 0 else end)
+
+
+def _fields(theorem: Theorem) -> dict[str, str]:
+    imports = "".join(f"import {module}\n" for module in theorem.imports)
+    parts = (part.strip("\n") for part in (imports, theorem.context) if part.strip())
+    return {
+        "goal": theorem.goal if theorem.goal is not None else theorem.signature,
+        "signature": theorem.signature,
+        "name": theorem.name,
+        "context": theorem.context,
+        "informal": theorem.informal or "",
+        "header": "".join(f"{part}\n\n" for part in parts),
+        "doc": f"/-- {theorem.informal}-/\n" if theorem.informal else "",
+    }
+
+
+def read_template(name: str) -> Template:
+    """One of fdjax/rollout/templates, by name, or a file of that form, by path.
+
+    Raises ConfigError naming what is missing or unknown.
+    """
+    known = sorted(file.stem for file in TEMPLATES.glob("*.toml"))
+    file = TEMPLATES / f"{name}.toml" if name in known else Path(name)
+    try:
+        fields = tomllib.loads(file.read_text())
+        return Template(**fields)
+    except OSError as error:
+        raise ConfigError(
+            f"prompt.template={name}: no such file, and none of {', '.join(known)}"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"prompt.template={name}: {error}") from error
+
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
@@ -79,17 +156,24 @@ def read_attempt(
     finished: bool,
     entropy: float = 0.0,
 ) -> Attempt:
-    """`tokens`: the sampled ids with their end-of-sequence id, without padding."""
+    """`tokens`: the sampled ids with their end-of-sequence id, without padding. They are kept as
+    they are; only their text is read.
+    """
     body = tokens[:-1] if finished else tokens
-    proof = template.prefill + tokenizer.decode(body)
-    offsets = [len(template.prefill) + o for o in tokenizer.offsets(body)]
+    response, prefill, refusal = tokenizer.decode(body), len(template.prefill), None
+    try:
+        found = template.find_proof(response, theorem)
+    except NoProof as no_proof:
+        found, refusal = Span(0, len(response)), str(no_proof)
+    places = [*tokenizer.offsets(body), *[len(response)] * finished]
     return Attempt(
         theorem_id=theorem.id,
         sample=sample,
         segments=(Segment(tuple(int(t) for t in tokens)),),
         logprobs=tuple(float(x) for x in logprobs),
         finished=finished,
-        proof=proof,
-        offsets=tuple(offsets + [len(proof)] * finished),
+        proof=template.prefill + response[found.start : found.end],
+        offsets=tuple(prefill + place - found.start for place in places),
         entropy=entropy,
+        refusal=refusal,
     )

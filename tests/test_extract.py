@@ -1,0 +1,132 @@
+"""A proof out of a chat model's answer: ours or none, and a reason."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.audit import audit
+from fdjax.lean.extract import NoProof, extract
+
+THEOREM = Theorem(
+    id="foo",
+    name="foo.bar",
+    signature="(p q : Prop) -- why not\n  (h : p ∧ q) {x : Nat := 3} : q ∧ p",
+    context="open Nat\n\ndef three := 3",
+)
+STATED = "theorem foo.bar (p q : Prop) (h : p ∧ q) {x : Nat := 3} : q ∧ p :="
+PROOF = " by\n  exact ⟨h.2, h.1⟩"
+
+
+def proof_in(answer):
+    return answer[slice(*extract(answer, THEOREM))]
+
+
+def reason(answer):
+    with pytest.raises(NoProof) as told:
+        extract(answer, THEOREM)
+    return str(told.value)
+
+
+def fenced(code, fence="lean4"):
+    return f"Here it is.\n\n```{fence}\n{code}\n```\nDone."
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        STATED + PROOF,
+        f"  {STATED}{PROOF}\n\n",
+        "lemma" + STATED.removeprefix("theorem") + PROOF,
+        f"theorem foo.bar(p q:Prop)(h:p∧q){{x:Nat:=3}}:q∧p:={PROOF}",
+        f"theorem foo.bar (p q : Prop) /- a /- b -/ c -/ (h : p ∧ q)\n -- d\n {{x : Nat := 3}} :\n"
+        f"    q ∧ p :={PROOF}",
+        "import Mathlib\nimport Aesop\n\nset_option maxHeartbeats 400000\n\nopen Nat Real\n\n"
+        f"/-- Show `theorem x`. -/\n@[simp] private {STATED}{PROOF}",
+        f"open Nat\n/-! doc -/\ndef three := 3 -- ours\n\nnoncomputable section\n{STATED}{PROOF}",
+    ],
+)
+def test_restated_in_other_words(code):
+    assert proof_in(fenced(code)) == PROOF
+
+
+@pytest.mark.parametrize("fence", ["lean4", "lean", "Lean", "lean 4", "lean4 (final)", "lean4  "])
+def test_fences(fence):
+    assert proof_in(fenced(STATED + PROOF, fence)) == PROOF
+
+
+def test_the_last_block_that_states_it():
+    draft = fenced(STATED + " by\n  sorry")
+    other = fenced("example : True := trivial")
+    for after in ("", other, fenced(STATED + " by nope", "text"), "```\nfoo\n```"):
+        assert proof_in(draft + fenced(STATED + PROOF) + after) == PROOF
+
+
+def test_fences_that_are_not_closed():
+    assert proof_in(f"```lean4\n{STATED}{PROOF}\n") == PROOF
+    draft = f"```lean4\n{STATED} by\n<cut></think>\n"
+    assert proof_in(f"{draft}```lean4\n{STATED}{PROOF}\n```") == PROOF
+    assert proof_in(f"```lean4\n{STATED}{PROOF}```") == PROOF
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("", "no fenced Lean block"),
+        (STATED + PROOF, "no fenced Lean block"),
+        (fenced(STATED + PROOF, "python"), "no fenced Lean block"),
+        (fenced("by simp"), "no Lean block of the answer states theorem foo.bar"),
+        (fenced(f"-- {STATED}{PROOF}"), "no Lean block of the answer states"),
+        (fenced(STATED.replace("foo.bar", "foo.baz") + PROOF), "states theorem foo.bar"),
+        (fenced(STATED.replace("q ∧ p", "p ∧ q") + PROOF),
+         "states foo.bar differently: `p ∧ q :=` where the statement has `q ∧ p :=`"),
+        (fenced(STATED.replace("p q :", "p :") + PROOF), "differently: `: Prop ) ( h` where"),
+        (fenced(STATED.removesuffix(":=")), "differently: `nothing` where the statement has `:=`"),
+        (fenced(f"theorem x : True := trivial\n{STATED}{PROOF}"), "`theorem` before the theorem"),
+        (fenced(f"def four := 4\n{STATED}{PROOF}"), "`def` before the theorem: helper decl"),
+        (fenced(f"open Nat\ndef three := 4\n{STATED}{PROOF}"), "`def` before the theorem"),
+        (fenced(f'macro "x" : term => `(0)\n{STATED}{PROOF}'), "`macro` before the theorem"),
+        (fenced(f"/- {STATED}{PROOF}"), "no Lean block of the answer states"),
+    ],
+)  # fmt: skip
+def test_refused_with_a_reason(answer, told):
+    assert told in reason(answer)
+
+
+def test_what_follows_is_left_to_the_audit():
+    for tail in ("\n\ntheorem more : True := trivial", "\n#print axioms foo.bar", '\n  exact "'):
+        proof = proof_in(fenced(STATED + PROOF + tail))
+        assert proof == PROOF + tail and audit(proof) is not None
+    assert proof_in(fenced(STATED)) == "" and audit("") is not None
+
+
+def test_a_theorem_without_context_or_binders():
+    plain = Theorem(id="t", name="t", signature=": True")
+    answer = fenced("theorem t : True := trivial")
+    assert answer[slice(*extract(answer, plain))] == " trivial"
+
+
+WORDS = STATED.removesuffix(" :=").split()
+GAPS = st.sampled_from([" ", "\n", "\t\n ", " -- c\n", " /- x /- y -/ -/ ", "\n/- := -/\n"])
+
+
+@given(st.lists(GAPS, min_size=len(WORDS), max_size=len(WORDS)), st.sampled_from(WORDS[1:]))
+@settings(max_examples=100, deadline=None)
+def test_space_and_comments_never_matter_and_words_always_do(gaps, dropped):
+    restated = "".join(word + gap for word, gap in zip(WORDS, gaps)) + ":="
+    assert proof_in(fenced(restated + PROOF)) == PROOF
+    i = WORDS.index(dropped)
+    without = [pair for j, pair in enumerate(zip(WORDS, gaps)) if j != i]
+    changed = "".join(word + gap for word, gap in without) + ":="
+    assert "foo.bar" in reason(fenced(changed + PROOF))
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+@settings(max_examples=300, deadline=None)
+def test_any_text_gives_a_proof_or_a_reason(before, after):
+    for answer in (before, f"{before}\n```lean4\n{after}", f"```lean4\n{before}{STATED}{after}```"):
+        try:
+            start, end = extract(answer, THEOREM)
+        except NoProof:
+            continue
+        assert answer[:start].endswith(":=") and start <= end <= len(answer)

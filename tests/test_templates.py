@@ -1,0 +1,222 @@
+"""The prompts of published provers, to the letter and to the id; feedback in the same turn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fdjax import tokenizer as tk
+from fdjax.config import ConfigError
+from fdjax.data.theorems import Theorem
+from fdjax.rollout import batching
+from fdjax.rollout.batching import Shape
+from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
+from tests import tiny_tokenizers
+
+tokenizers = pytest.importorskip("tokenizers")
+pytest.importorskip("jinja2")
+
+# The example of DeepSeek-Prover-V2's README.
+THEOREM = Theorem(
+    id="mathd_algebra_10",
+    name="mathd_algebra_10",
+    signature=": abs ((120 : ℝ) / 100 * 30 - 130 / 100 * 20) = 10",
+    imports=("Mathlib", "Aesop"),
+    context="set_option maxHeartbeats 0\n\nopen BigOperators Real Nat Topology Rat",
+    informal=r"What is the positive difference between $120\%$ of 30 and $130\%$ of 20? "
+    "Show that it is 10.",
+)
+PLAIN = Theorem(id="t", name="t", signature="{p : Prop} (h : p) : p")
+CODE = """\
+import Mathlib
+import Aesop
+
+set_option maxHeartbeats 0
+
+open BigOperators Real Nat Topology Rat
+
+/-- What is the positive difference between $120\\%$ of 30 and $130\\%$ of 20? Show that it is 10.-/
+theorem mathd_algebra_10 : abs ((120 : ℝ) / 100 * 30 - 130 / 100 * 20) = 10 := by
+"""
+PLAN = (
+    "Before producing the Lean 4 code to formally prove the given theorem, provide a detailed "
+    "proof plan outlining the main proof steps and strategies.\n"
+    "The plan should highlight key ideas, intermediate lemmas, and proof structures that will "
+    "guide the construction of the final formal proof."
+)
+FEEDBACK = "Lean refuses {it}: «h» \\ `p`"
+TURNS = {  # name -> (the student's text, the teacher's)
+    "deepseek_prover_v2": (
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}  sorry\n```\n\n{PLAN}",
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}  sorry\n```\n\n"
+        f"Feedback on an earlier attempt:\n\n{FEEDBACK}\n\n{PLAN}",
+    ),
+    "deepseek_prover_completion": (
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}",
+        f"Feedback on an earlier attempt:\n\n{FEEDBACK}\n\n"
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}",
+    ),
+    "goedel_prover_v2": (
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}  sorry```\n\n{PLAN}",
+        f"Complete the following Lean 4 code:\n\n```lean4\n{CODE}  sorry```\n\n"
+        f"Feedback on an earlier attempt:\n\n{FEEDBACK}\n\n{PLAN}",
+    ),
+    "kimina_prover": (
+        "Think about and solve the following problem step by step in Lean 4.\n"
+        f"# Problem:{THEOREM.informal}\n# Formal statement:\n```lean4\n{CODE}```\n",
+        "Think about and solve the following problem step by step in Lean 4.\n"
+        f"# Problem:{THEOREM.informal}\n# Formal statement:\n```lean4\n{CODE}```\n"
+        f"# Feedback on an earlier attempt:\n{FEEDBACK}\n",
+    ),
+    "plain": (CODE, f"/-\nFeedback on an earlier attempt:\n{FEEDBACK}\n-/\n{CODE}"),
+}
+SYSTEM = {"kimina_prover": "You are an expert in mathematics and Lean 4."}
+THOUGHT = "<think>\n\n</think>\n\n"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    layouts = (tiny_tokenizers.qwen, tiny_tokenizers.deepseek)
+    return {f.__name__: f(tmp_path_factory.mktemp(f.__name__)) for f in layouts}
+
+
+def chat_text(layout, name, turn, thinking):
+    """The whole prompt, control tokens by name."""
+    system = SYSTEM.get(name)
+    if layout == "deepseek":
+        return f"<｜begin▁of▁sentence｜>{system or ''}<｜User｜>{turn}<｜Assistant｜>"
+    before = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    after = "" if thinking in (None, True) else THOUGHT
+    return f"{before}<|im_start|>user\n{turn}<|im_end|>\n<|im_start|>assistant\n{after}"
+
+
+def test_every_template_is_pinned():
+    assert {file.stem for file in TEMPLATES.glob("*.toml")} == TURNS.keys()
+
+
+@pytest.mark.parametrize("layout", ["qwen", "deepseek"])
+@pytest.mark.parametrize("name", TURNS)
+def test_text_and_ids(folders, name, layout):
+    template, ours = read_template(name), tk.load(folders[layout])
+    library = tokenizers.Tokenizer.from_file(str(folders[layout] / "tokenizer.json"))
+    for turn, feedback in zip(TURNS[name], (None, FEEDBACK)):
+        assert template.text(THEOREM, feedback) == turn
+        for thinking in (None, True, False):
+            switched = dataclasses.replace(template, thinking=thinking)
+            whole = chat_text(layout, name, turn, thinking) if template.chat else turn
+            expected = library.encode(whole, add_special_tokens=not template.chat).ids
+            assert switched.ids(ours, THEOREM, feedback) == expected
+
+
+def test_what_a_theorem_lacks_leaves_no_gap():
+    text = read_template("deepseek_prover_v2").text(PLAIN)
+    assert "```lean4\ntheorem t {p : Prop} (h : p) : p := by\n  sorry\n```" in text
+    assert read_template("plain").text(PLAIN) == "theorem t {p : Prop} (h : p) : p := by\n"
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_an_answer_to_learn_from_reads_back_as_its_proof(folders, name):
+    template, ours = read_template(name), tk.load(folders["qwen"])
+    proofs = [" by\n  norm_num\n  simp", *["\n  by simp"] * template.chat]
+    for theorem in (THEOREM, PLAIN):
+        for proof in proofs:
+            ids = template.response_ids(ours, theorem, proof)
+            read = read_attempt(ours, template, theorem, 0, ids, [0.0] * len(ids), True)
+            assert read.refusal is None and read.proof.rstrip("\n") == proof
+            assert ids[-1] in ours.stop_ids
+    ids = template.response_ids(ours, PLAIN, template.prefill + "h")
+    read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
+    assert read.proof.strip() == (template.prefill + "h").strip()
+
+
+def test_a_completion_ends_at_its_fence(folders):
+    template, ours = read_template("deepseek_prover_completion"), tk.load(folders["deepseek"])
+    response = "  simp\n```\nThat is it."
+    ids = [*ours.encode(response), ours.eos_id]
+    read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
+    assert read.proof == " by\n  simp\n"
+    assert (read.offsets[0], read.offsets[-1]) == (len(" by\n"), len(" by\n" + response))
+
+
+ANSWER = "<think>\nlet us seé 𝔸\n</think>\nA plan.\n\n```lean4\n{}```\nDone."
+STATED = "theorem t {p : Prop} (h : p) : p :="
+
+
+def answered(folders, code, proof, layout="qwen"):
+    ours = tk.load(folders[layout])
+    answer = ANSWER.replace("{}", code)
+    ids = ours.encode(answer) + [ours.eos_id]
+    read = read_attempt(ours, read_template("goedel_prover_v2"), PLAIN, 0, ids,
+                        [0.0] * len(ids), True)  # fmt: skip
+    start = answer.index(code) + code.index(proof)
+    return read, ours, answer, start
+
+
+def test_places_survive_extraction(folders):
+    proof = " by\n  have a𝔸 := h\n  exact h"
+    for layout in ("qwen", "deepseek"):
+        read, ours, answer, start = answered(folders, f"{STATED}{proof}\n", proof, layout)
+        assert read.proof == proof and read.refusal is None
+        assert len(read.offsets) == len(read.tokens)
+        assert read.offsets[0] == -start and read.offsets[-1] == len(answer) - start
+        for token, offset in zip(read.tokens[:-1], read.offsets):
+            text = ours.decode([token])
+            if "\ufffd" not in text:
+                assert answer[start + offset :].startswith(text)
+        # Every character of the proof is in the token that first_token_at names.
+        for at in range(len(proof) + 1):
+            i = batching.first_token_at(read, at)
+            later = [o for o in read.offsets if o > read.offsets[i]]
+            assert read.offsets[i] <= at < min(later)
+
+
+def test_weights_end_at_leans_first_error_in_an_answer(folders):
+    proof = " by\n  exact hp"
+    read, ours, *_ = answered(folders, f"{STATED}{proof}\n", proof)
+    departs = batching.first_token_at(read, proof.index("hp"))
+    weights = batching.departure_weights(read, departs)
+    learned = [t for t, w in zip(read.tokens, weights) if w]
+    assert ours.decode(learned).endswith("exact h") or ours.decode(learned).endswith("exact hp")
+    assert ours.decode(learned).startswith("<think>\n") and not any(weights[len(learned) :])
+
+
+def test_an_answer_without_a_proof_is_kept_whole(folders):
+    read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
+    assert read.proof == answer and "states t differently" in read.refusal
+    assert read.offsets[0] == 0 and read.offsets[-1] == len(answer)
+
+
+def test_a_response_is_never_tokenized_again(folders):
+    """Sampled ids whose text the tokenizer would write in other ids, in both prompts of a row."""
+    ours, template = tk.load(folders["qwen"]), read_template("goedel_prover_v2")
+    answer = f"```lean4\n{STATED} by exact h\n```"
+    sampled = [i for character in answer for i in ours.encode(character)] + [ours.eos_id]
+    assert ours.decode(sampled) == answer and ours.encode(answer) != sampled[:-1]
+    read = read_attempt(ours, template, PLAIN, 0, sampled, [-1.0] * len(sampled), True)
+    assert read.proof == " by exact h" and list(read.tokens) == sampled
+    student, teacher = template.ids(ours, PLAIN), template.ids(ours, PLAIN, FEEDBACK)
+    row = batching.DistillationRow(student, teacher, read, None, [1.0] * len(sampled))
+    shape = Shape(1, len(student) + 3, len(sampled) + 2)
+    batch = batching.distillation_batch([row], shape, len(teacher), ours.pad_id)
+    for tokens, prompt in ((batch.student_tokens, student), (batch.teacher_tokens, teacher)):
+        response = tokens[0, -shape.response :][: len(sampled)]
+        np.testing.assert_array_equal(response, sampled)
+        np.testing.assert_array_equal(tokens[0, : -shape.response][-len(prompt) :], prompt)
+    kept = slice(0, len(sampled))
+    np.testing.assert_array_equal(batch.sampler_logprobs[0, kept], read.logprobs)
+
+
+def test_bad_templates_are_named(tmp_path, folders):
+    with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of deep"):
+        read_template("x")
+    for text, told in (
+        ("student = 1x", "prompt.template=.*mine.toml: "),
+        ("student = ''", "missing 1 required.*'teacher'"),
+        ("student = ''\nteacher = ''\npupil = ''", "unexpected keyword argument 'pupil'"),
+    ):
+        (tmp_path / "mine.toml").write_text(text)
+        with pytest.raises(ConfigError, match=told):
+            read_template(str(tmp_path / "mine.toml"))
+    trained = tk.train(tiny_tokenizers.TEXTS, 400)
+    with pytest.raises(ConfigError, match=r"prompt.template is a chat: .* no chat template"):
+        read_template("kimina_prover").ids(trained, PLAIN)
