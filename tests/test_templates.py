@@ -8,8 +8,11 @@ import pytest
 from fdjax import tokenizer as tk
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout import batching
 from fdjax.rollout.batching import Shape
+from fdjax.rollout.credit import Credit, first_token_at, token_lines
 from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
 from tests import tiny_tokenizers
 
@@ -165,7 +168,7 @@ def test_places_survive_extraction(folders):
                 assert answer[start + offset :].startswith(text)
         # Every character of the proof is in the token that first_token_at names.
         for at in range(len(proof) + 1):
-            i = batching.first_token_at(read, at)
+            i = first_token_at(read, at)
             later = [o for o in read.offsets if o > read.offsets[i]]
             assert read.offsets[i] <= at < min(later)
 
@@ -173,11 +176,15 @@ def test_places_survive_extraction(folders):
 def test_weights_end_at_leans_first_error_in_an_answer(folders):
     proof = " by\n  exact hp"
     read, ours, *_ = answered(folders, f"{STATED}{proof}\n", proof)
-    departs = batching.first_token_at(read, proof.index("hp"))
-    weights = batching.departure_weights(read, departs)
+    wrong = Message("error", "unknown identifier", start=proof.index("hp"))
+    said = Feedback(("look at it",), "some")
+    [credited] = Credit().give([[(PLAIN, read, Verdict("failed", (wrong,)), said)]])
+    weights = credited.weights
     learned = [t for t, w in zip(read.tokens, weights) if w]
     assert ours.decode(learned).endswith("exact h") or ours.decode(learned).endswith("exact hp")
     assert ours.decode(learned).startswith("<think>\n") and not any(weights[len(learned) :])
+    lines = token_lines(read)
+    assert lines[0] == 0 and lines[-1] == 1 and lines == sorted(lines)
 
 
 def test_an_answer_without_a_proof_is_kept_whole(folders):

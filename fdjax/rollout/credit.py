@@ -123,7 +123,10 @@ def first_token_at(attempt: Attempt, position: int) -> int:
 
 
 def token_lines(attempt: Attempt) -> list[int]:
-    """The line of the proof that each token begins in, counting from 0 those that hold any."""
-    lines = [attempt.proof.count("\n", 0, offset) for offset in attempt.offsets]
+    """The line of the proof that each token begins in, counting from 0 those that hold any.
+
+    What a chat says before the proof counts as its first line, what it says behind it as its last.
+    """
+    lines = [attempt.proof.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
     held = sorted(set(lines))
     return [held.index(line) for line in lines]
