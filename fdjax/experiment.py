@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fdjax import report, sharding, stages, state, tokenizer, update
+from fdjax import accounting, report, sharding, stages, state, tokenizer, update
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
@@ -82,13 +82,21 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
         for name in names:
             policy = run_stage(this, name, policy, stopping)
             evaluations[name] = evaluate_policy(this, policy)
-        summary = summarise(evaluations)
+        summary = summarise(evaluations, {name: spent(this, name) for name in evaluations})
     write_summary(workdir, summary)
     report.write(workdir)
     for line in summary_lines(summary):
         console.print(line, markup=False)
     print(json.dumps(summary), flush=True)
     return summary
+
+
+def spent(this: Run, name: str) -> dict[str, float]:
+    """What training the stage has cost, in this run or in the one that it was taken from."""
+    folder, before = this.workdir / name, Path(this.config.init_from)
+    if this.config.init_from and name == before.name and not (folder / "metrics.jsonl").exists():
+        folder = before
+    return accounting.total(read_lines(folder / "metrics.jsonl"))
 
 
 # --- One stage -----------------------------------------------------------------------------------
@@ -134,7 +142,7 @@ def train(
     `history`: what the curriculum knew at the step `start`.
     """
     config, folder = this.config[name], this.workdir / name
-    timers, scores = Timers(), []
+    timers, scores, model = Timers(), [], this.prompting.model
     update_state = make_update(this, config, optimizer, train_state)
     collector = make_collector(this, name, history, timers)
     with (
@@ -145,6 +153,7 @@ def train(
         for step in range(start, config.steps):
             with timers("step"):
                 batch, metrics = source(step, train_state.params)
+                metrics = accounting.added(metrics, accounting.of_update(model, batch))
                 with timers("update"):
                     batch = sharding.put(batch, this.prompting.mesh)
                     train_state, learned = update_state(train_state, batch)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fdjax.accounting import KINDS, amount
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.figures import SPLITS, pass_at_k_figure, timing_figure, training_figure
@@ -60,6 +61,10 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
                 "95 % intervals in brackets. Δ is the difference to the first stage at the same "
                 "temperature, paired by theorem; bold where its interval excludes 0. The first "
                 "stage at the lower temperature is compared with itself at the full one."),
+        section("What it cost", cost_table(summary),
+                "Of each stage's own training, evaluations aside. FLOPs are the model's on real "
+                "tokens: sampling, training and a teacher's reading (fdjax/accounting.py). Lean's "
+                "seconds are wall time summed over candidates; what was known already costs none."),
         section("While training", training_figure(metrics, names),
                 "Faint: each step. Bold: mean of the last tenth of the steps so far."),
         section("Where a step's time goes", timing_figure(metrics),
@@ -224,6 +229,15 @@ def teacher_table(summary: Mapping) -> str:
             for name, rate in rates.items()]
     return ("<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>"
             + table(["stage", *kinds], body))
+
+
+def cost_table(summary: Mapping) -> str:
+    spent = {n: s["spent"] for n, s in summary.get("stages", {}).items() if s.get("spent")}
+    kinds = [kind for kind in KINDS if any(costs.get(kind) for costs in spent.values())]
+    body = [f"<tr><th>{esc(name)}</th>"
+            + "".join(f"<td>{amount(costs.get(kind, 0))}</td>" for kind in kinds) + "</tr>"
+            for name, costs in spent.items()]
+    return table(["stage", *(KINDS[kind] for kind in kinds)], body) if kinds else ""
 
 
 def table(head: Iterable[str], body: Iterable[str]) -> str:

@@ -74,10 +74,12 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
 
     def step(index: int, params) -> Step:
         nonlocal read
+        cost = {}
         if config.feedback_fraction and index >= config.feedback_start and read is None:
             # Attempts of the step `feedback_start`: from the journal if the run resumes after it.
             groups = collector.launch(config.feedback_start, params).result()
             read = rows_of(_answers(groups, prompting))
+            cost = collector.cost(groups) if index == config.feedback_start else {}
         told = round(config.feedback_fraction * config.batch_size) if read else 0
         chosen = [
             rows[i]
@@ -87,7 +89,8 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         prompt = longest if told else max(prompting.student_buckets)
         shape = Shape(config.batch_size, prompt, response)
         batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
-        return Step(batch, {"padding": 1 - float(batch.mask.mean()), "rows_read": len(read or [])})
+        padding = 1 - float(batch.mask.mean())
+        return Step(batch, {"padding": padding, "rows_read": len(read or [])} | cost)
 
     return step
 
@@ -138,7 +141,8 @@ def expert_iteration(config, prompting: Prompting, collector: Collector, seed: i
             groups = collector.launch(rounds, params).result()
             if rounds == this_round and of_round == 0:
                 collector.curriculum.note(rounds, groups)
-                metrics = rollout_metrics(groups) | collector.curriculum.metrics(rounds)
+                metrics = rollout_metrics(groups) | collector.cost(groups)
+                metrics |= collector.curriculum.metrics(rounds)
             gather(groups)
             rounds += 1
         rows = [row for of_theorem in known.values() for row in of_theorem.values()]
@@ -173,8 +177,8 @@ def from_rollouts(
             groups = waiting.popleft().result()
         collector.curriculum.note(index, groups)
         batch, metrics = to_batch(groups)
-        passed_over = collector.curriculum.metrics(index)
-        return Step(batch, rollout_metrics(groups) | passed_over | metrics)
+        about = collector.curriculum.metrics(index) | collector.cost(groups)
+        return Step(batch, rollout_metrics(groups) | about | metrics)
 
     return step
 

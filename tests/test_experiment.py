@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import experiment, prepare
+from fdjax import accounting, experiment, prepare
 from fdjax.data.theorems import write_theorems
 from tests import tiny_config
 
@@ -88,6 +88,12 @@ def test_a_run_leaves_what_it_promises(finished):
         steps = [json.loads(x)["step"] for x in (workdir / stage / "metrics.jsonl").open()]
         assert steps == list(range(len(steps))) and steps
         assert json.loads((workdir / stage / "config.json").read_text())["fingerprint"]
+        spent = accounting.total(map(json.loads, (workdir / stage / "metrics.jsonl").open()))
+        assert figures["spent"] == spent and spent["tokens_trained"] > 0
+        parts = sum(v for kind, v in spent.items() if kind.startswith("flops_"))
+        assert spent["flops"] == parts > 0
+    for stage in ("fd", "grpo"):
+        assert summary["stages"][stage]["spent"]["rollouts"] == 6 * 4 * 4
     assert set(summary["stages"]["fd"]["teacher_solve_rate"]) == {"feedback", "none", "shuffled"}
     assert len(list((workdir / "fd" / "rollouts").iterdir())) == 6
     assert "<html" in (workdir / "report.html").read_text()
@@ -212,6 +218,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     first = json.loads((workdir / "summary.json").read_text())
     assert list(summary["stages"]) == ["sft", "grpo"]
     assert summary["stages"]["sft"]["pool"] == first["stages"]["sft"]["pool"]
+    assert summary["stages"]["sft"]["spent"] == first["stages"]["sft"]["spent"]
 
 
 def test_one_compilation_per_function_and_bucket(tmp_path, caplog):

@@ -39,6 +39,7 @@ def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
             for figures in splits.values():
                 figures["minus_start"] = {"1": {"mean": 0.05, "low": 0.02, "high": 0.08},
                                           "4": {"mean": 0.01, "low": -0.02, "high": 0.04}}
+            splits["spent"] = {"rollouts": 6144, "flops": 3.2e14, "flops_teacher": 1e14}
             splits["teacher_solve_rate"] = {"feedback": 0.6, "none": 0.18, "shuffled": 0.15}
         summary["stages"][name] = splits
         sharper = {"pass_at_k": curve(0.3), "entropy": 0.1}
@@ -127,7 +128,7 @@ def test_a_whole_run(tmp_path):
     assert EVIL not in page and "&lt;script&gt;" in page
     # Figures of the summary, intervals, the paired difference, the teacher's gap.
     for text in ("0.200", "[0.160, 0.240]", "Δ +0.050 [+0.020, +0.080]", "sft at T = 0.6",
-                 "shuffled"):
+                 "shuffled", "6,144", "3.2e+14"):
         assert text in page
     # The place of the error inside the proof, the message, the feedback.
     assert re.search(r"<i>▾</i>exact <mark>h1\.right</mark>\n", page)

@@ -80,6 +80,9 @@ class FixedAttempts:
         done.set_result(groups)
         return done
 
+    def cost(self, groups):
+        return {"cost/rollouts": len(groups)}
+
 
 def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting):
     config = CONFIG.sft.copy_and_resolve_references()
@@ -101,10 +104,12 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
                 assert shown == prompting.tokenizer.decode(answer[:-1])
         assert answers == told
         np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
+        assert step.metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
     assert collector.launched == 1
     # A run that resumes after `feedback_start` asks for the attempts of that same step.
     again = stages.supervised(config, prompting, FixedAttempts(prompting), seed=0)(3, None)
     np.testing.assert_array_equal(again.batch.tokens, tokens)
+    assert "cost/rollouts" not in again.metrics  # step 2 has counted them
 
 
 def test_rows_over_the_budget_are_counted_on_the_console(prompting, capsys):
@@ -132,6 +137,7 @@ class Rounds:
         self.curriculum = SimpleNamespace(
             note=lambda step, groups: self.noted.append(step), metrics=lambda step: {}
         )
+        self.cost = lambda groups: {"cost/rollouts": sum(map(len, groups))}
 
     def launch(self, step, state):
         self.launched.append(step)
@@ -170,6 +176,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     assert [s.metrics["rows"] for s in steps] == [0, 0, 3, 3, 4, 4]
     assert [s.metrics["theorems_proved"] for s in steps] == [0, 0, 2, 2, 3, 3]
     assert ["solve_rate" in s.metrics for s in steps] == [True, False] * 3
+    assert [s.metrics.get("cost/rollouts", 0) for s in steps] == [2, 0, 8, 0, 6, 0]
     assert steps[2].metrics["solve_rate"] == pytest.approx(7 / 8)
     texts = [prompting.template.text(t) for t in THEOREMS]
     first, last = learned_from(prompting, steps[2].batch), learned_from(prompting, steps[5].batch)

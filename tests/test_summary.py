@@ -35,7 +35,7 @@ def summary() -> dict:
         "sft": evaluation(2, 5),
         "fd": evaluation(4, 6, backwards=True) | {"teacher_solve_rate": rates},
         "grpo": evaluation(8, 9),
-    })
+    }, {"fd": {"rollouts": 1280, "flops": 2.5e15, "flops_sampling": 1e15, "feedback_tokens": 0}})
 
 
 def minus_start(figures: dict) -> float:
@@ -63,6 +63,7 @@ def test_the_figures_of_a_stage(summary):
     assert list(stages) == ["sft", "fd", "grpo"]
     assert stages["fd"]["pool"]["entropy"] == 0.5
     assert stages["fd"]["pool"]["pass_at_k"]["1"]["mean"] == pytest.approx(5.5 / 16)
+    assert stages["fd"]["spent"]["flops_sampling"] == 1e15 and "spent" not in stages["sft"]
     assert stages["fd"]["teacher_solve_rate"]["none"] == 0.2
     assert "teacher_solve_rate" not in stages["grpo"]
     assert summary["sharper"]["sft"]["temperature"] == 0.6
@@ -80,6 +81,7 @@ def test_lines_are_in_order_and_the_sharper_start_has_its_own(summary):
     assert [label.replace("pool", "heldout") for label in labels[:6]] == labels[6:]
     [start] = [line for line in lines if "sft at temperature 0.6" in line and "pool" in line]
     assert "+0.188 [+0.188, +0.188]" in start and "entropy 0.300" in start
+    assert lines[-2] == "spent by fd: 1,280 rollouts, 2.5e+15 FLOPs"
     assert lines[-1] == (
         "teacher of fd on failed attempts: 0.600 feedback, 0.200 none, 0.100 shuffled"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fdjax.accounting import KINDS, amount
 from fdjax.evaluation.pass_at_k import paired_difference
 
 SPLITS = ("pool", "heldout")
@@ -13,8 +14,11 @@ _STAGE_FIGURES = (
 )  # fmt: skip
 
 
-def summarise(evaluations: Mapping[str, Mapping[str, dict]]) -> dict:
+def summarise(
+    evaluations: Mapping[str, Mapping[str, dict]], spent: Mapping[str, Mapping[str, float]]
+) -> dict:
     """`evaluations`: stage -> "pool" | "heldout" | "pool at T" | ... -> figures of `evaluate`.
+    `spent`: stage -> sums of fdjax.accounting, of its own training alone.
 
     stages: each stage's figures; `minus_start` are differences to the first stage, paired by
     theorem. sharper: the same at the lower temperature, against the first stage at that
@@ -25,6 +29,8 @@ def summarise(evaluations: Mapping[str, Mapping[str, dict]]) -> dict:
     summary: dict = {"stages": {}, "sharper": {}}
     for name, figures in evaluations.items():
         stage = {s: _figures(figures[s], start[s]) for s in SPLITS}
+        if spent.get(name):
+            stage["spent"] = dict(spent[name])
         if "teacher_solve_rate" in figures:
             stage["teacher_solve_rate"] = figures["teacher_solve_rate"]
         summary["stages"][name] = stage
@@ -62,6 +68,11 @@ def summary_lines(summary: dict) -> list[str]:
                 sharper = summary["sharper"][name]
                 label = f"{split:8s} {name} at temperature {sharper['temperature']}"
                 lines.append(_line(label, sharper[split]))
+    for name, stage in summary["stages"].items():
+        if "spent" in stage:
+            costs = {KINDS[k]: v for k, v in stage["spent"].items() if v and k in KINDS}
+            told = ", ".join(f"{amount(value)} {kind}" for kind, value in costs.items())
+            lines.append(f"spent by {name}: {told}")
     for name, stage in summary["stages"].items():
         if "teacher_solve_rate" in stage:
             rates = ", ".join(f"{r:.3f} {w}" for w, r in stage["teacher_solve_rate"].items())

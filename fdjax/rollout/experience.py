@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from fdjax import accounting
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item, Provider
 from fdjax.lean.farm import Farm
@@ -102,6 +103,10 @@ class Collector:
         return [
             [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
         ]
+
+    def cost(self, groups: list[Group]) -> dict[str, float]:
+        """Of rollouts that the stage learns from, as fdjax.accounting counts it."""
+        return accounting.of_rollouts(self.prompting.model, self.prompts, groups)
 
     def close(self) -> None:
         self._thread.shutdown()

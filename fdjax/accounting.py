@@ -1,0 +1,119 @@
+"""What a step costs, so that methods can be compared at equal budgets.
+
+FLOPs are those of the model on real tokens, whatever is padded, recomputed or computed in vain:
+
+    forward  = 2 * parameters * tokens + 4 * layers * heads * head_dim * sum of contexts
+    training = 3 * forward  (6 per parameter and token, as Kaplan et al. 2020)
+
+`parameters` are those of the layers' matrices, and those of the head for tokens whose logits are
+needed: the response's. A token's context is the tokens up to and with itself. Sampling counts a
+prompt once for its whole group and each token of the attempts; a teacher and whoever else only
+reads counts as a forward pass. Evaluations are no cost of training.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdjax.models.config import ModelConfig
+
+PREFIX = "cost/"  # of the figures in metrics.jsonl
+KINDS = {  # as a table shows them
+    "rollouts": "rollouts",
+    "tokens_generated": "tokens generated",
+    "tokens_trained": "tokens trained on",
+    "flops": "FLOPs",
+    "lean_seconds": "seconds of Lean",  # wall time, summed over candidates; cached ones cost none
+    "feedback_tokens": "feedback tokens",
+    "feedback_seconds": "feedback seconds",
+    "feedback_money": "feedback money",
+}
+
+
+def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups) -> dict:
+    """Of attempts, Lean's verdicts and the feedback on them. `prompts`: by the theorem's id."""
+    items = [item for group in groups for item in group]
+    flops = 0
+    for group in groups:
+        prompt = len(prompts[group[0][0].id])
+        flops += forward_flops(model, 0, prompt, logits=0)
+        for _, attempt, _, _ in group:
+            length = len(attempt.tokens)
+            flops += forward_flops(model, prompt, prompt + length, logits=length)
+    checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
+    said = [feedback for *_, feedback in items if feedback is not None]
+    return _costs(
+        rollouts=len(items),
+        tokens_generated=sum(sum(a.trained) for _, a, _, _ in items),
+        flops=flops,
+        flops_sampling=flops,
+        lean_seconds=sum(checked.values()),
+        feedback_tokens=sum(f.tokens for f in said),
+        feedback_seconds=sum(f.seconds for f in said),
+        feedback_money=sum(getattr(f, "money", 0.0) for f in said),
+    )
+
+
+def of_update(model: ModelConfig, batch: Any) -> dict:
+    """Of an update with a supervised, distillation or policy-gradient batch of host arrays."""
+    learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
+    response = learned.shape[1]
+    mask = batch.student_mask if hasattr(batch, "student_mask") else batch.mask
+    training = 3 * rows_flops(model, mask, response)
+    teacher = 0
+    if hasattr(batch, "teacher_mask"):
+        teacher = rows_flops(model, batch.teacher_mask, response)
+    return _costs(
+        tokens_trained=int(learned.sum()),
+        flops=training + teacher,
+        flops_training=training,
+        flops_teacher=teacher,
+    )
+
+
+def rows_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
+    """Of a forward pass over the rows, with logits for what is there of the last `response`."""
+    lengths = mask_NT.sum(axis=1)
+    logits = mask_NT[:, -response:].sum(axis=1)
+    return sum(forward_flops(model, 0, int(n), logits=int(k)) for n, k in zip(lengths, logits))
+
+
+def forward_flops(model: ModelConfig, start: int, end: int, *, logits: int) -> int:
+    """Of a forward pass over the tokens at `start` up to `end` of one sequence."""
+    matrices = (
+        2 * model.width * (model.num_heads + model.num_kv_heads) * model.head_dim
+        + 3 * model.width * model.mlp_width
+    )
+    contexts = (end * (end + 1) - start * (start + 1)) // 2
+    attention = 4 * model.num_heads * model.head_dim * contexts
+    layers = model.num_layers * (2 * matrices * (end - start) + attention)
+    return layers + 2 * model.width * model.vocab_size * logits
+
+
+def added(metrics: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:
+    """`metrics` with `costs` on top of the costs among them."""
+    return {**metrics, **{name: metrics.get(name, 0) + value for name, value in costs.items()}}
+
+
+def total(lines: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The sums over lines of metrics.jsonl, without the prefix; empty where none has a cost."""
+    sums: dict[str, float] = {}
+    for line in lines:
+        sums = added(sums, {k.removeprefix(PREFIX): v for k, v in line.items() if is_cost(k)})
+    return sums
+
+
+def amount(value: float) -> str:
+    """1,234 or 1.23e+15: what is too long to be read is not counted one by one."""
+    if value >= 1e9:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def is_cost(name: str) -> bool:
+    return name.startswith(PREFIX)
+
+
+def _costs(**figures: float) -> dict[str, float]:
+    return {PREFIX + name: value for name, value in figures.items()}

@@ -1,0 +1,134 @@
+"""Costs against counts by hand, against the model's own arrays, and against what XLA counts."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from fdjax import accounting
+from fdjax.accounting import added, amount, forward_flops, of_rollouts, of_update, total
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Verdict
+from fdjax.models import transformer
+from fdjax.models.config import ModelConfig
+from fdjax.objectives.distillation import DistillationBatch
+from fdjax.objectives.policy_gradient import PolicyGradientBatch
+from fdjax.objectives.supervised import SupervisedBatch
+from fdjax.rollout.attempts import Attempt, Segment
+
+MODEL = ModelConfig(vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8,
+                    mlp_width=40)  # fmt: skip
+
+
+def by_hand(start, end, logits):
+    """Token by token, matrix by matrix, as the parameters stand in the model itself."""
+    params = jax.eval_shape(lambda k: transformer.init(MODEL, k), jax.random.key(0))
+    kernels = [x.shape for path, x in jax.tree_util.tree_leaves_with_path(params["layers"])
+               if "kernel" in jax.tree_util.keystr(path)]  # fmt: skip
+    assert len(kernels) == 7 and all(shape[0] == MODEL.num_layers for shape in kernels)
+    flops = 0
+    for position in range(start, end):
+        for layers, rows, columns in kernels:
+            flops += 2 * layers * rows * columns
+        for _ in range(MODEL.num_layers * MODEL.num_heads):
+            flops += 2 * 2 * MODEL.head_dim * (position + 1)  # scores, and values by weights
+    return flops + logits * 2 * int(np.prod(params["embedding"].shape))
+
+
+@pytest.mark.parametrize("start, end, logits", [(0, 1, 0), (0, 17, 5), (6, 9, 3)])
+def test_a_forward_pass_counted_by_hand(start, end, logits):
+    assert forward_flops(MODEL, start, end, logits=logits) == by_hand(start, end, logits)
+
+
+def test_a_forward_pass_as_xla_counts_it():
+    """XLA computes the masked half of the scores, norms and activations too."""
+    model = dataclasses.replace(MODEL, width=64, mlp_width=192, scan_unroll=3)
+    tokens = np.ones((2, 32), np.int32)
+
+    def logits(params, tokens):
+        hidden = transformer.hidden_states(model, params, tokens, tokens > 0)
+        return hidden @ transformer.unembedding(params)
+
+    params = jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
+    counted = jax.jit(logits).lower(params, tokens).compile().cost_analysis()["flops"]
+    ours = 2 * forward_flops(model, 0, 32, logits=32)
+    assert 0.8 * counted < ours < counted
+
+
+def attempt(*segments, proof="x"):
+    segments = tuple(Segment((7,) * n, origin) for n, origin in segments)
+    count = sum(len(s.tokens) for s in segments)
+    return Attempt("t", 0, segments, (0.0,) * count, True, proof, (0,) * count)
+
+
+def test_rollouts():
+    theorem = Theorem("t", "t", ": p")
+    told = Feedback(("use this",), "test", tokens=11, seconds=0.5)
+    lean = {"backend": "embedded", "seconds": 0.25}
+    group = [
+        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
+        (theorem, attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"),
+         Verdict("failed", **lean), None),
+        # The same again: Lean has checked it once. And one that was known before.
+        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
+        (theorem, attempt((1, "model"), proof="c"),
+         Verdict("failed", from_cache=True, **lean), None),
+    ]
+    cost = total([of_rollouts(MODEL, {"t": [1] * 9}, [group])])
+    flops = by_hand(0, 9, 0) + 2 * by_hand(9, 13, 4) + by_hand(9, 15, 6) + by_hand(9, 10, 1)
+    assert cost == {
+        "rollouts": 4, "tokens_generated": 4 + 3 + 4 + 1, "flops": flops, "flops_sampling": flops,
+        "lean_seconds": 0.5, "feedback_tokens": 22, "feedback_seconds": 1.0, "feedback_money": 0.0,
+    }  # fmt: skip
+    dear = SimpleNamespace(tokens=1, seconds=0.0, money=0.02)
+    assert of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])["cost/feedback_money"] == 0.02
+
+
+def rows(prompts, responses, prompt=6, response=5):
+    """bool[N, prompt + response], left-padded prompts, right-padded responses."""
+    return np.array([
+        [i >= prompt - p for i in range(prompt)] + [i < r for i in range(response)]
+        for p, r in zip(prompts, responses)
+    ])  # fmt: skip
+
+
+def test_updates():
+    mask = rows([3, 6, 0], [5, 2, 0])
+    learned = np.zeros((3, 5), bool)
+    learned[0, :3] = learned[1, 1] = True
+    forward = by_hand(0, 8, 5) + by_hand(0, 8, 2)  # the last row is padding
+
+    def cost(batch):
+        return {k: v for k, v in total([of_update(MODEL, batch)]).items() if v}
+
+    expected = {"tokens_trained": 4, "flops": 3 * forward, "flops_training": 3 * forward}
+    assert cost(SupervisedBatch(mask, mask, learned.astype(np.float32))) == expected
+    nothing = np.zeros((3, 5))
+    policy_gradient = PolicyGradientBatch(mask, mask, learned, nothing, nothing, np.ones(3))
+    assert cost(policy_gradient) == expected
+    teacher = by_hand(0, 9, 5) + by_hand(0, 4, 2)
+    teacher_mask = rows([4, 2, 0], [5, 2, 0])
+    values = {f: nothing for f in DistillationBatch._fields} | {
+        "student_mask": mask, "teacher_mask": teacher_mask, "weights": learned * 0.3,
+    }  # fmt: skip
+    assert cost(DistillationBatch(**values)) == {
+        "tokens_trained": 4, "flops": 3 * forward + teacher, "flops_training": 3 * forward,
+        "flops_teacher": teacher,
+    }  # fmt: skip
+
+
+def test_sums_over_lines():
+    lines = [{"step": 0, "cost/flops": 3, "loss": 1.0}, {"step": 1},
+             {"step": 2, "cost/flops": 4, "cost/rollouts": 8}]  # fmt: skip
+    assert total(lines) == {"flops": 7, "rollouts": 8} and total([{"loss": 1.0}]) == {}
+    metrics = {"loss": 1.0, "cost/flops": 1}
+    assert added(metrics, {"cost/flops": 2, "cost/rollouts": 5}) == {
+        "loss": 1.0, "cost/flops": 3, "cost/rollouts": 5,
+    }  # fmt: skip
+    assert [amount(x) for x in (12800, 0.25, 3.0, 2.5e15, 412.6)] == [
+        "12,800", "0.25", "3", "2.5e+15", "413",
+    ]  # fmt: skip
+    assert accounting.is_cost("cost/flops") and not accounting.is_cost("loss")
