@@ -89,7 +89,7 @@ def test_a_run_leaves_what_it_promises(finished):
         assert steps == list(range(len(steps))) and steps
         assert json.loads((workdir / stage / "config.json").read_text())["fingerprint"]
         spent = accounting.total(map(json.loads, (workdir / stage / "metrics.jsonl").open()))
-        assert figures["spent"] == spent and spent["tokens_trained"] > 0
+        assert figures["spent"] == spent
         parts = sum(v for kind, v in spent.items() if kind.startswith("flops_"))
         assert spent["flops"] == parts > 0
     for stage in ("fd", "grpo"):
