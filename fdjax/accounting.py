@@ -7,8 +7,8 @@ FLOPs are those of the model on real tokens, whatever is padded, recomputed or c
 
 `parameters` are those of the layers' matrices, and those of the head for tokens whose logits are
 needed: the response's. A token's context is the tokens up to and with itself. Sampling counts a
-prompt once for its whole group and each token of the attempts; a teacher and whoever else only
-reads counts as a forward pass. Evaluations are no cost of training.
+prompt once for its whole group and each token of the attempts; a teacher counts as a forward pass.
+Evaluations are no cost of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from fdjax.models.config import ModelConfig
+from fdjax.objectives.distillation import Distillation
+from fdjax.objectives.protocol import Objective
 
 PREFIX = "cost/"  # of the figures in metrics.jsonl
 KINDS = {  # as a table shows them
@@ -55,15 +57,19 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
     )
 
 
-def of_update(model: ModelConfig, batch: Any) -> dict:
-    """Of an update with a supervised, distillation or policy-gradient batch of host arrays."""
+def of_update(model: ModelConfig, objective: Objective, batch: Any) -> dict:
+    """Of an update with a batch of host arrays."""
     learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
     response = learned.shape[1]
     mask = batch.student_mask if hasattr(batch, "student_mask") else batch.mask
     training = 3 * rows_flops(model, mask, response)
     teacher = 0
-    if hasattr(batch, "teacher_mask"):
-        teacher = rows_flops(model, batch.teacher_mask, response)
+    if isinstance(objective, Distillation):
+        teachers = 2 if objective.live_share else 1
+        teacher = teachers * rows_flops(model, batch.teacher_mask, response)
+        if objective.weighs_rows:  # the logits of all, once more
+            logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())
+            teacher += (teachers + 1) * logits
     return _costs(
         tokens_trained=int(learned.sum()),
         flops=training + teacher,

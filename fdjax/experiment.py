@@ -142,7 +142,7 @@ def train(
     `history`: what the curriculum knew at the step `start`.
     """
     config, folder = this.config[name], this.workdir / name
-    timers, scores, model = Timers(), [], this.prompting.model
+    timers, scores, objective = Timers(), [], make_objective(config)
     update_state = make_update(this, config, optimizer, train_state)
     collector = make_collector(this, name, history, timers)
     with (
@@ -153,7 +153,8 @@ def train(
         for step in range(start, config.steps):
             with timers("step"):
                 batch, metrics = source(step, train_state.params)
-                metrics = accounting.added(metrics, accounting.of_update(model, batch))
+                cost = accounting.of_update(this.prompting.model, objective, batch)
+                metrics = accounting.added(metrics, cost)
                 with timers("update"):
                     batch = sharding.put(batch, this.prompting.mesh)
                     train_state, learned = update_state(train_state, batch)

@@ -14,9 +14,9 @@ from fdjax.feedback.protocol import Feedback
 from fdjax.lean.verdict import Verdict
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
-from fdjax.objectives.distillation import DistillationBatch
-from fdjax.objectives.policy_gradient import PolicyGradientBatch
-from fdjax.objectives.supervised import SupervisedBatch
+from fdjax.objectives.distillation import Distillation, DistillationBatch
+from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
+from fdjax.objectives.supervised import Supervised, SupervisedBatch
 from fdjax.rollout.attempts import Attempt, Segment
 
 MODEL = ModelConfig(vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8,
@@ -101,23 +101,30 @@ def test_updates():
     learned[0, :3] = learned[1, 1] = True
     forward = by_hand(0, 8, 5) + by_hand(0, 8, 2)  # the last row is padding
 
-    def cost(batch):
-        return {k: v for k, v in total([of_update(MODEL, batch)]).items() if v}
+    def cost(objective, batch):
+        return {k: v for k, v in total([of_update(MODEL, objective, batch)]).items() if v}
 
     expected = {"tokens_trained": 4, "flops": 3 * forward, "flops_training": 3 * forward}
-    assert cost(SupervisedBatch(mask, mask, learned.astype(np.float32))) == expected
+    supervised = SupervisedBatch(mask, mask, learned.astype(np.float32))
+    assert cost(Supervised(), supervised) == expected
     nothing = np.zeros((3, 5))
     policy_gradient = PolicyGradientBatch(mask, mask, learned, nothing, nothing, np.ones(3))
-    assert cost(policy_gradient) == expected
+    assert cost(PolicyGradient(), policy_gradient) == expected
     teacher = by_hand(0, 9, 5) + by_hand(0, 4, 2)
     teacher_mask = rows([4, 2, 0], [5, 2, 0])
     values = {f: nothing for f in DistillationBatch._fields} | {
         "student_mask": mask, "teacher_mask": teacher_mask, "weights": learned * 0.3,
     }  # fmt: skip
-    assert cost(DistillationBatch(**values)) == {
+    batch = DistillationBatch(**values)
+    assert cost(Distillation(), batch) == {
         "tokens_trained": 4, "flops": 3 * forward + teacher, "flops_training": 3 * forward,
         "flops_teacher": teacher,
     }  # fmt: skip
+    trust_region = cost(Distillation(live_share=0.1), batch)
+    assert trust_region["flops_teacher"] == 2 * teacher
+    logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
+    weighed = cost(Distillation(ratio_mean="sequence"), batch)
+    assert weighed["flops_teacher"] == teacher + 2 * logits
 
 
 def test_sums_over_lines():

@@ -71,6 +71,11 @@ class Distillation:
         for problem in _contradictions(self):
             raise ValueError(f"distillation: {problem}")
 
+    @property
+    def weighs_rows(self) -> bool:
+        """Do weights depend on what both say of a whole row?"""
+        return self.ratio_mean == "sequence" or self.line_cap is not None
+
     def denominator(self, batch: DistillationBatch) -> jax.Array:
         learned = batch.weights > 0
         return (learned if self.aggregation == "token_mean" else learned.any(axis=1)).sum()
@@ -112,7 +117,7 @@ class Distillation:
         weight, learned = columns["weight"], columns["learned"]
         if self.aggregation == "sequence_mean":
             weight = weight / jnp.maximum(learned.sum(axis=1, keepdims=True), 1)
-        if self.ratio_mean == "token" and self.line_cap is None:
+        if not self.weighs_rows:
             return weight
 
         def chunk_logprobs(hidden, head, column):
