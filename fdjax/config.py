@@ -58,7 +58,7 @@ def default() -> ConfigDict:
                 "response_length": 28,
             },
             "lean": {
-                "backend": "embedded",  # or lean_interact; see docs/lean.md
+                "backend": "embedded",  # or lean_interact, kimina; see docs/lean.md
                 "workers": 2,  # Lean processes at a time
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
@@ -69,6 +69,11 @@ def default() -> ConfigDict:
                     "max_heartbeats": 400_000,  # thousands, of one declaration
                     "memory_mb": 8192,  # private memory of one REPL
                     "spares": 1,  # REPLs kept ready, with everything imported
+                },
+                "kimina": {
+                    "url": "http://localhost:8000",  # of a Kimina Lean Server
+                    "max_heartbeats": 400_000,
+                    "patience": 300.0,  # seconds that the server may be away
                 },
             },
             "feedback": {

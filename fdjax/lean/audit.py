@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fdjax.lean.verdict import Message
 
-AUDIT_VERSION = "1"  # part of every cache key: change it with any rule
+AUDIT_VERSION = "2"  # part of every cache key: change it with any rule
 MAX_CHARS = 32_768
 MAX_DEPTH = 400  # of brackets; some thousands overflow Lean's stack
 MAX_STRAY_QUOTES = 64
@@ -42,7 +42,10 @@ _STRING = re.compile(rf'"(?:[^"\\]|{_ESCAPE})*"')
 _CHAR = re.compile(rf"'(?:[^'\\]|{_ESCAPE})'")
 _COMMENT_EDGE = re.compile(r"/-|-/")
 _GLUED = re.compile(rf"\.?[{_LETTER}'0-9«]")
-_UNFIT = re.compile("[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
+# No control characters, and nothing but \n that any program takes for the end of a line (and of a
+# comment): a server that splits text by Python's str.splitlines would let U+2028 end one.
+_UNFIT = re.compile(
+    "[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 # After these a token starts in every version of Lean and under every notation.
 _OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
 _OPENING, _CLOSING = frozenset("([{⟨‹"), frozenset(")]}⟩›")
@@ -282,6 +285,8 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
                     continue
                 reason = ("`set_option` is not allowed in a proof, except "
                           f"`set_option maxHeartbeats N in` with N from 1 to {max_heartbeats}")
+            elif text == "eval" and _follows(tokens, i, "symbol", "%"):
+                reason = "`eval%` runs code: it is not allowed in a proof"
             elif text == "native" and _is_config(tokens, i):
                 reason = "`native` evaluation trusts the compiler: it is not a proof"
             else:
@@ -291,7 +296,7 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
                 reason = f"`{text}` is not allowed in a proof"
         elif text == "@" and _follows(tokens, i, "symbol", "["):
             reason = "attributes (`@[`) are not allowed in a proof"
-        elif text == "#" and _follows(tokens, i, "name"):
+        elif text == "#" and _starts_command(tokens, i):
             reason = f"`#{tokens[i + 1].text}` starts a command; a proof holds none"
         else:
             continue
@@ -305,6 +310,12 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
     after = tokens[i + 1]
     return (after.kind == kind and after.start == tokens[i].end
             and (text is None or after.text == text))
+
+
+def _starts_command(tokens: list[Token], i: int) -> bool:
+    """`#eval` and its like; `#s` is how Mathlib writes the size of a set, and no command's name is
+    as short as that."""
+    return _follows(tokens, i, "name") and len(tokens[i + 1].text.split(".")[0]) > 2
 
 
 def _is_config(tokens: list[Token], i: int) -> bool:

@@ -14,9 +14,13 @@ from fdjax.lean.verdict import Verdict
 # A proof may rest on these and on no others: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 
-BACKENDS = ("embedded", "lean_interact")
+BACKENDS = ("embedded", "lean_interact", "kimina")
 
 Candidate = tuple[Theorem, str]  # and what follows `:=`, which has passed the audit
+
+
+class Lost(RuntimeError):
+    """The backend itself is gone, so that no candidate can be judged: whoever waits is told."""
 
 
 class Worker(Protocol):
@@ -27,7 +31,8 @@ class Worker(Protocol):
 
         `proved` and `failed` only on positive evidence for exactly that candidate; `timeout` (more
         than `timeout` seconds) and `crashed` for the candidate that Lean was at when it had to be
-        killed or died; None where nothing is known. Whatever a candidate does, this returns.
+        killed or died; None where nothing is known. Whatever a candidate does, this returns; it
+        raises Lost where that is no candidate's doing.
         """
         ...
 
@@ -82,4 +87,8 @@ def _backend_class(name: str) -> type:
             from fdjax.lean.lean_interact.backend import LeanInteractBackend
 
             return LeanInteractBackend
+        case "kimina":
+            from fdjax.lean.kimina import KiminaBackend
+
+            return KiminaBackend
     raise ValueError(f"unknown Lean backend {name!r}: known are {', '.join(BACKENDS)}")

@@ -122,4 +122,12 @@ def _memory(needed_mb: int) -> str:
     return f"{free:,} MB are free, one Lean may take {needed_mb:,}"
 
 
-_PROBES = {"embedded": _embedded, "lean_interact": _lean_interact}
+def _kimina(options: Mapping[str, Any]) -> dict[str, Probe]:
+    def server() -> str:
+        backend = make_backend("kimina", options)
+        return f"{backend.url}, Lean {backend.version}"
+
+    return {"server": server}
+
+
+_PROBES = {"embedded": _embedded, "lean_interact": _lean_interact, "kimina": _kimina}

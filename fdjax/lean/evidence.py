@@ -71,6 +71,10 @@ def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Ite
     return f"{head}{proof}\n\n#print axioms {name}\n\n", item
 
 
+def import_lines(imports: Sequence[str]) -> str:
+    return "".join(f"import {module}\n" for module in imports)
+
+
 def options(max_heartbeats: int) -> str:
     """For a Lean that takes no `-D` on its command line: what the embedded one is started with."""
     return (f"set_option maxHeartbeats {max_heartbeats}\nset_option autoImplicit false\n"

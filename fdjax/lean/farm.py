@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import audit
-from fdjax.lean.backend import Backend, Worker
+from fdjax.lean.backend import Backend, Lost, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.lean.verdict import DECIDED, Message, Verdict
 
@@ -134,7 +134,8 @@ class Farm:
         return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
 
     def submit(self, theorem: Theorem, proof: str) -> "concurrent.futures.Future[Verdict]":
-        """The verdict to come. A proof that the audit refuses is `rejected` at once.
+        """The verdict to come. A proof that the audit refuses is `rejected` at once. The future
+        holds backend.Lost instead where the backend itself is gone.
 
         Raises MissingImports as `require` does, RuntimeError after `close`.
         """
@@ -223,10 +224,26 @@ class Farm:
             try:
                 verdicts = worker.check([(j.theorem, j.proof) for j in batch], self.timeout)
                 trouble = "Lean ended without a report on this theorem"
+            except Lost as lost:
+                self._give_up(batch, lost, isolated)
+                continue
             except Exception as error:  # the farm must lose no candidate, whatever broke
                 verdicts = [None] * len(batch)
                 trouble = f"{type(error).__name__}: {error}"
             self._settle(batch, verdicts, trouble, time.monotonic() - began, isolated)
+
+    def _give_up(self, batch: list[_Job], lost: Lost, isolated: bool) -> None:
+        """Tells those who wait for `batch` that nobody can judge it."""
+        with self._changed:
+            if self._closed:
+                return
+            self._running_alone -= isolated
+            for job in batch:
+                del self._jobs[job.key]
+            self._changed.notify_all()
+        for future in (future for job in batch for future in job.futures):
+            if future.set_running_or_notify_cancel():
+                future.set_exception(lost)
 
     def _take(self) -> tuple[list[_Job], bool] | None:
         """The next batch, all of one pool, and whether it is one to be checked alone; waits for

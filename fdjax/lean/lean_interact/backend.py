@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.backend import Candidate
-from fdjax.lean.evidence import context_error, options, split_context, write
+from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
 from fdjax.lean.lean_interact import toolchain
 from fdjax.lean.lean_interact.repl import Repl, ReplEnded, ReplRefused, answered
 from fdjax.lean.verdict import Message, Verdict
@@ -260,8 +260,7 @@ class Sessions:
 
     def _start(self, imports: Imports) -> "Session":
         installed, limit = self._backend.installed, self._backend.memory_mb
-        header = "\n".join([*(f"import {module}" for module in imports), "",
-                            options(self._backend.max_heartbeats)])
+        header = f"{import_lines(imports)}\n{options(self._backend.max_heartbeats)}"
         with self._changed:
             if not self._users:
                 raise RuntimeError("the backend's workers have been closed")

