@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from test_presets import preset
 
 from fdjax import accounting, experiment, prepare
 from fdjax.data.theorems import write_theorems
@@ -264,6 +265,26 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
         for name in ("whole", "killed")
     ]  # fmt: skip
     assert lines[0] == lines[1] and "solve_rate" in lines[0][3] and "solve_rate" not in lines[0][4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sdpo", "opsd", "sdft", "gkd"])
+def test_each_preset_trains(finished, tmp_path, caplog, name):
+    config, chosen = tiny_config.get_config(), preset(name)
+    config.fd.update(chosen.fd)
+    config.fd.update(steps=4, save_every=2, prompts_per_step=4, row_buckets=(32,))
+    config.update(
+        stages=("fd",), init_from=str(finished[0] / "sft"), feedback=chosen.feedback.to_dict()
+    )
+    config.mesh.fsdp = 1
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        experiment.run(config, tmp_path)
+    compiled = [m for m in caplog.messages if m.startswith("Compiling jit(update)")]
+    assert len(compiled) == 1
+    steps = [json.loads(line) for line in (tmp_path / "fd" / "metrics.jsonl").open()]
+    assert len(steps) == config.fd.steps
+    learned = [step for step in steps if not step["skipped"]]
+    assert learned and all(np.isfinite(step["loss"]) for step in learned)
 
 
 @pytest.mark.slow
