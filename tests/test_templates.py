@@ -9,10 +9,13 @@ from fdjax import tokenizer as tk
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout import batching
+from fdjax.rollout.attempts import submit
 from fdjax.rollout.batching import Shape
-from fdjax.rollout.credit import Credit, first_token_at, token_lines
+from fdjax.rollout.credit import Credit, departure, first_token_at, token_lines
 from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
 from tests import tiny_tokenizers
 
@@ -185,6 +188,19 @@ def test_weights_end_at_leans_first_error_in_an_answer(folders):
     assert ours.decode(learned).startswith("<think>\n") and not any(weights[len(learned) :])
     lines = token_lines(read)
     assert lines[0] == 0 and lines[-1] == 1 and lines == sorted(lines)
+
+
+def test_what_lean_says_of_an_answers_proof_stands_at_the_tokens_that_wrote_it(folders):
+    proofs = (" by\n  have a : p := h\n  exact a", " by\n  have a : p := h\n  exact b𝔸")
+    reads = [answered(folders, f"{STATED}{proof}\n", proof) for proof in proofs]
+    with Farm(EmbeddedBackend(), workers=1) as farm:
+        waiting = [submit(farm, PLAIN, read) for read, *_ in reads]
+        right, wrong = (future.result() for future in waiting)
+    assert right.proved
+    read, ours, *_ = reads[1]
+    wrong_token = departure(read, wrong, Feedback(("no",), "some"))
+    assert "b" in ours.decode(read.tokens[wrong_token : wrong_token + 1])
+    assert ours.decode(read.tokens[:wrong_token]).endswith(("exact", "exact "))
 
 
 def test_an_answer_without_a_proof_is_kept_whole(folders):

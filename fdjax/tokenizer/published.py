@@ -48,7 +48,7 @@ class PublishedTokenizer:
     model's embedding may have more rows than its tokenizer has tokens.
     """
 
-    files: tuple[tuple[str, bytes], ...]
+    files: tuple[tuple[str, bytes], ...] = dataclasses.field(repr=False)
 
     def check(self) -> None:
         """Raises ValueError naming what is missing or wrong."""
