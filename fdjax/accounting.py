@@ -53,7 +53,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         lean_seconds=sum(checked.values()),
         feedback_tokens=sum(f.tokens for f in said),
         feedback_seconds=sum(f.seconds for f in said),
-        feedback_money=sum(getattr(f, "money", 0.0) for f in said),
+        feedback_money=sum(f.money for f in said),
     )
 
 

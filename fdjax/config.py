@@ -77,12 +77,64 @@ def default() -> ConfigDict:
                 },
             },
             "feedback": {
+                # Who writes it: diagnostics, llm, policy, reference or peers (docs/method.md), or
+                # several: "peers,llm,diagnostics".
                 "provider": "diagnostics",
-                # How much help: verdict, error (Lean's first, with its place and goal), step (the
-                # right next line), correction (the attempt mended), proof (the shortest known).
-                # A model this small needs one of the last two.
+                "compose": "first",  # of several: the first with something to say; or merge: all
+                # diagnostics: how much help. verdict, error (Lean's first, with its place and
+                # goal), step (the right next line), correction (the attempt mended), proof (the
+                # shortest known). A model this small needs one of the last two.
                 "help": "correction",
                 "shuffle": False,  # the control: every theorem gets another theorem's feedback
+                # llm and policy:
+                "successes": False,  # do they comment on proved attempts, too?
+                "draws": 1,  # feedbacks that they write on an attempt
+                "pick": "agreed",  # of these: the one most like the others; or merge: all
+                # Feedback that shares more than this with a proof of the data is dropped, and with
+                # it attempts that speak of feedback; 1: none. The share is measured in any case.
+                "leak_limit": 1.0,
+                "llm": {  # a service that speaks OpenAI's protocol
+                    "model": "",
+                    "base_url": "",  # http://localhost:8000/v1; empty: OpenAI's own
+                    # Name of the environment variable that holds the key; empty: there is none.
+                    "key_variable": "OPENAI_API_KEY",
+                    "prompt": "feedback.v1",  # a file of fdjax/feedback/prompts, or a path
+                    # Fields of the request's body, whatever the service knows.
+                    "options": {"max_tokens": 600},
+                    "show_reference": False,  # does it see a reference proof (see below)?
+                    "show_peers": 0,  # other attempts of the group that it sees
+                    "longest": 2000,  # characters; the rest of an answer is cut off
+                    "concurrency": 16,  # requests at a time
+                    "requests_per_minute": 0.0,  # 0: no limit
+                    "tokens_per_minute": 0.0,
+                    "timeout": 60.0,  # seconds for one request; longer pauses are not waited for
+                    "retries": 4,
+                    "backoff": 1.0,  # seconds before the first retry, then twice as long each time
+                    "price_in": 0.0,  # money per million tokens that the model reads
+                    "price_out": 0.0,  # and writes
+                    # When this much is spent nothing more is asked; 0: no limit. Both count all
+                    # that the cache holds.
+                    "token_budget": 0,
+                    "money_budget": 0.0,
+                    "cache": "",  # a file that keeps answers between runs; empty: in the workdir
+                },
+                "policy": {
+                    # Fields as of `prompt`, and {attempt} and {lean}: what Lean says of it.
+                    "prompt": "{goal}\n:={attempt}\n{lean}\n",
+                    "average": False,  # does the policy's average write it, where there is one?
+                    "response_length": 28,  # tokens
+                    "temperature": 1.0,
+                },
+                "reference": {
+                    # Proofs asked of llm.model where the data has none that Lean accepts.
+                    "asks": 0,
+                    "prompt": "proof.v1",
+                },
+                "peers": {
+                    "successes": 1,  # proofs of its group that an attempt is shown
+                    "failures": 0,
+                    "own": False,  # a success without a peer that succeeds: is it shown itself?
+                },
             },
             "evaluation": {
                 "pool": "pool",  # the split behind the summary's "pool" and "heldout" figures

@@ -22,7 +22,7 @@ from fdjax.data.theorems import Theorem
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
 from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.protocol import Provider
-from fdjax.feedback.providers import make_provider
+from fdjax.feedback.providers import consequences, samples_policy
 from fdjax.files import append_line, read_lines
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.models import transformer
@@ -32,6 +32,7 @@ from fdjax.prepare import (
     Run,
     check_record,
     digest,
+    feedback_provider,
     initial_policy,
     make_curriculum,
     make_objective,
@@ -152,7 +153,7 @@ def train(
         source = make_source(this, name, collector)
         for step in range(start, config.steps):
             with timers("step"):
-                batch, metrics = source(step, train_state.params)
+                batch, metrics = source(step, train_state)
                 cost = accounting.of_update(this.prompting.model, objective, batch)
                 metrics = accounting.added(metrics, cost)
                 with timers("update"):
@@ -192,7 +193,8 @@ def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Colle
     return Collector(
         prompting=prompting,
         farm=this.farm,
-        provider=stage_provider(this.config, name),
+        provider=stage_provider(this, name),
+        provider_samples=samples_policy(this.config.feedback),
         journal=Journal(this.workdir / name / "rollouts"),
         curriculum=curriculum,
         prompts=prompts,
@@ -224,13 +226,13 @@ def make_source(this: Run, name: str, collector: Collector) -> stages.Source:
     )
 
 
-def stage_provider(config: ConfigDict, name: str) -> Provider | None:
+def stage_provider(this: Run, name: str) -> Provider | None:
     """Supervised stages teach to read true feedback, also those of the shuffled control."""
-    match config[name].objective:
+    match this.config[name].objective:
         case "supervised":
-            return make_provider(config.feedback, shuffle=False)
+            return feedback_provider(this, shuffle=False)
         case "distillation":
-            return make_provider(config.feedback)
+            return feedback_provider(this)
     return None
 
 
@@ -311,7 +313,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
                 before.params,
                 before.params,
                 this.farm,
-                make_provider(this.config.feedback, shuffle=False),
+                feedback_provider(this, shuffle=False),
                 theorems,
                 samples=config.samples_per_prompt,
                 temperature=config.temperature,
@@ -320,7 +322,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
             )
         )
 
-    key = {"teacher": before.name, "help": this.config.feedback.help}
+    key = {"teacher": before.name} | consequences(this.config.feedback)
     rates = once(this, name, before, key, theorems, measure)
     console.print("teacher's solve rate on failed attempts: " + ", ".join(
         f"{rate:.3f} with {what}" for what, rate in rates.items()))
@@ -353,4 +355,4 @@ def once(
     return figures
 
 
-_SHOWN = ("split", "samples", "temperature", "help")
+_SHOWN = ("split", "samples", "temperature", "provider", "help")

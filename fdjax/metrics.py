@@ -23,8 +23,9 @@ console = rich.console.Console(highlight=False, soft_wrap=True)
 HEADLINE = (
     "loss", "accuracy", "solve_rate", "groups_solved", "policy_entropy", "divergence",
     "clip_fraction", "response_tokens", "unfinished", "rows", "grad_norm", "unverified", "skipped",
+    "feedback/unanswered",
 )  # fmt: skip
-_TROUBLE = ("unverified", "skipped")  # 0 of these is not worth a word
+_TROUBLE = ("unverified", "skipped", "feedback/unanswered")  # 0 of these is not worth a word
 
 
 class Timers:

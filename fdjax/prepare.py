@@ -24,7 +24,8 @@ from fdjax.data import synthetic
 from fdjax.data.cleaning import clean, summary, write_report
 from fdjax.data.published import Dropped, read_file
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
-from fdjax.feedback.providers import make_provider
+from fdjax.feedback.protocol import Provider
+from fdjax.feedback.providers import Means, consequences, make_provider
 from fdjax.files import write_atomically
 from fdjax.lean.backend import Backend, make_backend
 from fdjax.lean.cache import VerdictCache
@@ -432,7 +433,14 @@ def check_stage(run: Run, name: str) -> None:
                 if stage[field] not in known:
                     raise ConfigError(f"{field} is {stage[field]!r}; known are {', '.join(known)}")
         if stage.objective in ("supervised", "distillation"):
-            make_provider(run.config.feedback)
+            feedback_provider(run)
+
+
+def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
+    """That of the config; `shuffle` can be set apart. Raises ConfigError."""
+    seed, batch = run.config.seed, run.config.evaluation.batch
+    means = Means(run.prompting, run.farm, run.workdir, seed, batch)
+    return make_provider(run.config.feedback, means, shuffle=shuffle)
 
 
 def _check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
@@ -468,9 +476,9 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
     """All that decides what a stage turns out as; `before` is the fingerprint it starts from."""
     config, stage = run.config, run.config[name]
     taught_by = {  # supervised stages learn from true feedback, whatever the control does
-        "supervised": ("provider", "help"),
-        "distillation": ("provider", "help", "shuffle"),
-    }.get(stage.objective, ())
+        "supervised": consequences(config.feedback),
+        "distillation": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
+    }.get(stage.objective, {})
     record = {
         "seed": config.seed,
         "model": dataclasses.asdict(run.prompting.model),
@@ -480,7 +488,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "lean": lean_record(run.farm.backend),
         "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
         "theorems": split_digest(run.theorems[stage.theorems]),
-        "feedback": {field: config.feedback[field] for field in taught_by},
+        "feedback": taught_by,
         "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
         "before": before,
     }

@@ -14,6 +14,7 @@ import numpy as np
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.evaluation.diversity import normalise
+from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.verdict import DECIDED, REFUSED
 from fdjax.metrics import console
 from fdjax.objectives.policy_gradient import advantages
@@ -34,7 +35,7 @@ class Step(NamedTuple):
     metrics: Metrics  # of the rollouts; the update adds its own
 
 
-Source = Callable[[int, Any], Step]  # (step, params) -> Step; steps are called in order
+Source = Callable[[int, Any], Step]  # (step, TrainState) -> Step; steps are called in order
 
 
 # --- Supervised ----------------------------------------------------------------------------------
@@ -64,6 +65,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         rows = [
             batching.SupervisedRow(prompt, to_ids(prompting.tokenizer, theorem, proof))
             for prompt, theorem, proof in triples
+            if proof.startswith(prefill)  # the prompt may end with it
         ]
         fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
         tell_left_out(len(rows) - len(fitting), len(rows), "rows")
@@ -72,14 +74,15 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     plain = rows_of([(collector.prompts[t.id], t, t.reference) for t in collector.theorems])
     read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
-    def step(index: int, params) -> Step:
+    def step(index: int, state) -> Step:
         nonlocal read
-        cost = {}
+        about: Metrics = {}
         if config.feedback_fraction and index >= config.feedback_start and read is None:
             # Attempts of the step `feedback_start`: from the journal if the run resumes after it.
-            groups = collector.launch(config.feedback_start, params).result()
+            groups = collector.launch(config.feedback_start, state)(state)
             read = rows_of(_answers(groups, prompting))
-            cost = collector.cost(groups) if index == config.feedback_start else {}
+            if index == config.feedback_start:
+                about = feedback_metrics(groups) | collector.cost(groups)
         told = round(config.feedback_fraction * config.batch_size) if read else 0
         chosen = [
             rows[i]
@@ -90,7 +93,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         shape = Shape(config.batch_size, prompt, response)
         batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
         padding = 1 - float(batch.mask.mean())
-        return Step(batch, {"padding": padding, "rows_read": len(read or [])} | cost)
+        return Step(batch, {"padding": padding, "rows_read": len(read or [])} | about)
 
     return step
 
@@ -133,12 +136,12 @@ def expert_iteration(config, prompting: Prompting, collector: Collector, seed: i
                 if len(rows) > config.per_theorem:
                     del rows[next(iter(rows))]
 
-    def step(index: int, params) -> Step:
+    def step(index: int, state) -> Step:
         nonlocal rounds
         this_round, of_round = divmod(index, config.steps_per_round)
         metrics = {}
         while rounds <= this_round:  # a resumed run reads earlier rounds in the journal
-            groups = collector.launch(rounds, params).result()
+            groups = collector.launch(rounds, state)(state)
             if rounds == this_round and of_round == 0:
                 collector.curriculum.note(rounds, groups)
                 metrics = rollout_metrics(groups) | collector.cost(groups)
@@ -170,11 +173,11 @@ def from_rollouts(
     """Launches rollouts up to `depth` steps ahead of the step that learns from them."""
     waiting: collections.deque = collections.deque()
 
-    def step(index: int, params) -> Step:
+    def step(index: int, state) -> Step:
         while index + len(waiting) < min(index + depth + 1, steps):
-            waiting.append(collector.launch(index + len(waiting), params))
+            waiting.append(collector.launch(index + len(waiting), state))
         with collector.timers("wait"):
-            groups = waiting.popleft().result()
+            groups = waiting.popleft()(state)
         collector.curriculum.note(index, groups)
         batch, metrics = to_batch(groups)
         about = collector.curriculum.metrics(index) | collector.cost(groups)
@@ -196,7 +199,7 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
         "unfinished": float(np.mean([not a.finished for a in attempts])),
         "unverified": sum(v.status not in DECIDED for v in verdicts),
         "from_cache": float(np.mean([v.from_cache for v in verdicts])),
-    }
+    } | feedback_metrics(groups)
 
 
 def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:

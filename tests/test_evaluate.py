@@ -61,7 +61,7 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
                   Verdict("proved" if t.id in solved else "failed")) for g in range(2)]
                 for t in theorems]
 
-    async def provider(groups):
+    async def provider(groups, moment):
         asked.append([[t.id for t, _, _ in g] for g in groups])
         return [[None if t.id == "t3" else Feedback((f"about {t.id}",), "test")
                  for t, _, _ in g] for g in groups]
@@ -83,7 +83,7 @@ def test_no_failure_no_gap(monkeypatch):
     solved = [[(t, attempt(t, 0), Verdict("proved"))] for t in THEOREMS]
     monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: solved)
 
-    async def provider(groups):
+    async def provider(groups, moment):
         return [[None for _ in g] for g in groups]
 
     rates = asyncio.run(evaluate.teacher_solve_rate(

@@ -6,12 +6,17 @@ import pytest
 
 from fdjax.config import ConfigError, default
 from fdjax.data.theorems import Theorem
+from fdjax.feedback.compose import first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import diagnostics, error_place
-from fdjax.feedback.protocol import Feedback
-from fdjax.feedback.providers import make_provider
+from fdjax.feedback.metrics import feedback_metrics
+from fdjax.feedback.peers import peers
+from fdjax.feedback.protocol import Feedback, Moment
+from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.collect import Prompting
+from fdjax.rollout.prompts import Template
 
 AND = Theorem(
     id="and",
@@ -22,6 +27,7 @@ AND = Theorem(
 )
 FOREIGN = Theorem("f", "f", "(z : ℂ) : z = z", reference=" by\n  rfl")
 FAILED = Verdict("failed")
+PROMPTING = Prompting(None, None, Template("", "", ""), (1,), (1,), 1, None)
 
 
 def attempt(proof):
@@ -29,7 +35,7 @@ def attempt(proof):
 
 
 def ask(provider, *groups):
-    return asyncio.run(provider(list(groups)))
+    return asyncio.run(provider(list(groups), Moment("fd", 0)))
 
 
 def one(help, proof, verdict=FAILED, theorem=AND):
@@ -106,7 +112,7 @@ def test_a_proof_that_lean_refused_gets_no_false_praise():
 
 
 def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
-    async def echo(groups):
+    async def echo(groups, moment):
         return [[Feedback((t.id,), "echo", departs_at=i) for i, (t, _, _) in enumerate(g)]
                 for g in groups]
 
@@ -119,11 +125,164 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
     assert out[0][0].provider == "shuffled echo"
 
 
-def test_unknown_names_are_refused():
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("help", "oracle", "help is 'oracle'; known are verdict"),
+        ("provider", "oracle", "provider is 'oracle'; known are diagnostics, llm"),
+        ("provider", "peers,,llm", "provider is 'peers,,llm'"),
+        ("provider", "llm,llm", "name each provider once"),
+        ("provider", "llm", "llm.model is empty"),
+        ("compose", "vote", "compose is 'vote'; known are first, merge"),
+        ("pick", "best", "pick is 'best'; known are agreed, merge"),
+        ("draws", 0, "draws is 0, must be at least 1"),
+        ("leak_limit", 1.5, r"leak_limit is 1.5, must be in \[0, 1\]"),
+        ("reference.asks", -1, "reference.asks is -1, must not be negative"),
+        ("reference.asks", 1, "llm.model is empty"),
+        ("peers.successes", 0, "peers shows 0 successes"),
+        ("llm.prompt", "nowhere.txt", "neither one of feedback.v1, proof.v1 nor a file"),
+        ("policy.prompt", "{gaol}", "policy.prompt='{gaol}' is no template"),
+        ("policy.response_length", 0, "policy.response_length is 0, must be positive"),
+        ("policy.temperature", -1.0, "policy.temperature is -1.0, must not be negative"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(monkeypatch, tmp_path, field, value, told):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
     config = default().feedback
-    config.help = "oracle"
-    with pytest.raises(ConfigError, match=r"feedback\.help is 'oracle'; known are verdict"):
-        make_provider(config)
-    config.provider = "llm"
-    with pytest.raises(ConfigError, match=r"feedback\.provider is 'llm'"):
-        make_provider(config)
+    if field.split(".")[0] in ("policy", "reference"):
+        config.provider = field.split(".")[0]
+    if field == "llm.prompt":
+        config.provider, config.llm.model = "llm", "m"
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=told):
+        make_provider(config, Means(PROMPTING, None, tmp_path, 0, 1))
+
+
+# --- Peers ---------------------------------------------------------------------------------------
+
+
+def group_of(*tries):
+    """(proof, status) -> items of one theorem."""
+    reason = (Message("error", "no such lemma"),)
+    return [
+        (AND, Attempt("and", i, (), (), True, f" by\n  {proof}", ()),
+         Verdict(status, reason if status == "failed" else ()))
+        for i, (proof, status) in enumerate(tries)
+    ]  # fmt: skip
+
+
+def test_peers_show_the_first_success_and_where_the_attempt_departs():
+    group = group_of(("simp", "failed"), ("exact a", "proved"), ("exact b", "proved"))
+    [[failed, one, two]] = ask(peers(successes=1, failures=0, own=False), group)
+    assert failed.messages == ("a proof is\n  exact a",) and failed.proof == " by\n  exact a"
+    assert failed.departs_at == len(" by\n  ")
+    assert one.messages == ("a proof is\n  exact b",)  # a success sees another, not itself
+    assert one.departs_at == len(" by\n  exact ")
+    assert two.proof == " by\n  exact a"
+
+
+def test_peers_show_more_successes_and_failures_each_text_once():
+    group = group_of(("x", "failed"), ("a", "proved"), ("x", "failed"), ("a", "proved"),
+                     ("b", "proved"), ("y", "failed"), ("z", "rejected"))  # fmt: skip
+    [said] = ask(peers(successes=2, failures=1, own=False), group)
+    assert said[0].messages == (
+        "a proof is\n  a", "a proof is\n  b", "Lean refuses\n  y\nbecause no such lemma",
+    )  # fmt: skip
+    assert said[5].messages[2] == "Lean refuses\n  x\nbecause no such lemma"
+
+
+def test_peers_that_have_nothing_to_show():
+    lone = group_of(("x", "failed"), ("a", "proved"), ("a", "proved"), ("t", "timeout"))
+    [said] = ask(peers(successes=1, failures=2, own=False), lone)
+    assert said[0].proof == " by\n  a" and said[1:] == [None, None, None]
+    [said] = ask(peers(successes=1, failures=0, own=True), lone)
+    assert said[1].proof == " by\n  a" and said[1].departs_at is None and said[3] is None
+    [said] = ask(peers(successes=1, failures=2, own=True), group_of(("x", "failed")))
+    assert said == [None]
+
+
+# --- Several providers ---------------------------------------------------------------------------
+
+
+def fixed(*texts, **fields):
+    """Says these of the attempts of each group; None: nothing. Remembers what was wanted."""
+    wanted = []
+
+    async def provide(groups, moment):
+        wanted.append(moment.wanted)
+        return [
+            [text if text is None else Feedback((text,) if text else (), fields["name"],
+                                                **{k: v for k, v in fields.items() if k != "name"})
+             for text in texts]
+            for _ in groups
+        ]  # fmt: skip
+
+    provide.wanted = wanted
+    return provide
+
+
+GROUP = group_of(("x", "failed"), ("y", "failed"), ("z", "failed"))
+
+
+def test_the_first_with_something_to_say_and_the_costs_of_all():
+    one = fixed("a", "", None, name="one", tokens=5, asked=1, troubles=("t",))
+    two = fixed("b", "b", None, name="two", tokens=3, money=0.5)
+    three = fixed("c", "c", "c", name="three")
+    [said] = ask(first([one, two, three]), GROUP)
+    assert [(f.text, f.provider, f.tokens, f.asked, f.troubles) for f in said] == [
+        ("a", "one", 5, 1, ("t",)), ("b", "two", 8, 1, ("t",)), ("c", "three", 0, 0, ()),
+    ]  # fmt: skip
+    assert said[1].money == 0.5
+    assert two.wanted == [[[False, True, True]]] and three.wanted == [[[False, False, True]]]
+
+
+def test_what_nobody_can_say_still_costs():
+    silent = fixed("", None, None, name="one", tokens=5, unanswered=1)
+    [said] = ask(first([silent, silent]), GROUP)
+    assert said[0].messages == () and said[0].tokens == 10 and said[0].unanswered == 2
+    assert said[1:] == [None, None]
+
+
+def test_merged_keeps_each_message_once_and_one_proof():
+    one = fixed("a", "", None, name="one", tokens=1)
+    two = fixed("b", "b", None, name="two", tokens=1, proof="p", departs_at=3, leak=0.5)
+    [said] = ask(together([one, two, fixed("a", "a", None, name="two")], merged), GROUP)
+    assert said[0].messages == ("a", "b") and said[0].provider == "one + two"
+    assert said[0].proof == "p" and said[0].departs_at == 3 and said[0].leak == 0.5
+    assert said[0].tokens == 2 and said[1].messages == ("b", "a") and said[1].tokens == 2
+    assert said[2] is None
+
+
+def test_of_several_draws_the_one_that_the_others_share_most():
+    draws = [fixed(text, None, None, name="d", tokens=1)
+             for text in ("use ring", "use simp after intro", "use simp after cases")]  # fmt: skip
+    [[said, *_]] = ask(together(draws, most_agreed), GROUP)
+    assert said.text == "use simp after intro" and said.tokens == 3
+
+
+@pytest.mark.parametrize("other", [Feedback(("b",), "two", tokens=9), Feedback((), "two"), None])
+def test_shuffled_works_over_any_and_keeps_own_costs(other):
+    own = fixed("a", "", None, name="one", tokens=2, asked=1)
+
+    async def both(groups, moment):
+        return [*(await own(groups[:1], moment)), [other]]
+
+    [said, _] = ask(shuffled(both), GROUP, GROUP[:1])
+    assert [f and f.tokens for f in said] == [2, 2, None]
+    assert said[0].messages == (other.messages if other else ())
+
+
+def test_figures_of_a_step():
+    said = [Feedback(("a",), "llm: m", tokens=7, seconds=0.5, leak=0.5, money=0.1, asked=2,
+                     unanswered=1, troubles=("llm: timeout",)),
+            Feedback((), "llm: m", asked=1, unanswered=1,
+                     troubles=("llm: timeout", "leak dropped")),
+            None]  # fmt: skip
+    proofs = group_of(("simp -- as the feedback says", "failed"), ("x", "failed"), ("y", "proved"))
+    figures = feedback_metrics([[(*item, f) for item, f in zip(proofs, said)]])
+    assert figures == pytest.approx({
+        "feedback/given": 1 / 3, "feedback/leak": 0.5, "feedback/echo": 1 / 3,
+        "feedback/asked": 3, "feedback/unanswered": 2 / 3, "feedback/llm: timeout": 2,
+        "feedback/leak dropped": 1,
+    })  # fmt: skip
+    assert feedback_metrics([[(*proofs[0], None)]]) == {}

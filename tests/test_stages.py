@@ -1,7 +1,6 @@
 """What stages make of theorems, attempts, verdicts and feedback, without a device."""
 
 import asyncio
-import concurrent.futures
 import dataclasses
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ from fdjax import tokenizer as tokenizer_lib
 from fdjax.config import ConfigError, default
 from fdjax.data import synthetic
 from fdjax.feedback.diagnostics import diagnostics
-from fdjax.feedback.protocol import Feedback
+from fdjax.feedback.protocol import Feedback, Moment
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.collect import Prompting
@@ -67,18 +66,18 @@ class FixedAttempts:
         self.prompting = prompting
         self.prompts = {t.id: prompting.student_prompt(t) for t in self.theorems}
 
-    def launch(self, step, params):
+    def launch(self, step, state):
         self.launched += 1
         groups = []
         for theorem in self.theorems:
             tried = attempt(self.prompting, theorem, "exact nonsense")
             [[said]] = asyncio.run(
-                diagnostics("correction")([[(theorem, tried, Verdict("failed"))]])
+                diagnostics("correction")(
+                    [[(theorem, tried, Verdict("failed"))]], Moment("sft", step)
+                )
             )
             groups.append([(theorem, tried, Verdict("failed"), said)])
-        done = concurrent.futures.Future()
-        done.set_result(groups)
-        return done
+        return lambda state: groups
 
     def cost(self, groups):
         return {"cost/rollouts": len(groups)}
@@ -141,13 +140,12 @@ class Rounds:
 
     def launch(self, step, state):
         self.launched.append(step)
-        done = concurrent.futures.Future()
-        done.set_result([
+        groups = [
             [(THEOREMS[i], attempt(self.prompting, THEOREMS[i], text, finished=text != "cut off"),
               Verdict("failed" if text == "wrong" else "proved"), None) for text in texts]
             for i, texts in self.proofs[step].items()
-        ])
-        return done
+        ]
+        return lambda state: groups
 
 
 def learned_from(prompting, batch):

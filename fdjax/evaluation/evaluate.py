@@ -7,7 +7,7 @@ import numpy as np
 from fdjax.data.theorems import Theorem
 from fdjax.evaluation.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.evaluation.pass_at_k import pass_at_k
-from fdjax.feedback.protocol import Feedback, Item, Provider
+from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import DECIDED, REFUSED
 from fdjax.rollout.attempts import policy_entropy, submit
@@ -136,5 +136,6 @@ async def _failures(
         for g in groups
     ]
     failed = [g for g in failed if g]
-    pairs = [(g, f) for g, [f] in zip(failed, await provider(failed)) if f is not None]
+    said = await provider(failed, Moment("teacher gap", 0, params))
+    pairs = [(g, f) for g, [f] in zip(failed, said) if f is not None and f.messages]
     return [g for g, _ in pairs], [f for _, f in pairs]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from fdjax.data.synthetic import repair, shortest_proof
 from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback, Item, Provider
+from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.verdict import DECIDED, Message, Verdict
 
 
@@ -23,7 +23,9 @@ def diagnostics(help: str) -> Provider:
     """Deterministic. `help` is one of LEVELS."""
     describe = LEVELS[help]
 
-    async def provide(groups: Sequence[Sequence[Item]]) -> list[list[Feedback | None]]:
+    async def provide(
+        groups: Sequence[Sequence[Item]], moment: Moment
+    ) -> list[list[Feedback | None]]:
         return [[describe(theorem, a.proof, verdict) for theorem, a, verdict in g] for g in groups]
 
     return provide
@@ -72,7 +74,7 @@ def _correction(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | No
         return None
     corrected = found.good_prefix + found.completion
     return Feedback(
-        (_shown(corrected),),
+        (shown(corrected),),
         "diagnostics: correction",
         leak=1.0,
         departs_at=found.departs_at,
@@ -81,15 +83,15 @@ def _correction(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | No
 
 
 def _proof(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
-    """The attempt departs where its text first differs from the proof's."""
     known = _shortest(theorem) or theorem.reference
     if known is None:
         return None
-    departs = next((i for i, (a, b) in enumerate(zip(proof, known)) if a != b), None)
-    if departs is None and len(proof) != len(known):
-        departs = min(len(proof), len(known))
     return Feedback(
-        (_shown(known),), "diagnostics: proof", leak=1.0, departs_at=departs, proof=known
+        (shown(known),),
+        "diagnostics: proof",
+        leak=1.0,
+        departs_at=departure(proof, known),
+        proof=known,
     )
 
 
@@ -114,13 +116,21 @@ def error_place(verdict: Verdict) -> int | None:
     return error.end if error.kind == "Tactic.unsolvedGoals" else error.start
 
 
+def departure(proof: str, known: str) -> int | None:
+    """Where the attempt's text first differs from that of a known proof."""
+    departs = next((i for i, (a, b) in enumerate(zip(proof, known)) if a != b), None)
+    if departs is None and len(proof) != len(known):
+        departs = min(len(proof), len(known))
+    return departs
+
+
+def shown(proof: str) -> str:
+    return f"a proof is{proof.removeprefix(' by')}"
+
+
 def _disagree(found, verdict: Verdict) -> bool:
     """The interpreter holds for a proof what Lean refused: it knows no better."""
     return found.next_tactic is None and not verdict.proved
-
-
-def _shown(proof: str) -> str:
-    return f"a proof is{proof.removeprefix(' by')}"
 
 
 @functools.lru_cache(maxsize=1 << 14)

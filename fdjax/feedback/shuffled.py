@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from fdjax.feedback.protocol import Feedback, Item, Provider
+from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 
 
 def shuffled(provider: Provider) -> Provider:
@@ -13,8 +13,10 @@ def shuffled(provider: Provider) -> Provider:
     shuffling, so that a comparison of the two changes the text of the feedback alone.
     """
 
-    async def provide(groups: Sequence[Sequence[Item]]) -> list[list[Feedback | None]]:
-        true = await provider(groups)
+    async def provide(
+        groups: Sequence[Sequence[Item]], moment: Moment
+    ) -> list[list[Feedback | None]]:
+        true = await provider(groups, moment)
         others = true[1:] + true[:1]
         return [
             [_swap(own, other[i % len(other)]) for i, own in enumerate(group)]
@@ -25,8 +27,15 @@ def shuffled(provider: Provider) -> Provider:
 
 
 def _swap(own: Feedback | None, other: Feedback | None) -> Feedback | None:
-    if own is None or other is None:
-        return None
+    """The costs stay, too."""
+    if own is None or not own.messages:
+        return own
+    if other is None or not other.messages:
+        return dataclasses.replace(own, messages=(), proof=None) if own.asked else None
     return dataclasses.replace(
-        other, provider=f"shuffled {other.provider}", departs_at=own.departs_at
+        own,
+        messages=other.messages,
+        provider=f"shuffled {other.provider}",
+        leak=other.leak,
+        proof=other.proof,
     )

@@ -3,11 +3,13 @@
 import asyncio
 import concurrent.futures
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fdjax import accounting
 from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback, Item, Provider
+from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Verdict
 from fdjax.metrics import Timers
@@ -21,7 +23,7 @@ Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]
 
 @dataclasses.dataclass
 class Collector:
-    """`launch` samples on the device and leaves the rest to a thread: the result is a future.
+    """`launch` samples on the device and leaves the rest to a thread.
 
     What is in the journal is replayed instead: a resumed run learns from what the killed one saw.
     """
@@ -38,6 +40,8 @@ class Collector:
     stream: str
     timers: Timers
     batch: int | None = None  # prompts sampled at a time; all of a step's by default
+    # Does the provider sample the policy? It then runs where the device is driven from.
+    provider_samples: bool = False
 
     def __post_init__(self):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
@@ -47,17 +51,21 @@ class Collector:
     def theorems(self) -> Sequence[Theorem]:
         return self.curriculum.theorems
 
-    def launch(self, step: int, params) -> concurrent.futures.Future[list[Group]]:
+    def launch(self, step: int, state) -> Callable[[Any], list[Group]]:
+        """Begins a step's rollouts. The result waits for them; it is to be called with the state
+        of the step that learns from them: a policy that writes feedback is the one of that moment.
+        """
         record = self.journal.read(step)
         groups = record.get("attempts")
         if groups is None:
             with self.timers("sample"):
-                groups = self._sample(step, params)
+                groups = self._sample(step, state.params)
             if "theorems" not in record:
                 theorems = [self._by_id[g[0].theorem_id] for g in groups]
                 self.journal.append(step, "theorems", theorems)
             self.journal.append(step, "attempts", groups)
-        return self._thread.submit(self._judge, step, groups, record)
+        judged = self._thread.submit(self._judge, step, groups, record)
+        return functools.partial(self._finish, step, judged)
 
     def _sample(self, step: int, params) -> list[list[Attempt]]:
         chosen = self.curriculum.choose(step)
@@ -80,7 +88,10 @@ class Collector:
             )
         )
 
-    def _judge(self, step: int, groups: list[list[Attempt]], record: dict) -> list[Group]:
+    def _judge(
+        self, step: int, groups: list[list[Attempt]], record: dict
+    ) -> tuple[list[list[Item]], list[list[Feedback | None]] | None]:
+        """Items and, unless it needs the device, the feedback on them."""
         verdicts = record.get("verdicts")
         if verdicts is None:
             with self.timers("lean"):
@@ -95,11 +106,25 @@ class Collector:
             for both in zip(groups, verdicts)
         ]
         feedbacks = record.get("feedback")
-        if feedbacks is None and self.provider is not None:
-            with self.timers("feedback"):
-                feedbacks = asyncio.run(self.provider(items))
-            self.journal.append(step, "feedback", feedbacks)
-        feedbacks = feedbacks or [[None] * len(g) for g in items]
+        if feedbacks is None and not self.provider_samples:
+            feedbacks = self._comment(items, Moment(self.stream, step))
+        return items, feedbacks
+
+    def _comment(
+        self, items: list[list[Item]], moment: Moment
+    ) -> list[list[Feedback | None]]:
+        if self.provider is None:
+            return [[None] * len(g) for g in items]
+        with self.timers("feedback"):
+            feedbacks = asyncio.run(self.provider(items, moment))
+        self.journal.append(moment.step, "feedback", feedbacks)
+        return feedbacks
+
+    def _finish(self, step: int, judged: concurrent.futures.Future, state) -> list[Group]:
+        items, feedbacks = judged.result()
+        if feedbacks is None:
+            moment = Moment(self.stream, step, state.params, state.teacher_params)
+            feedbacks = self._comment(items, moment)
         return [
             [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
         ]

@@ -96,6 +96,11 @@ def _theorem_from_json(data: dict[str, Any]) -> Theorem:
     return Theorem(**data | {name: tuple(data[name]) for name in ("imports", "tags")})
 
 
+def _feedback_from_json(data: dict[str, Any]) -> Feedback:
+    tuples = {name: tuple(data.get(name, ())) for name in ("messages", "troubles")}
+    return Feedback(**data | tuples)
+
+
 _ENCODE = {
     "theorems": vars,
     "attempts": _attempt_to_json,
@@ -106,5 +111,5 @@ _DECODE = {
     "theorems": _theorem_from_json,
     "attempts": _attempt_from_json,
     "verdicts": verdict_from_json,
-    "feedback": lambda data: Feedback(**data | {"messages": tuple(data["messages"])}),
+    "feedback": _feedback_from_json,
 }

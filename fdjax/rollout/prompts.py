@@ -43,14 +43,20 @@ class Template:
 
     def text(self, theorem: Theorem, feedback: str | None = None) -> str:
         if feedback is None:
-            return self.student.format(**_fields(theorem))
-        return self.teacher.format(feedback=feedback, **_fields(theorem))
+            return self.student.format(**theorem_fields(theorem))
+        return self.teacher.format(feedback=feedback, **theorem_fields(theorem))
 
     def ids(
         self, tokenizer: Tokenizer, theorem: Theorem, feedback: str | None = None
     ) -> list[int]:
-        """Raises ConfigError where the tokenizer has no chat template that takes these turns."""
-        text = self.text(theorem, feedback)
+        """Raises ConfigError as `encode` does."""
+        return self.encode(tokenizer, self.text(theorem, feedback))
+
+    def encode(self, tokenizer: Tokenizer, text: str) -> list[int]:
+        """`text` as what is to be gone on with, or as the user's turn.
+
+        Raises ConfigError where the tokenizer has no chat template that takes these turns.
+        """
         if not self.chat:
             return tokenizer.encode_prompt(text)
         turns = [{"role": "user", "content": text}]
@@ -66,7 +72,7 @@ class Template:
         proof = proof.removeprefix(self.prefill)
         if self.chat and not proof[:1].isspace():
             proof = " " + proof
-        return self.answer.format(proof=proof, **_fields(theorem))
+        return self.answer.format(proof=proof, **theorem_fields(theorem))
 
     def response_ids(self, tokenizer: Tokenizer, theorem: Theorem, proof: str) -> list[int]:
         """The response that gives `proof`, with its end-of-sequence id."""
@@ -81,7 +87,8 @@ class Template:
         return Span(0, len(response) if end < 0 else end)
 
 
-def _fields(theorem: Theorem) -> dict[str, str]:
+def theorem_fields(theorem: Theorem) -> dict[str, str]:
+    """What a template can name of a theorem."""
     imports = "".join(f"import {module}\n" for module in theorem.imports)
     parts = (part.strip("\n") for part in (imports, theorem.context) if part.strip())
     return {

@@ -1,0 +1,97 @@
+"""Proofs that someone else knows: the data, or a stronger model. Lean has the last word."""
+
+import asyncio
+import re
+import textwrap
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.compose import with_costs
+from fdjax.feedback.diagnostics import departure, shown
+from fdjax.feedback.endpoint import Endpoint, Question
+from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.feedback.questions import as_data, costs, statement
+from fdjax.lean.farm import Farm
+
+_BLOCK = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_RESTATED = re.compile(r"(?:theorem|lemma|example)\b.*?:=\s*(?=by\b)", re.DOTALL)
+
+
+class Solution(NamedTuple):
+    proof: str | None  # what follows `:=`, verified; None: nobody knows one
+    costs: Feedback | None = None  # without messages; None where nobody was asked
+
+
+Solve = Callable[[Sequence[Theorem]], Awaitable[list[Solution]]]
+
+
+def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) -> Solve:
+    """The data's own proof if Lean accepts it; else the first that Lean accepts of at most
+    `asks` proofs of the endpoint, asked for one after the other.
+    """
+    known: dict[Theorem, str] = {}
+
+    async def verify(proofs: dict[Theorem, str]) -> None:
+        waiting = [farm.submit(theorem, proof) for theorem, proof in proofs.items()]
+        verdicts = await asyncio.gather(*map(asyncio.wrap_future, waiting))
+        known.update((t, p) for (t, p), verdict in zip(proofs.items(), verdicts) if verdict.proved)
+
+    async def solve(theorems: Sequence[Theorem]) -> list[Solution]:
+        paid: dict[Theorem, Feedback] = {}
+        unknown = [t for t in dict.fromkeys(theorems) if t not in known]
+        await verify({t: t.reference for t in unknown if t.reference is not None})
+        for draw in range(asks if endpoint is not None else 0):
+            unknown = [t for t in unknown if t not in known]
+            questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
+            answers = dict(zip(unknown, await endpoint.ask(questions)))
+            proofs = {t: read_proof(a.text) for t, a in answers.items() if a.text is not None}
+            await verify(proofs)
+            for theorem, answer in answers.items():
+                cost = Feedback((), "reference", **costs(answer, used=theorem in known))
+                paid[theorem] = with_costs(cost, paid.get(theorem))
+        # A theorem met twice is paid for once.
+        return [Solution(known.get(t), paid.pop(t, None)) for t in theorems]
+
+    return solve
+
+
+def reference(solve: Solve) -> Provider:
+    """Shows the proof, to all attempts of its theorem alike."""
+
+    async def provide(
+        groups: Sequence[Sequence[Item]], moment: Moment
+    ) -> list[list[Feedback | None]]:
+        wanted = [[moment.wants(g, i) for i in range(len(own))] for g, own in enumerate(groups)]
+        some = [g for g, group in enumerate(wanted) if any(group)]
+        solved = dict(zip(some, await solve([groups[g][0][0] for g in some])))
+        said: list[list[Feedback | None]] = [[None] * len(group) for group in groups]
+        for g, (proof, paid) in solved.items():
+            for i in filter(wanted[g].__getitem__, range(len(groups[g]))):
+                said[g][i] = with_costs(_shown(groups[g][i], proof), paid)
+                paid = None  # by the first of the group
+        return said
+
+    return provide
+
+
+def read_proof(answer: str) -> str:
+    """What follows `:=` by a model's answer: of its last fenced block, a statement before the
+    proof left out, the tactics of the outermost `by` indented by two. Whatever this makes of an
+    answer, Lean judges it under our own statement.
+    """
+    blocks = _BLOCK.findall(answer)
+    text = _RESTATED.sub("", (blocks[-1] if blocks else answer).strip(), count=1)
+    head, by, body = text.partition("by")
+    if head or not by:
+        return f" {text}"
+    first, _, rest = body.partition("\n")
+    lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
+    return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
+
+
+def _shown(item: Item, proof: str | None) -> Feedback | None:
+    if proof is None:
+        return None
+    departs = departure(item[1].proof, proof)
+    return Feedback((shown(proof),), "reference", leak=1.0, departs_at=departs, proof=proof)

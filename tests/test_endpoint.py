@@ -1,0 +1,275 @@
+"""Whatever a service does, asking it ends with an answer or a reason, and the key stays secret."""
+
+import asyncio
+import json
+import sys
+import time
+
+import pytest
+
+from fdjax.config import ConfigError, default
+from fdjax.feedback import wire
+from fdjax.feedback.endpoint import Endpoint, Question, _Pace
+from tests.openai_server import KEY, Reply, says, serving
+
+QUESTION = Question("Be brief.", "What is wrong?")
+
+
+def settings_of(url, **changes):
+    settings = default().feedback.llm.copy_and_resolve_references()
+    settings.update(base_url=url, model="small", retries=2, backoff=0.01, timeout=5.0)
+    settings.update(changes)
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Asks a new endpoint with the same folder: what a resumed run does."""
+
+    def ask(url, *questions, **changes):
+        endpoint = Endpoint(settings_of(url, **changes), tmp_path)
+        return asyncio.run(endpoint.ask(questions or [QUESTION]))
+
+    return ask
+
+
+def test_a_question_goes_out_as_it_is_and_comes_back(ask):
+    with serving(lambda *_: says("the second line")) as served:
+        [answer] = ask(served.url, price_in=1.0, price_out=20.0)
+    assert answer.text == "the second line" and answer.troubles == ()
+    assert answer.tokens == 110 and answer.money == pytest.approx((100 + 10 * 20) / 1e6)
+    [body] = served.asked
+    assert body["model"] == "small" and body["max_tokens"] == 600
+    assert body["messages"] == [{"role": "system", "content": "Be brief."},
+                                {"role": "user", "content": "What is wrong?"}]  # fmt: skip
+    assert served.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+def test_nothing_is_asked_twice(ask):
+    other = QUESTION._replace(draw=1)
+    with serving(lambda number, _: says(f"answer {number}")) as served:
+        first = ask(served.url, QUESTION, QUESTION, concurrency=1)
+        assert [a.text for a in first] == ["answer 0"] * 2
+        assert [a.tokens for a in first] == [110, 0]  # paid for once
+        again = ask(served.url, QUESTION, other)
+        assert [a.text for a in again] == ["answer 0", "answer 1"]
+        assert [a.tokens for a in again] == [0, 110]
+        ask(served.url, model="large")
+        ask(served.url, options={"max_tokens": 7})
+        ask(served.url, QUESTION._replace(system="Be long."))
+        assert len(served.asked) == 5
+    assert ask("http://127.0.0.1:9/v1")[0].text == "answer 0"  # even when it is gone
+
+
+def test_a_torn_line_costs_that_answer_only(ask, tmp_path):
+    with serving(lambda number, _: says(f"answer {number}")) as served:
+        ask(served.url, QUESTION, QUESTION._replace(draw=1), concurrency=1)
+        file = tmp_path / "llm_answers.jsonl"
+        file.write_bytes(file.read_bytes()[:-5])
+        again = ask(served.url, QUESTION, QUESTION._replace(draw=1))
+        assert [a.text for a in again] == ["answer 0", "answer 2"]
+        ask(served.url, QUESTION, QUESTION._replace(draw=1))
+    assert len(served.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "trouble"),
+    [
+        (Reply(b'{"error": "try later"}', status=500), "server error"),
+        (Reply(b"<html>bad gateway", status=502), "server error"),
+        (Reply(b"", status=429), "rate limit"),
+        (Reply(b"this is no JSON"), "bad answer"),
+        (Reply(b"\xff\xfe"), "bad answer"),
+        (Reply(b"[" * 100_000), "bad answer"),
+        (Reply(b'{"choices": []}'), "bad answer"),
+        (Reply(b'{"choices": [{"message": {"content": {"a": 1}}}]}'), "bad answer"),
+        (says(None), "empty answer"),
+        (says("<think>hm"), "empty answer"),
+        (says("a long answer", sent=20), "cut off"),
+        (says("late", after=0.5), "timeout"),
+    ],
+)
+def test_what_a_retry_mends(ask, bad, trouble):
+    with serving(lambda number, _: says("good") if number else bad) as served:
+        [answer] = ask(served.url, timeout=0.3 if bad.after else 5.0)
+    assert answer.text == "good" and answer.troubles == (trouble,)
+    assert len(served.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "trouble"),
+    [
+        (says("x" * 10_000_000), "too long"),
+        (Reply(b"{}" * 5_000_000, status=400), "refused 400"),
+        (Reply(f'{{"error": "no such key: {KEY}"}}'.encode(), status=401), "refused 401"),
+        (Reply(b"", status=307, headers={"Location": "http://127.0.0.1:9/v1"}), "refused 307"),
+        (Reply(b"", status=429, headers={"Retry-After": "3600"}), "rate limit"),
+    ],
+)  # fmt: skip
+def test_what_no_retry_mends(ask, bad, trouble):
+    with serving(lambda *_: bad) as served:
+        [answer] = ask(served.url)
+    assert answer.text is None and answer.troubles == (trouble,)
+    assert len(served.asked) == 1
+
+
+def test_retry_after_is_honoured(ask):
+    wait = Reply(b"", status=429, headers={"Retry-After": "0.4"})
+    with serving(lambda number, _: says("good") if number else wait) as served:
+        assert ask(served.url)[0].text == "good"
+    assert served.times[1] - served.times[0] >= 0.4
+
+
+def test_retry_after_as_a_date_and_as_nonsense():
+    ahead = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
+    assert 28 < wire.retry_after({"retry-after": ahead}) <= 30
+    for nonsense in ("soon", "-5", "nan", ""):
+        assert wire.retry_after({"retry-after": nonsense}) == 0
+
+
+def test_a_service_that_is_down_is_asked_once_more_each_time(tmp_path, capsys):
+    """And the run hears of it once, and once when it is back."""
+    questions = [QUESTION._replace(draw=draw) for draw in range(20)]
+    works = False
+
+    def answer(number, body):
+        return says("good") if works else Reply(b"", status=503)
+
+    with serving(answer) as served:
+        endpoint = Endpoint(settings_of(served.url, concurrency=2), tmp_path)
+        first = asyncio.run(endpoint.ask(questions))
+        assert all(a.text is None for a in first) and len(served.asked) <= 6
+        assert {t for a in first for t in a.troubles} == {"server error", "down"}
+        before = len(served.asked)
+        asyncio.run(endpoint.ask(questions))
+        assert len(served.asked) == before + 1
+        works = True
+        assert all(a.text == "good" for a in asyncio.run(endpoint.ask(questions)))
+    told = [line for line in capsys.readouterr().out.splitlines() if "feedback.llm" in line]
+    assert len(told) == 2 and "no answers (server error)" in told[0] and "again" in told[1]
+
+
+def test_nobody_at_the_address(ask):
+    [answer] = ask("http://127.0.0.1:9/v1")
+    assert answer.text is None and answer.troubles == ("no connection",) * 3
+
+
+def test_one_poisonous_question_does_not_stop_the_others(ask):
+    def answer(number, body):
+        poisoned = "poison" in body["messages"][1]["content"]
+        return Reply(b"", status=500) if poisoned else says("good")
+
+    questions = [QUESTION._replace(user="poison")]
+    questions += [QUESTION._replace(draw=draw) for draw in range(10)]
+    with serving(answer) as served:
+        answers = ask(served.url, *questions, concurrency=2)
+    assert [a.text for a in answers] == [None] + ["good"] * 10
+
+
+def test_the_budget_in_tokens_stops_the_asking_across_resumes(ask, capsys):
+    questions = [QUESTION._replace(draw=draw) for draw in range(8)]
+    limits = dict(concurrency=2, token_budget=800, options={"max_tokens": 10})
+    with serving(lambda *_: says("good", read=200, written=10)) as served:
+        answers = ask(served.url, *questions, **limits)
+        assert [a.text for a in answers].count("good") == len(served.asked) == 4
+        assert {a.troubles for a in answers} == {(), ("budget",)}
+        told = capsys.readouterr().out
+        assert told.count("feedback.llm: the budget is used up (840 tokens") == 1
+        again = ask(served.url, *questions, **limits)
+        assert len(served.asked) == 4 and [a.text for a in again].count("good") == 4
+        ask(served.url, *questions, **limits | {"token_budget": 10_000})
+    assert len(served.asked) == 8
+
+
+def test_the_budget_in_money_counts_what_came_to_nothing(ask):
+    """Bad answers are paid for, too: by the estimate, where the service does not count."""
+    limits = dict(money_budget=0.01, price_in=10.0, price_out=10.0, retries=30, backoff=0.0,
+                  options={"max_tokens": 100})  # fmt: skip
+    with serving(lambda *_: Reply(b"nonsense")) as served:
+        [answer] = ask(served.url, **limits)
+    estimate = (8 + 100) * 10 / 1e6  # (9 + 14 characters) / 3 rounded up, and 100
+    assert len(served.asked) == int(0.01 / estimate)
+    assert answer.money == pytest.approx(len(served.asked) * estimate)
+    assert answer.troubles[-1] == "budget"
+
+
+def test_requests_are_spread_over_time():
+    async def turns(pace, count, tokens):
+        began = time.monotonic()
+        await asyncio.gather(*(pace.turn(tokens) for _ in range(count)))
+        return time.monotonic() - began
+
+    assert asyncio.run(turns(_Pace(600, 0), 4, 1)) >= 0.3
+    assert asyncio.run(turns(_Pace(0, 60_000), 4, 100)) >= 0.3
+    assert asyncio.run(turns(_Pace(0, 0), 4, 100)) < 0.1
+
+
+def test_concurrency_is_bounded(ask):
+    import threading
+
+    running, most, lock = 0, 0, threading.Lock()
+
+    def answer(number, body):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.05)
+        with lock:
+            running -= 1
+        return says("good")
+
+    with serving(answer) as served:
+        ask(served.url, *(QUESTION._replace(draw=draw) for draw in range(9)), concurrency=3)
+    assert most == 3
+
+
+def test_the_key_is_nowhere_even_if_the_service_repeats_it(ask, tmp_path, capfd):
+    with serving(lambda number, _: says(f"your key is {KEY}, ha")) as served:
+        [answer] = ask(served.url)
+    assert answer.text == "your key is (key), ha"
+    assert KEY not in "".join(f.read_text() for f in tmp_path.iterdir())
+    assert KEY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("model", "", "model is empty"),
+        ("base_url", "localhost:8000", "base_url must be empty or begin with http"),
+        ("base_url", f"http://me:{KEY}@host/v1", "base_url holds a password"),
+        ("base_url", f"http://host/v1?key={KEY}", "base_url holds a password or a query"),
+        ("key_variable", KEY, "key_variable must be the name of an environment variable"),
+        ("key_variable", "NO_SUCH_KEY", "the environment has no NO_SUCH_KEY"),
+        ("options", {"n": 3}, "options cannot set n"),
+        ("concurrency", 0, "concurrency is 0, must be at least 1"),
+        ("retries", -1, "retries is -1, must be at least 0"),
+        ("timeout", 0.0, "timeout is 0.0, must be positive"),
+        ("money_budget", 1.0, "money_budget needs price_in and price_out"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, field, value, told):
+    with pytest.raises(ConfigError, match=told) as error:
+        Endpoint(settings_of("", **{field: value}), tmp_path)
+    assert "feedback.llm" in str(error.value) and KEY not in str(error.value)
+
+
+def test_the_package_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ConfigError, match=r"pip install 'fdjax\[llm\]'"):
+        Endpoint(settings_of(""), tmp_path)
+
+
+def test_a_service_without_keys(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with serving(lambda *_: says("none is needed")) as served:
+        endpoint = Endpoint(settings_of(served.url, key_variable=""), tmp_path)
+        [answer] = asyncio.run(endpoint.ask([QUESTION]))
+    assert answer.text == "none is needed"
+    assert json.loads((tmp_path / "llm_answers.jsonl").read_text())["text"] == answer.text

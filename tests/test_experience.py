@@ -1,0 +1,109 @@
+"""A step's rollouts: who is asked for feedback, where and with which parameters, and replay."""
+
+import concurrent.futures
+import threading
+from typing import NamedTuple
+
+import pytest
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.protocol import Feedback
+from fdjax.lean.verdict import Verdict
+from fdjax.metrics import Timers
+from fdjax.rollout import experience
+from fdjax.rollout.attempts import Attempt
+from fdjax.rollout.curriculum import Curriculum, Settings
+from fdjax.rollout.experience import Collector
+from fdjax.rollout.journal import Journal
+
+THEOREMS = [Theorem(f"t{i}", "t", ": True") for i in range(3)]
+
+
+class State(NamedTuple):
+    params: str
+    teacher_params: str
+
+
+class Lean:
+    def __init__(self):
+        self.asked = 0
+
+    def submit(self, theorem, proof):
+        self.asked += 1
+        done = concurrent.futures.Future()
+        done.set_result(Verdict("failed"))
+        return done
+
+
+class Provider:
+    """Says who asks; remembers the moments."""
+
+    def __init__(self):
+        self.moments = []
+
+    async def __call__(self, groups, moment):
+        self.moments.append(moment)
+        here = threading.current_thread() is threading.main_thread()
+        text = f"{'main' if here else 'thread'} {moment.params}"
+        return [[Feedback((text,), "test") for _ in group] for group in groups]
+
+
+@pytest.fixture
+def collect(tmp_path, monkeypatch):
+    def roll_out(prompting, params, theorems, prompts, *, samples, **_):
+        for theorem in theorems:
+            yield [Attempt(theorem.id, g, (), (), True, params, ()) for g in range(samples)]
+
+    monkeypatch.setattr(experience, "roll_out", roll_out)
+
+    def collector(provider, provider_samples):
+        return Collector(
+            prompting=None, farm=Lean(), provider=provider,
+            journal=Journal(tmp_path), curriculum=Curriculum(THEOREMS, 2, 0, Settings()),
+            prompts={t.id: [1] for t in THEOREMS}, samples_per_prompt=2, temperature=1.0, seed=0,
+            stream="fd", timers=Timers(), provider_samples=provider_samples,
+        )  # fmt: skip
+
+    return collector
+
+
+def texts(groups):
+    return {feedback.text for group in groups for *_, feedback in group}
+
+
+@pytest.mark.parametrize("samples", [True, False])
+def test_a_policy_that_writes_is_the_one_that_learns(collect, samples):
+    """It writes on the caller's thread, with the parameters of the step that learns; a provider
+    that needs no parameters is asked in the thread that waits for Lean.
+    """
+    provider = Provider()
+    collector = collect(provider, samples)
+    waiting = [collector.launch(step, State("launched", "")) for step in (0, 1)]
+    groups = waiting[0](State("learning", "average"))
+    assert texts(groups) == {"main learning" if samples else "thread None"}
+    assert {attempt.proof for group in groups for _, attempt, *_ in group} == {"launched"}
+    waiting[1](State("later", "average"))
+    assert [(m.stream, m.step) for m in provider.moments] == [("fd", 0), ("fd", 1)]
+    wanted = ["learning", "later"] if samples else [None, None]
+    assert [m.params for m in provider.moments] == wanted
+    assert provider.moments[0].teacher_params == ("average" if samples else None)
+    collector.close()
+
+
+@pytest.mark.parametrize("samples", [True, False])
+def test_what_the_journal_holds_is_not_asked_again(collect, samples):
+    collector = collect(Provider(), samples)
+    before = collector.launch(0, State("one", ""))(State("one", ""))
+    collector.close()
+    resumed = collect(Provider(), samples)
+    assert resumed.launch(0, State("two", ""))(State("two", "")) == before
+    assert not resumed.provider.moments and not resumed.farm.asked
+    resumed.close()
+
+
+def test_nobody_reads_feedback(collect):
+    collector = collect(None, False)
+    groups = collector.launch(0, State("one", ""))(State("one", ""))
+    assert [[f for *_, f in group] for group in groups] == [[None, None]] * 2
+    assert "feedback" not in collector.journal.read(0)
+    collector.close()

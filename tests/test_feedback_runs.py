@@ -1,0 +1,124 @@
+"""Whole runs in which language models write feedback: they go on, resume, and tell no secret."""
+
+import collections
+import json
+import shutil
+import zlib
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from fdjax import experiment
+from fdjax.files import read_lines
+from fdjax.rollout.journal import Journal
+from tests import tiny_config
+from tests.openai_server import KEY, Reply, says, serving
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def config_of(url, **changes):
+    """FD after a warm start in which the policy learns little but to come to an end."""
+    config = tiny_config.get_config()
+    config.stages = ("sft", "fd")
+    config.sft.update(steps=30, save_every=30, feedback_fraction=0.0)
+    config.sft.optimizer.warmup = 2
+    config.prompt.update(student_buckets=(112,), teacher_buckets=(112,))
+    config.mesh.fsdp = 1
+    config.fd.update(steps=3, save_every=1, samples_per_prompt=2, row_buckets=(8,))
+    config.evaluation.update(theorems=2, pool_samples=2, heldout_samples=2, batch=4)
+    config.feedback.llm.update(base_url=url, model="m", retries=1, backoff=0.01, timeout=5.0)
+    config.feedback.update_from_flattened_dict(changes)
+    return config
+
+
+class BadTempered:
+    """Depends on nothing but the question, and on whether it was asked before."""
+
+    def __init__(self):
+        self.asked = collections.Counter()
+        self.answered = collections.Counter()
+
+    def __call__(self, number, body):
+        question = body["messages"][1]["content"]
+        mood, met = zlib.crc32(question.encode()) % 5, self.asked[question]
+        self.asked[question] += 1
+        if mood == 0:
+            return Reply(json.dumps({"error": f"not with {KEY}"}).encode(), status=400)
+        if mood == 1:
+            return says("x" * 2_000_000)
+        if mood == 2 and not met:
+            return Reply(b"nonsense")
+        if mood == 3 and not met:
+            return Reply(f"bad key {KEY}".encode(), status=500)
+        self.answered[question] += 1
+        return says(f"use exact\nand the key is {KEY}")
+
+
+def feedback_of(workdir):
+    records = [Journal(workdir / "fd" / "rollouts").read(step)["feedback"] for step in range(3)]
+    return [feedback for groups in records for group in groups for feedback in group]
+
+
+def params_of(workdir):
+    last = max((workdir / "fd" / "checkpoints").iterdir(), key=lambda f: int(f.name))
+    return jax.tree.leaves(ocp.StandardCheckpointer().restore(last / "params"))
+
+
+def test_a_run_with_a_bad_service_goes_on_resumes_and_keeps_the_secret(tmp_path, capfd):
+    """What the service does not answer the policy writes, or else diagnostics."""
+    first, again = tmp_path / "first", tmp_path / "again"
+    fields = {"provider": "llm,policy,diagnostics"}
+    with serving(BadTempered()) as served:
+        experiment.run(config_of(served.url, **fields), first)
+        said = feedback_of(first)
+        assert {f.provider for f in said} == {"llm: m", "policy", "diagnostics: correction"}
+        lines = read_lines(first / "fd" / "metrics.jsonl")
+        assert sum(line["feedback/asked"] for line in lines) == sum(f.asked for f in said)
+        assert any(line["feedback/unanswered"] > 0 for line in lines)
+        for trouble in ("bad answer", "server error", "too long", "refused 400"):
+            assert any(line.get(f"feedback/llm: {trouble}") for line in lines), trouble
+
+        # As if killed when the second step's attempts were known, and not yet the feedback.
+        shutil.copytree(first, again)
+        journal = again / "fd" / "rollouts"
+        entries = (journal / "000001.jsonl").read_text().splitlines(keepends=True)
+        kept = [entry for entry in entries if '{"kind": "feedback"' not in entry]
+        assert len(kept) == len(entries) - 1
+        (journal / "000001.jsonl").write_text("".join(kept))
+        (journal / "000002.jsonl").unlink()
+        for step in ("2", "3"):
+            shutil.rmtree(again / "fd" / "checkpoints" / step)
+        experiment.run(config_of(served.url, **fields), again)
+        assert set(served.answer.answered.values()) == {1}  # paid for once
+    assert [(f.text, f.provider, f.departs_at) for f in feedback_of(again)] == [
+        (f.text, f.provider, f.departs_at) for f in said
+    ]
+    for one, other in zip(params_of(first), params_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    told = "".join(capfd.readouterr())
+    assert "fd 3/3" in told and "feedback/unanswered" in told and KEY not in told
+    written = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert len(written) > 20
+    assert not [f for f in written if KEY.encode() in f.read_bytes()]
+
+
+@pytest.mark.slow
+def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
+    """Asked in the thread that waits for Lean."""
+    with serving(lambda *_: Reply(b"", status=503)) as served:
+        experiment.run(config_of(served.url, provider="llm,diagnostics"), tmp_path)
+        count = len(served.asked)
+    said = feedback_of(tmp_path)
+    assert {f.provider for f in said} == {"diagnostics: correction"}
+    lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
+    assert {line["feedback/unanswered"] for line in lines} == {1.0}
+    assert count < sum(f.asked for f in said)  # one question a step finds out
+    assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 2
