@@ -283,7 +283,7 @@ def card(shown: Shown) -> str:
     proof = marked(shown.attempt.proof, verdict.first_error, departs)
     said = [f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
             f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
-    if feedback:
+    if feedback and feedback.messages:
         said.append(f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
                     f"<pre class='said feedback'>{esc(feedback.text)}</pre>")
     return (f"<article><div><p class=meta>{meta}</p><pre>{esc(statement)} :={proof}</pre></div>"

@@ -283,6 +283,6 @@ def test_figures_of_a_step():
     assert figures == pytest.approx({
         "feedback/given": 1 / 3, "feedback/leak": 0.5, "feedback/echo": 1 / 3,
         "feedback/asked": 3, "feedback/unanswered": 2 / 3, "feedback/llm: timeout": 2,
-        "feedback/leak dropped": 1,
+        "feedback/leak dropped": 1, "feedback/by llm: m": 1.0,
     })  # fmt: skip
     assert feedback_metrics([[(*proofs[0], None)]]) == {}

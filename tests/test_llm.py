@@ -3,10 +3,12 @@
 import asyncio
 import concurrent.futures
 import re
+import runpy
+from pathlib import Path
 
 import pytest
 
-from fdjax.config import default
+from fdjax.config import ConfigError, default
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.plain import fenced, plain
 from fdjax.feedback.protocol import Moment
@@ -241,3 +243,20 @@ def test_nobody_knows_a_proof(ask):
 )  # fmt: skip
 def test_what_of_an_answer_is_the_proof(answer, proof):
     assert read_proof(answer) == proof
+
+
+def test_the_recipe_wants_a_model_and_no_more(tmp_path, monkeypatch):
+    file = Path(__file__).parent.parent / "configs" / "fd_llm.py"
+    config = runpy.run_path(str(file))["get_config"]()
+    means = Means(PROMPTING, Lean(), tmp_path, 0, 1)
+    with pytest.raises(ConfigError, match=r"feedback\.llm\.model is empty"):
+        make_provider(config.feedback, means)
+    config.feedback.llm.model = "m"
+    with serving(lambda *_: says("swap the two parts")) as served:
+        config.feedback.llm.base_url = served.url
+        provider = make_provider(config.feedback, means)
+        [[said, other]] = asyncio.run(provider([[item(), item(finished=False)]], Moment("fd", 0)))
+    assert said.text == "swap the two parts" and other.provider == "diagnostics: error"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match="the environment has no OPENAI_API_KEY"):
+        make_provider(config.feedback, means)

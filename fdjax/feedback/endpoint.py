@@ -24,6 +24,7 @@ from fdjax.metrics import console
 
 CHARS_PER_TOKEN = 3  # an estimate on the safe side, where the service does not count
 WRITTEN = 1024  # tokens that an answer may have, where the options set no bound
+MOST_CHARS = 32_768  # of an answer that are kept
 
 
 class Question(NamedTuple):
@@ -138,7 +139,7 @@ class Endpoint:
             self._reserve(estimate, -1)
         # A service knows the key: not even its answers may carry it further.
         text = reply.text.replace(self._key, "(key)") if s.key_variable else reply.text
-        return text, reply.used or estimate
+        return text[:MOST_CHARS], reply.used or estimate
 
     # --- What stops the asking ---
 

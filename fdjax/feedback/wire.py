@@ -34,7 +34,7 @@ class Trouble(Exception):
         kind: str,
         *,
         retry: bool = True,  # may the same request fare better?
-        general: bool = False,  # would any other request fare the same?
+        general: bool = False,  # is it the service, and not this request, that is to blame?
         charged: bool = False,  # has the service written something?
         pause: float = 0.0,  # seconds for which it wants to be left alone
     ):
@@ -92,12 +92,12 @@ def read_reply(body: bytes) -> Reply:
         text = data["choices"][0]["message"]["content"]
         used = data.get("usage")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Trouble("bad answer", charged=True) from None
+        raise Trouble("bad answer", general=True, charged=True) from None
     if text is not None and not isinstance(text, str):
-        raise Trouble("bad answer", charged=True)
+        raise Trouble("bad answer", general=True, charged=True)
     text = _THINKING.sub("", text or "").strip()
     if not text:
-        raise Trouble("empty answer", charged=True)
+        raise Trouble("empty answer", general=True, charged=True)
     counts = [used.get(n) if isinstance(used, dict) else None
               for n in ("prompt_tokens", "completion_tokens")]  # fmt: skip
     known = all(type(count) is int and 0 <= count < 1 << 40 for count in counts)
@@ -145,5 +145,5 @@ def _trouble(error: Exception, begun: bool) -> Trouble:
     if isinstance(error, TimeoutError | openai.APITimeoutError):
         return Trouble("timeout", general=True, charged=True)
     if begun:
-        return Trouble("cut off", charged=True)
+        return Trouble("cut off", general=True, charged=True)
     return Trouble("no connection", general=True)
