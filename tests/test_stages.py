@@ -248,6 +248,15 @@ def test_over_the_budget_whole_messages_are_dropped_and_counted(prompting):
     assert "\nuse this\n" in prompting.tokenizer.decode(prompt.tolist())
 
 
+def test_feedback_without_messages_is_none(prompting):
+    config = CONFIG.fd.copy_and_resolve_references()
+    config.row_buckets = (4,)
+    [group] = items(prompting)
+    silent = Feedback((), "llm: m", asked=1, unanswered=1, troubles=("llm: timeout",))
+    step = stages.distillation(config, prompting)([[(*group[1][:3], silent)]])
+    assert step.metrics["rows"] == 0 and step.metrics["messages_dropped"] == 0
+
+
 def test_nothing_to_learn_keeps_the_shape(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.row_buckets = (4,)
