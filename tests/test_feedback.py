@@ -15,8 +15,6 @@ from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
-from fdjax.rollout.collect import Prompting
-from fdjax.rollout.prompts import Template
 
 AND = Theorem(
     id="and",
@@ -27,7 +25,6 @@ AND = Theorem(
 )
 FOREIGN = Theorem("f", "f", "(z : ℂ) : z = z", reference=" by\n  rfl")
 FAILED = Verdict("failed")
-PROMPTING = Prompting(None, None, Template("", "", ""), (1,), (1,), 1, None)
 
 
 def attempt(proof):
@@ -155,7 +152,7 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch, tmp_path, field, value, 
         config.provider, config.llm.model = "llm", "m"
     config.update_from_flattened_dict({field: value})
     with pytest.raises(ConfigError, match=told):
-        make_provider(config, Means(PROMPTING, None, tmp_path, 0, 1))
+        make_provider(config, Means(None, None, tmp_path, 0, 1))
 
 
 # --- Peers ---------------------------------------------------------------------------------------

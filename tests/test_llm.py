@@ -17,11 +17,9 @@ from fdjax.feedback.questions import describe
 from fdjax.feedback.reference import read_proof
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
-from fdjax.rollout.collect import Prompting
 from fdjax.rollout.prompts import Template
 from tests.openai_server import KEY, Reply, says, serving
 
-PROMPTING = Prompting(None, None, Template("", "", ""), (1,), (1,), 1, None)
 THEOREM = Theorem(
     id="and",
     name="swap",
@@ -70,7 +68,7 @@ def ask(tmp_path):
         config.update(provider="llm")
         config.llm.update(base_url=url, model="m", retries=1, backoff=0.01, timeout=5.0)
         config.update_from_flattened_dict(changes)
-        provider = make_provider(config, Means(PROMPTING, farm, tmp_path, 0, 1))
+        provider = make_provider(config, Means(None, farm, tmp_path, 0, 1))
         return asyncio.run(provider(groups, Moment("fd", 3)))
 
     return ask
@@ -204,7 +202,8 @@ def test_references_come_from_the_data_if_lean_accepts_them(ask):
 
 
 def test_references_of_a_stronger_model_are_verified_and_asked_for_once(ask):
-    answers = ["no idea", "```lean\nby\n    exact wrong\n```", "So\n```lean\nby exact h.symm\n```"]
+    stated = "```lean4\ntheorem t : True := by"
+    answers = ["no idea", f"{stated}\n    exact wrong\n```", f"So\n{stated} exact h.symm\n```"]
     lean = Lean(" by\n  exact h.symm")
     theorem = Theorem("t", "t", ": True")
     group = [item(theorem=theorem), item(" by simp", theorem=theorem, sample=1)]
@@ -213,7 +212,7 @@ def test_references_of_a_stronger_model_are_verified_and_asked_for_once(ask):
         [said, other] = ask(served.url, [group, group], lean, **fields)
         assert [f.proof for f in said + other] == [" by\n  exact h.symm"] * 4
         assert [f.asked for f in said + other] == [3, 0, 0, 0] and said[0].unanswered == 2
-        assert lean.seen == [" no idea", " by\n  exact wrong", " by\n  exact h.symm"]
+        assert lean.seen == [" by\n  exact wrong", " by\n  exact h.symm"]
         assert ask(served.url, [group], lean, **fields)[0][1].proof
         assert len(served.asked) == 3
     assert "You prove theorems" in served.asked[0]["messages"][0]["content"]
@@ -222,33 +221,33 @@ def test_references_of_a_stronger_model_are_verified_and_asked_for_once(ask):
 def test_nobody_knows_a_proof(ask):
     theorem = Theorem("t", "t", ": False")
     fields = {"provider": "reference", "reference.asks": 2}
-    with serving(lambda *_: says("by simp")) as served:
+    with serving(lambda *_: says("```lean4\ntheorem t : False := by simp")) as served:
         [said] = ask(served.url, [[item(theorem=theorem)] * 2], Lean(), **fields)
     assert said[0].messages == () and said[0].asked == 2 and said[1] is None
 
 
 @pytest.mark.parametrize(
-    ("answer", "proof"),
+    ("proof", "read"),
     [
-        ("by simp", " by\n  simp"),
-        ("```lean\nby\n  intro h\n  exact h\n```", " by\n  intro h\n  exact h"),
-        ("first\n```lean4\nby ring\n```\nno:\n```\nby intro h\n   exact h\n```",
-         " by\n  intro h\n  exact h"),
-        ("```lean\ntheorem swap (h : p) : q := by\n    cases h with\n    | intro a b =>\n"
-         "      exact a\n```", " by\n  cases h with\n  | intro a b =>\n    exact a"),
-        ("```lean\ntheorem t : a = a := rfl\n```", " theorem t : a = a := rfl"),
-        ("rfl", " rfl"),
-        ("```lean\nby simp", " by\n  simp"),
+        (" by simp", " by\n  simp"),
+        (" by\n  intro h\n  exact h", " by\n  intro h\n  exact h"),
+        (" by intro h\n     exact h\n", " by\n  intro h\n  exact h"),
+        ("\n  by\n    cases h with\n    | intro a b =>\n      exact a",
+         " by\n  cases h with\n  | intro a b =>\n    exact a"),
+        (" ⟨h.2, h.1⟩", " ⟨h.2, h.1⟩"),
+        (" bystander h", " bystander h"),
     ],
 )  # fmt: skip
-def test_what_of_an_answer_is_the_proof(answer, proof):
-    assert read_proof(answer) == proof
+def test_what_of_an_answer_is_the_proof(proof, read):
+    stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
+    assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == read
+    assert read_proof(f"So:\n{stated}", THEOREM) is None
 
 
 def test_the_recipe_wants_a_model_and_no_more(tmp_path, monkeypatch):
     file = Path(__file__).parent.parent / "configs" / "fd_llm.py"
     config = runpy.run_path(str(file))["get_config"]()
-    means = Means(PROMPTING, Lean(), tmp_path, 0, 1)
+    means = Means(None, Lean(), tmp_path, 0, 1)
     with pytest.raises(ConfigError, match=r"feedback\.llm\.model is empty"):
         make_provider(config.feedback, means)
     config.feedback.llm.model = "m"

@@ -15,7 +15,13 @@ _SPECIAL = re.compile(
     r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
     re.IGNORECASE,
 )
+_THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi), surrogates, unassigned
+
+
+def without_thoughts(text: str) -> str:
+    """What a model says after it has thought; nothing if it never came to an end."""
+    return _THOUGHTS.sub("", text).strip()
 
 
 def plain(text: str, longest: int) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.diagnostics import diagnostics, error_place
-from fdjax.feedback.plain import plain
+from fdjax.feedback.plain import plain, without_thoughts
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import to_ask
 from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.collect import Prompting, roll_out
-from fdjax.rollout.prompts import encode, theorem_fields
+from fdjax.rollout.prompts import Template, theorem_fields
 
 LONGEST = 10_000  # characters; the length in tokens is the bound that matters
 
@@ -30,7 +30,7 @@ def policy(
     check_settings(settings)
     writing = dataclasses.replace(
         prompting,
-        template=dataclasses.replace(prompting.template, prefill=""),  # that is how proofs begin
+        template=Template("", ""),  # the whole response is feedback: no proof is looked for
         response_length=settings.response_length,
     )
     lean = diagnostics("error")
@@ -52,7 +52,8 @@ def policy(
         theorem, attempt, _ = item
         lines = error.text.splitlines() if error else []
         for kept in range(len(lines), -1, -1):
-            ids = encode(prompting.tokenizer, text(settings, theorem, attempt, lines[:kept]))
+            asked = text(settings, theorem, attempt, lines[:kept])
+            ids = prompting.template.encode(prompting.tokenizer, asked)
             if len(ids) <= max(prompting.teacher_buckets):
                 return ids
         return None
@@ -78,8 +79,8 @@ def policy(
         return {at: sample for at, [sample] in zip(prompts, rolled)}
 
     def read(asked: int, written: Attempt | None, item: Item) -> Feedback:
-        lines = plain(written.proof, LONGEST).splitlines() if written else ()
-        messages = tuple(filter(None, map(str.strip, lines)))
+        said = without_thoughts(written.proof) if written else ""
+        messages = tuple(filter(None, map(str.strip, plain(said, LONGEST).splitlines())))
         trouble = (
             "prompt too long" if written is None
             else "cut off" if not written.finished
@@ -113,7 +114,7 @@ def check_settings(settings) -> None:
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"feedback.policy.prompt={settings.prompt!r} is no template ({error}). Its fields can "
-            "be {goal} {signature} {name} {context} {informal} {attempt} {lean}."
+            "be {goal} {signature} {name} {context} {informal} {header} {doc} {attempt} {lean}."
         ) from error
     if not settings.response_length > 0:
         raise ConfigError(

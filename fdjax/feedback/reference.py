@@ -1,7 +1,6 @@
 """Proofs that someone else knows: the data, or a stronger model. Lean has the last word."""
 
 import asyncio
-import re
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -12,10 +11,8 @@ from fdjax.feedback.diagnostics import departure, shown
 from fdjax.feedback.endpoint import Endpoint, Question
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import as_data, costs, statement
+from fdjax.lean.extract import NoProof, extract
 from fdjax.lean.farm import Farm
-
-_BLOCK = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
-_RESTATED = re.compile(r"(?:theorem|lemma|example)\b.*?:=\s*(?=by\b)", re.DOTALL)
 
 
 class Solution(NamedTuple):
@@ -45,8 +42,8 @@ def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) 
             unknown = [t for t in unknown if t not in known]
             questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
             answers = dict(zip(unknown, await endpoint.ask(questions)))
-            proofs = {t: read_proof(a.text) for t, a in answers.items() if a.text is not None}
-            await verify(proofs)
+            proofs = {t: read_proof(a.text or "", t) for t, a in answers.items()}
+            await verify({t: proof for t, proof in proofs.items() if proof is not None})
             for theorem, answer in answers.items():
                 cost = Feedback((), "reference", **costs(answer, used=theorem in known))
                 paid[theorem] = with_costs(cost, paid.get(theorem))
@@ -75,16 +72,17 @@ def reference(solve: Solve) -> Provider:
     return provide
 
 
-def read_proof(answer: str) -> str:
-    """What follows `:=` by a model's answer: of its last fenced block, a statement before the
-    proof left out, the tactics of the outermost `by` indented by two. Whatever this makes of an
-    answer, Lean judges it under our own statement.
+def read_proof(answer: str, theorem: Theorem) -> str | None:
+    """What follows `:=` by a model's answer, None where nothing does. The tactics of an outermost
+    `by` are set on lines of their own, indented by two, as our prompts begin a proof.
     """
-    blocks = _BLOCK.findall(answer)
-    text = _RESTATED.sub("", (blocks[-1] if blocks else answer).strip(), count=1)
-    head, by, body = text.partition("by")
-    if head or not by:
-        return f" {text}"
+    try:
+        start, end = extract(answer, theorem)
+    except NoProof:
+        return None
+    head, by, body = answer[start:end].partition("by")
+    if head.strip() or not by or not body[:1].isspace():
+        return answer[start:end]
     first, _, rest = body.partition("\n")
     lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
     return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())

@@ -4,13 +4,13 @@ import asyncio
 import email.utils
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fdjax.feedback.plain import without_thoughts
+
 MOST_BYTES = 1 << 20  # of an answer, with all that the protocol wraps around it
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _BUSY = frozenset({408, 409, 425})
 
 
@@ -95,7 +95,7 @@ def read_reply(body: bytes) -> Reply:
         raise Trouble("bad answer", general=True, charged=True) from None
     if text is not None and not isinstance(text, str):
         raise Trouble("bad answer", general=True, charged=True)
-    text = _THINKING.sub("", text or "").strip()
+    text = without_thoughts(text or "")
     if not text:
         raise Trouble("empty answer", general=True, charged=True)
     counts = [used.get(n) if isinstance(used, dict) else None
