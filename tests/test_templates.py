@@ -207,6 +207,8 @@ def test_an_answer_without_a_proof_is_kept_whole(folders):
     read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
     assert read.proof == answer and "states t differently" in read.refusal
     assert read.offsets[0] == 0 and read.offsets[-1] == len(answer)
+    said = Feedback(("no",), "some", departs_at=0)
+    assert departure(read, Verdict("rejected"), said) is None
 
 
 def test_a_response_is_never_tokenized_again(folders):

@@ -110,7 +110,10 @@ def solve_rate(group: Group) -> float:
 
 
 def departure(attempt: Attempt, verdict: Verdict, feedback: Feedback) -> int | None:
-    """The first wrong token: as the feedback says, else where Lean's first error stands."""
+    """The first wrong token: as the feedback says, else where Lean's first error stands. None is
+    known of a response without a proof, whatever the feedback takes for one."""
+    if attempt.refusal is not None:
+        return None
     place = error_place(verdict) if feedback.departs_at is None else feedback.departs_at
     return None if place is None else first_token_at(attempt, place)
 
