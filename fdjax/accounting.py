@@ -112,7 +112,7 @@ def total(lines: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 def amount(value: float) -> str:
     """1,234 or 1.23e+15: what is too long to be read is not counted one by one."""
-    if value >= 1e9:
+    if value >= 1e8:
         return f"{value:.3g}"
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 

@@ -140,11 +140,42 @@ def timing_figure(metrics: Metrics) -> str:
     return svg(draw, "timing", height=0.9 + 0.55 * len(medians))
 
 
+def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> None:
+    """Solve rate and entropy over rollouts and over FLOPs, a curve for each run.
+
+    `curves`: run -> points {"rollouts", "flops", "solve_rate", "entropy"}; for `svg` and `png`.
+    """
+    values = {"solve_rate": "solve rate while training", "entropy": "entropy, nats per token"}
+    costs = {"rollouts": "rollouts", "flops": "FLOPs"}
+    grid = figure.subplots(len(values), len(costs), sharex="col", sharey="row")
+    for axes, (value, title) in zip(grid, values.items()):
+        for axis, (cost, label) in zip(axes, costs.items()):
+            for i, (run, points) in enumerate(curves.items()):
+                known = [p for p in points if p[value] is not None]
+                x, y = [p[cost] for p in known], [p[value] for p in known]
+                axis.plot(x, y, color=f"C{i}", alpha=0.25, linewidth=1)
+                axis.plot(x, _smooth(y), color=f"C{i}", label=run)
+            axis.set(title=title, ylim=(0, None), xlabel=f"{label} since the start")
+    grid[0][0].legend()
+
+
+def png(draw: Callable[[Figure], None], *, width: float = 9.6, height: float) -> bytes:
+    """What `draw` puts on a figure (inches), on white and in matplotlib's own colours."""
+    style = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+        draw(figure)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
 def svg(
     draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height: float
 ) -> str:
     """What `draw` puts on a figure (inches), as inline SVG in the page's own colours and font."""
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
+    cycle = matplotlib.cycler(color=_SERIES)
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name, "axes.prop_cycle": cycle}):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         out = io.StringIO()

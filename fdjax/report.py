@@ -75,9 +75,7 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
                 "Marked: the first error. ▾: where the attempt departs, as the feedback sees it."),
         section("Config", "".join(map(config_block, stages))),
     ]
-    page = _PAGE.format(title=esc(f"fdjax: {workdir.resolve().name}"), css=_CSS,
-                        body="\n".join(filter(None, sections)))
-    write_atomically(workdir / "report.html", page)
+    write_atomically(workdir / "report.html", page(f"fdjax: {workdir.resolve().name}", sections))
     return workdir / "report.html"
 
 
@@ -316,6 +314,11 @@ def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
     if end is not None and start <= len(proof) < end:
         out.append("</mark>")
     return "".join(out)
+
+
+def page(title: str, sections: Iterable[str]) -> str:
+    """A whole HTML document; empty sections are left out."""
+    return _PAGE.format(title=esc(title), css=_CSS, body="\n".join(filter(None, sections)))
 
 
 # --- Page ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fdjax.accounting import KINDS, amount
-from fdjax.evaluation.pass_at_k import paired_difference
+from fdjax.evaluation.pass_at_k import Figures, paired_difference
 
 SPLITS = ("pool", "heldout")
 _STAGE_FIGURES = (
@@ -47,11 +47,16 @@ def summarise(
 def _figures(figures: dict, start: dict) -> dict:
     kept = {name: figures[name] for name in _STAGE_FIGURES}
     if figures is not start:
-        theorems = list(start["solved"])
-        counts = [np.array([f["solved"][t] for t in theorems]) for f in (figures, start)]
-        tries = [np.full(len(theorems), f["samples"]) for f in (figures, start)]
-        kept["minus_start"] = paired_difference(tries[0], counts[0], tries[1], counts[1])
+        kept["minus_start"] = minus_start(figures, start)
     return kept
+
+
+def minus_start(figures: Mapping, start: Mapping) -> Figures:
+    """pass@k of `evaluate`'s figures minus the start's, paired by theorem."""
+    theorems = list(start["solved"])
+    counts = [np.array([f["solved"][t] for t in theorems]) for f in (figures, start)]
+    tries = [np.full(len(theorems), f["samples"]) for f in (figures, start)]
+    return paired_difference(tries[0], counts[0], tries[1], counts[1])
 
 
 def summary_lines(summary: dict) -> list[str]:

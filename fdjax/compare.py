@@ -1,0 +1,315 @@
+"""Runs side by side: what each learner saw, what it spent, and what came of it.
+
+    python -m fdjax.compare RUN [RUN ...] [--out=FOLDER]
+
+A run is a workdir, finished or not. It is compared with the policy that it began with: the last
+one of its supervised stages, or the one that `init_from` names. The tables go to the console and,
+with the curves, to comparison.md, comparison.html and comparison.png in FOLDER.
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import rich.table
+
+from fdjax import accounting, report
+from fdjax.evaluation.summary import minus_start
+from fdjax.figures import draw_comparison, png, svg
+from fdjax.files import read_lines, write_atomically
+from fdjax.metrics import console
+
+Line = Mapping[str, Any]
+
+
+class Stage(NamedTuple):
+    name: str
+    record: dict[str, Any]  # its config.json
+    metrics: list[dict[str, Any]]
+
+
+class Run(NamedTuple):
+    name: str
+    stages: list[Stage]  # those after the start
+    start: str  # the fingerprint of the policy that it began with
+    evaluations: list[dict[str, Any]]  # lines of evals.jsonl that attempt a split
+
+    @property
+    def end(self) -> str:
+        return self.stages[-1].record["fingerprint"]
+
+    def measured(self, fingerprint: str) -> dict[str, dict]:
+        """What of -> figures, of the policy with that fingerprint. See `_measure`."""
+        lines = [e for e in self.evaluations if e["key"]["policy"] == fingerprint]
+        return {_measure(line["key"]): line["figures"] for line in lines}
+
+
+class Table(NamedTuple):
+    """Cells between ** are clear: in bold."""
+
+    title: str
+    note: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m fdjax.compare", description=__doc__)
+    parser.add_argument("runs", nargs="+", help="workdirs")
+    parser.add_argument("--out", default="comparison", help="folder to write; default: comparison")
+    args = parser.parse_args(argv)
+    try:
+        runs = read_runs(args.runs)
+    except (OSError, ValueError) as error:
+        print(f"python -m fdjax.compare: {error}", file=sys.stderr)
+        return 2
+    for told in tables(runs):
+        show(told)
+    print(f"\nwritten to {write(runs, args.out)}")
+    return 0
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def read_runs(folders: Sequence[str | Path]) -> list[Run]:
+    """Runs that share a folder's name are told apart by more of their paths.
+
+    Raises ValueError for a folder that holds no run, or none that learns after a warm start.
+    """
+    paths = [Path(folder).resolve() for folder in folders]
+    if repeated := [str(p) for p in paths if paths.count(p) > 1]:
+        raise ValueError(f"{repeated[0]} is named twice")
+    parts = 1
+    while len({p.parts[-parts:] for p in paths}) < len(paths):
+        parts += 1
+    return [read_run(path, "/".join(path.parts[-parts:])) for path in paths]
+
+
+def read_run(folder: Path, name: str) -> Run:
+    stages = {}
+    for file in sorted(folder.glob("*/config.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        lines = read_lines(file.parent / "metrics.jsonl")
+        stages[record["before"]] = Stage(file.parent.name, record, lines)
+    ends = {stage.record["fingerprint"] for stage in stages.values()}
+    chain, before = [], next((b for b in stages if b not in ends), None)
+    while before in stages:  # each stage names the policy that it began with
+        chain.append(stages[before])
+        before = chain[-1].record["fingerprint"]
+    warm = itertools.takewhile(lambda s: s.record["stage"]["objective"] == "supervised", chain)
+    learning = chain[len(list(warm)) :]
+    if not learning:
+        raise ValueError(f"{folder} holds no stage that learns after a warm start")
+    evaluations = [
+        line for file in sorted(folder.glob("*/evals.jsonl")) for line in read_lines(file)
+        if "split" in line["key"]
+    ]  # fmt: skip
+    return Run(name, learning, learning[0].record["before"], evaluations)
+
+
+def _measure(key: Line) -> str:
+    """Equal for evaluations that can be paired: the same theorems, prompts, seed, ..."""
+    return json.dumps({k: v for k, v in key.items() if k != "policy"}, sort_keys=True)
+
+
+# --- Tables --------------------------------------------------------------------------------------
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    return [t for t in (seen(runs), spent(runs), at_equal(runs), *measured(runs)) if t.rows]
+
+
+def seen(runs: Sequence[Run]) -> Table:
+    rows = [
+        [run.name, " → ".join(f"{s.name} ({len(s.metrics)} steps)" for s in run.stages),
+         "; then ".join(dict.fromkeys(what_it_saw(s.record) for s in run.stages))]
+        for run in runs
+    ]  # fmt: skip
+    note = "All begin with the same policy."
+    if len({run.start for run in runs}) > 1:
+        note = "The runs begin with different policies: each is compared with its own."
+    return Table("What each learner saw", note, ["run", "stages", "saw"], rows)
+
+
+def what_it_saw(record: Line) -> str:
+    """Beside theorems and its own attempts."""
+    objective = record["stage"]["objective"]
+    if objective == "supervised":
+        return "reference proofs"
+    if objective == "policy_gradient":
+        return "verdicts only"
+    if objective == "expert_iteration":
+        return "verdicts, through its own verified proofs"
+    feedback = dict(record["feedback"])
+    shuffled = "another theorem's (shuffled) " if feedback.pop("shuffle", False) else ""
+    source, help = feedback.pop("provider"), feedback.pop("help", "")
+    shows = {
+        "verdict": "the verdict",
+        "error": "Lean's first error",
+        "step": "the right next step, found by a search",
+        "correction": "a whole proof, found by a search",
+        "proof": "a whole proof",
+    }.get(help, help)
+    more = "".join(f", {k} {v}" for k, v in feedback.items())
+    return f"{shuffled}feedback of {source}: {shows}{more}"
+
+
+def spent(runs: Sequence[Run]) -> Table:
+    totals = [accounting.total(line for s in run.stages for line in s.metrics) for run in runs]
+    parts = {f"flops_{part}": f"FLOPs: {part}" for part in ("sampling", "training", "teacher")}
+    kinds = {k: title for k, title in (accounting.KINDS | parts).items()
+             if any(total.get(k) for total in totals)}  # fmt: skip
+    rows = [
+        [run.name, *(accounting.amount(total[k]) if k in total else "–" for k in kinds)]
+        for run, total in zip(runs, totals) if kinds
+    ]  # fmt: skip
+    note = ("Since the start, evaluations aside. Lean's seconds are wall time summed over "
+            "candidates; docs/method.md says how FLOPs are counted.")  # fmt: skip
+    return Table("What each run spent", note, ["run", *kinds.values()], rows)
+
+
+def at_equal(runs: Sequence[Run]) -> Table:
+    """The mean of the last tenth of the steps before the least of the runs' budgets is spent."""
+    paths = {run.name: path for run in runs if (path := points(run))}
+    rows = []
+    for cost, title in {"rollouts": "rollouts", "flops": "FLOPs"}.items():
+        if len(paths) < 2:
+            break
+        budget = min(path[-1][cost] for path in paths.values())
+        for name, path in paths.items():
+            within = [p for p in path if p[cost] <= budget]
+            last = within[-max(1, len(within) // 10) :]
+            rates = [np.mean([p[k] for p in last if p[k] is not None]) for k in
+                     ("solve_rate", "entropy")]  # fmt: skip
+            rows.append([f"{accounting.amount(budget)} {title}", name, str(len(within)),
+                         *(f"{rate:.3f}" for rate in rates)])  # fmt: skip
+    note = ("While training, on the theorems that the run rolled out: the mean of the last tenth "
+            "of its rollouts before the budget. No checkpoint is evaluated for this.")  # fmt: skip
+    head = ["after", "run", "rollout steps", "solve rate", "entropy"]
+    return Table("At equal budgets", note, head, rows)
+
+
+def points(run: Run) -> list[dict[str, float | None]]:
+    """Of each step with rollouts: what had been spent before it, its solve rate and entropy.
+
+    Empty for a run from before costs were counted.
+    """
+    found, rollouts, flops = [], 0.0, 0.0
+    for line in (line for stage in run.stages for line in stage.metrics):
+        if "cost/flops" not in line:
+            return []
+        if "solve_rate" in line:
+            found.append({"rollouts": rollouts, "flops": flops, "solve_rate": line["solve_rate"],
+                          "entropy": line.get("policy_entropy")})  # fmt: skip
+        rollouts += line.get("cost/rollouts", 0)
+        flops += line["cost/flops"]
+    return found
+
+
+def measured(runs: Sequence[Run]) -> list[Table]:
+    """A table for each split and temperature: each run's end, and each start once."""
+    found: dict[str, list[tuple[str, dict, dict | None]]] = {}
+    for run in runs:
+        starts, ends = run.measured(run.start), run.measured(run.end)
+        for what, figures in starts.items():
+            rows = found.setdefault(what, [])
+            if all(figures is not f and figures != f for _, f, _ in rows):
+                rows.insert(0, ("start", figures, None))
+        for what, figures in ends.items():
+            found.setdefault(what, []).append((run.name, figures, starts.get(what)))
+    return [_results(json.loads(what), rows) for what, rows in sorted(found.items(), key=_order)]
+
+
+def _order(item: tuple[str, list]) -> tuple:
+    key = json.loads(item[0])
+    return key["split"] != "pool", key["split"], -key["temperature"]
+
+
+def _results(key: Line, rows: Iterable[tuple[str, dict, dict | None]]) -> Table:
+    rows = list(rows)
+    ks = sorted({k for _, figures, _ in rows for k in figures["pass_at_k"]}, key=int)
+    body = []
+    for name, figures, start in rows:
+        against = minus_start(figures, start) if start else {}
+        cells = [_cell(figures["pass_at_k"].get(k), against.get(k)) for k in ks]
+        body.append([name, *cells, f"{figures['entropy']:.3f}"])
+    theorems = len(rows[0][1]["solved"])
+    note = (f"{theorems} theorems, {key['samples']} attempts each, 95 % intervals over theorems; "
+            "the difference to the start is paired by theorem, bold where its interval excludes 0. "
+            "Entropy in nats per token.")  # fmt: skip
+    title = f"{key['split']}, temperature {key['temperature']:g}"
+    return Table(title, note, ["run", *(f"pass@{k}" for k in ks), "entropy"], body)
+
+
+def _cell(value: Line | None, against: Line | None) -> str:
+    if value is None:
+        return "–"
+    text = "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**value)
+    if against is None:
+        return text
+    change = "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**against)
+    clear = against["low"] > 0 or against["high"] < 0
+    return f"{text} {f'**{change}**' if clear else change}"
+
+
+# --- Writing -------------------------------------------------------------------------------------
+
+
+def show(told: Table) -> None:
+    table = rich.table.Table(title=told.title, title_justify="left", caption=told.note,
+                             caption_justify="left")  # fmt: skip
+    for i, name in enumerate(told.head):
+        table.add_column(name, overflow="fold", no_wrap=False, style="bold" if i == 0 else "")
+    for row in told.rows:
+        table.add_row(*(rich.markup.escape(cell).replace("**", "") for cell in row))
+    console.print(table)
+
+
+def write(runs: Sequence[Run], folder: str | Path) -> Path:
+    """comparison.md, comparison.html and, where costs are known, comparison.png."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    curves = {run.name: path for run in runs if (path := points(run))}
+    draw = functools.partial(draw_comparison, curves=curves)
+    title, note = "Equal rollouts, equal FLOPs", (
+        "Faint: each step's rollouts. Bold: the mean of the last tenth of the steps so far. Solve "
+        "rates are those of the theorems that the run rolled out, while it trained."
+    )
+    told = tables(runs)
+    text = ["# " + ", ".join(run.name for run in runs), *map(markdown, told)]
+    sections = [f"<header><h1>{report.esc(', '.join(r.name for r in runs))}</h1></header>",
+                *(report.section(t.title, html(t), t.note) for t in told)]  # fmt: skip
+    if curves:
+        write_atomically(folder / "comparison.png", png(draw, height=6))
+        text.append(f"## {title}\n\n{note}\n\n![{title}](comparison.png)")
+        sections.append(report.section(title, svg(draw, "comparison", height=6), note))
+    write_atomically(folder / "comparison.md", "\n\n".join(text) + "\n")
+    write_atomically(folder / "comparison.html", report.page("fdjax: comparison", sections))
+    return folder
+
+
+def markdown(told: Table) -> str:
+    rows = [told.head, ["---"] * len(told.head), *told.rows]
+    lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
+    return f"## {told.title}\n\n{told.note}\n\n" + "\n".join(lines)
+
+
+def html(told: Table) -> str:
+    def cell(text: str) -> str:
+        plain, *rest = report.esc(text).split("**")
+        return plain + "".join(f"<b>{t}</b>" if i % 2 == 0 else t for i, t in enumerate(rest))
+
+    body = [f"<tr><th>{cell(row[0])}</th>" + "".join(f"<td>{cell(c)}</td>" for c in row[1:])
+            + "</tr>" for row in told.rows]  # fmt: skip
+    return report.table(told.head, body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
