@@ -7,8 +7,8 @@ FLOPs are those of the model on real tokens, whatever is padded, recomputed or c
 
 `parameters` are those of the layers' matrices, and those of the head for tokens whose logits are
 needed: the response's. A token's context is the tokens up to and with itself. Sampling counts a
-prompt once for its whole group and each token of the attempts; a teacher counts as a forward pass.
-Evaluations are no cost of training.
+prompt once for its whole group and each token of the attempts; a teacher counts as a forward pass,
+and so does feedback that the policy writes. Evaluations are no cost of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,25 +31,29 @@ KINDS = {  # as a table shows them
     "feedback_seconds": "feedback seconds",
     "feedback_money": "feedback money",
 }
+PARTS = ("sampling", "training", "teacher", "feedback")  # of the FLOPs
 
 
 def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups) -> dict:
     """Of attempts, Lean's verdicts and the feedback on them. `prompts`: by the theorem's id."""
     items = [item for group in groups for item in group]
-    flops = 0
+    sampling = 0
     for group in groups:
         prompt = len(prompts[group[0][0].id])
-        flops += forward_flops(model, 0, prompt, logits=0)
+        sampling += forward_flops(model, 0, prompt, logits=0)
         for _, attempt, _, _ in group:
             length = len(attempt.tokens)
-            flops += forward_flops(model, prompt, prompt + length, logits=length)
+            sampling += forward_flops(model, prompt, prompt + length, logits=length)
     checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
     said = [feedback for *_, feedback in items if feedback is not None]
+    own = [feedback.tokens for feedback in said if "policy" in feedback.provider]
+    writing = sum(forward_flops(model, 0, tokens, logits=tokens) for tokens in own)
     return _costs(
         rollouts=len(items),
         tokens_generated=sum(sum(a.trained) for _, a, _, _ in items),
-        flops=flops,
-        flops_sampling=flops,
+        flops=sampling + writing,
+        flops_sampling=sampling,
+        flops_feedback=writing,
         lean_seconds=sum(checked.values()),
         feedback_tokens=sum(f.tokens for f in said),
         feedback_seconds=sum(f.seconds for f in said),

@@ -69,9 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"python -m fdjax.compare: {error}", file=sys.stderr)
         return 2
+    folder = write(runs, args.out)
     for told in tables(runs):
         show(told)
-    print(f"\nwritten to {write(runs, args.out)}")
+    print(f"\nalso in {folder}/comparison.html, .md and .png")
     return 0
 
 
@@ -140,30 +141,41 @@ def seen(runs: Sequence[Run]) -> Table:
 
 def what_it_saw(record: Line) -> str:
     """Beside theorems and its own attempts."""
-    objective = record["stage"]["objective"]
-    if objective == "supervised":
-        return "reference proofs"
-    if objective == "policy_gradient":
-        return "verdicts only"
-    if objective == "expert_iteration":
-        return "verdicts, through its own verified proofs"
-    feedback = dict(record["feedback"])
-    shuffled = "another theorem's (shuffled) " if feedback.pop("shuffle", False) else ""
-    source, help = feedback.pop("provider"), feedback.pop("help", "")
-    shows = {
-        "verdict": "the verdict",
-        "error": "Lean's first error",
-        "step": "the right next step, found by a search",
-        "correction": "a whole proof, found by a search",
-        "proof": "a whole proof",
-    }.get(help, help)
-    more = "".join(f", {k} {v}" for k, v in feedback.items())
-    return f"{shuffled}feedback of {source}: {shows}{more}"
+    match record["stage"]["objective"]:
+        case "supervised":
+            return "reference proofs"
+        case "policy_gradient":
+            return "verdicts only"
+        case "expert_iteration":
+            return "verdicts, through its own verified proofs"
+    feedback = record["feedback"]
+    names = [name.strip() for name in feedback["provider"].split(",")]
+    said = [_SAID[name](feedback) if name in _SAID else name for name in names]
+    between = ", and " if feedback.get("compose") == "merge" else ", or else "
+    return ("feedback on other theorems (shuffled): " if feedback.get("shuffle") else "feedback: "
+            ) + between.join(said)  # fmt: skip
+
+
+_HELP = {
+    "verdict": "the verdict",
+    "error": "Lean's first error",
+    "step": "the right next step, found by a search",
+    "correction": "the attempt mended to a whole proof, found by a search",
+    "proof": "a whole proof",
+}
+_SAID = {
+    "diagnostics": lambda f: _HELP[f["help"]],
+    "llm": lambda f: f"what {f['llm']['model']} writes"
+    + (", who sees a reference proof" if f["llm"]["show_reference"] else ""),
+    "policy": lambda f: "what the policy itself writes",
+    "reference": lambda f: "a reference proof",
+    "peers": lambda f: "verified proofs of its group",
+}
 
 
 def spent(runs: Sequence[Run]) -> Table:
     totals = [accounting.total(line for s in run.stages for line in s.metrics) for run in runs]
-    parts = {f"flops_{part}": f"FLOPs: {part}" for part in ("sampling", "training", "teacher")}
+    parts = {f"flops_{part}": f"FLOPs: {part}" for part in accounting.PARTS}
     kinds = {k: title for k, title in (accounting.KINDS | parts).items()
              if any(total.get(k) for total in totals)}  # fmt: skip
     rows = [

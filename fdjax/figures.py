@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 SPLITS = {"pool": "RL pool", "heldout": "held-out"}
 Metrics = Mapping[str, Sequence[Mapping]]  # stage -> lines of its metrics.jsonl
@@ -149,13 +150,17 @@ def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> 
     costs = {"rollouts": "rollouts", "flops": "FLOPs"}
     grid = figure.subplots(len(values), len(costs), sharex="col", sharey="row")
     for axes, (value, title) in zip(grid, values.items()):
-        for axis, (cost, label) in zip(axes, costs.items()):
+        for axis, cost in zip(axes, costs):
             for i, (run, points) in enumerate(curves.items()):
                 known = [p for p in points if p[value] is not None]
                 x, y = [p[cost] for p in known], [p[value] for p in known]
                 axis.plot(x, y, color=f"C{i}", alpha=0.25, linewidth=1)
                 axis.plot(x, _smooth(y), color=f"C{i}", label=run)
-            axis.set(title=title, ylim=(0, None), xlabel=f"{label} since the start")
+            axis.set(title=title, ylim=(0, None))
+            axis.locator_params(axis="x", nbins=5)
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    for axis, label in zip(grid[-1], costs.values()):
+        axis.set_xlabel(f"{label} since the start")
     grid[0][0].legend()
 
 

@@ -1,7 +1,6 @@
 """Costs against counts by hand, against the model's own arrays, and against what XLA counts."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -81,10 +80,13 @@ def test_rollouts():
     flops = by_hand(0, 9, 0) + 2 * by_hand(9, 13, 4) + by_hand(9, 15, 6) + by_hand(9, 10, 1)
     assert cost == {
         "rollouts": 4, "tokens_generated": 4 + 3 + 4 + 1, "flops": flops, "flops_sampling": flops,
+        "flops_feedback": 0,
         "lean_seconds": 0.5, "feedback_tokens": 22, "feedback_seconds": 1.0, "feedback_money": 0.0,
     }  # fmt: skip
-    dear = SimpleNamespace(tokens=1, seconds=0.0, money=0.02)
-    assert of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])["cost/feedback_money"] == 0.02
+    dear = Feedback((), "policy", tokens=7, money=0.02)
+    cost = total([of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])])
+    assert cost["feedback_money"] == 0.02 and cost["flops_feedback"] == by_hand(0, 7, 7)
+    assert cost["flops"] == cost["flops_feedback"] + cost["flops_sampling"]
 
 
 def rows(prompts, responses, prompt=6, response=5):

@@ -1,0 +1,193 @@
+"""Runs side by side, from made-up workdirs: what is paired with what, and at which budget."""
+
+import json
+
+import pytest
+from test_report import checked
+
+from fdjax import compare
+from fdjax.files import append_line
+
+THEOREMS = [f"t{i}" for i in range(40)]
+FEEDBACK = {"provider": "diagnostics", "help": "correction", "shuffle": False}
+
+
+def record(objective, fingerprint, before, **feedback):
+    return {"stage": {"objective": objective}, "feedback": feedback, "fingerprint": fingerprint,
+            "before": before}  # fmt: skip
+
+
+def evaluation(policy, solved, split="pool", temperature=1.0, samples=16):
+    """A line of evals.jsonl; `solved` of `samples` attempts at each theorem but the last."""
+    key = {"split": split, "samples": samples, "temperature": temperature, "policy": policy,
+           "theorems": "digest", "prompt": "p", "seed": 0}  # fmt: skip
+    mean = {"mean": solved / samples, "low": 0.1, "high": 0.9}
+    figures = {"pass_at_k": {"1": mean, "4": mean}, "entropy": solved / 10, "samples": samples,
+               "solved": dict.fromkeys(THEOREMS, solved) | {"t39": 0}}  # fmt: skip
+    return {"key": key, "figures": figures}
+
+
+def make_run(folder, *stages, start=5, evals=()):
+    """`stages`: (name, record, lines of metrics). All begin with the policy "warm"."""
+    for name, config, lines in stages:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(config))
+        for step, line in enumerate(lines):
+            append_line(folder / name / "metrics.jsonl", {"step": step} | line)
+    (folder / "sft").mkdir(exist_ok=True, parents=True)
+    for split, temperature in (("pool", 1.0), ("pool", 0.6), ("test", 1.0)):
+        line = evaluation("warm", start, split, temperature)
+        append_line(folder / "sft" / "evals.jsonl", line)
+    append_line(folder / "sft" / "evals.jsonl", {"key": {"teacher": "sft"}, "figures": {}})
+    for line in evals:
+        append_line(folder / stages[-1][0] / "evals.jsonl", line)
+    return folder
+
+
+def lines(count, rate, rollouts=128, flops=1e12, **more):
+    return [{"solve_rate": rate + step / 100, "policy_entropy": 0.4 - step / 100,
+             "cost/rollouts": rollouts, "cost/flops": flops, "cost/flops_sampling": flops / 2,
+             "cost/tokens_generated": 1000} | more for step in range(count)]  # fmt: skip
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """fd then grpo with its own warm start; grpo and shuffled fd from that; one under way."""
+    make_run(
+        tmp_path / "fd_grpo",
+        ("sft", record("supervised", "warm", "random"), [{"loss": 1.0, "cost/flops": 9e15}]),
+        ("grpo", record("policy_gradient", "end", "fd"), lines(10, 0.5)),
+        ("fd", record("distillation", "fd", "warm", **FEEDBACK), lines(10, 0.3, flops=4e12)),
+        evals=[evaluation("end", 8), evaluation("end", 9, "pool", 0.6),
+               evaluation("end", 6, "test"), evaluation("old", 16)],
+    )  # fmt: skip
+    make_run(tmp_path / "grpo",
+             ("grpo", record("policy_gradient", "g", "warm"), lines(30, 0.2)),
+             evals=[evaluation("g", 7), evaluation("g", 5, "test")])  # fmt: skip
+    shuffled = record("distillation", "s", "warm", **FEEDBACK | {"shuffle": True})
+    make_run(tmp_path / "sub" / "grpo", ("fd", shuffled, lines(4, 0.1)))
+    expert = lines(9, 0.3)
+    for line in expert[1:3] + expert[4:6] + expert[7:]:  # a round has three steps
+        for name in ("solve_rate", "policy_entropy", "cost/rollouts"):
+            del line[name]
+    make_run(tmp_path / "expert", ("expert_iteration", record("expert_iteration", "e", "warm"),
+                                   expert), evals=[evaluation("e", 6)])  # fmt: skip
+    return [tmp_path / name for name in ("fd_grpo", "grpo", "sub/grpo", "expert")]
+
+
+def rows(runs, title):
+    [table] = [t for t in compare.tables(runs) if t.title == title]
+    return {row[0]: dict(zip(table.head[1:], row[1:])) for row in table.rows}
+
+
+def test_stages_follow_the_policies_that_they_began_with(folders):
+    runs = compare.read_runs(folders)
+    assert [r.name for r in runs] == [
+        f"{folders[0].parent.name}/fd_grpo", f"{folders[0].parent.name}/grpo", "sub/grpo",
+        f"{folders[0].parent.name}/expert",
+    ]  # fmt: skip
+    assert [s.name for s in runs[0].stages] == ["fd", "grpo"]  # not in the order of their names
+    assert {run.start for run in runs} == {"warm"} and runs[0].end == "end"
+    names = [run.name for run in compare.read_runs([folders[0], folders[3]])]
+    assert names == ["fd_grpo", "expert"]
+
+
+def test_what_each_learner_saw(folders):
+    runs = compare.read_runs(folders)
+    saw = [row["saw"] for row in rows(runs, "What each learner saw").values()]
+    assert saw == [
+        "feedback: the attempt mended to a whole proof, found by a search; then verdicts only",
+        "verdicts only",
+        "feedback on other theorems (shuffled): the attempt mended to a whole proof, found by a "
+        "search",
+        "verdicts, through its own verified proofs",
+    ]
+    told = dict(provider="peers,llm", compose="first", llm={"model": "m", "show_reference": True})
+    assert compare.what_it_saw(record("distillation", "", "", **told)) == (
+        "feedback: verified proofs of its group, or else what m writes, who sees a reference proof"
+    )
+    [table] = [t for t in compare.tables(runs) if t.title == "What each learner saw"]
+    assert table.note == "All begin with the same policy."
+
+
+def test_budgets_are_those_since_the_start(folders):
+    spent = list(rows(compare.read_runs(folders), "What each run spent").values())
+    assert [r["rollouts"] for r in spent] == ["2,560", "3,840", "512", "384"]
+    assert [r["FLOPs"] for r in spent] == ["5e+13", "3e+13", "4e+12", "9e+12"]  # none of sft's
+    assert [r["FLOPs: sampling"] for r in spent] == ["2.5e+13", "1.5e+13", "2e+12", "4.5e+12"]
+    assert "feedback tokens" not in spent[0]
+
+
+def test_ends_are_paired_with_the_start_by_theorem(folders):
+    runs = compare.read_runs(folders)
+    pool = rows(runs, "pool, temperature 1")
+    assert list(pool) == ["start", runs[0].name, runs[1].name, runs[3].name]
+    assert pool["start"]["pass@1"] == "0.312 [0.100, 0.900]" and pool["start"]["entropy"] == "0.500"
+    # 39 of 40 theorems with 3 of 16 more each.
+    assert pool[runs[0].name]["pass@1"].startswith("0.500 [0.100, 0.900] **+0.183 [+0.1")
+    assert "+0.122" in pool[runs[1].name]["pass@1"]
+    test = rows(runs, "test, temperature 1")
+    assert test[runs[1].name]["pass@1"] == "0.312 [0.100, 0.900] +0.000 [+0.000, +0.000]"
+    assert list(rows(runs, "pool, temperature 0.6")) == ["start", runs[0].name]
+    assert [t.title for t in compare.tables(runs)][3:] == [
+        "pool, temperature 1", "pool, temperature 0.6", "test, temperature 1",
+    ]  # fmt: skip
+
+
+def test_at_equal_budgets_the_last_tenth_before_it_counts(folders):
+    [table] = [t for t in compare.tables(compare.read_runs(folders[:2]))
+               if t.title == "At equal budgets"]  # fmt: skip
+    # 19 steps of 128 rollouts before fd_grpo's last; 29 steps of 1e12 FLOPs before grpo's last.
+    assert [row[0] for row in table.rows] == ["2,432 rollouts"] * 2 + ["2.9e+13 FLOPs"] * 2
+    (_, _, steps, rate, entropy), (_, _, others, other, _), of_flops, _ = table.rows
+    assert (steps, others) == ("20", "20")
+    assert (rate, entropy) == (f"{0.5 + 0.085:.3f}", f"{0.4 - 0.085:.3f}")
+    assert other == f"{0.2 + 0.185:.3f}"
+    assert of_flops[2] == "8" and of_flops[3] == f"{0.3 + 0.07:.3f}"  # of fd, 4e12 each
+
+
+def test_points_of_rounds(folders):
+    [expert] = compare.read_runs(folders[3:])
+    path = compare.points(expert)
+    assert [p["rollouts"] for p in path] == [0, 128, 256]
+    assert [p["flops"] for p in path] == [0, 3e12, 6e12]
+
+
+def test_files_and_console(folders, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert compare.main([*map(str, folders), f"--out={out}"]) == 0
+    printed = capsys.readouterr().out
+    assert "What each learner saw" in printed and str(out) in printed and "**" not in printed
+    page = (out / "comparison.html").read_text()
+    assert checked(page).seen.count("svg") == 1 and "<b>+0.183" in page
+    text = (out / "comparison.md").read_text()
+    assert "![Equal rollouts, equal FLOPs](comparison.png)" in text and "**+0.183" in text
+    assert "| run | pass@1 | pass@4 | entropy |\n| --- | --- | --- | --- |" in text
+    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    first = {f.name: f.read_bytes() for f in out.iterdir()}
+    compare.main([*map(str, folders), f"--out={out}"])
+    assert {f.name: f.read_bytes() for f in out.iterdir()} == first
+
+
+def test_runs_that_begin_differently_or_counted_no_costs(tmp_path):
+    one = make_run(tmp_path / "one", ("grpo", record("policy_gradient", "a", "warm"),
+                                      [{"solve_rate": 0.2}]))  # fmt: skip
+    two = make_run(tmp_path / "two", ("grpo", record("policy_gradient", "b", "other"),
+                                      lines(3, 0.1)), evals=[evaluation("b", 7)])  # fmt: skip
+    runs = compare.read_runs([one, two])
+    titles = {t.title: t for t in compare.tables(runs)}
+    assert "different policies" in titles["What each learner saw"].note
+    assert "At equal budgets" not in titles
+    assert rows(runs, "What each run spent")["one"]["rollouts"] == "–"
+    # Nothing to pair: what the second began with was not evaluated.
+    assert rows(runs, "pool, temperature 1")["two"]["pass@1"] == "0.438 [0.100, 0.900]"
+    assert not (compare.write(runs[:1], tmp_path / "out") / "comparison.png").exists()
+
+
+def test_what_cannot_be_compared(tmp_path, capsys):
+    warm = make_run(tmp_path / "warm", ("sft", record("supervised", "warm", "random"), []))
+    for folder, told in ((warm, "no stage that learns"), (tmp_path / "x", "no stage that learns")):
+        assert compare.main([str(folder)]) == 2
+        assert told in capsys.readouterr().err
+    assert compare.main([str(warm), str(warm)]) == 2
+    assert "named twice" in capsys.readouterr().err
