@@ -133,7 +133,9 @@ def default() -> ConfigDict:
                 "peers": {
                     "successes": 1,  # proofs of its group that an attempt is shown
                     "failures": 0,
-                    "own": False,  # a success without a peer that succeeds: is it shown itself?
+                    "order": "first",  # which ones; or nearest: that begin as the attempt does
+                    # Is a success shown itself? never, alone (without a peer that succeeds), always
+                    "own": "never",
                 },
             },
             "evaluation": {

@@ -137,6 +137,8 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
         ("reference.asks", -1, "reference.asks is -1, must not be negative"),
         ("reference.asks", 1, "llm.model is empty"),
         ("peers.successes", 0, "peers shows 0 successes"),
+        ("peers.order", "best", "peers.order is 'best'; known are first, nearest"),
+        ("peers.own", "yes", "peers.own is 'yes'; known are never, alone, always"),
         ("llm.prompt", "nowhere.txt", "neither one of feedback.v1, proof.v1 nor a file"),
         ("policy.prompt", "{gaol}", "policy.prompt='{gaol}' is no template"),
         ("policy.response_length", 0, "policy.response_length is 0, must be positive"),
@@ -158,6 +160,10 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch, tmp_path, field, value, 
 # --- Peers ---------------------------------------------------------------------------------------
 
 
+def show(**changes):
+    return peers(**dict(successes=1, failures=0, order="first", own="never") | changes)
+
+
 def group_of(*tries):
     """(proof, status) -> items of one theorem."""
     reason = (Message("error", "no such lemma"),)
@@ -170,7 +176,7 @@ def group_of(*tries):
 
 def test_peers_show_the_first_success_and_where_the_attempt_departs():
     group = group_of(("simp", "failed"), ("exact a", "proved"), ("exact b", "proved"))
-    [[failed, one, two]] = ask(peers(successes=1, failures=0, own=False), group)
+    [[failed, one, two]] = ask(show(), group)
     assert failed.messages == ("a proof is\n  exact a",) and failed.proof == " by\n  exact a"
     assert failed.departs_at == len(" by\n  ")
     assert one.messages == ("a proof is\n  exact b",)  # a success sees another, not itself
@@ -181,7 +187,7 @@ def test_peers_show_the_first_success_and_where_the_attempt_departs():
 def test_peers_show_more_successes_and_failures_each_text_once():
     group = group_of(("x", "failed"), ("a", "proved"), ("x", "failed"), ("a", "proved"),
                      ("b", "proved"), ("y", "failed"), ("z", "rejected"))  # fmt: skip
-    [said] = ask(peers(successes=2, failures=1, own=False), group)
+    [said] = ask(show(successes=2, failures=1), group)
     assert said[0].messages == (
         "a proof is\n  a", "a proof is\n  b", "Lean refuses\n  y\nbecause no such lemma",
     )  # fmt: skip
@@ -190,12 +196,29 @@ def test_peers_show_more_successes_and_failures_each_text_once():
 
 def test_peers_that_have_nothing_to_show():
     lone = group_of(("x", "failed"), ("a", "proved"), ("a", "proved"), ("t", "timeout"))
-    [said] = ask(peers(successes=1, failures=2, own=False), lone)
+    [said] = ask(show(failures=2), lone)
     assert said[0].proof == " by\n  a" and said[1:] == [None, None, None]
-    [said] = ask(peers(successes=1, failures=0, own=True), lone)
+    [said] = ask(show(own="alone"), lone)
     assert said[1].proof == " by\n  a" and said[1].departs_at is None and said[3] is None
-    [said] = ask(peers(successes=1, failures=2, own=True), group_of(("x", "failed")))
+    [said] = ask(show(failures=2, own="alone"), group_of(("x", "failed")))
     assert said == [None]
+
+
+def test_the_nearest_peers_begin_as_the_attempt_does():
+    group = group_of(("ab x", "failed"), ("b", "proved"), ("abc", "proved"), ("ab y", "proved"))
+    [said] = ask(show(successes=2, order="nearest"), group)
+    assert said[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
+    assert said[0].proof == " by\n  ab y" and said[0].departs_at == len(" by\n  ab ")
+    assert said[2].proof == " by\n  ab y"  # a success, too, is shown another one
+
+
+def test_a_success_may_always_be_shown_itself():
+    group = group_of(("x", "failed"), ("a", "proved"), ("b", "proved"))
+    [said] = ask(show(own="always"), group)
+    assert [f.proof for f in said] == [" by\n  a", " by\n  a", " by\n  b"]
+    assert said[1].departs_at is None
+    [said] = ask(show(successes=2, own="always"), group)
+    assert said[2].messages == ("a proof is\n  b", "a proof is\n  a")
 
 
 # --- Several providers ---------------------------------------------------------------------------

@@ -10,10 +10,15 @@ from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.verdict import DECIDED, REFUSED
 
 
-def peers(*, successes: int, failures: int, own: bool) -> Provider:
-    """Shows each attempt at most `successes` proofs and `failures` failures of its group, the
-    first ones that differ from it and from each other. `own`: a success without such a peer is
-    shown itself. None where no proof is to be shown, and for what Lean could not judge.
+ORDERS = ("first", "nearest")
+OWN = ("never", "alone", "always")
+
+
+def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
+    """Shows each attempt at most `successes` proofs and `failures` failures of its group that
+    differ from it and from each other: the first ones, or the `nearest`, which begin as it does
+    for longest. A success is shown itself `never`, where it is `alone` (no peer succeeds), or
+    `always`, before others. None where no proof is to be shown, and for what Lean could not judge.
     """
 
     async def provide(
@@ -25,12 +30,15 @@ def peers(*, successes: int, failures: int, own: bool) -> Provider:
         _, attempt, verdict = item
         if verdict.status not in DECIDED:
             return None
-        proofs = [a.proof for _, a, _ in others(group, item, {"proved"}, successes)]
-        if not proofs and own and verdict.proved:
-            proofs = [attempt.proof]
+        nearest = order == "nearest"
+        solved = others(group, item, {"proved"}, successes, nearest=nearest)
+        proofs = [peer.proof for _, peer, _ in solved]
+        if verdict.proved and (own == "always" or (own == "alone" and not proofs)):
+            proofs = [attempt.proof, *proofs][:successes]
         if not proofs:
             return None
-        refused = [_refused(*peer[1:]) for peer in others(group, item, REFUSED, failures)]
+        failed = others(group, item, REFUSED, failures, nearest=nearest)
+        refused = [_refused(*peer[1:]) for peer in failed]
         return Feedback(
             (*map(shown, proofs), *refused),
             "peers",
@@ -42,10 +50,19 @@ def peers(*, successes: int, failures: int, own: bool) -> Provider:
 
 
 def others(
-    group: Sequence[Item], item: Item, statuses: frozenset[str] | set[str], count: int
+    group: Sequence[Item],
+    item: Item,
+    statuses: frozenset[str] | set[str],
+    count: int,
+    *,
+    nearest: bool = False,
 ) -> list[Item]:
-    """At most `count` attempts of these statuses, all different in text, and from `item`'s."""
-    return list(_others(group, item, statuses))[:count]
+    """At most `count` attempts of these statuses, all different in text, and from `item`'s: the
+    first ones, or the `nearest`, of equally near ones the first."""
+    found = list(_others(group, item, statuses))
+    if nearest:
+        found.sort(key=lambda peer: -departure(item[1].proof, peer[1].proof))
+    return found[:count]
 
 
 def _others(group, item: Item, statuses) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from fdjax.feedback.diagnostics import LEVELS, diagnostics
 from fdjax.feedback.endpoint import Endpoint
 from fdjax.feedback.leak import guarded
 from fdjax.feedback.llm import llm
-from fdjax.feedback.peers import peers
+from fdjax.feedback.peers import ORDERS, OWN, peers
 from fdjax.feedback.policy import policy
 from fdjax.feedback.protocol import Provider
 from fdjax.feedback.questions import read_prompt
@@ -163,6 +163,11 @@ def _check(config) -> None:
         raise ConfigError(
             f"feedback.reference.asks is {config.reference.asks}, must not be negative"
         )
+    for field, known in (("order", ORDERS), ("own", OWN)):
+        if config.peers[field] not in known:
+            raise ConfigError(
+                f"feedback.peers.{field} is {config.peers[field]!r}; known are {', '.join(known)}"
+            )
     shown = config.peers.successes, config.peers.failures
     if shown[0] < 1 or shown[1] < 0:
         raise ConfigError(
