@@ -9,7 +9,6 @@ from fdjax.feedback.diagnostics import departure, shown
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.verdict import DECIDED, REFUSED
 
-
 ORDERS = ("first", "nearest")
 OWN = ("never", "alone", "always")
 
