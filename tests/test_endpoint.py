@@ -49,6 +49,7 @@ def test_a_question_goes_out_as_it_is_and_comes_back(ask):
     assert body["messages"] == [{"role": "system", "content": "Be brief."},
                                 {"role": "user", "content": "What is wrong?"}]  # fmt: skip
     assert served.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert served.headers[0]["Accept-Encoding"] == "identity"
 
 
 def test_nothing_is_asked_twice(ask):

@@ -11,7 +11,7 @@ from fdjax.feedback.diagnostics import diagnostics, error_place
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.feedback.peers import peers
 from fdjax.feedback.protocol import Feedback, Moment
-from fdjax.feedback.providers import Means, make_provider
+from fdjax.feedback.providers import Means, consequences, make_provider
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
@@ -306,3 +306,46 @@ def test_figures_of_a_step():
         "feedback/leak dropped": 1, "feedback/by llm: m": 1.0,
     })  # fmt: skip
     assert feedback_metrics([[(*proofs[0], None)]]) == {}
+
+
+# --- What a record holds -------------------------------------------------------------------------
+
+
+def test_the_record_of_the_default_is_short():
+    assert consequences(default().feedback) == {"provider": "diagnostics", "help": "correction"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["successes", "draws", "pick", "leak_limit", "compose", "llm.model", "llm.prompt",
+     "llm.options.max_tokens", "llm.show_reference", "llm.show_peers", "llm.longest",
+     "reference.asks", "reference.prompt", "policy.prompt", "policy.average",
+     "policy.response_length", "policy.temperature", "peers.successes", "peers.failures",
+     "peers.own", "peers.order", "help"],
+)  # fmt: skip
+def test_the_record_holds_what_changes_feedback(tmp_path, field):
+    config = default().feedback
+    config.update(provider="peers,llm,policy,reference,diagnostics")
+    config.reference.asks = 1
+    before = consequences(config)
+    value = config
+    for name in field.split("."):
+        value = value[name]
+    (tmp_path / "prompt").write_text("Say something.")
+    changed = {bool: lambda: not value, str: lambda: str(tmp_path / "prompt")}
+    config.update_from_flattened_dict(
+        {field: changed.get(type(value), lambda: value + 1)()}
+    )
+    assert consequences(config) != before
+
+
+@pytest.mark.parametrize(
+    "field", ["base_url", "key_variable", "price_in", "retries", "timeout", "money_budget", "cache"]
+)
+def test_the_record_holds_nothing_else(field):
+    config = default().feedback
+    config.provider = "llm"
+    before = consequences(config)
+    value = config.llm[field]
+    config.llm[field] = f"{value}x" if isinstance(value, str) else value + 1
+    assert consequences(config) == before

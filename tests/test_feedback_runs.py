@@ -71,21 +71,33 @@ def params_of(workdir):
     return jax.tree.leaves(ocp.StandardCheckpointer().restore(last / "params"))
 
 
-def test_a_run_with_a_bad_service_goes_on_resumes_and_keeps_the_secret(tmp_path, capfd):
+def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     """What the service does not answer the policy writes, or else diagnostics."""
+    with serving(BadTempered()) as served:
+        experiment.run(config_of(served.url, provider="llm,policy,diagnostics"), tmp_path)
+    said = feedback_of(tmp_path)
+    assert {f.provider for f in said} == {"llm: m", "policy", "diagnostics: correction"}
+    lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
+    assert sum(line["feedback/asked"] for line in lines) == sum(f.asked for f in said)
+    assert any(line["feedback/unanswered"] > 0 for line in lines)
+    for trouble in ("bad answer", "server error", "too long", "refused 400"):
+        assert any(line.get(f"feedback/llm: {trouble}") for line in lines), trouble
+    assert sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in said) > 0
+
+    told = "".join(capfd.readouterr())
+    assert "fd 3/3" in told and "feedback/unanswered" in told and KEY not in told
+    written = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert len(written) > 20
+    assert not [f for f in written if KEY.encode() in f.read_bytes()]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path):
+    """As if killed when the second step's attempts were known, and not yet the feedback."""
     first, again = tmp_path / "first", tmp_path / "again"
     fields = {"provider": "llm,policy,diagnostics"}
     with serving(BadTempered()) as served:
         experiment.run(config_of(served.url, **fields), first)
-        said = feedback_of(first)
-        assert {f.provider for f in said} == {"llm: m", "policy", "diagnostics: correction"}
-        lines = read_lines(first / "fd" / "metrics.jsonl")
-        assert sum(line["feedback/asked"] for line in lines) == sum(f.asked for f in said)
-        assert any(line["feedback/unanswered"] > 0 for line in lines)
-        for trouble in ("bad answer", "server error", "too long", "refused 400"):
-            assert any(line.get(f"feedback/llm: {trouble}") for line in lines), trouble
-
-        # As if killed when the second step's attempts were known, and not yet the feedback.
         shutil.copytree(first, again)
         journal = again / "fd" / "rollouts"
         entries = (journal / "000001.jsonl").read_text().splitlines(keepends=True)
@@ -98,16 +110,10 @@ def test_a_run_with_a_bad_service_goes_on_resumes_and_keeps_the_secret(tmp_path,
         experiment.run(config_of(served.url, **fields), again)
         assert set(served.answer.answered.values()) == {1}  # paid for once
     assert [(f.text, f.provider, f.departs_at) for f in feedback_of(again)] == [
-        (f.text, f.provider, f.departs_at) for f in said
+        (f.text, f.provider, f.departs_at) for f in feedback_of(first)
     ]
     for one, other in zip(params_of(first), params_of(again), strict=True):
         np.testing.assert_array_equal(one, other)
-
-    told = "".join(capfd.readouterr())
-    assert "fd 3/3" in told and "feedback/unanswered" in told and KEY not in told
-    written = [f for f in tmp_path.rglob("*") if f.is_file()]
-    assert len(written) > 20
-    assert not [f for f in written if KEY.encode() in f.read_bytes()]
 
 
 @pytest.mark.slow
