@@ -5,26 +5,32 @@ BIN := .venv/bin
 
 .PHONY: run test test-all bench lint clean
 
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt --editable
+
 .venv: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint constraints.txt --editable '.[embedded,dev]'
+	$(INSTALL) '.[embedded]'
+	touch $@
+
+.venv/installed-for-tests: .venv/installed
+	$(INSTALL) '.[embedded,dev,parity]'
 	touch $@
 
 run: .venv
 	$(BIN)/python -m fdjax.main --config=configs/fd.py --workdir=$(WORKDIR)
 
-test: .venv
+test: .venv/installed-for-tests
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-all: .venv
+test-all: .venv/installed-for-tests
 	$(BIN)/python -m pytest
 
 bench: .venv
 	for b in benchmarks/*.py; do $(BIN)/python $$b || exit 1; done
 
-lint: .venv
+lint: .venv/installed-for-tests
 	$(BIN)/ruff check .
 
 clean:

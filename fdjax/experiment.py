@@ -237,11 +237,12 @@ def stage_provider(this: Run, name: str) -> Provider | None:
 
 
 def make_update(this: Run, config: ConfigDict, optimizer, train_state) -> update.Update:
-    hidden_states = functools.partial(transformer.hidden_states, this.prompting.model)
+    model = this.prompting.model
+    hidden_states = functools.partial(transformer.hidden_states, model)
     return update.make_update(
         make_objective(config),
         optimizer,
-        Model(hidden_states, transformer.unembedding),
+        Model(hidden_states, functools.partial(transformer.head, model)),
         microbatches=config.optimizer.microbatches,
         ema_rate=config.ema_rate if has_teacher(config) and config.teacher == "ema" else 0.0,
         shardings=state.shardings(train_state, this.prompting.mesh),

@@ -1,14 +1,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from tiny_model import FREE, assert_trees_close, differences, log_softmax
 
+from fdjax.models.head import CappedHead
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
 
 N, P, R, D, V = 3, 2, 5, 3, 6
 
 
-def test_loss_gradient_and_metrics():
+@pytest.mark.parametrize("softcap", [0.0, 1.5])
+def test_loss_gradient_and_metrics(softcap):
     rng = np.random.default_rng(0)
     params = {"hidden": rng.normal(size=(N, P + R, D)), "head": rng.normal(size=(D, V))}
     tokens, weights = rng.integers(0, V, (N, P + R)), rng.uniform(0.5, 2, (N, R))
@@ -16,7 +19,8 @@ def test_loss_gradient_and_metrics():
     batch = SupervisedBatch(tokens, np.ones((N, P + R), bool), weights)
 
     def logs(params):
-        return log_softmax(params["hidden"][:, P - 1 : -1] @ params["head"])
+        logits = params["hidden"][:, P - 1 : -1] @ params["head"]
+        return log_softmax(softcap * np.tanh(logits / softcap) if softcap else logits)
 
     def logprobs(params):
         return np.take_along_axis(logs(params), tokens[:, P:, None], -1)[..., 0]
@@ -24,10 +28,12 @@ def test_loss_gradient_and_metrics():
     def expected(params):
         return -(weights * logprobs(params)).sum()
 
-    objective = Supervised(chunk=7)
+    objective, model = Supervised(chunk=7), FREE
+    if softcap:
+        model = FREE._replace(unembedding=lambda params: CappedHead(params["head"], softcap))
     with jax.enable_x64(True):
         loss = jax.jit(
-            jax.value_and_grad(lambda p: objective.loss(FREE, p, None, batch), has_aux=True)
+            jax.value_and_grad(lambda p: objective.loss(model, p, None, batch), has_aux=True)
         )
         (value, metrics), slope = loss(jax.tree.map(jnp.array, params))
         metrics = {name: float(m.total / m.count) for name, m in metrics.items()}

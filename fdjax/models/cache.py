@@ -11,8 +11,6 @@ import jax.numpy as jnp
 
 from fdjax.sharding import shard_rows
 
-MASKED = -1e30  # finite: a row of pads, all of it masked, must not become NaN
-
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +26,7 @@ class KVCache:
 
     @property
     def layers(self) -> tuple[jax.Array, ...]:
-        """The arrays with a leading layer axis, as `attend` wants them for one layer."""
+        """The arrays with a leading layer axis, as `attention.cached` wants one layer's."""
         return self.prompt_keys, self.prompt_values, self.keys, self.values
 
     @property
@@ -66,38 +64,3 @@ def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KV
         length=cache.length + 1,
     )
 
-
-def attend(
-    query_BGNH: jax.Array,
-    key_BGKH: jax.Array,
-    value_BGKH: jax.Array,
-    layer: tuple[jax.Array, ...],
-    prompt_mask_BP: jax.Array,
-    length: jax.Array,
-) -> jax.Array:
-    """One new token per sample attends to prompt, earlier response and itself. -> [B, G, N, H].
-
-    The three blocks of scores go through one softmax in fp32. The token itself is not yet in the
-    cache, so that layers only read it. `query_BGNH` is already scaled.
-    """
-    prompt_keys, prompt_values, keys, values = layer
-    B, G, N, H = query_BGNH.shape
-    K, P, R = key_BGKH.shape[2], prompt_keys.shape[1], keys.shape[2]
-    query = query_BGNH.reshape(B, G, K, N // K, H)
-
-    f32 = jnp.float32
-    on_prompt = jnp.einsum("bgkmh,bpkh->bgkmp", query, prompt_keys, preferred_element_type=f32)
-    on_response = jnp.einsum("bgkmh,bgrkh->bgkmr", query, keys, preferred_element_type=f32)
-    on_self = jnp.einsum("bgkmh,bgkh->bgkm", query, key_BGKH, preferred_element_type=f32)
-    written_R = jnp.arange(R) < length
-    on_prompt = jnp.where(prompt_mask_BP[:, None, None, None], on_prompt, MASKED)
-    on_response = jnp.where(written_R[None, None, None, None], on_response, MASKED)
-    scores = jnp.concatenate([on_prompt, on_response, on_self[..., None]], axis=-1)
-
-    weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
-    out = (
-        jnp.einsum("bgkmp,bpkh->bgkmh", weights[..., :P], prompt_values)
-        + jnp.einsum("bgkmr,bgrkh->bgkmh", weights[..., P : P + R], values)
-        + weights[..., P + R :] * value_BGKH[:, :, :, None]
-    )
-    return out.reshape(B, G, N, H)

@@ -1,6 +1,28 @@
-"""The shape of a decoder-only transformer, as data."""
+"""The shape of a decoder-only transformer, as data: one config tells model families apart."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    """How RoPE's frequencies are stretched for contexts longer than those first trained on."""
+
+    kind: Literal["linear", "llama3", "yarn"]
+    factor: float
+    original_context: int = 0  # tokens, before stretching; llama3 and yarn
+    low_freq_factor: float = 1.0  # llama3: fewer turns than this in that context are stretched,
+    high_freq_factor: float = 4.0  # more than this are kept
+    beta_fast: float = 32.0  # yarn: the same two bounds, the other way round
+    beta_slow: float = 1.0
+    attention_factor: float = 1.0  # yarn: cosines and sines are multiplied by it
+
+    def __post_init__(self):
+        if self.kind not in ("linear", "llama3", "yarn"):
+            raise ValueError(f"rope_scaling.kind is {self.kind!r}; known are linear, llama3, yarn")
+        if self.kind != "linear" and self.original_context < 1:
+            raise ValueError(f"rope_scaling: {self.kind} needs original_context, in tokens")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,10 +37,57 @@ class ModelConfig:
     head_dim: int = 32
     mlp_width: int = 384
     rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
     norm_eps: float = 1e-6
     qk_norm: bool = True
     attention_bias: bool = False  # biases on the q, k, v projections (Qwen2)
     tie_embeddings: bool = True
+    max_positions: int = 0  # tokens of the longest sequence it was made for; 0: any
+    # What only the Gemmas have.
+    activation: str = "silu"  # of the MLP's gate: silu or gelu_tanh
+    norm_offset: float = 0.0  # norms multiply by this plus their weight, which starts at 1 minus it
+    post_norms: bool = False  # norms also behind attention and MLP, before the residual sum
+    scale_embeddings: bool = False  # times sqrt(width)
+    query_scalar: float = 0.0  # queries are divided by its square root; 0: head_dim
+    attention_softcap: float = 0.0  # scores become cap * tanh(scores / cap); 0: no cap
+    logit_softcap: float = 0.0  # the same of the logits
+    window: int = 0  # tokens that a windowed layer sees, the current one included; 0: no windows
+    window_pattern: tuple[bool, ...] = (True,)  # which layers are windowed, repeated over all
+    window_rope_theta: float = 0.0  # theirs, without scaling; 0: that of the other layers
+    # How it is computed.
     remat: bool = False  # jax.checkpoint around each block; then never unrolled
     scan_unroll: int = 4  # layers per step of the scan over stacked parameters (1: pure scan)
     dtype: str = "float32"  # of the arithmetic; parameters, norms, softmax and head are fp32
+
+    def __post_init__(self):
+        if self.activation not in ("silu", "gelu_tanh"):
+            raise ValueError(f"activation is {self.activation!r}; known are silu, gelu_tanh")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"num_heads={self.num_heads} is no multiple of num_kv_heads={self.num_kv_heads}"
+            )
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype is {self.dtype!r}; known are float32, bfloat16")
+
+    @property
+    def windowed_layers(self) -> tuple[bool, ...]:
+        """Per layer: does it see `window` tokens only?"""
+        pattern = self.window_pattern
+        return tuple(self.window > 0 and pattern[i % len(pattern)] for i in range(self.num_layers))
+
+
+ARITHMETIC = ("remat", "scan_unroll", "dtype")  # fields that are no part of a model's shape
+
+
+def from_fields(fields: Mapping[str, Any]) -> ModelConfig:
+    """A ModelConfig of plain data, as configs and JSON have it. Raises ValueError naming a field
+    that is unknown or impossible."""
+    fields = dict(fields)
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    if unknown := sorted(fields.keys() - known):
+        raise ValueError(f"{', '.join(unknown)}: no such field; known are {', '.join(known)}")
+    if scaling := fields.get("rope_scaling"):
+        fields["rope_scaling"] = RopeScaling(**dict(scaling))
+    if "window_pattern" in fields:
+        fields["window_pattern"] = tuple(map(bool, fields["window_pattern"]))
+    return ModelConfig(**fields)

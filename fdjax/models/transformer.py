@@ -1,7 +1,8 @@
-"""A decoder-only transformer: RMSNorm, RoPE, grouped-query attention, SwiGLU, scanned layers.
+"""A decoder-only transformer: RMSNorm, RoPE, grouped-query attention, gated MLP, scanned layers.
 
-Flax modules inside, pure functions of (config, params) outside. It ends at hidden states: logits
-over a vocabulary are large, so whoever needs some takes them from `unembedding`.
+One for all model families: `ModelConfig` says which features it has. Flax modules inside, pure
+functions of (config, params) outside. It ends at hidden states: logits over a vocabulary are
+large, so whoever needs some takes them from `head`.
 """
 
 import dataclasses
@@ -12,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from fdjax.models import attention, rope
 from fdjax.models import cache as kv
 from fdjax.models.config import ModelConfig
+from fdjax.models.head import CappedHead
 from fdjax.sharding import shard_rows
 
 Params = dict  # nested dict of fp32 arrays; those under "layers" have a leading layer axis
@@ -41,8 +44,14 @@ def hidden_states(
 
 
 def unembedding(params: Params) -> jax.Array:
-    """The head f32[D, V]: logits = hidden @ head. The transposed embedding where it is tied."""
+    """The head's matrix f32[D, V]: the transposed embedding where it is tied."""
     return params["lm_head"] if "lm_head" in params else params["embedding"].T
+
+
+def head(config: ModelConfig, params: Params) -> jax.Array | CappedHead:
+    """The unembedding as losses take it, with the cap of the model's logits if they have one."""
+    matrix_DV = unembedding(params)
+    return CappedHead(matrix_DV, config.logit_softcap) if config.logit_softcap else matrix_DV
 
 
 def prefill(
@@ -110,21 +119,24 @@ class Transformer(nn.Module):
         # One row per token: XLA's CPU backend is over twice as slow at the gradient of a product
         # with two leading axes, because it fuses a transposition into what computes the factor.
         x_MD = jnp.take(embedding, tokens_BT.reshape(-1), axis=0).astype(c.dtype)
-        rotation = _rotation(positions_BT, c.head_dim, c.rope_theta)
+        if c.scale_embeddings:
+            x_MD *= jnp.asarray(math.sqrt(c.width), c.dtype)
         block = nn.remat(Block, prevent_cse=False) if c.remat else Block
         layers = nn.scan(
             block,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast, nn.broadcast, nn.broadcast, 0),
+            in_axes=(nn.broadcast, nn.broadcast, nn.broadcast, 0, 0),
             length=c.num_layers,
             # Only a loop keeps the compiler from undoing remat: 8 layers took 104 MB of temporary
             # memory scanned, 641 MB unrolled, 685 MB without remat.
             unroll=1 if c.remat else c.scan_unroll,
         )(c, name="layers")
         length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
-        x_MD, new = layers(x_MD, rotation, mask, length, layer_caches)
-        hidden_MD = _norm(c, "final_norm", dtype="float32")(x_MD)
+        windowed_L = jnp.array(c.windowed_layers) if c.window else None
+        rotations = rope.rotations(c, positions_BT)
+        x_MD, new = layers(x_MD, rotations, mask, length, layer_caches, windowed_L)
+        hidden_MD = RMSNorm(c, "float32", name="final_norm")(x_MD)
         return shard_rows(hidden_MD.reshape(*tokens_BT.shape, c.width)), new
 
 
@@ -134,63 +146,72 @@ class Block(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, x_MD, rotation, mask, length, layer_cache):
+    def __call__(self, x_MD, rotations, mask, length, layer_cache, windowed):
         c = self.config
-        B, T, *_ = rotation[0].shape
         N, K, H = c.num_heads, c.num_kv_heads, c.head_dim
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
         dense = functools.partial(nn.Dense, use_bias=False, dtype=c.dtype)
+        norm = functools.partial(RMSNorm, c, c.dtype)
+        rotation, window = _sight(c, rotations, windowed)
+        B, T, *_ = rotation.cos.shape
 
         x_MD = shard_rows(x_MD)
-        y = _norm(c, "attention_norm")(x_MD)
+        y = norm(name="attention_norm")(x_MD)
         heads = functools.partial(dense, use_bias=c.attention_bias)
         query = heads(N * H, name="q_proj")(y).reshape(B, T, N, H)
         key = heads(K * H, name="k_proj")(y).reshape(B, T, K, H)
         value = heads(K * H, name="v_proj")(y).reshape(B, T, K, H)
         if c.qk_norm:
-            query, key = _norm(c, "q_norm")(query), _norm(c, "k_norm")(key)
-        query = _rotate(query, rotation, scale=1 / math.sqrt(H))
-        key = _rotate(key, rotation)
+            query, key = norm(name="q_norm")(query), norm(name="k_norm")(key)
+        query = rope.rotate(query, rotation, scale=1 / math.sqrt(c.query_scalar or H))
+        key = rope.rotate(key, rotation)
+        seen = {"window": window, "softcap": c.attention_softcap}
         if layer_cache is None:
-            y = _causal_attention(query, key, value, mask)
+            y = attention.causal(query, key, value, mask, **seen)
         else:
-            y = kv.attend(query, key, value, layer_cache, mask, length)
-        x_MD += dense(c.width, name="o_proj", kernel_init=small)(y.reshape(B * T, N * H))
+            y = attention.cached(query, key, value, layer_cache, mask, length, **seen)
+        y = dense(c.width, name="o_proj", kernel_init=small)(y.reshape(B * T, N * H))
+        x_MD += norm(name="attention_post_norm")(y) if c.post_norms else y
 
-        y = _norm(c, "mlp_norm")(x_MD)
+        y = norm(name="mlp_norm")(x_MD)
         gate = dense(c.mlp_width, name="gate_proj")(y)
         up = dense(c.mlp_width, name="up_proj")(y)
-        x_MD += dense(c.width, name="down_proj", kernel_init=small)(nn.silu(gate) * up)
+        y = _ACTIVATIONS[c.activation](gate) * up
+        y = dense(c.width, name="down_proj", kernel_init=small)(y)
+        x_MD += norm(name="mlp_post_norm")(y) if c.post_norms else y
         return x_MD, (key, value)
 
 
-def _norm(config, name, dtype=None):
-    # Computed in fp32 whatever the dtype of what comes out.
-    return nn.RMSNorm(epsilon=config.norm_eps, dtype=dtype or config.dtype, name=name)
+_ACTIVATIONS = {
+    "silu": nn.silu,
+    "gelu_tanh": functools.partial(nn.gelu, approximate=True),
+}
 
 
-def _rotation(positions_BT, head_dim, theta):
-    """Cosines and sines f32[B, T, 1, H/2] of RoPE (Su et al., 2021), one axis for the heads."""
-    frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
-    angles = positions_BT[..., None, None].astype(jnp.float32) * frequencies[None, None, None]
-    return jnp.cos(angles), jnp.sin(angles)
+class RMSNorm(nn.Module):
+    """Computed in fp32 whatever the dtype of what comes out; times (`norm_offset` + scale)."""
+
+    config: ModelConfig
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x):
+        offset = self.config.norm_offset
+        scale = self.param("scale", nn.initializers.constant(1 - offset), x.shape[-1:])
+        scale = scale + offset if offset else scale
+        x = x.astype(jnp.float32)
+        mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+        factor = jax.lax.rsqrt(mean_square + self.config.norm_eps)
+        return (x * (factor * scale[(None,) * (x.ndim - 1)])).astype(self.dtype)
 
 
-def _rotate(x_BTNH, rotation, scale=1.0):
-    """RoPE in fp32, halves paired as in Llama's public weights (i with i + H/2)."""
-    cos, sin = rotation
-    a, b = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
-    rotated = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-    return (rotated * scale).astype(x_BTNH.dtype)
-
-
-def _causal_attention(query_BTNH, key_BTKH, value_BTKH, mask_BT):
-    """Each token attends to itself and to unmasked earlier ones. `query_BTNH` is scaled."""
-    B, T, N, H = query_BTNH.shape
-    K = key_BTKH.shape[2]
-    query = query_BTNH.reshape(B, T, K, N // K, H)
-    scores = jnp.einsum("btkmh,bskh->bkmts", query, key_BTKH, preferred_element_type=jnp.float32)
-    visible = jnp.tril(jnp.ones((T, T), bool))[None] & mask_BT[:, None, :]
-    scores = jnp.where(visible[:, None, None], scores, kv.MASKED)
-    weights = jax.nn.softmax(scores, axis=-1).astype(value_BTKH.dtype)
-    return jnp.einsum("bkmts,bskh->btkmh", weights, value_BTKH).reshape(B, T, N, H)
+def _sight(config, rotations, windowed):
+    """(Rotation, window) of a layer; `windowed` bool[] says of which kind it is, if some are."""
+    everywhere, within = rotations
+    if windowed is None:
+        return everywhere, None
+    everything = jnp.iinfo(jnp.int32).max
+    window = jnp.where(windowed, config.window, everything)
+    if within is None:
+        return everywhere, window
+    return jax.tree.map(lambda a, b: jnp.where(windowed, a, b), within, everywhere), window

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# (hidden f[N, c, D], head f[D, V], columns [N, c, ...], constants) -> (sum, {name: f[N, c]})
+# (hidden f[N, c, D], head, columns [N, c, ...], constants) -> (sum, {name: f[N, c]}), the head
+# f[D, V] or any pytree
 ChunkLoss = Callable[[jax.Array, jax.Array, Any, Any], tuple[jax.Array, Any]]
 
 
@@ -73,11 +74,11 @@ def _forward(loss, count, hidden, head, columns, constants):
     def body(carry, xs):
         total, dhead = carry
         (value, per_token), (dhidden, more) = value_and_grad(xs[0], head, xs[1], constants)
-        return (total + value, dhead + more), (per_token, dhidden)
+        return (total + value, jax.tree.map(jnp.add, dhead, more)), (per_token, dhidden)
 
     (total, dhead), (per_token, dhidden) = jax.lax.scan(
         body,
-        (jnp.zeros((), hidden.dtype), jnp.zeros_like(head)),
+        (jnp.zeros((), hidden.dtype), jax.tree.map(jnp.zeros_like, head)),
         _split((hidden, columns), count),
     )
     per_token, dhidden = _merge((per_token, dhidden), hidden.shape[1])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from fdjax.models.head import CappedHead
 from fdjax.sharding import shard_rows
 
 Params = Any  # a pytree of arrays
@@ -20,11 +21,11 @@ class Model(NamedTuple):
     """A language model as two functions.
 
     hidden_states: (params, tokens i32[N, T], mask bool[N, T]) -> final hidden states f32[N, T, D].
-    unembedding: params -> head f32[D, V]; logits = hidden @ head.
+    unembedding: params -> head f32[D, V], or a CappedHead; `to_logits` makes logits of both.
     """
 
     hidden_states: Callable[[Params, jax.Array, jax.Array], jax.Array]
-    unembedding: Callable[[Params], jax.Array]
+    unembedding: Callable[[Params], jax.Array | CappedHead]
 
 
 class Mean(NamedTuple):

@@ -10,6 +10,7 @@ from jax.lax import Precision
 from fdjax.models import transformer
 from fdjax.models.cache import KVCache
 from fdjax.models.config import ModelConfig
+from fdjax.models.head import soft_cap
 
 
 class Rollout(NamedTuple):
@@ -68,6 +69,7 @@ def sample(
         """Draw token `step` of every sample that has not ended."""
         # HIGHEST: true fp32 where an accelerator would round the factors of an fp32 product.
         logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV, precision=Precision.HIGHEST)
+        logits_BGV = soft_cap(logits_BGV, config.logit_softcap)
         token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
         active = ~rollout.finished
         token = jnp.where(active, token, pad_id)

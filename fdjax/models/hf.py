@@ -1,0 +1,368 @@
+"""Hugging Face models: config.json <-> ModelConfig, names of tensors <-> paths of parameters.
+
+A family is a row of a table: which features its members share, and what their config.json may
+leave out. Nothing here reads a tensor.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fdjax.models.config import ARITHMETIC, ModelConfig, RopeScaling
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Defaults are those of transformers' config classes: config.json leaves them out."""
+
+    architecture: str
+    features: Mapping[str, Any]  # ModelConfig's fields that all members share
+    defaults: Mapping[str, Any]  # of config.json
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)  # beside those of all
+
+
+_FIELDS = {  # of config.json -> of ModelConfig
+    "vocab_size": "vocab_size",
+    "hidden_size": "width",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "num_key_value_heads": "num_kv_heads",
+    "head_dim": "head_dim",
+    "intermediate_size": "mlp_width",
+    "max_position_embeddings": "max_positions",
+    "rms_norm_eps": "norm_eps",
+    "tie_word_embeddings": "tie_embeddings",
+}
+_PLAIN = {
+    "qk_norm": False,
+    "attention_bias": False,
+    "activation": "silu",
+    "norm_offset": 0.0,
+    "post_norms": False,
+    "scale_embeddings": False,
+}
+_GEMMA = _PLAIN | {
+    "activation": "gelu_tanh",
+    "norm_offset": 1.0,
+    "post_norms": True,
+    "scale_embeddings": True,
+}
+_LLAMA_DEFAULTS = {
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": None,  # as many as there are heads
+    "head_dim": None,  # hidden_size / num_attention_heads
+    "intermediate_size": 11008,
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "rope_theta": 1e4,
+}
+_QWEN_DEFAULTS = _LLAMA_DEFAULTS | {
+    "vocab_size": 151936,
+    "num_key_value_heads": 32,
+    "intermediate_size": 22016,
+    "max_position_embeddings": 32768,
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,  # these many first layers see everything
+}
+_GEMMA_DEFAULTS = {
+    "vocab_size": 256000,
+    "hidden_size": 2304,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "intermediate_size": 9216,
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+    "rope_theta": 1e4,
+    "sliding_window": 4096,
+    "sliding_window_pattern": 2,  # the last of so many layers sees everything
+    "query_pre_attn_scalar": 256,
+    "final_logit_softcapping": 30.0,
+    "attn_logit_softcapping": 50.0,
+}
+FAMILIES: dict[str, Family] = {  # by config.json's model_type
+    "llama": Family("LlamaForCausalLM", _PLAIN, _LLAMA_DEFAULTS),
+    "qwen2": Family("Qwen2ForCausalLM", _PLAIN | {"attention_bias": True}, _QWEN_DEFAULTS),
+    "qwen3": Family(
+        "Qwen3ForCausalLM", _PLAIN | {"qk_norm": True}, _QWEN_DEFAULTS | {"head_dim": 128}
+    ),
+    "gemma2": Family(
+        "Gemma2ForCausalLM",
+        _GEMMA,
+        _GEMMA_DEFAULTS,
+        {
+            "query_pre_attn_scalar": "query_scalar",
+            "final_logit_softcapping": "logit_softcap",
+            "attn_logit_softcapping": "attention_softcap",
+        },
+    ),
+    "gemma3_text": Family(
+        "Gemma3ForCausalLM",
+        _GEMMA | {"qk_norm": True},
+        _GEMMA_DEFAULTS
+        | {
+            "vocab_size": 262208,
+            "max_position_embeddings": 131072,
+            "rope_theta": 1e6,
+            "rope_local_base_freq": 1e4,
+            "sliding_window_pattern": 6,
+            "final_logit_softcapping": None,
+        },
+        {"query_pre_attn_scalar": "query_scalar", "final_logit_softcapping": "logit_softcap"},
+    ),
+}
+_ACTIVATIONS = {"silu": "silu", "gelu_tanh": "gelu_pytorch_tanh"}
+_REFUSED = {  # keys of config.json whose features no family here has
+    "attention_bias": "biases of all attention projections",
+    "mlp_bias": "biases of the MLP",
+    "quantization_config": "quantised weights",
+    "use_bidirectional_attention": "attention to later tokens",
+}
+
+
+# --- config.json ---------------------------------------------------------------------------------
+
+
+def read_config(folder: str | Path) -> ModelConfig:
+    """The model of a folder as transformers saves it. Raises ValueError naming what is wrong."""
+    file = Path(folder) / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{folder} has no config.json, so it is no Hugging Face model's folder")
+    try:
+        return config_of(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def config_of(data: Mapping[str, Any]) -> ModelConfig:
+    """The ModelConfig that a config.json describes, of transformers 4 or 5."""
+    kind = data.get("model_type")
+    if kind == "gemma3":  # with a vision tower, of which nothing is used here
+        kind, data = "gemma3_text", data.get("text_config", {})
+    family = FAMILIES.get(kind)
+    if family is None:
+        raise ValueError(
+            f"model_type {kind!r} ({', '.join(data.get('architectures') or ['no architecture'])}) "
+            f"is not known; known are {', '.join(FAMILIES)}"
+        )
+    for key, what in _REFUSED.items():
+        if data.get(key) and not (key == "attention_bias" and family.features[key]):
+            raise ValueError(f"{key}={data[key]!r}: {what} are not supported")
+    activation = data.get("hidden_activation") or data.get("hidden_act")
+    if activation not in (None, _ACTIVATIONS[family.features["activation"]]):
+        raise ValueError(f"the activation {activation!r} is not {kind}'s")
+
+    data = {**family.defaults, **data}
+    data["num_key_value_heads"] = data["num_key_value_heads"] or data["num_attention_heads"]
+    data["head_dim"] = data["head_dim"] or data["hidden_size"] // data["num_attention_heads"]
+    fields = {ours: data[theirs] or 0 for theirs, ours in (_FIELDS | family.fields).items()}
+    return ModelConfig(**fields, **family.features, **_rope(data), **_windows(data))
+
+
+def config_json(config: ModelConfig, dtype: str) -> dict[str, Any]:
+    """A config.json that transformers 4 and 5 read, `dtype` that of the tensors beside it.
+
+    Raises ValueError if no family has this model's features.
+    """
+    shape = dataclasses.replace(
+        config,
+        # What is made for any length must name one there; RoPE knows no bound.
+        max_positions=config.max_positions or 32768,
+        query_scalar=config.query_scalar or (config.head_dim if config.post_norms else 0.0),
+        **{field: getattr(ModelConfig, field) for field in ARITHMETIC},
+    )
+    for kind, family in FAMILIES.items():
+        if all(getattr(shape, field) == value for field, value in family.features.items()):
+            data = _config_json(shape, kind, family) | {"torch_dtype": dtype}
+            if config_of(data) == shape:
+                return data
+    raise ValueError(
+        f"no model of Hugging Face has these features: {config}; known are {', '.join(FAMILIES)}"
+    )
+
+
+def _config_json(config: ModelConfig, kind: str, family: Family) -> dict[str, Any]:
+    activation = _ACTIVATIONS[config.activation]
+    data = {
+        "architectures": [family.architecture],
+        "model_type": kind,
+        "hidden_act": activation,
+        **({"hidden_activation": activation} if config.post_norms else {}),
+        **{theirs: getattr(config, ours) for theirs, ours in _FIELDS.items()},
+        **{theirs: getattr(config, ours) or None for theirs, ours in family.fields.items()},
+        "rope_theta": config.rope_theta,
+        "rope_scaling": _rope_scaling(config.rope_scaling),
+    }
+    if "rope_local_base_freq" in family.defaults:
+        data["rope_local_base_freq"] = config.window_rope_theta
+    if "sliding_window" in family.defaults:
+        data["sliding_window"] = config.window or None
+        data["layer_types"] = [_LAYER_TYPES[windowed] for windowed in config.windowed_layers]
+    if "use_sliding_window" in family.defaults:
+        data["use_sliding_window"] = config.window > 0
+    return data
+
+
+_LAYER_TYPES = {False: "full_attention", True: "sliding_attention"}
+
+
+def _windows(data) -> dict[str, Any]:
+    """`layer_types` where there are some, else what each family had before."""
+    window = data.get("sliding_window") or 0
+    count = data["num_hidden_layers"]
+    if data.get("use_sliding_window") is False:
+        window = 0
+    if types := data.get("layer_types"):
+        if unknown := sorted(set(types) - set(_LAYER_TYPES.values())):
+            raise ValueError(f"layer_types has {', '.join(unknown)}; known are "
+                             f"{', '.join(_LAYER_TYPES.values())}")
+        windowed = [kind == _LAYER_TYPES[True] for kind in types]
+    elif "sliding_window_pattern" in data:
+        windowed = [bool((i + 1) % data["sliding_window_pattern"]) for i in range(count)]
+    else:
+        windowed = [i >= data.get("max_window_layers", count) for i in range(count)]
+    if not window or not any(windowed):
+        return {}
+    period = next(
+        p for p in range(1, count + 1) if all(w == windowed[i % p] for i, w in enumerate(windowed))
+    )
+    return {"window": window, "window_pattern": tuple(windowed[:period])}
+
+
+def _rope(data) -> dict[str, Any]:
+    """transformers 4: rope_theta and rope_scaling. 5: rope_parameters, for Gemma 3 per kind of
+    layer."""
+    parameters = data.get("rope_parameters") or {}
+    nested = any(kind in parameters for kind in _LAYER_TYPES.values())
+    within = (parameters.get(_LAYER_TYPES[True]) or {}) if nested else {}
+    everywhere = (parameters.get(_LAYER_TYPES[False]) or {}) if nested else parameters
+    everywhere = {**(data.get("rope_scaling") or {}), **everywhere}
+    if within and within.get("rope_type", "default") != "default":
+        raise ValueError(f"rope_parameters: {within} of windowed layers; only default is supported")
+    fields = {
+        "rope_theta": float(everywhere.get("rope_theta", data["rope_theta"])),
+        "rope_scaling": _read_scaling(everywhere, data["max_position_embeddings"]),
+    }
+    if "rope_local_base_freq" in data:
+        theta = within.get("rope_theta", data["rope_local_base_freq"])
+        fields["window_rope_theta"] = float(theta)
+    return fields
+
+
+def _read_scaling(rope, max_positions) -> RopeScaling | None:
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if rope.get("partial_rotary_factor", 1.0) != 1.0 or not rope.get("truncate", True):
+        raise ValueError(f"{rope}: partial_rotary_factor and truncate are not supported")
+    original = rope.get("original_max_position_embeddings") or max_positions
+    match kind:
+        case "default":
+            return None
+        case "linear":
+            return RopeScaling("linear", float(rope["factor"]))
+        case "llama3":
+            return RopeScaling(
+                "llama3",
+                float(rope["factor"]),
+                original,
+                low_freq_factor=float(rope["low_freq_factor"]),
+                high_freq_factor=float(rope["high_freq_factor"]),
+            )
+        case "yarn":
+            factor = float(rope.get("factor") or max_positions / original)
+            return RopeScaling(
+                "yarn",
+                factor,
+                original,
+                beta_fast=float(rope.get("beta_fast") or 32),
+                beta_slow=float(rope.get("beta_slow") or 1),
+                attention_factor=_yarn_attention_factor(rope, factor),
+            )
+    raise ValueError(f"rope type {kind!r} is not known; known are default, linear, llama3, yarn")
+
+
+def _yarn_attention_factor(rope, factor: float) -> float:
+    """0.1 ln(factor) + 1 (YaRN), or DeepSeek's ratio of two of these, or what is written."""
+
+    def scaled(by: float) -> float:
+        return 0.1 * by * math.log(factor) + 1.0 if factor > 1 else 1.0
+
+    if rope.get("attention_factor") is not None:
+        return float(rope["attention_factor"])
+    if rope.get("mscale") and rope.get("mscale_all_dim"):
+        return scaled(rope["mscale"]) / scaled(rope["mscale_all_dim"])
+    return scaled(1.0)
+
+
+def _rope_scaling(scaling: RopeScaling | None) -> dict[str, Any] | None:
+    if scaling is None:
+        return None
+    s, original = scaling, {"original_max_position_embeddings": scaling.original_context}
+    return {"rope_type": s.kind, "factor": s.factor} | {
+        "linear": {},
+        "llama3": original
+        | {"low_freq_factor": s.low_freq_factor, "high_freq_factor": s.high_freq_factor},
+        "yarn": original
+        | {
+            "beta_fast": s.beta_fast,
+            "beta_slow": s.beta_slow,
+            "attention_factor": s.attention_factor,
+        },
+    }[s.kind]
+
+
+# --- Tensors -------------------------------------------------------------------------------------
+
+
+class Tensor(NamedTuple):
+    """Where a parameter lies: one tensor, or one per layer if the name has a {} for its index."""
+
+    name: str
+    transposed: bool  # matrices: PyTorch's are [out, in]
+
+    @property
+    def stacked(self) -> bool:
+        return "{}" in self.name
+
+
+def tensors(config: ModelConfig) -> dict[str, Tensor]:
+    """Path of each parameter -> its tensor, in the order of a forward pass."""
+    layer = "model.layers.{}."
+    names = ["input_layernorm", "post_attention_layernorm"]
+    norms = ["attention_norm", "mlp_norm"]
+    if config.post_norms:
+        names += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
+        norms = ["attention_norm", "attention_post_norm", "mlp_norm", "mlp_post_norm"]
+    out = {"embedding": Tensor("model.embed_tokens.weight", False)}
+    for norm, name in zip(norms, names):
+        out[f"layers/{norm}/scale"] = Tensor(f"{layer}{name}.weight", False)
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        out[f"layers/{name}/kernel"] = Tensor(f"{layer}self_attn.{name}.weight", True)
+        if config.attention_bias and name != "o_proj":
+            out[f"layers/{name}/bias"] = Tensor(f"{layer}self_attn.{name}.bias", False)
+    for name in ("q_norm", "k_norm") if config.qk_norm else ():
+        out[f"layers/{name}/scale"] = Tensor(f"{layer}self_attn.{name}.weight", False)
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        out[f"layers/{name}/kernel"] = Tensor(f"{layer}mlp.{name}.weight", True)
+    out["final_norm/scale"] = Tensor("model.norm.weight", False)
+    if not config.tie_embeddings:
+        out["lm_head"] = Tensor("lm_head.weight", True)
+    return out
+
+
+def text_name(name: str) -> str | None:
+    """A tensor's name in a model of text alone; None of what a vision tower has (Gemma 3)."""
+    for prefix, text in (("model.language_model.", "model."), ("language_model.", "")):
+        if name.startswith(prefix):
+            return text + name.removeprefix(prefix)
+    parts = name.removeprefix("model.").split(".")
+    return None if parts[0] in ("vision_tower", "multi_modal_projector") else name
