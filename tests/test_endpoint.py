@@ -195,6 +195,16 @@ def test_the_budget_in_tokens_stops_the_asking_across_resumes(ask, capsys):
     assert len(served.asked) == 8
 
 
+def test_requests_under_way_are_waited_for_where_money_is_short(ask):
+    """Each may cost 600 tokens and costs 18: the budget holds one of the first kind, not two."""
+    questions = [QUESTION._replace(draw=draw) for draw in range(6)]
+    with serving(lambda *_: says("good", read=8, written=10, after=0.02)) as served:
+        answers = ask(served.url, *questions, concurrency=6, token_budget=700)
+        assert [a.text for a in answers].count("good") == len(served.asked) == 6
+        again = ask(served.url, *(q._replace(user="?") for q in questions), token_budget=700)
+    assert {a.troubles for a in again} == {("budget",)}  # 108 are spent, 604 may not be enough
+
+
 def test_the_budget_in_money_counts_what_came_to_nothing(ask):
     """Bad answers are paid for, too: by the estimate, where the service does not count."""
     limits = dict(money_budget=0.01, price_in=10.0, price_out=10.0, retries=30, backoff=0.0,

@@ -58,7 +58,7 @@ class Endpoint:
         self._key = read_key(settings.key_variable)
         self._kept = _Kept(Path(settings.cache or Path(folder) / "llm_answers.jsonl"))
         self._pace = _Pace(settings.requests_per_minute, settings.tokens_per_minute)
-        self._reserved_tokens, self._reserved_money = 0, 0.0  # for requests under way
+        self._under_way: list[Used] = []  # what requests may cost that are not yet answered
         self._down = False  # nothing is asked but whether it is back
         self._last_success = -math.inf
         self._told_down = self._told_budget = False
@@ -78,6 +78,7 @@ class Endpoint:
     async def _ask_all(self, questions: dict[str, Question]) -> dict[str, Answer]:
         found: dict[str, Answer] = {}
         slots = asyncio.Semaphore(self.settings.concurrency)
+        self._ended = asyncio.Event()
         base_url, timeout = self.settings.base_url, self.settings.timeout
         async with wire.make_client(base_url, self._key, timeout) as client:
             if self._down:  # is it back? One question tells.
@@ -100,8 +101,8 @@ class Endpoint:
         async with slots:
             began = time.monotonic()
             for tried in range(retries + 1):
-                if hopeless := self._hopeless(estimate):
-                    troubles.append(hopeless)
+                if not await self._can_pay(estimate) or self._down:
+                    troubles.append("down" if self._down else "budget")
                     break
                 try:
                     text, spent = await self._try(client, question, estimate)
@@ -131,34 +132,40 @@ class Endpoint:
             {"role": "system", "content": question.system},
             {"role": "user", "content": question.user},
         ]
-        self._reserve(estimate, +1)
+        self._under_way.append(estimate)
         try:
             await self._pace.turn(sum(estimate))
             reply = await wire.request(client, s.model, messages, self._options, s.timeout)
         finally:
-            self._reserve(estimate, -1)
+            self._under_way.remove(estimate)
+            self._ended.set()
+            self._ended = asyncio.Event()
         # A service knows the key: not even its answers may carry it further.
         text = reply.text.replace(self._key, "(key)") if s.key_variable else reply.text
         return text[:MOST_CHARS], reply.used or estimate
 
     # --- What stops the asking ---
 
-    def _hopeless(self, estimate: Used) -> str | None:
-        """Why there is no use in asking now."""
-        if self._down:
-            return "down"
-        s = self.settings
-        tokens = self._kept.tokens + self._reserved_tokens + sum(estimate)
-        money = self._kept.money + self._reserved_money + self._price(estimate)
-        if (s.token_budget and tokens > s.token_budget) or (
-            s.money_budget and money > s.money_budget
+    async def _can_pay(self, estimate: Used) -> bool:
+        """Waits for requests under way where these may use up what is left of the budget."""
+        kept, s = self._kept, self.settings
+
+        def over(tokens: float, money: float) -> bool:
+            tokens, money = tokens + sum(estimate), money + self._price(estimate)
+            return 0 < s.token_budget < tokens or 0 < s.money_budget < money
+
+        while over(
+            kept.tokens + sum(map(sum, self._under_way)),
+            kept.money + sum(map(self._price, self._under_way)),
         ):
-            if not self._told_budget:
-                self._told_budget = True
-                tokens, money = self._kept.tokens, self._kept.money
-                _tell(f"the budget is used up ({tokens} tokens, {money:.2f}); asking no more")
-            return "budget"
-        return None
+            if over(kept.tokens, kept.money):
+                if not self._told_budget:
+                    self._told_budget = True
+                    spent = f"{kept.tokens} tokens, {kept.money:.4g}"
+                    _tell(f"the budget is used up ({spent}); asking no more")
+                return False
+            await self._ended.wait()
+        return True
 
     def _give_up(self, trouble: Trouble, began: float) -> None:
         """Where nobody else had an answer meanwhile either, the service is down."""
@@ -174,10 +181,6 @@ class Endpoint:
             _tell("there are answers again")
 
     # --- Costs ---
-
-    def _reserve(self, estimate: Used, sign: int) -> None:
-        self._reserved_tokens += sign * sum(estimate)
-        self._reserved_money += sign * self._price(estimate)
 
     def _keep(self, key: str, text: str | None, used: Used) -> None:
         self._kept.add(key, text, used, self._price(used))
