@@ -148,12 +148,13 @@ def what_it_saw(record: Line) -> str:
             return "verdicts only"
         case "expert_iteration":
             return "verdicts, through its own verified proofs"
+    both = "verdicts, and " if record["stage"]["objective"] == "combined" else ""
     feedback = record["feedback"]
     names = [name.strip() for name in feedback["provider"].split(",")]
     said = [_SAID[name](feedback) if name in _SAID else name for name in names]
     between = ", and " if feedback.get("compose") == "merge" else ", or else "
-    return ("feedback on other theorems (shuffled): " if feedback.get("shuffle") else "feedback: "
-            ) + between.join(said)  # fmt: skip
+    of = "feedback on other theorems (shuffled)" if feedback.get("shuffle") else "feedback"
+    return f"{both}{of}: {between.join(said)}"
 
 
 _HELP = {

@@ -106,6 +106,8 @@ def test_what_each_learner_saw(folders):
     assert compare.what_it_saw(record("distillation", "", "", **told)) == (
         "feedback: verified proofs of its group, or else what m writes, who sees a reference proof"
     )
+    told = record("combined", "", "", **FEEDBACK | {"help": "error"})
+    assert compare.what_it_saw(told) == "verdicts, and feedback: Lean's first error"
     [table] = [t for t in compare.tables(runs) if t.title == "What each learner saw"]
     assert table.note == "All begin with the same policy."
 
