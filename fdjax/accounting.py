@@ -6,7 +6,7 @@ FLOPs are those of the model on real tokens, whatever is padded, recomputed or c
     training = 3 * forward  (6 per parameter and token, as Kaplan et al. 2020)
 
 `parameters` are those of the layers' matrices, and those of the head for tokens whose logits are
-needed: the response's. A token's context is the tokens up to and with itself. Sampling counts a
+needed: the response's. A token's context is what it attends to, itself included. Sampling counts a
 prompt once for its whole group and each token of the attempts; a teacher counts as a forward pass,
 and so does feedback that the policy writes. Evaluations are no cost of training.
 """
@@ -95,10 +95,17 @@ def forward_flops(model: ModelConfig, start: int, end: int, *, logits: int) -> i
         2 * model.width * (model.num_heads + model.num_kv_heads) * model.head_dim
         + 3 * model.width * model.mlp_width
     )
-    contexts = (end * (end + 1) - start * (start + 1)) // 2
+    seen = (min(end, model.window) if windowed else end for windowed in model.windowed_layers)
+    contexts = sum(_triangle(start, end, most) for most in seen)
     attention = 4 * model.num_heads * model.head_dim * contexts
-    layers = model.num_layers * (2 * matrices * (end - start) + attention)
+    layers = 2 * model.num_layers * matrices * (end - start) + attention
     return layers + 2 * model.width * model.vocab_size * logits
+
+
+def _triangle(start: int, end: int, most: int) -> int:
+    """sum of min(t + 1, most) over t from `start` up to `end`."""
+    up_to = max(start, min(end, most))  # where contexts stop to grow
+    return (up_to * (up_to + 1) - start * (start + 1)) // 2 + most * (end - up_to)
 
 
 def added(metrics: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:

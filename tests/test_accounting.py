@@ -42,6 +42,15 @@ def test_a_forward_pass_counted_by_hand(start, end, logits):
     assert forward_flops(MODEL, start, end, logits=logits) == by_hand(start, end, logits)
 
 
+@pytest.mark.parametrize("start, end, window", [(0, 17, 5), (3, 9, 5), (7, 12, 5), (0, 4, 5)])
+def test_windowed_layers_see_their_window(start, end, window):
+    model = dataclasses.replace(MODEL, window=window, window_pattern=(True, True, False))
+    saved = sum(max(0, position + 1 - window) for position in range(start, end))
+    assert forward_flops(model, start, end, logits=2) == (
+        by_hand(start, end, 2) - 2 * 4 * MODEL.num_heads * MODEL.head_dim * saved
+    )
+
+
 def test_a_forward_pass_as_xla_counts_it():
     """XLA computes the masked half of the scores, norms and activations too."""
     model = dataclasses.replace(MODEL, width=64, mlp_width=192, scan_unroll=3)
