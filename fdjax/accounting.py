@@ -69,7 +69,7 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any) -> dict:
     training = 3 * rows_flops(model, mask, response)
     teacher = 0
     if isinstance(objective, Distillation):
-        teachers = 2 if objective.live_share else 1
+        teachers = 2 if objective.trust_rate else 1
         teacher = teachers * rows_flops(model, batch.teacher_mask, response)
         if objective.weighs_rows:  # the logits of all, once more
             logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())

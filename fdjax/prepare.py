@@ -353,7 +353,7 @@ def make_objective(config: ConfigDict) -> Objective:
                 ratio_mean=config.ratio_mean,
                 line_cap=config.line_cap or None,
                 aggregation=config.aggregation,
-                live_share=config.trust_rate if config.teacher == "trust_region" else 0.0,
+                trust_rate=config.trust_rate if config.teacher == "trust_region" else 0.0,
                 temperature=config.temperature,
             )
         case "policy_gradient":

@@ -131,7 +131,7 @@ def test_updates():
         "tokens_trained": 4, "flops": 3 * forward + teacher, "flops_training": 3 * forward,
         "flops_teacher": teacher,
     }  # fmt: skip
-    trust_region = cost(Distillation(live_share=0.1), batch)
+    trust_region = cost(Distillation(trust_rate=0.1), batch)
     assert trust_region["flops_teacher"] == 2 * teacher
     logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
     weighed = cost(Distillation(ratio_mean="sequence"), batch)

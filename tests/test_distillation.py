@@ -13,7 +13,7 @@ N, P, Q, R, D, V = 4, 2, 3, 5, 3, 6
 OBJECTIVES = {  # each option at least once
     "forward": {},
     "jensen shannon, lines": dict(alpha=0.4, temperature=0.7, line_cap=1.2, chunk=3),
-    "reverse, trust region": dict(alpha=1.0, ratio_cap=None, live_share=0.3, chunk=3),
+    "reverse, trust region": dict(alpha=1.0, ratio_cap=None, trust_rate=0.3, chunk=3),
     "top k, mean of sequences": dict(top_k=2, aggregation="sequence_mean"),
     "top k, reverse": dict(alpha=1.0, top_k=1, temperature=1.3),
     "top k of the teacher": dict(alpha=0.5, top_k=3, support="teacher", tail=False),
@@ -26,7 +26,7 @@ OBJECTIVES = {  # each option at least once
     "clips of a top k": dict(alpha=0.5, entry_clip=0.05, token_clip=0.1, top_k=2),
     "many": dict(
         alpha=0.5, top_k=2, support="student", token_clip=0.4, ratio_mean="sequence", line_cap=1.0,
-        aggregation="sequence_mean", live_share=0.3, temperature=0.7,
+        aggregation="sequence_mean", trust_rate=0.3, temperature=0.7,
     ),
 }  # fmt: skip
 OBJECTIVES = {name: Distillation(**{"chunk": 8} | fields) for name, fields in OBJECTIVES.items()}
@@ -117,7 +117,7 @@ def terms(o, params, teacher, batch):
     """(student's logits, teacher's logits, sampled tokens)"""
     z, teacher_z = logits(o, params, P), logits(o, teacher, Q)
     # With FREE hidden states the student says the same whatever it has read.
-    teacher_z = (1 - o.live_share) * teacher_z + o.live_share * z
+    teacher_z = (1 - o.trust_rate) * teacher_z + o.trust_rate * z
     return z, teacher_z, batch.student_tokens[:, P:]
 
 
@@ -268,7 +268,7 @@ def test_metrics():
         ({"entry_clip": -0.1}, r"entry_clip is -0\.1"),
         ({"ratio_mean": "sequence", "ratio_cap": None}, "ratio_mean=sequence .*set ratio_cap"),
         ({"line_cap": 0.5}, r"line_cap is 0\.5, must be at least 1"),
-        ({"live_share": 1.0}, r"live_share is 1\.0"),
+        ({"trust_rate": 1.0}, r"trust_rate is 1\.0"),
         ({"aggregation": "constant"}, "aggregation is 'constant'; known are token_mean"),
     ],
 )

@@ -238,7 +238,7 @@ def test_the_walk_finds_logits_wherever_they_hide():
         ("distillation", {"estimator": "k3", "token_clip": 5.0}),
         ("distillation", {"entry_clip": 0.05, "token_clip": 0.5}),
         ("distillation", {"ratio_mean": "sequence", "aggregation": "sequence_mean"}),
-        ("distillation", {"line_cap": 1.2, "live_share": 0.05}),
+        ("distillation", {"line_cap": 1.2, "trust_rate": 0.05}),
         ("policy_gradient", {}),
         ("supervised", {}),
     ],

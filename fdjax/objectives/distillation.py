@@ -61,7 +61,7 @@ class Distillation:
     ratio_mean: Literal["token", "sequence"] = "token"  # sequence: a row's mean for all its tokens
     line_cap: float | None = None  # the most that a line weighs by its divergence (`line_weights`)
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
-    live_share: float = 0.0  # of the live student's logits in the teacher's: a trust region
+    trust_rate: float = 0.0  # of the live student's logits in the teacher's: a trust region
     temperature: float = 1.0  # of sampling
     chunk: int = 1024  # tokens whose logits exist at once
 
@@ -90,7 +90,7 @@ class Distillation:
         """`teacher_params` None: a live teacher, the student itself with the feedback read."""
         budget = batch.weights.shape[1]
         teachers = (params if teacher_params is None else teacher_params,)
-        if self.live_share:
+        if self.trust_rate:
             teachers += (params,)
         teachers = jax.lax.stop_gradient(teachers)
         columns = {
@@ -161,7 +161,7 @@ class Distillation:
     def _teacher_logits(self, teachers, heads):
         logits, *live = (to_logits(h, head, self.temperature) for h, head in zip(teachers, heads))
         for more in live:
-            logits += self.live_share * (more - logits)
+            logits += self.trust_rate * (more - logits)
         return logits
 
     def _divergence(self, logits, teacher_logits, teacher_logprob, target):
@@ -208,8 +208,8 @@ def _contradictions(of: Distillation) -> Iterator[str]:
             yield f"{field} is {getattr(of, field)!r}; known are {', '.join(values)}"
     if not 0 <= of.alpha <= 1:
         yield f"alpha is {of.alpha}, must be in [0, 1]"
-    if not 0 <= of.live_share < 1:
-        yield f"live_share is {of.live_share}, must be in [0, 1)"
+    if not 0 <= of.trust_rate < 1:
+        yield f"trust_rate is {of.trust_rate}, must be in [0, 1)"
     for field in ("top_k", "entry_clip", "token_clip", "ratio_cap"):
         if (value := getattr(of, field)) is not None and not value > 0:
             yield f"{field} is {value}, must be positive"
