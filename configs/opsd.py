@@ -10,8 +10,8 @@ and loss; 32 prompts x 1 attempt. The paper's first version: --config.fd.alpha=0
 --config.fd.tail=False. Its sampled-token variant: --config.fd.alpha=1 --config.fd.estimator=k1
 --config.fd.entry_clip=0.
 
-Not as published: our template in place of its transition prompt, and a known proof in place of a
-worked solution; all parameters are trained at the learning rate of configs/fd.py (LoRA of rank 64
+Not as published: our template in place of its transition prompt, and the data's proof in place of
+a worked solution; all parameters are trained at the learning rate of configs/fd.py (LoRA of rank 64
 there, at 5e-6, in the paper's first version 2e-4); sampling draws from the whole softmax (top-p .95
 and top-k 20 there); attempts cut off by the length limit are left out. The steps make as many
 attempts as configs/fd.py.
@@ -23,7 +23,7 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd")
-    config.feedback.help = "proof"
+    config.feedback.provider = "reference"
     config.fd.update(
         steps=400,
         save_every=40,

@@ -10,7 +10,7 @@ importance weights, each capped at 2; an EMA teacher, .01 per update, which has 
 demonstration; 32 prompts x 1 attempt.
 
 Not as published: our template in place of its "This is an example for a response"; demonstrations
-are the shortest known proofs; the learning rate is that of configs/fd.py (2e-5 there, for 7 B
+are the data's proofs; the learning rate is that of configs/fd.py (2e-5 there, for 7 B
 parameters); attempts cut off by the length limit are left out, and so are those of at most three
 tokens (0 in the mean there). Three tokens are a chat template's there, and here the first tactic.
 The steps make as many attempts as configs/fd.py.
@@ -22,7 +22,7 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd")
-    config.feedback.help = "proof"
+    config.feedback.provider = "reference"
     config.fd.update(
         steps=400,
         save_every=40,

@@ -6,13 +6,14 @@ As published (yaml defaults): Jensen-Shannon (alpha .5) over the student's top 1
 bucket; every attempt with feedback, successes too, on every token; the importance weight capped at
 2, per token; mean over the batch's tokens; an EMA teacher, .05 per rollout batch; 32 prompts x 8
 attempts. Its script for rich feedback: --config.fd.alpha=1 --config.fd.top_k=20. Its alternative
-teacher: --config.fd.teacher=trust_region.
+teacher: --config.fd.teacher=trust_region. The feedback is the first other success of the group, and
+an attempt without one teaches nothing; with the environment's message for these:
+--config.feedback.provider=peers,diagnostics --config.feedback.help=error.
 
-Not as published: the teacher reads our feedback in our template, not a sibling's success and the
-environment's message; the learning rate is that of configs/fd.py (1e-5 there, for 8 B parameters);
-attempts cut off by the length limit are left out; one importance weight q/q_sampler stands for
-theirs of q/q_old and q_old/q_sampler (equal with one update per batch); ties join the top 100. The
-steps make as many attempts as configs/fd.py.
+Not as published: our template; the learning rate is that of configs/fd.py (1e-5 there, for 8 B
+parameters); attempts cut off by the length limit are left out; one importance weight q/q_sampler
+stands for theirs of q/q_old and q_old/q_sampler (equal with one update per batch); ties join the
+top 100. The steps make as many attempts as configs/fd.py.
 """
 
 from fdjax.config import default
@@ -21,6 +22,7 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd")
+    config.feedback.provider = "peers"
     config.fd.update(
         steps=50,
         prompts_per_step=32,

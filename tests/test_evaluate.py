@@ -50,7 +50,10 @@ def test_figures_of_an_evaluation(monkeypatch):
 
 
 def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatch):
-    """t0 is solved, t1 has only an unfinished failure, t3 no feedback: t2 and t4 are left."""
+    """t0 is solved, t1 has only unfinished failures, t3 no feedback: t2 and t4 are left.
+
+    The provider sees whole groups, of which the first failure is asked about.
+    """
     asked, told = [], []
 
     def attempts(prompting, params, farm, theorems, prompts, *, stream, **sampling):
@@ -62,15 +65,15 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
                 for t in theorems]
 
     async def provider(groups, moment):
-        asked.append([[t.id for t, _, _ in g] for g in groups])
-        return [[None if t.id == "t3" else Feedback((f"about {t.id}",), "test")
-                 for t, _, _ in g] for g in groups]
+        asked.append(([[t.id for t, _, _ in g] for g in groups], moment.wanted))
+        return [[None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
+                 for i, (t, _, _) in enumerate(g)] for g in groups]
 
     monkeypatch.setattr(evaluate, "attempt_and_check", attempts)
     rates = asyncio.run(evaluate.teacher_solve_rate(
         Prompting(), "student", "teacher", None, provider, THEOREMS, **SAMPLING
     ))
-    assert asked == [[["t2"], ["t3"], ["t4"]]]  # once
+    assert asked == [([["t2"] * 2, ["t3"] * 2, ["t4"] * 2], [[True, False]] * 3)]  # once
     assert told == [
         [("t2", "about t2"), ("t4", "about t4")],
         [("t2", None), ("t4", None)],

@@ -131,11 +131,10 @@ async def _failures(
         stream="teacher gap: student",
         **sampling,
     )
-    failed = [
-        [item for item in g if item[2].status in REFUSED and item[1].finished][:1]
-        for g in groups
-    ]
-    failed = [g for g in failed if g]
-    said = await provider(failed, Moment("teacher gap", 0, params))
-    pairs = [(g, f) for g, [f] in zip(failed, said) if f is not None and f.messages]
+    failed = [[v.status in REFUSED and a.finished for _, a, v in g] for g in groups]
+    chosen = [(g, f.index(True)) for g, f in zip(groups, failed) if any(f)]
+    wanted = [[i == index for i in range(len(g))] for g, index in chosen]
+    moment = Moment("teacher gap", 0, params, wanted=wanted)
+    said = await provider([g for g, _ in chosen], moment)  # whole groups: peers are shown, too
+    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, said) if f[i] and f[i].messages]
     return [g for g, _ in pairs], [f for _, f in pairs]
