@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from fdjax.models.config import ModelConfig
+from fdjax.objectives.combined import Combined
 from fdjax.objectives.distillation import Distillation
+from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.protocol import Objective
 
 PREFIX = "cost/"  # of the figures in metrics.jsonl
@@ -61,8 +63,15 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
     )
 
 
-def of_update(model: ModelConfig, objective: Objective, batch: Any) -> dict:
-    """Of an update with a batch of host arrays."""
+def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int = 1) -> dict:
+    """Of learning `epochs` times from a batch of host arrays."""
+    if isinstance(objective, Combined):
+        costs: dict[str, float] = {}
+        for part in objective.parts:
+            if part.name in batch:
+                own = of_update(model, part.objective, batch[part.name], epochs)
+                costs = added(costs, own)
+        return costs
     learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
     response = learned.shape[1]
     mask = batch.student_mask if hasattr(batch, "student_mask") else batch.mask
@@ -75,11 +84,17 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any) -> dict:
             logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())
             teacher += (teachers + 1) * logits
     return _costs(
-        tokens_trained=int(learned.sum()),
-        flops=training + teacher,
-        flops_training=training,
-        flops_teacher=teacher,
+        tokens_trained=epochs * int(learned.sum()),
+        flops=epochs * (training + teacher),
+        flops_training=epochs * training,
+        flops_teacher=epochs * teacher,
     )
+
+
+def of_scoring(model: ModelConfig, batch: PolicyGradientBatch, policies: int) -> dict:
+    """Of asking so many policies for the log-probabilities of a batch's responses."""
+    flops = policies * rows_flops(model, batch.student_mask, batch.loss_mask.shape[1])
+    return _costs(flops=flops, flops_teacher=flops)
 
 
 def rows_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:

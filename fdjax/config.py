@@ -215,7 +215,10 @@ def rollout_fields(**changes) -> dict:
         "temperature": 1.0,
         "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
         "curriculum": curriculum(),
-        "row_buckets": (64, 128),  # an update's rows are padded to the least of these that fits
+        "row_buckets": (64, 128),  # a batch's rows are padded to the least of these that fits
+        # A batch is learned from in epochs * minibatches updates, each of every so many-th row.
+        "minibatches": 1,
+        "epochs": 1,
     } | changes
 
 
@@ -263,10 +266,49 @@ def policy_gradient_stage(**changes) -> ConfigDict:
         rollout_fields()
         | {
             "objective": "policy_gradient",
+            # ppo: the clipped ratio of each token; gspo: of the response; cispo: a clipped weight
+            # on its log-probability.
+            "surrogate": "ppo",
             "clip_low": 0.2,
             "clip_high": 0.28,
+            "dual_clip": 0.0,  # c: a negative advantage counts c times at most; 0: no such bound
             "normalize_std": False,
             "aggregation": "token_mean",  # token_mean, sequence_mean or constant
+            "sampler_ratio_cap": 0.0,  # of the weight min(q_old / q_sampler, cap); 0: no weight
+            # Of the KL to the policy that the stage began with; 0: no such reference is kept.
+            "kl_coefficient": 0.0,
+            "kl": "k3",  # its estimate: k1 (taken off the rewards), k2 or k3 (added to the loss)
+            # The last tokens of the budget, over which a penalty grows from 0; 0: no penalty.
+            "overlong_buffer": 0,
+            "overlong_penalty": 1.0,  # at the end of the budget
+            "mask_truncated": False,  # attempts that the budget cut off: only for the group's mean
+            # Further rollouts a step may take to replace groups that are all proved or all not.
+            "refill": 0,
+            "optimizer": optimizer(),
+        }
+        | changes
+    )
+
+
+def combined_stage(**changes) -> ConfigDict:
+    """Both objectives on the same rollouts: a weighted sum of their losses, or in turns.
+
+    The blocks `distillation` and `policy_gradient` hold what is theirs alone in the stages above.
+    """
+    shared = (*rollout_fields(), "optimizer")
+
+    def own(stage: ConfigDict) -> ConfigDict:
+        return ConfigDict({k: v for k, v in stage.items() if k not in shared})
+
+    return ConfigDict(
+        rollout_fields()
+        | {
+            "objective": "combined",
+            "weights": {"distillation": 1.0, "policy_gradient": 1.0},  # of the losses
+            # Names of the two: step i is for the i-th, over and over; (): each step is for both.
+            "turns": (),
+            "distillation": own(distillation_stage()),
+            "policy_gradient": own(policy_gradient_stage()),
             "optimizer": optimizer(),
         }
         | changes
@@ -294,3 +336,12 @@ def expert_iteration_stage(**changes) -> ConfigDict:
         }
         | changes
     )
+
+
+def part(stage: ConfigDict, objective: str) -> ConfigDict | None:
+    """The stage as `objective` sees it: itself, or what it would be without the other part of a
+    combined one. None where that objective is not learned from.
+    """
+    if stage.objective == "combined" and objective in stage.weights:
+        return ConfigDict(stage.to_dict() | stage[objective].to_dict())
+    return stage if stage.objective == objective else None

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import math
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 
 from fdjax import accounting, report, sharding, stages, state, tokenizer, update
 from fdjax.checkpoint import Checkpoints
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, part
 from fdjax.data.theorems import Theorem
 from fdjax.evaluation.evaluate import evaluate, teacher_solve_rate
 from fdjax.evaluation.summary import summarise, summary_lines
@@ -41,7 +42,9 @@ from fdjax.prepare import (
     prompt_record,
     split_digest,
     stage_record,
+    updates_per_step,
 )
+from fdjax.rollout.batching import minibatches
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
 
@@ -119,7 +122,7 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
         train_state, step = (found.state, found.step) if found else (train_state, 0)
         history = found.meta.get("curriculum", {}) if found else {}
         if step < config.steps:
-            if config.objective == "distillation":
+            if part(config, "distillation"):
                 measure_teacher(this, name, before)
             with stopping.after_a_step():
                 train_state = train(
@@ -154,12 +157,12 @@ def train(
         for step in range(start, config.steps):
             with timers("step"):
                 batch, metrics = source(step, train_state)
-                cost = accounting.of_update(this.prompting.model, objective, batch)
+                cost = accounting.of_update(
+                    this.prompting.model, objective, batch, config.get("epochs", 1)
+                )
                 metrics = accounting.added(metrics, cost)
                 with timers("update"):
-                    batch = sharding.put(batch, this.prompting.mesh)
-                    train_state, learned = update_state(train_state, batch)
-                    learned = sharding.fetch(learned)  # waits for the device
+                    train_state, learned = learn(this, config, update_state, train_state, batch)
             log.write(step, metrics | learned | timers.flush())
             if config.objective == "supervised":
                 scores.append(-float(learned["loss"]))
@@ -175,6 +178,24 @@ def train(
             if stopping.asked:
                 break
     return train_state
+
+
+def learn(
+    this: Run, config: ConfigDict, update_state: update.Update, train_state: state.TrainState, batch
+) -> tuple[state.TrainState, dict[str, float]]:
+    """The updates of a batch: `epochs` times one for each of its minibatches. A metric is the mean
+    over the updates that had something to say on it.
+    """
+    parts = minibatches(batch, config.get("minibatches", 1))
+    parts = [sharding.put(rows, this.prompting.mesh) for rows in parts]
+    learned = []
+    for rows in parts * config.get("epochs", 1):
+        train_state, metrics = update_state(train_state, rows)
+        learned.append(metrics)
+    learned = sharding.fetch(learned)  # waits for the device
+    known = {name: [float(m[name]) for m in learned if not np.isnan(m[name])] for name in metrics}
+    means = {name: sum(x) / len(x) if x else math.nan for name, x in known.items()}
+    return train_state, means
 
 
 def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Collector:
@@ -205,24 +226,30 @@ def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Colle
         timers=timers,
         # Where they are many they are sampled as evaluation does.
         batch=this.config.evaluation.batch if "batch_size" in config else None,
+        reads_feedback=lambda step: stages.parts_of_step(config, step) != ("policy_gradient",),
     )
 
 
 def make_source(this: Run, name: str, collector: Collector) -> stages.Source:
     """Where the stage's batches come from."""
     config, prompting = this.config[name], this.prompting
-    supervised = {
-        "supervised": stages.supervised,
-        "expert_iteration": stages.expert_iteration,
-    }
-    if config.objective in supervised:
-        return supervised[config.objective](config, prompting, collector, this.config.seed)
-    to_batch = {
-        "distillation": stages.distillation,
-        "policy_gradient": stages.policy_gradient,
-    }[config.objective](config, prompting)
+    match config.objective:
+        case "supervised":
+            return stages.supervised(config, prompting, collector, this.config.seed)
+        case "expert_iteration":
+            return stages.expert_iteration(config, prompting, collector, this.config.seed)
+        case "distillation":
+            to_batch = stages.distillation(config, prompting)
+        case "policy_gradient":
+            to_batch = stages.policy_gradient(config, prompting, make_score(this, config))
+        case "combined":
+            to_batch = stages.combined(config, prompting, make_score(this, config))
     return stages.from_rollouts(
-        collector, to_batch, steps=config.steps, depth=config.pipeline_depth
+        collector,
+        to_batch,
+        steps=config.steps,
+        depth=config.pipeline_depth,
+        refill=config.get("refill", 0),
     )
 
 
@@ -231,22 +258,50 @@ def stage_provider(this: Run, name: str) -> Provider | None:
     match this.config[name].objective:
         case "supervised":
             return feedback_provider(this, shuffle=False)
-        case "distillation":
+        case "distillation" | "combined":
             return feedback_provider(this)
     return None
 
 
 def make_update(this: Run, config: ConfigDict, optimizer, train_state) -> update.Update:
-    model = this.prompting.model
-    hidden_states = functools.partial(transformer.hidden_states, model)
+    distillation = part(config, "distillation")
+    averaged = distillation and distillation.teacher == "ema"
     return update.make_update(
         make_objective(config),
         optimizer,
-        Model(hidden_states, functools.partial(transformer.head, model)),
+        make_model(this),
         microbatches=config.optimizer.microbatches,
-        ema_rate=config.ema_rate if has_teacher(config) and config.teacher == "ema" else 0.0,
+        ema_rate=distillation.ema_rate if averaged else 0.0,
+        ema_every=updates_per_step(config) if averaged and distillation.ema_per == "batch" else 1,
         shardings=state.shardings(train_state, this.prompting.mesh),
     )
+
+
+def make_score(this: Run, config: ConfigDict) -> stages.Score:
+    """What a policy says of the responses in a policy gradient's batch, computed on the device,
+    as many rows at a time as an update computes.
+    """
+    objective, model = make_objective(part(config, "policy_gradient")), make_model(this)
+    count = config.minibatches * config.optimizer.microbatches
+
+    @jax.jit
+    def score(params, batch):
+        return objective.logprobs(model, params, batch)
+
+    def on_host(params, batch):
+        parts = [sharding.put(rows, this.prompting.mesh) for rows in minibatches(batch, count)]
+        scored = sharding.fetch([score(params, rows) for rows in parts])
+        return np.stack(scored, axis=1).reshape(batch.loss_mask.shape)  # undoes `minibatches`
+
+    return on_host
+
+
+def make_model(this: Run) -> Model:
+    hidden_states, head = (
+        functools.partial(function, this.prompting.model)
+        for function in (transformer.hidden_states, transformer.head)
+    )
+    return Model(hidden_states, head)
 
 
 def begin(this: Run, params, optimizer, *, with_teacher: bool) -> state.TrainState:
@@ -260,7 +315,14 @@ def begin(this: Run, params, optimizer, *, with_teacher: bool) -> state.TrainSta
 
 
 def has_teacher(config: ConfigDict) -> bool:
-    return config.objective == "distillation" and config.teacher != "live"
+    """Of its own: an average or what the stage began with, also as the KL's reference."""
+    distillation, policy_gradient = (
+        part(config, name) for name in ("distillation", "policy_gradient")
+    )
+    return bool(
+        (distillation and distillation.teacher != "live")
+        or (policy_gradient and policy_gradient.kl_coefficient)
+    )
 
 
 @contextlib.contextmanager
@@ -304,7 +366,7 @@ def evaluate_policy(this: Run, policy: Policy) -> dict[str, dict]:
 
 def measure_teacher(this: Run, name: str, before: Policy) -> None:
     """The gap that distillation lives on: without it, it only drifts. Warns where it is small."""
-    config, e = this.config[name], this.config.evaluation
+    config, e = part(this.config[name], "distillation"), this.config.evaluation
     theorems = this.theorems[config.theorems][: e.theorems]
 
     def measure() -> dict[str, float]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from ml_collections import ConfigDict
 
 from fdjax import sharding, stages, state, tokenizer
 from fdjax.checkpoint import restore_params
-from fdjax.config import ConfigError
+from fdjax.checks import check_combined, check_policy_gradient, check_positive
+from fdjax.config import ConfigError, part
 from fdjax.data import synthetic
 from fdjax.data.cleaning import clean, summary, write_report
 from fdjax.data.published import Dropped, read_file
@@ -34,6 +35,7 @@ from fdjax.lean.farm import Farm, MissingImports
 from fdjax.metrics import console, status
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
+from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.objectives.protocol import Objective
@@ -359,14 +361,27 @@ def make_objective(config: ConfigDict) -> Objective:
         case "policy_gradient":
             return PolicyGradient(
                 temperature=config.temperature,
+                surrogate=config.surrogate,
                 clip_low=config.clip_low,
                 clip_high=config.clip_high,
+                dual_clip=config.dual_clip or None,
                 aggregation=config.aggregation,
+                responses=config.prompts_per_step * config.samples_per_prompt / config.minibatches,
+                sampler_ratio_cap=config.sampler_ratio_cap or None,
+                kl=config.kl,
+                kl_coefficient=config.kl_coefficient,
+            )
+        case "combined":
+            return Combined(
+                tuple(
+                    Part(name, weight, make_objective(part(config, name)))
+                    for name, weight in config.weights.items()
+                )
             )
         case unknown:
             raise ConfigError(
                 f"objective is {unknown!r}; known are supervised, distillation, policy_gradient, "
-                "expert_iteration"
+                "combined, expert_iteration"
             )
 
 
@@ -374,7 +389,7 @@ def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
     optimizer = config.optimizer
     return state.OptimizerConfig(
         learning_rate=optimizer.learning_rate,
-        total_steps=config.steps,
+        total_steps=config.steps * updates_per_step(config),
         warmup_steps=optimizer.warmup,
         decay_fraction=optimizer.decay_fraction,
         weight_decay=optimizer.weight_decay,
@@ -392,12 +407,14 @@ def make_curriculum(run: Run, name: str, theorems: Sequence[Theorem]) -> Curricu
         settings=Settings(**stage.get("curriculum", {})),
         depth=stage.get("pipeline_depth", 0),
     )
+def updates_per_step(config: ConfigDict) -> int:
+    return config.get("minibatches", 1) * config.get("epochs", 1)
 
 
 def check_evaluation(run: Run) -> None:
     e = run.config.evaluation
     with blaming("evaluation"):
-        _check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
+        check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
         _check_rows(run, "batch", e.batch)
         for field in ("pool", "heldout"):
             _check_split(run, field, e[field])
@@ -406,19 +423,26 @@ def check_evaluation(run: Run) -> None:
 def check_stage(run: Run, name: str) -> None:
     """Makes all that the stage will be made of, so that no bad value waits for hours."""
     stage = run.config[name]
-    counts = ("steps", "show_every", "save_every", "prompts_per_step", "samples_per_prompt")
+    counts = ["steps", "show_every", "save_every", "prompts_per_step", "samples_per_prompt"]
+    if "batch_size" not in stage:
+        counts += ["minibatches", "epochs"]
     with blaming(name, ValueError):
-        _check_positive(stage, (*counts, "temperature"))
-        _check_positive(stage.optimizer, ("microbatches",))
+        check_positive(stage, (*counts, "temperature"))
+        check_positive(stage.optimizer, ("microbatches",))
         optimizer_config(stage)
+        if stage.objective == "combined":
+            check_combined(stage)
         make_objective(stage)
         supervised = stage.objective == "supervised"
         _check_split(run, "theorems", stage.theorems, prompts=not supervised)
         make_curriculum(run, name, run.theorems[stage.theorems])
-        parts = stage.optimizer.microbatches
+        updates, parts = stage.get("minibatches", 1), stage.optimizer.microbatches
         fixed = "batch_size" in stage  # then its rollouts are sampled as evaluation does
         buckets = (stage.batch_size,) if fixed else tuple(stage.row_buckets)
         for rows in buckets:
+            if rows % updates:
+                raise ConfigError(f"{rows} rows do not split into minibatches={updates}")
+            rows //= updates
             _check_rows(run, "batch_size" if fixed else "row_buckets", rows)
             if rows % parts:
                 raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
@@ -426,13 +450,18 @@ def check_stage(run: Run, name: str) -> None:
             _check_rows(run, "prompts_per_step", stage.prompts_per_step)
             batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
         if stage.objective == "expert_iteration":
-            _check_positive(stage, ("steps_per_round", "per_theorem"))
-        if stage.objective == "distillation":
-            stages.distillation(stage, run.prompting)
+            check_positive(stage, ("steps_per_round", "per_theorem"))
+        if distillation := part(stage, "distillation"):
+            stages.distillation(distillation, run.prompting)
             for field, known in _TEACHING.items():
-                if stage[field] not in known:
-                    raise ConfigError(f"{field} is {stage[field]!r}; known are {', '.join(known)}")
-        if stage.objective in ("supervised", "distillation"):
+                if distillation[field] not in known:
+                    told = f"{field} is {distillation[field]!r}; known are {', '.join(known)}"
+                    raise ConfigError(told)
+        if policy_gradient := part(stage, "policy_gradient"):
+            check_policy_gradient(
+                policy_gradient, run.theorems[stage.theorems], run.prompting.response_length
+            )
+        if stage.objective in ("supervised", "distillation", "combined"):
             feedback_provider(run)
 
 
@@ -441,12 +470,6 @@ def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
     seed, batch = run.config.seed, run.config.evaluation.batch
     means = Means(run.prompting, run.farm, run.workdir, seed, batch)
     return make_provider(run.config.feedback, means, shuffle=shuffle)
-
-
-def _check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
-    for field in fields:
-        if not block[field] > 0:
-            raise ConfigError(f"{field} is {block[field]}, must be positive")
 
 
 def _check_rows(run: Run, field: str, rows: int) -> None:
@@ -478,6 +501,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
     taught_by = {  # supervised stages learn from true feedback, whatever the control does
         "supervised": consequences(config.feedback),
         "distillation": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
+        "combined": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
     }.get(stage.objective, {})
     record = {
         "seed": config.seed,

@@ -6,18 +6,20 @@ alone; the others roll out the policy first.
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdjax.config import ConfigError
+from fdjax import accounting
+from fdjax.config import ConfigError, part
 from fdjax.data.theorems import Theorem
 from fdjax.evaluation.diversity import normalise
 from fdjax.feedback.metrics import feedback_metrics
-from fdjax.lean.verdict import DECIDED, REFUSED
+from fdjax.lean.verdict import REFUSED
 from fdjax.metrics import console
-from fdjax.objectives.policy_gradient import advantages
+from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.rollout import batching
 from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.batching import Shape
@@ -26,6 +28,8 @@ from fdjax.rollout.credit import Credit
 from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.experience import Collector, Group
 from fdjax.rollout.prompts import bucket
+from fdjax.rollout.rewards import advantages, flat, mixed, outcomes, overlong
+from fdjax.state import TrainState
 
 Metrics = dict[str, float]
 
@@ -35,7 +39,7 @@ class Step(NamedTuple):
     metrics: Metrics  # of the rollouts; the update adds its own
 
 
-Source = Callable[[int, Any], Step]  # (step, TrainState) -> Step; steps are called in order
+Source = Callable[[int, TrainState], Step]  # of a step; steps are called in order
 
 
 # --- Supervised ----------------------------------------------------------------------------------
@@ -74,7 +78,7 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     plain = rows_of([(collector.prompts[t.id], t, t.reference) for t in collector.theorems])
     read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
-    def step(index: int, state) -> Step:
+    def step(index: int, state: TrainState) -> Step:
         nonlocal read
         about: Metrics = {}
         if config.feedback_fraction and index >= config.feedback_start and read is None:
@@ -136,7 +140,7 @@ def expert_iteration(config, prompting: Prompting, collector: Collector, seed: i
                 if len(rows) > config.per_theorem:
                     del rows[next(iter(rows))]
 
-    def step(index: int, state) -> Step:
+    def step(index: int, state: TrainState) -> Step:
         nonlocal rounds
         this_round, of_round = divmod(index, config.steps_per_round)
         metrics = {}
@@ -167,46 +171,63 @@ def expert_iteration(config, prompting: Prompting, collector: Collector, seed: i
 # --- From rollouts -------------------------------------------------------------------------------
 
 
+ToBatch = Callable[[int, list[Group], TrainState], Step]  # of a step and what was rolled out
+# (parameters, batch) -> f32[N, R]: what a policy says of a batch's responses, from the device
+Score = Callable[[Any, PolicyGradientBatch], np.ndarray]
+
+
 def from_rollouts(
-    collector: Collector, to_batch: Callable[[list[Group]], Step], *, steps: int, depth: int
+    collector: Collector, to_batch: ToBatch, *, steps: int, depth: int, refill: int = 0
 ) -> Source:
-    """Launches rollouts up to `depth` steps ahead of the step that learns from them."""
+    """Launches rollouts up to `depth` steps ahead of the step that learns from them.
+
+    Where verdicts agree throughout a group, up to `refill` more rollouts of a step look for other
+    groups in its place, on theorems new to the step, by the policy that is to learn from them
+    (dynamic sampling, DAPO). They end early when no theorem is left.
+    """
     waiting: collections.deque = collections.deque()
 
-    def step(index: int, state) -> Step:
+    def step(index: int, state: TrainState) -> Step:
         while index + len(waiting) < min(index + depth + 1, steps):
             waiting.append(collector.launch(index + len(waiting), state))
         with collector.timers("wait"):
             groups = waiting.popleft()(state)
+        wanted, refills = len(groups), 0
+        while refills < refill and len(mixed(groups)) < wanted:
+            further = collector.launch(index, state, refill=refills + 1)
+            with collector.timers("wait"):
+                further = further(state)
+            if not further:
+                break
+            groups, refills = groups + further, refills + 1
         collector.curriculum.note(index, groups)
-        batch, metrics = to_batch(groups)
-        about = collector.curriculum.metrics(index) | collector.cost(groups)
-        return Step(batch, rollout_metrics(groups) | about | metrics)
+        batch, metrics = to_batch(index, groups, state)
+        known = rollout_metrics(groups) | collector.curriculum.metrics(index)
+        known |= collector.cost(groups) | ({"refills": refills} if refill else {})
+        return Step(batch, accounting.added(known, metrics))
 
     return step
 
 
 def rollout_metrics(groups: list[Group]) -> Metrics:
-    attempts = [a for g in groups for _, a, _, _ in g]
-    verdicts = [v for g in groups for _, _, v, _ in g]
-    solved = [[v.proved for _, _, v, _ in g] for g in groups]
+    out = outcomes(groups)
     return {
-        "solve_rate": float(np.mean(solved)),
-        "groups_solved": float(np.mean([any(s) for s in solved])),
-        "groups_flat": float(np.mean([len(set(s)) == 1 for s in solved])),
-        "policy_entropy": policy_entropy(attempts),
-        "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
-        "unfinished": float(np.mean([not a.finished for a in attempts])),
-        "unverified": sum(v.status not in DECIDED for v in verdicts),
-        "from_cache": float(np.mean([v.from_cache for v in verdicts])),
+        "solve_rate": float(out.proved.mean(dtype=np.float64)),
+        "groups_solved": float(out.proved.any(1).mean()),
+        "groups_flat": float(flat(out.proved, out.judged).mean()),
+        "policy_entropy": policy_entropy(a for g in groups for _, a, _, _ in g),
+        "response_tokens": float(out.lengths.mean()),
+        "unfinished": float((~out.finished).mean()),
+        "unverified": int((~out.judged).sum()),
+        "from_cache": float(np.mean([v.from_cache for g in groups for _, _, v, _ in g])),
     } | feedback_metrics(groups)
 
 
-def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
+def distillation(config, prompting: Prompting) -> ToBatch:
     """What is distilled, and how much each token counts: fdjax/rollout/credit.py."""
     credit = Credit(**{f.name: config[f.name] for f in dataclasses.fields(Credit)})
 
-    def to_batch(groups: list[Group]) -> Step:
+    def to_batch(_: int, groups: list[Group], state: TrainState) -> Step:
         rows, dropped = [], 0
         for theorem, attempt, feedback, departs, weights in credit.give(groups):
             teacher_prompt, over_budget = prompting.teacher_prompt(theorem, feedback)
@@ -234,18 +255,35 @@ def distillation(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
     return to_batch
 
 
-def policy_gradient(config, prompting: Prompting) -> Callable[[list[Group]], Step]:
-    """Rewards 1 and 0; attempts that Lean could not judge are left out of their group's mean."""
+def policy_gradient(config, prompting: Prompting, score: Score) -> ToBatch:
+    """Rewards 1 and 0, less what the config takes off for length and for leaving the reference.
 
-    def to_batch(groups: list[Group]) -> Step:
-        rewards_BG = np.array([[v.proved for _, _, v, _ in g] for g in groups], np.float32)
-        judged_BG = np.array([[v.status in DECIDED for _, _, v, _ in g] for g in groups])
-        advantage_BG = advantages(rewards_BG, judged_BG, use_std=config.normalize_std).values
+    Attempts that Lean could not judge are left out of their group's mean. Flat groups are not
+    computed, unless a KL holds them to the reference; with `refill` they are never taken, and of
+    the others as many as a step has prompts.
+    """
+    from_trainer = config.minibatches * config.epochs > 1 or config.sampler_ratio_cap > 0
+
+    def to_batch(_: int, groups: list[Group], state: TrainState) -> Step:
+        if config.refill:
+            groups = mixed(groups)[: config.prompts_per_step]
+        out = outcomes(groups)
+        rewards_BG, taken_BG = out.proved, out.judged
+        if config.overlong_buffer:
+            penalty = overlong(out.lengths, prompting.response_length, config.overlong_buffer)
+            rewards_BG = rewards_BG + config.overlong_penalty * penalty
+        if config.mask_truncated:
+            taken_BG = taken_BG & out.finished
+        if not config.kl_coefficient:
+            taken_BG = taken_BG & ~flat(rewards_BG, out.judged)[:, None]
+
+        def worth(rewards_BG: np.ndarray) -> np.ndarray:
+            return advantages(rewards_BG, out.judged, use_std=config.normalize_std)[taken_BG]
+
+        taken = [item for g, row in zip(groups, taken_BG) for item, take in zip(g, row) if take]
         rows = [
             batching.PolicyGradientRow(prompting.student_prompt(theorem), attempt, float(a))
-            for g, group_advantages in zip(groups, advantage_BG)
-            for (theorem, attempt, _, _), a in zip(g, group_advantages)
-            if a != 0  # nothing to learn, so nothing is computed
+            for (theorem, attempt, _, _), a in zip(taken, worth(rewards_BG))
         ]
         shape = Shape(
             batching.row_bucket(len(rows), config.row_buckets),
@@ -253,9 +291,47 @@ def policy_gradient(config, prompting: Prompting) -> Callable[[list[Group]], Ste
             prompting.response_length,
         )
         batch = batching.policy_gradient_batch(rows, shape, prompting.tokenizer.pad_id)
-        return Step(batch, {"rows": len(rows)})
+        metrics = {"rows": len(rows)} | ({"groups": len(groups)} if config.refill else {})
+        if from_trainer or config.kl_coefficient:
+            policies = from_trainer + (config.kl_coefficient > 0)
+            metrics |= accounting.of_scoring(prompting.model, batch, policies)
+        if from_trainer:
+            batch = batch._replace(old_logprobs=score(state.params, batch))
+        if config.kl_coefficient:
+            batch = batch._replace(reference_logprobs=score(state.teacher_params, batch))
+        if config.kl_coefficient and config.kl == "k1":
+            gap_NR = np.where(batch.loss_mask, batch.old_logprobs - batch.reference_logprobs, 0)
+            farther_BG = np.zeros_like(rewards_BG)
+            farther_BG[taken_BG] = gap_NR.sum(1)[: len(rows)]
+            less = worth(rewards_BG - config.kl_coefficient * farther_BG)
+            batch = batch._replace(advantages=np.pad(less, (0, shape.rows - len(rows))))
+        return Step(batch, metrics)
 
     return to_batch
+
+
+def combined(config, prompting: Prompting, score: Score) -> ToBatch:
+    """A batch for each part, by name; where parts take turns, for the one whose turn it is."""
+    makers = {
+        "distillation": distillation(part(config, "distillation"), prompting),
+        "policy_gradient": policy_gradient(part(config, "policy_gradient"), prompting, score),
+    }
+
+    def to_batch(index: int, groups: list[Group], state: TrainState) -> Step:
+        turn = parts_of_step(config, index)
+        made = {name: makers[name](index, groups, state) for name in turn}
+        metrics = functools.reduce(accounting.added, [step.metrics for step in made.values()])
+        return Step({name: step.batch for name, step in made.items()}, metrics)
+
+    return to_batch
+
+
+def parts_of_step(config, index: int) -> tuple[str, ...]:
+    """Which objectives learn at step `index`: all parts, or in turns the one whose turn it is."""
+    if config.objective != "combined":
+        return (config.objective,)
+    turns = tuple(config.turns)
+    return (turns[index % len(turns)],) if turns else tuple(config.weights)
 
 
 def _shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:

@@ -1,5 +1,6 @@
 """One training step: microbatches, gradient, optimizer, teacher. Pure and jitted."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdjax.objectives.protocol import Batch, Mean, Model, Objective
+from fdjax.objectives.protocol import Batch, Mean, Model, Objective, Sums
 from fdjax.sharding import shard_rows
 from fdjax.state import TrainState
 
@@ -36,19 +37,21 @@ def make_update(
     devices and pass the state's `shardings`, so that it stays where it is.
 
     Metrics: the objective's means (NaN over nothing), `loss`, `grad_norm` (before clipping),
-    `denominator` and `skipped` (0 or 1, of this step).
+    `denominator` and `skipped` (0 or 1, of this step). Where a loss has parts, each also has its
+    own `loss/NAME` and `denominator/NAME`, in place of `denominator`.
     """
 
     def loss_and_metrics(params, teacher_params, denominator, batch):
         total, metrics = objective.loss(model, params, teacher_params, batch)
-        return total / jnp.maximum(denominator, 1), metrics
+        losses = jax.tree.map(lambda t, d: t / jnp.maximum(d, 1), total, denominator)
+        return functools.reduce(jnp.add, jax.tree.leaves(losses)), (losses, metrics)
 
     def gradient(state, batch):
         denominator = objective.denominator(batch)
         grad = jax.value_and_grad(loss_and_metrics, has_aux=True)
         if microbatches == 1:
-            (loss, metrics), grads = grad(state.params, state.teacher_params, denominator, batch)
-            return loss, metrics, grads, denominator
+            (loss, aux), grads = grad(state.params, state.teacher_params, denominator, batch)
+            return loss, aux, grads, denominator
 
         def accumulate(total, microbatch):
             new = grad(state.params, state.teacher_params, denominator, microbatch)
@@ -58,13 +61,14 @@ def make_update(
         first = jax.tree.map(lambda x: x[0], parts)
         shapes = jax.eval_shape(grad, state.params, state.teacher_params, denominator, first)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        ((loss, metrics), grads), _ = jax.lax.scan(accumulate, zeros, parts)
-        return loss, metrics, grads, denominator
+        ((loss, aux), grads), _ = jax.lax.scan(accumulate, zeros, parts)
+        return loss, aux, grads, denominator
 
     def update(state, batch):
-        loss, metrics, grads, denominator = gradient(state, batch)
+        loss, (losses, metrics), grads, denominator = gradient(state, batch)
         grad_norm = optax.tree.norm(grads)
-        learns = (denominator > 0) & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
+        some = functools.reduce(jnp.maximum, jax.tree.leaves(denominator)) > 0
+        learns = some & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
         params, teacher_params, opt_state = jax.lax.cond(
             learns,
             lambda: _step(optimizer, ema_rate, ema_every, state, grads),
@@ -74,8 +78,9 @@ def make_update(
         metrics = {name: _value(metric) for name, metric in metrics.items()} | {
             "loss": loss,
             "grad_norm": grad_norm,
-            "denominator": denominator.astype(jnp.float32),
             "skipped": skipped.astype(jnp.float32),
+            **_by_part("denominator", denominator),
+            **(_by_part("loss", losses) if isinstance(losses, dict) else {}),
         }
         state = TrainState(
             params, teacher_params, opt_state, state.step + 1, state.skipped + skipped
@@ -108,6 +113,12 @@ def _split_rows(x, count):
         raise ValueError(f"a batch of {x.shape[0]} rows does not split into {count} microbatches")
     parts = x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
     return shard_rows(parts, axis=1)
+
+
+def _by_part(name: str, sums: Sums) -> dict[str, jax.Array]:
+    if isinstance(sums, dict):
+        return {f"{name}/{part}": value.astype(jnp.float32) for part, value in sums.items()}
+    return {name: sums.astype(jnp.float32)}
 
 
 def _value(metric: Mean):

@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 
 from fdjax import accounting
-from fdjax.accounting import added, amount, forward_flops, of_rollouts, of_update, total
+from fdjax.accounting import (
+    added,
+    amount,
+    forward_flops,
+    of_rollouts,
+    of_scoring,
+    of_update,
+    total,
+)
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.lean.verdict import Verdict
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
+from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
@@ -136,6 +145,14 @@ def test_updates():
     logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
     weighed = cost(Distillation(ratio_mean="sequence"), batch)
     assert weighed["flops_teacher"] == teacher + 2 * logits
+    # Both at once, twice over the same rows; and what another two policies say of them.
+    both = Combined((Part("a", 1.0, Distillation()), Part("b", 0.5, PolicyGradient())))
+    twice = total([of_update(MODEL, both, {"a": batch, "b": policy_gradient}, epochs=2)])
+    assert twice == {
+        "tokens_trained": 2 * 8, "flops": 2 * (6 * forward + teacher),
+        "flops_training": 2 * 6 * forward, "flops_teacher": 2 * teacher,
+    }  # fmt: skip
+    assert total([of_scoring(MODEL, policy_gradient, 2)])["flops"] == 2 * forward
 
 
 def test_sums_over_lines():

@@ -17,16 +17,23 @@ import pytest
 from test_presets import preset
 
 from fdjax import accounting, experiment, prepare
+from fdjax.config import combined_stage
 from fdjax.data.theorems import write_theorems
-from tests import tiny_config
+from fdjax.files import read_lines
+from fdjax.lean.farm import Farm
+from fdjax.rollout.journal import Journal
+from tests import coin, tiny_config
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("sft", "fd", "grpo")
+ROLLOUTS = dict(  # of tiny_config's stages
+    save_every=2, prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,), pipeline_depth=1
+)
 
 
-def command(workdir, *flags):
+def command(workdir, *flags, module="fdjax.main"):
     return [
-        sys.executable, "-m", "fdjax.main",
+        sys.executable, "-m", module,
         f"--config={ROOT / 'tests' / 'tiny_config.py'}", f"--workdir={workdir}", *flags,
     ]  # fmt: skip
 
@@ -40,9 +47,9 @@ def environment(tmp_path_factory):
     }
 
 
-def start(workdir, environment, *flags):
+def start(workdir, environment, *flags, **how):
     return subprocess.Popen(
-        command(workdir, *flags), cwd=ROOT, env=environment, text=True,
+        command(workdir, *flags, **how), cwd=ROOT, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 
@@ -238,23 +245,85 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     assert summary["stages"]["sft"]["spent"] == first["stages"]["sft"]["spent"]
 
 
-def test_one_compilation_per_function_and_bucket(tmp_path, caplog):
+def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     """Over a whole run nothing is compiled twice, and the large functions once per bucket."""
+    monkeypatch.setattr(Farm, "submit", coin.submit)
     config = tiny_config.get_config()
     config.mesh.fsdp = 1
     config.sft.samples_per_prompt = config.fd.samples_per_prompt  # hence one shape for all
+    config.stages = (*STAGES, "both")
+    config.grpo.update(minibatches=2, epochs=2, refill=2, sampler_ratio_cap=2.0, kl_coefficient=0.1)
+    config.both = combined_stage(
+        **ROLLOUTS | {"row_buckets": (32,)},  # so that no shape is that of another stage
+        steps=3,
+        turns=("distillation", "policy_gradient"),
+    )
     with jax.log_compiles(), caplog.at_level("WARNING"):
         experiment.run(config, tmp_path)
     compiled = [m.split(" for with ")[0] for m in caplog.messages if m.startswith("Compiling")]
     named = collections.Counter(re.match(r"Compiling jit\((\w+)\)", m)[1] for m in compiled)
-    # The supervised stage has a second, longer bucket once it reads feedback.
-    assert named["update"] == len(STAGES) + 1, named
+    # The supervised stage has a second, longer bucket once it reads feedback; the parts that take
+    # turns have one each.
+    assert named["update"] == len(STAGES) + 1 + 2 and named["score"] == 1, named
     buckets = config.prompt.student_buckets + config.prompt.teacher_buckets
     assert 1 <= named["sample"] <= len(buckets), named
     # `make` is a stage's fresh state: one function a stage, and two of them look alike here.
     counts = collections.Counter(m for m in compiled if "jit(make)" not in m)
     repeated = [m for m, count in counts.items() if count > 1]
     assert not repeated
+
+    grpo, both = (read_lines(tmp_path / stage / "metrics.jsonl") for stage in ("grpo", "both"))
+    # As many groups as there are prompts, unless the two theorems that were left did not do.
+    assert all(line["groups"] == 4 or line["refills"] == 1 for line in grpo)
+    assert sum(line["refills"] for line in grpo) > 0
+    assert {"reference_kl", "sampler_ratio", "ratio"} <= grpo[-1].keys()
+    assert [line.keys() & {"loss/distillation", "loss/policy_gradient"} for line in both] == [
+        {"loss/distillation"}, {"loss/policy_gradient"}, {"loss/distillation"},
+    ]  # fmt: skip
+    asked = ["feedback" in Journal(tmp_path / "both" / "rollouts").read(i) for i in range(3)]
+    assert asked == [True, False, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["dr_grpo", "dapo", "gspo", "cispo", "weighted"])
+def test_each_recipe_runs_and_compiles_once(finished, tmp_path, caplog, monkeypatch, recipe):
+    monkeypatch.setattr(Farm, "submit", coin.submit)
+    config = tiny_config.get_config()
+    config.mesh.fsdp = 1
+    config.init_from, config.stages = str(finished[0] / "sft"), (recipe,)
+    if recipe == "weighted":
+        config.weighted = combined_stage(**ROLLOUTS, steps=6)
+    else:
+        config[recipe] = preset(recipe).grpo
+        config[recipe].update(**ROLLOUTS, steps=6)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        experiment.run(config, tmp_path)
+    named = collections.Counter(re.findall(r"Compiling jit\((\w+)\)", "\n".join(caplog.messages)))
+    assert named["update"] == 1 and named["score"] <= 1, named
+    lines = read_lines(tmp_path / recipe / "metrics.jsonl")
+    assert all(line["loss"] is not None and line["policy_entropy"] > 0.1 for line in lines)
+    assert any(line["grad_norm"] for line in lines)
+
+
+@pytest.mark.slow
+def test_refills_and_several_updates_survive_kills(finished, environment, tmp_path):
+    flags = (
+        f"--config.init_from={finished[0] / 'sft'}", "--config.stages=('fd','grpo')",
+        "--config.fd.minibatches=2", "--config.fd.epochs=2", "--config.grpo.minibatches=2",
+        "--config.grpo.epochs=2", "--config.grpo.refill=2", "--config.grpo.kl_coefficient=0.1",
+    )  # fmt: skip
+    workdirs = tmp_path / "undisturbed", tmp_path / "killed"
+    for moment in ("fd/rollouts/000003.jsonl", "grpo/rollouts/refill_1", "grpo/checkpoints/4"):
+        process = start(workdirs[1], environment, *flags, module="tests.coin")
+        wait_for(workdirs[1] / moment, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    for workdir in workdirs:
+        process = start(workdir, environment, *flags, module="tests.coin")
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+    assert_same(*workdirs, ("fd", "grpo"))
+    assert list((workdirs[0] / "grpo" / "rollouts" / "refill_1").iterdir())
 
 
 @pytest.mark.slow

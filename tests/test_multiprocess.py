@@ -22,8 +22,8 @@ from fdjax import sharding, state
 from test_update import setup
 assert jax.device_count() == 8
 with jax.set_mesh(sharding.make_mesh(2, 2, 2)):
-    update, made, batch = setup("distillation", (2, 2, 2), ema_rate=0.1)
-    assert not batch.weights.is_fully_addressable
+    update, made, batch = setup("combined", (2, 2, 2), ema_rate=0.1)
+    assert not batch["distillation"].weights.is_fully_addressable
     optimizer = state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
     mesh = sharding.make_mesh(2, 2, 2)
     made = state.restart(made.params, optimizer, mesh, with_teacher=True)
@@ -63,7 +63,7 @@ def test_two_processes_are_one_device():
         results += [json.loads(line[7:]) for line in out.splitlines() if line.startswith("RESULT ")]
     assert results[0] == results[1]
     norms, metrics = results[0]
-    expected, history = one_device("distillation")
+    expected, history = one_device("combined")
     leaves = jax.tree.leaves((expected.params, expected.teacher_params))
     np.testing.assert_allclose(norms, [np.linalg.norm(x) for x in leaves], rtol=1e-5)
     for name, value in history[-1].items():

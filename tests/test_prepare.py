@@ -9,7 +9,7 @@ import pytest
 
 from fdjax import prepare, state, tokenizer
 from fdjax.checkpoint import Checkpoints
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, combined_stage
 from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
@@ -140,12 +140,63 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("expert_iteration.per_theorem", 0, "expert_iteration: per_theorem is 0"),
         ("expert_iteration.batch_size", 0, "expert_iteration: batch_size: 0 rows"),
         ("grpo.aggregation", "x", "grpo: .*aggregation is 'x'"),
+        ("grpo.surrogate", "x", "grpo: .*surrogate is 'x'; known are ppo"),
+        ("grpo.dual_clip", 1.1, "grpo: .*dual_clip is 1.1"),
+        ("grpo.kl", "x", "grpo: .*kl is 'x'"),
+        ("grpo.overlong_buffer", 25, "grpo: overlong_buffer is 25, must be in .0, 24."),
+        ("grpo.refill", -1, "grpo: refill is -1"),
+        ("grpo.minibatches", 3, "grpo: 16 rows do not split into minibatches=3"),
+        ("fd.minibatches", 0, "fd: minibatches is 0"),
+        ("fd.epochs", 0, "fd: epochs is 0"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
     ],
 )
 def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
     with config.unlocked():
         config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=told):
+        run_of(config, tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"grpo.surrogate": "cispo", "grpo.dual_clip": 3.0}, "grpo: .*dual_clip .*'cispo'"),
+        (
+            {"grpo.kl_coefficient": 0.1, "grpo.kl": "k1", "grpo.mask_truncated": True},
+            "grpo: kl='k1' .*mask_truncated leaves some attempts out",
+        ),
+        (
+            {"grpo.refill": 1, "grpo.prompts_per_step": 8, "grpo.row_buckets": (32,)},
+            "grpo: refill=1: with prompts_per_step=8 no theorem of 'pool' is left",
+        ),
+        (
+            {"grpo.overlong_buffer": 4, "grpo.overlong_penalty": 0.0},
+            "grpo: overlong_penalty is 0.0",
+        ),
+        (
+            {"grpo.minibatches": 4, "grpo.optimizer.microbatches": 8},
+            "grpo: 4 rows do not split into optimizer.microbatches=8",
+        ),
+        ({"both.turns": ("fd", "grpo")}, "both: turns=.*known are distillation, policy_gradient"),
+        ({"both.weights.policy_gradient": 0.0}, "both: policy_gradient is 0.0, must be positive"),
+        ({"both.policy_gradient.refill": 1}, "both: policy_gradient.refill=1"),
+        (
+            {"both.policy_gradient.kl_coefficient": 0.1},
+            "both: policy_gradient.kl_coefficient=0.1 .*distillation.teacher is 'ema'",
+        ),
+        ({"both.distillation.gate": "x"}, "both: gate is 'x'"),
+        ({"both.policy_gradient.surrogate": "x"}, "both: .*surrogate is 'x'"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(config, tmp_path, changes, told):
+    config.both = combined_stage(
+        prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,)
+    )
+    config.stages = ("sft", "grpo", "both")
+    run_of(config, tmp_path / "good")
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
     with pytest.raises(ConfigError, match=told):
         run_of(config, tmp_path / "w")
 

@@ -126,7 +126,7 @@ def test_preset_is_its_published_formula(formula):
     config = preset(formula.__name__).fd
     config.row_buckets = (N,)
     made = groups()
-    batch = stages.distillation(config, PROMPTING)(made).batch
+    batch = stages.distillation(config, PROMPTING)(0, made, None).batch
     objective = prepare.make_objective(config)
     attempts = [attempt for group in made for _, attempt, _, _ in group]
     rng = np.random.default_rng(1)

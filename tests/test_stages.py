@@ -1,6 +1,7 @@
 """What stages make of theorems, attempts, verdicts and feedback, without a device."""
 
 import asyncio
+import contextlib
 import dataclasses
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from fdjax import sharding, stages
 from fdjax import tokenizer as tokenizer_lib
-from fdjax.config import ConfigError, default
+from fdjax.config import ConfigError, combined_stage, default, part
 from fdjax.data import synthetic
 from fdjax.feedback.diagnostics import diagnostics
 from fdjax.feedback.protocol import Feedback, Moment
@@ -211,7 +212,7 @@ def items(prompting):
 def test_the_gate_of_distillation(prompting, gate, rows):
     config = CONFIG.fd.copy_and_resolve_references()
     config.gate, config.row_buckets = gate, (4,)
-    step = stages.distillation(config, prompting)(items(prompting))
+    step = stages.distillation(config, prompting)(0, items(prompting), None)
     assert step.metrics["rows"] == rows
     assert (step.batch.weights.sum(1) > 0).sum() == rows
     failed = rows - 1  # weights of the failed attempt end with the token of Lean's error
@@ -224,14 +225,14 @@ def test_the_gate_of_distillation(prompting, gate, rows):
 def test_successes_weigh_less(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.update(gate="all", success_weight=0.25, row_buckets=(4,))
-    weights = stages.distillation(config, prompting)(items(prompting)).batch.weights
+    weights = stages.distillation(config, prompting)(0, items(prompting), None).batch.weights
     assert set(weights[0]) == {0.25, 0} and set(weights[1]) == {1, 0}
 
 
 def test_weights_over_all_tokens(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.weights, config.row_buckets = "all", (4,)
-    batch = stages.distillation(config, prompting)(items(prompting)).batch
+    batch = stages.distillation(config, prompting)(0, items(prompting), None).batch
     np.testing.assert_array_equal(batch.weights > 0, batch.response_mask)
 
 
@@ -240,9 +241,8 @@ def test_over_the_budget_whole_messages_are_dropped_and_counted(prompting):
     config.row_buckets = (4,)
     [group] = items(prompting)
     long = "word " * 500
-    step = stages.distillation(config, prompting)(
-        [[(*group[1][:3], Feedback((text, long), "test")) for text in ("use this", long)]]
-    )
+    told = [[(*group[1][:3], Feedback((text, long), "test")) for text in ("use this", long)]]
+    step = stages.distillation(config, prompting)(0, told, None)
     assert step.metrics["messages_dropped"] == 3 and step.metrics["rows"] == 1
     prompt = step.batch.teacher_tokens[0, : -step.batch.weights.shape[1]]
     assert "\nuse this\n" in prompting.tokenizer.decode(prompt.tolist())
@@ -253,25 +253,163 @@ def test_feedback_without_messages_is_none(prompting):
     config.row_buckets = (4,)
     [group] = items(prompting)
     silent = Feedback((), "llm: m", asked=1, unanswered=1, troubles=("llm: timeout",))
-    step = stages.distillation(config, prompting)([[(*group[1][:3], silent)]])
+    step = stages.distillation(config, prompting)(0, [[(*group[1][:3], silent)]], None)
     assert step.metrics["rows"] == 0 and step.metrics["messages_dropped"] == 0
 
 
 def test_nothing_to_learn_keeps_the_shape(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.row_buckets = (4,)
-    batch = stages.distillation(config, prompting)([items(prompting)[0][2:3]]).batch
+    batch = stages.distillation(config, prompting)(0, [items(prompting)[0][2:3]], None).batch
     assert batch.weights.sum() == 0 and batch.weights.shape[0] == 4
 
 
-def test_policy_gradient_leaves_out_what_lean_could_not_judge(prompting):
+def grpo_stage(**changes):
     config = CONFIG.grpo.copy_and_resolve_references()
-    config.row_buckets = (8,)
+    config.update(dict(prompts_per_step=2, samples_per_prompt=5, row_buckets=(16,)) | changes)
+    return config
+
+
+def policy_gradient(prompting, groups, score=None, **changes):
+    state = SimpleNamespace(params="params", teacher_params="reference")
+    return stages.policy_gradient(grpo_stage(**changes), prompting, score)(0, groups, state)
+
+
+def test_policy_gradient_leaves_out_what_lean_could_not_judge(prompting):
     [group] = items(prompting)
-    step = stages.policy_gradient(config, prompting)([group, group[:1] * 5])
+    step = policy_gradient(prompting, [group, group[:1] * 5])
     # Rewards 1, 0, 0, 0 and one not judged: advantages .75 and -.25; the flat group has none.
     np.testing.assert_allclose(step.batch.advantages[:5], [0.75, -0.25, -0.25, -0.25, 0])
     assert step.metrics["rows"] == 4
+
+
+def test_a_kl_keeps_flat_groups(prompting):
+    [group] = items(prompting)
+    asked = []
+
+    def score(params, batch):
+        asked.append(params)
+        return np.full(batch.loss_mask.shape, -0.3, np.float32)
+
+    step = policy_gradient(prompting, [group, group[:1] * 5], score, kl_coefficient=0.1)
+    assert step.metrics["rows"] == 9 and asked == ["reference"]
+    assert (step.batch.reference_logprobs == np.float32(-0.3)).all()
+    np.testing.assert_array_equal(step.batch.advantages[4:], 0)
+    assert step.batch.loss_mask[:9].any(1).all() and not step.batch.loss_mask[9:].any()
+
+
+def test_k1_is_taken_off_the_reward(prompting):
+    """verl's kl in reward: the sum over the response of log q_old - log q_ref, then group means."""
+    [group] = items(prompting)
+    rng = np.random.default_rng(0)
+    said = {}
+
+    def score(params, batch):
+        said[params] = rng.uniform(-2, -1, batch.loss_mask.shape).astype(np.float32)
+        return said[params]
+
+    for std in (False, True):
+        batch = policy_gradient(
+            prompting, [group], score, kl="k1", kl_coefficient=0.2, epochs=2, normalize_std=std
+        ).batch
+        np.testing.assert_array_equal(batch.old_logprobs, said["params"])
+        distances = ((said["params"] - said["reference"]) * batch.loss_mask).sum(1)[:4]
+        rewards = np.array([1, 0, 0, 0]) - 0.2 * distances
+        expected = rewards - rewards.mean()
+        expected /= rewards.std(ddof=1) + 1e-4 if std else 1
+        np.testing.assert_allclose(batch.advantages[:4], expected, rtol=1e-5)
+        np.testing.assert_array_equal(batch.advantages[4:], 0)
+
+
+@pytest.mark.parametrize("changes", [{"minibatches": 2}, {"epochs": 2}, {"sampler_ratio_cap": 2.0}])
+def test_old_logprobs_come_from_the_trainer_where_they_must(prompting, changes):
+    [group] = items(prompting)
+    score = lambda params, batch: np.full(batch.loss_mask.shape, -7, np.float32)  # noqa: E731
+    batch = policy_gradient(prompting, [group], score, **changes).batch
+    assert (batch.old_logprobs == -7).all() and (batch.sampler_logprobs != -7).all()
+    batch = policy_gradient(prompting, [group]).batch
+    np.testing.assert_array_equal(batch.old_logprobs, batch.sampler_logprobs)
+
+
+def test_truncated_attempts_are_masked_and_overlong_ones_cost(prompting):
+    [group] = items(prompting)
+    cut = [i for i, (_, a, _, _) in enumerate(group) if not a.finished]
+    plain = policy_gradient(prompting, [group])
+    masked = policy_gradient(prompting, [group], mask_truncated=True)
+    assert cut == [3] and masked.metrics["rows"] == plain.metrics["rows"] - 1
+    np.testing.assert_allclose(masked.batch.advantages[:3], plain.batch.advantages[:3])
+    lengths = np.array([len(a.tokens) for _, a, _, _ in group[:4]])
+    budget = prompting.response_length
+    buffer = budget - int(lengths.min())  # so that the longer ones run into it
+    step = policy_gradient(prompting, [group], overlong_buffer=buffer, overlong_penalty=0.5)
+    rewards = np.array([1, 0, 0, 0]) - 0.5 * np.maximum(lengths - (budget - buffer), 0) / buffer
+    assert len(set(rewards)) > 2
+    np.testing.assert_allclose(step.batch.advantages[:4], rewards - rewards.mean(), rtol=1e-5)
+
+
+class Rollouts:
+    """Stands in for a Collector: a list of groups for the step, and one for each refill."""
+
+    def __init__(self, *groups):
+        self.groups, self.launched, self.noted = groups, [], []
+        self.timers = lambda name: contextlib.nullcontext()
+        self.curriculum = SimpleNamespace(
+            note=lambda step, groups: self.noted.append((step, len(groups))),
+            metrics=lambda step: {},
+        )
+        self.cost = lambda groups: {"cost/rollouts": sum(map(len, groups))}
+
+    def launch(self, step, state, refill=0):
+        self.launched.append((step, refill))
+        return lambda state: self.groups[refill] if refill < len(self.groups) else []
+
+
+def test_flat_groups_are_refilled_until_there_are_enough(prompting):
+    [mixed] = items(prompting)
+    flat = mixed[:1] * 5
+
+    def step_of(refill, *groups):
+        rollouts = Rollouts(*groups)
+        config = grpo_stage(refill=refill)
+        to_batch = stages.policy_gradient(config, prompting, None)
+        source = stages.from_rollouts(rollouts, to_batch, steps=9, depth=0, refill=refill)
+        step = source(0, SimpleNamespace(params=None))
+        return rollouts, step.metrics, step.batch
+
+    # Enough at once: nothing further is asked for.
+    rollouts, metrics, _ = step_of(3, [mixed, mixed])
+    assert rollouts.launched == [(0, 0)] and metrics["refills"] == 0 and metrics["groups"] == 2
+    # Enough after two; what is over is left.
+    rollouts, metrics, batch = step_of(3, [flat, mixed], [flat, flat], [mixed, mixed])
+    assert rollouts.launched == [(0, 0), (0, 1), (0, 2)] and rollouts.noted == [(0, 6)]
+    assert metrics["refills"] == 2 and metrics["groups"] == 2 and metrics["rows"] == 8
+    assert metrics["groups_flat"] == 0.5 and metrics["solve_rate"] == pytest.approx(18 / 30)
+    assert metrics["cost/rollouts"] == 30
+    assert (batch.advantages != 0).sum() == 8
+    # The bound.
+    rollouts, metrics, _ = step_of(1, [flat, mixed], [flat, flat], [mixed, mixed])
+    assert rollouts.launched == [(0, 0), (0, 1)] and metrics["groups"] == 1
+    # No theorems are left; no group at all.
+    rollouts, metrics, batch = step_of(3, [flat, flat], [flat])
+    assert metrics["refills"] == 1 and metrics["groups"] == 0 and metrics["rows"] == 0
+    assert not batch.loss_mask.any()
+    # Without a bound nothing is refilled, nor counted.
+    rollouts, metrics, _ = step_of(0, [flat, mixed])
+    assert rollouts.launched == [(0, 0)] and "refills" not in metrics and "groups" not in metrics
+
+
+def test_parts_of_a_combined_stage_learn_from_the_same_groups_together_or_in_turn(prompting):
+    [group] = items(prompting)
+    config = combined_stage(row_buckets=(8,), prompts_per_step=1, samples_per_prompt=5)
+    step = stages.combined(config, prompting, None)(0, [group], None)
+    assert step.batch.keys() == {"distillation", "policy_gradient"}
+    assert step.metrics["rows"] == 2 + 4
+    alone = stages.distillation(part(config, "distillation"), prompting)(0, [group], None).batch
+    np.testing.assert_array_equal(step.batch["distillation"].weights, alone.weights)
+    config.turns = ("distillation", "policy_gradient", "policy_gradient")
+    to_batch = stages.combined(config, prompting, None)
+    turns = [list(to_batch(index, [group], None).batch) for index in range(4)]
+    assert turns == [["distillation"], ["policy_gradient"], ["policy_gradient"], ["distillation"]]
 
 
 def test_rollout_metrics(prompting):

@@ -9,6 +9,7 @@ import pytest
 from tiny_model import bag_of_words, tiny_transformer
 
 from fdjax import sharding, state
+from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
@@ -19,10 +20,19 @@ OBJECTIVES = {
     "distillation": Distillation(chunk=16, alpha=0.5),
     "policy_gradient": PolicyGradient(chunk=16),
     "supervised": Supervised(chunk=16),
+    "combined": Combined(
+        (
+            Part("distillation", 0.5, Distillation(chunk=16, alpha=0.5)),
+            Part("policy_gradient", 2.0, PolicyGradient(surrogate="gspo", chunk=16)),
+        )
+    ),
 }
 
 
 def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
+    if kind == "combined":
+        parts = ("distillation", "policy_gradient")
+        return {part: make_batch(part, N, P, Q, R, vocab_size) for part in parts}
     rng = np.random.default_rng(0)
     response = rng.integers(0, vocab_size, (N, R))
     wrote = np.arange(R)[None] < rng.integers(1, R + 1, (N, 1))
@@ -40,7 +50,7 @@ def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
         return SupervisedBatch(tokens, mask, weights)
     if kind == "policy_gradient":
         advantages = rng.normal(size=N).astype(np.float32)
-        return PolicyGradientBatch(tokens, mask, wrote, logprobs, logprobs, advantages)
+        return PolicyGradientBatch(tokens, mask, wrote, logprobs, logprobs, advantages, logprobs)
     teacher_tokens, teacher_mask = tokens_and_mask(Q)
     departs = np.full(N, 2, np.int32)
     lines = np.sort(rng.integers(0, R, (N, R))).astype(np.int32)
@@ -240,19 +250,37 @@ def test_the_walk_finds_logits_wherever_they_hide():
         ("distillation", {"ratio_mean": "sequence", "aggregation": "sequence_mean"}),
         ("distillation", {"line_cap": 1.2, "trust_rate": 0.05}),
         ("policy_gradient", {}),
+        ("policy_gradient", {"surrogate": "gspo", "sampler_ratio_cap": 2.0, "dual_clip": 3.0}),
+        ("policy_gradient", {"surrogate": "cispo", "kl_coefficient": 0.1}),
         ("supervised", {}),
+        ("combined", {}),
     ],
 )
 def test_no_update_makes_all_logits(kind, settings, microbatches, chunk):
     vocab_size = 4096
     init, model = tiny_transformer(vocab_size=vocab_size)
-    objective = type(OBJECTIVES[kind])(chunk=chunk, **settings)
+    if kind == "combined":
+        parts = (Part(p, 1.0, type(OBJECTIVES[p])(chunk=chunk)) for p in make_batch(kind))
+        objective = Combined(tuple(parts))
+    else:
+        objective = type(OBJECTIVES[kind])(chunk=chunk, **settings)
     optimizer = optax.adam(1e-3)
     make = functools.partial(state.from_params, optimizer=optimizer, with_teacher=True)
     made = jax.eval_shape(lambda key: make(init(key)), jax.random.key(0))
     update = make_update(objective, optimizer, model, microbatches=microbatches, ema_rate=0.1)
     batch = make_batch(kind, vocab_size=vocab_size)
     largest = largest_array(jax.make_jaxpr(update)(made, batch).jaxpr)
+    assert vocab_size * 16 <= largest < N * R * vocab_size
+
+
+@pytest.mark.parametrize("chunk", [10**9, 16])
+def test_scoring_makes_no_logits_of_all_tokens(chunk):
+    vocab_size = 4096
+    init, model = tiny_transformer(vocab_size=vocab_size)
+    params = jax.eval_shape(init, jax.random.key(0))
+    score = functools.partial(PolicyGradient(chunk=chunk).logprobs, model)
+    batch = make_batch("policy_gradient", vocab_size=vocab_size)
+    largest = largest_array(jax.make_jaxpr(score)(params, batch).jaxpr)
     assert vocab_size * 16 <= largest < N * R * vocab_size
 
 

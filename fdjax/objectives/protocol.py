@@ -41,6 +41,7 @@ class Mean(NamedTuple):
 
 
 Metrics = dict[str, Mean]
+Sums = jax.Array | dict[str, jax.Array]  # of a loss, or of each of its parts by name
 
 
 class Objective(Protocol):
@@ -48,13 +49,16 @@ class Objective(Protocol):
 
     needs_teacher: bool
 
-    def denominator(self, batch: Batch) -> jax.Array:
-        """What the loss of the whole batch is divided by; 0 if it has nothing to learn from."""
+    def denominator(self, batch: Batch) -> Sums:
+        """What the loss of the whole batch is divided by; 0 if it has nothing to learn from.
+
+        Where the loss has parts, each is divided by its own, and the quotients are added.
+        """
 
     def loss(
         self, model: Model, params: Params, teacher_params: Params | None, batch: Batch
-    ) -> tuple[jax.Array, Metrics]:
-        """(the sum that `denominator` divides, metrics) of one microbatch."""
+    ) -> tuple[Sums, Metrics]:
+        """(what `denominator` divides, metrics) of one microbatch."""
 
 
 def response_hidden(

@@ -1,8 +1,9 @@
 """Fixed-shape host batches: whatever was gathered, the device sees only a few known shapes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from fdjax.config import ConfigError
@@ -84,7 +85,7 @@ def distillation_batch(
 def policy_gradient_batch(
     rows: Sequence[PolicyGradientRow], shape: Shape, pad_id: int
 ) -> PolicyGradientBatch:
-    """`old_logprobs` are the sampler's: exact as long as there is one update a batch."""
+    """`old_logprobs` are the sampler's: near enough as long as there is one update a batch."""
     attempts = [r.attempt for r in rows]
     tokens, mask = _tokens([r.prompt for r in rows], [a.tokens for a in attempts], shape, pad_id)
     logprobs = _columns([a.logprobs for a in attempts], shape, np.float32)
@@ -107,6 +108,15 @@ def supervised_batch(
     learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
     weights = _columns(learned, shape, np.float32)
     return SupervisedBatch(tokens=tokens, mask=mask, weights=weights)
+
+
+def minibatches(batch: Any, count: int) -> list[Any]:
+    """`count` batches of every `count`-th row: padding, at the end, is spread over all of them."""
+
+    def every(start: int):
+        return jax.tree.map(lambda x: x[start::count], batch)
+
+    return [every(start) for start in range(count)]
 
 
 def _tokens(prompts, responses, shape: Shape, pad_id: int):

@@ -93,6 +93,15 @@ class Curriculum:
         # With no others left the theorems that were passed over keep their places.
         return [next(others, i) if is_free else i for i, is_free in zip(chosen, free)]
 
+    def refill(self, step: int, number: int) -> list[int]:
+        """Indices of up to `batch` more theorems, none of them in the step or an earlier refill;
+        what is passed over comes last. `number`: 1 is the first.
+        """
+        met, last = set(self.choose(step)), self.passed_over(step)
+        order = np.random.default_rng([self.seed, 5, step]).permutation(len(self.theorems))
+        others = sorted((int(i) for i in order if i not in met), key=last.__contains__)
+        return others[(number - 1) * self.batch : number * self.batch]
+
     def passed_over(self, step: int) -> set[int]:
         """Indices of the theorems that `step` would rather not take."""
         if not self.settings.window and not self.settings.ramp:

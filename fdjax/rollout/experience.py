@@ -5,7 +5,6 @@ import concurrent.futures
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from fdjax import accounting
 from fdjax.data.theorems import Theorem
@@ -17,6 +16,7 @@ from fdjax.rollout.attempts import Attempt, submit
 from fdjax.rollout.collect import Prompting, roll_out
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.journal import Journal
+from fdjax.state import TrainState
 
 Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]
 
@@ -42,6 +42,7 @@ class Collector:
     batch: int | None = None  # prompts sampled at a time; all of a step's by default
     # Does the provider sample the policy? It then runs where the device is driven from.
     provider_samples: bool = False
+    reads_feedback: Callable[[int], bool] = lambda step: True  # else nobody is asked at that step
 
     def __post_init__(self):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
@@ -51,24 +52,34 @@ class Collector:
     def theorems(self) -> Sequence[Theorem]:
         return self.curriculum.theorems
 
-    def launch(self, step: int, state) -> Callable[[Any], list[Group]]:
+    def launch(
+        self, step: int, state: TrainState, refill: int = 0
+    ) -> Callable[[TrainState], list[Group]]:
         """Begins a step's rollouts. The result waits for them; it is to be called with the state
         of the step that learns from them: a policy that writes feedback is the one of that moment.
+
+        `refill`: which further rollout of the step, of theorems that none before it took; with
+        none left, of no groups. Each has a journal of its own.
         """
-        record = self.journal.read(step)
+        journal = self.journal
+        if refill:
+            journal = Journal(journal.folder / f"refill_{refill}")
+        record = journal.read(step)
         groups = record.get("attempts")
         if groups is None:
             with self.timers("sample"):
-                groups = self._sample(step, state.params)
+                groups = self._sample(step, refill, state.params)
             if "theorems" not in record:
                 theorems = [self._by_id[g[0].theorem_id] for g in groups]
-                self.journal.append(step, "theorems", theorems)
-            self.journal.append(step, "attempts", groups)
-        judged = self._thread.submit(self._judge, step, groups, record)
-        return functools.partial(self._finish, step, judged)
+                journal.append(step, "theorems", theorems)
+            journal.append(step, "attempts", groups)
+        judged = self._thread.submit(self._judge, step, groups, journal, record)
+        return functools.partial(self._finish, step, judged, journal)
 
-    def _sample(self, step: int, params) -> list[list[Attempt]]:
-        chosen = self.curriculum.choose(step)
+    def _sample(self, step: int, refill: int, params) -> list[list[Attempt]]:
+        chosen = self.curriculum.refill(step, refill) if refill else self.curriculum.choose(step)
+        if not chosen:
+            return []
         theorems = [self.theorems[i] for i in chosen]
         # A theorem met twice in a step gets fresh samples the second time.
         names = [f"{self.theorems[i].id} {chosen[:at].count(i)}" for at, i in enumerate(chosen)]
@@ -83,13 +94,13 @@ class Collector:
                 seed=self.seed,
                 stream=self.stream,
                 step=step,
-                batch=self.batch,
+                batch=self.batch or self.curriculum.batch,
                 names=names,
             )
         )
 
     def _judge(
-        self, step: int, groups: list[list[Attempt]], record: dict
+        self, step: int, groups: list[list[Attempt]], journal: Journal, record: dict
     ) -> tuple[list[list[Item]], list[list[Feedback | None]] | None]:
         """Items and, unless it needs the device, the feedback on them."""
         verdicts = record.get("verdicts")
@@ -100,31 +111,33 @@ class Collector:
                     for g in groups
                 ]
                 verdicts = [[v.result() for v in g] for g in waiting]
-            self.journal.append(step, "verdicts", verdicts)
+            journal.append(step, "verdicts", verdicts)
         items: list[list[Item]] = [
             [(self._by_id[a.theorem_id], a, v) for a, v in zip(*both)]
             for both in zip(groups, verdicts)
         ]
         feedbacks = record.get("feedback")
         if feedbacks is None and not self.provider_samples:
-            feedbacks = self._comment(items, Moment(self.stream, step))
+            feedbacks = self._comment(items, Moment(self.stream, step), journal)
         return items, feedbacks
 
     def _comment(
-        self, items: list[list[Item]], moment: Moment
+        self, items: list[list[Item]], moment: Moment, journal: Journal
     ) -> list[list[Feedback | None]]:
-        if self.provider is None:
+        if self.provider is None or not self.reads_feedback(moment.step):
             return [[None] * len(g) for g in items]
         with self.timers("feedback"):
             feedbacks = asyncio.run(self.provider(items, moment))
-        self.journal.append(moment.step, "feedback", feedbacks)
+        journal.append(moment.step, "feedback", feedbacks)
         return feedbacks
 
-    def _finish(self, step: int, judged: concurrent.futures.Future, state) -> list[Group]:
+    def _finish(
+        self, step: int, judged: concurrent.futures.Future, journal: Journal, state: TrainState
+    ) -> list[Group]:
         items, feedbacks = judged.result()
         if feedbacks is None:
             moment = Moment(self.stream, step, state.params, state.teacher_params)
-            feedbacks = self._comment(items, moment)
+            feedbacks = self._comment(items, moment, journal)
         return [
             [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
         ]

@@ -1,0 +1,22 @@
+"""fdjax.main with a judge that tosses a coin for each proof. A model as small as that of the tests
+proves nothing, and GRPO learns nothing of nothing.
+"""
+
+import concurrent.futures
+import runpy
+import zlib
+
+from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import Verdict
+
+
+def submit(self, theorem, proof):
+    """In place of Farm.submit: the same verdict of the same text, always."""
+    done = concurrent.futures.Future()
+    done.set_result(Verdict("proved" if zlib.crc32(proof.encode()) % 3 == 0 else "failed"))
+    return done
+
+
+if __name__ == "__main__":
+    Farm.submit = submit
+    runpy.run_module("fdjax.main", run_name="__main__")

@@ -1,0 +1,98 @@
+"""A weighted sum of objectives, each with a normaliser of its own; and objectives in turns."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from test_update import OBJECTIVES, make_batch, relative_distance
+from tiny_model import bag_of_words
+
+from fdjax import sharding, state
+from fdjax.update import make_update
+
+WEIGHTS = {part.name: part.weight for part in OBJECTIVES["combined"].parts}
+ALONE = {part.name: part.objective for part in OBJECTIVES["combined"].parts}
+INIT, MODEL = bag_of_words()
+MESH = sharding.make_mesh()
+OPTIMIZER = optax.sgd(1e3)  # far, so that float32 does not round the movement away
+
+
+@functools.cache
+def update(name):
+    return make_update(
+        ALONE.get(name, OBJECTIVES["combined"]),
+        OPTIMIZER,
+        MODEL,
+        microbatches=1 if name in ALONE else 4,
+        shardings=state.shardings(start(), MESH),
+    )
+
+
+def start():
+    """A student that has left its teacher."""
+    made = state.create(INIT, jax.random.key(0), OPTIMIZER, MESH, with_teacher=True)
+    moved = made._replace(params=jax.tree.map(lambda x: 1.1 * x, made.params))
+    return jax.device_put(moved, state.shardings(made, MESH))
+
+
+def step_of(name, batch):
+    """(movement of the parameters under gradient descent, metrics)"""
+    made, metrics = update(name)(start(), batch)
+    return jax.tree.map(lambda a, b: np.array(a) - b, made.params, start().params), metrics
+
+
+def both():
+    """As many rows as the other part has, they need not have."""
+    batch = make_batch("combined")
+    return batch | {
+        "policy_gradient": jax.tree.map(lambda x: x[:4], batch["policy_gradient"])
+    }
+
+
+def test_the_gradient_is_the_weighted_sum_of_those_of_the_parts():
+    batch = both()
+    alone = {name: step_of(name, batch[name]) for name in ALONE}
+    moved, metrics = step_of("combined", batch)
+    expected = jax.tree.map(
+        lambda *moves: sum(w * m for w, m in zip(WEIGHTS.values(), moves)),
+        *(alone[name][0] for name in WEIGHTS),
+    )
+    assert relative_distance(moved, expected) < 1e-5
+    total = 0
+    for name, weight in WEIGHTS.items():
+        loss = weight * alone[name][1]["loss"]
+        np.testing.assert_allclose(metrics[f"loss/{name}"], loss, rtol=1e-5)
+        denominator = alone[name][1]["denominator"]
+        np.testing.assert_allclose(metrics[f"denominator/{name}"], denominator)
+        total += loss
+    np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
+    # What only one of them measures, and what both do: over the tokens of both.
+    assert metrics["divergence"] == pytest.approx(float(alone["distillation"][1]["divergence"]))
+    tokens = {
+        "distillation": batch["distillation"].response_mask.sum(),
+        "policy_gradient": batch["policy_gradient"].loss_mask.sum(),
+    }
+    entropy = sum(n * float(alone[name][1]["entropy"]) for name, n in tokens.items())
+    assert metrics["entropy"] == pytest.approx(entropy / sum(tokens.values()), rel=1e-5)
+
+
+def test_a_part_with_nothing_to_learn_leaves_the_other_alone():
+    batch = both()
+    flat = batch["policy_gradient"]._replace(advantages=np.zeros(4, np.float32))
+    moved, metrics = step_of("combined", batch | {"policy_gradient": flat})
+    alone, _ = step_of("combined", {"distillation": batch["distillation"]})
+    assert metrics["skipped"] == 0 and relative_distance(moved, alone) < 1e-6
+    nothing = batch["distillation"]._replace(weights=np.zeros((8, 5), np.float32))
+    moved, metrics = step_of("combined", {"distillation": nothing, "policy_gradient": flat})
+    assert metrics["skipped"] == 1 and not any(x.any() for x in jax.tree.leaves(moved))
+
+
+def test_parts_in_turns_compile_once_each():
+    made, batch, compiled = start(), both(), []
+    for turn in ("distillation", "policy_gradient") * 2:
+        made, metrics = update("combined")(made, {turn: batch[turn]})
+        assert f"loss/{turn}" in metrics and np.isfinite(metrics["loss"])
+        compiled.append(update("combined")._cache_size())
+    assert compiled[1:] == [compiled[1]] * 3 and int(made.skipped) == 0
