@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = write(runs, args.out)
     for told in tables(runs):
         show(told)
-    print(f"\nalso in {folder}/comparison.html, .md and .png")
+    print(f"\nalso in {folder}/comparison.html and .md")
     return 0
 
 
