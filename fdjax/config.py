@@ -1,10 +1,22 @@
 """Every field of a run's config, its default and its meaning. Recipes in configs/ change these."""
 
+import contextlib
+from collections.abc import Iterator
+
 from ml_collections import ConfigDict
 
 
 class ConfigError(ValueError):
     """The config cannot run, or is not the one that the workdir began with."""
+
+
+@contextlib.contextmanager
+def blaming(field: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turns `errors`, and a ConfigError, into a ConfigError that names the field of the config."""
+    try:
+        yield
+    except (ConfigError, *errors) as error:
+        raise ConfigError(f"{field}: {error}") from error
 
 
 def default() -> ConfigDict:

@@ -25,14 +25,13 @@ from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.protocol import Provider
 from fdjax.feedback.providers import consequences, samples_policy
 from fdjax.files import append_line, read_lines
+from fdjax.fingerprints import check_record, digest, split_digest
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.models import transformer
 from fdjax.objectives.protocol import Model
 from fdjax.prepare import (
     Policy,
     Run,
-    check_record,
-    digest,
     feedback_provider,
     initial_policy,
     make_curriculum,
@@ -40,7 +39,6 @@ from fdjax.prepare import (
     optimizer_config,
     prepare,
     prompt_record,
-    split_digest,
     stage_record,
     updates_per_step,
 )

@@ -1,15 +1,12 @@
-"""From a config to what a run works with: theorems, tokenizer, model shape, mesh, Lean farm.
-
-Also the fingerprints that decide whether what lies in a workdir may be reused.
+"""From a config to what a run works with: theorems, tokenizer, model shape, mesh, Lean farm; what
+each stage is made of, and the record of it by which it is known again.
 """
 
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,19 +17,16 @@ from ml_collections import ConfigDict
 from fdjax import sharding, stages, state, tokenizer
 from fdjax.checkpoint import restore_params
 from fdjax.checks import check_combined, check_policy_gradient, check_positive
-from fdjax.config import ConfigError, part
-from fdjax.data import synthetic
-from fdjax.data.cleaning import clean, summary, write_report
-from fdjax.data.published import Dropped, read_file
-from fdjax.data.theorems import Theorem, read_theorems, write_theorems
+from fdjax.config import ConfigError, blaming, part
+from fdjax.data.splits import SPLITS, leave_out_misstated, load_splits, tell_dropped
+from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Provider
 from fdjax.feedback.providers import Means, consequences, make_provider
-from fdjax.files import write_atomically
+from fdjax.fingerprints import differences, digest, split_digest
 from fdjax.lean.backend import Backend, make_backend
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.library import cache_folder
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.metrics import console, status
+from fdjax.metrics import status
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
@@ -46,7 +40,6 @@ from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.prompts import Template, read_template
 from fdjax.tokenizer import Tokenizer
 
-SPLITS = ("sft", "pool", "validation", "test")
 _TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
 
 
@@ -89,85 +82,6 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
         if dropped:
             tell_dropped(workdir, theorems, dropped)
         yield run
-
-
-@contextlib.contextmanager
-def blaming(field: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turns `errors`, and a ConfigError, into a ConfigError that names the field of the config."""
-    try:
-        yield
-    except (ConfigError, *errors) as error:
-        raise ConfigError(f"{field}: {error}") from error
-
-
-def load_splits(
-    data: ConfigDict,
-) -> tuple[dict[str, list[Theorem]], dict[str, list[Dropped]]]:
-    """Each split from its file, or generated, and what was left out of the files.
-
-    Training splits hold no theorem twice and none that validation or test state too; generated
-    ones are disjoint up to renaming as they come.
-    """
-    given = {name: str(data[name]) for name in SPLITS}
-    files = [name for name, x in given.items() if not x.isdigit()]
-    counts = {name: 0 if name in files else int(x) for name, x in given.items()}
-    with blaming("data", ValueError, OSError):
-        splits = _generated(data.seed, counts) if any(counts.values()) else {}
-    dropped = {}
-    for name in files:
-        with blaming(f"data.{name}", ValueError, OSError):
-            splits[name], dropped[name] = read_file(given[name])
-    splits = {name: splits.get(name, []) for name in SPLITS}
-    if files:
-        evaluated = {name: splits[name] for name in ("validation", "test")}
-        for name in ("sft", "pool"):
-            splits[name], repeated = clean(splits[name], evaluated)
-            dropped[name] = dropped.get(name, []) + repeated
-            if repeated and not splits[name]:
-                raise ConfigError(f"data.{name}: nothing is left of it; {repeated[0].reason}")
-    return splits, dropped
-
-
-def leave_out_misstated(
-    data: ConfigDict,
-    farm: Farm,
-    splits: dict[str, list[Theorem]],
-    dropped: dict[str, list[Dropped]],
-) -> None:
-    """Moves from `splits` to `dropped` what files hold and Lean does not accept as a statement: an
-    attempt at it would be blamed for that."""
-    for name in (name for name in SPLITS if not str(data[name]).isdigit()):
-        with status(f"statements of {name}"):
-            bad = {t.id: error.text for t, error in farm.misstated(splits[name])}
-        dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
-        if len(bad) == len(splits[name]) > 0:
-            raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")
-        splits[name][:] = [t for t in splits[name] if t.id not in bad]
-
-
-def tell_dropped(
-    workdir: Path, splits: dict[str, list[Theorem]], dropped: dict[str, list[Dropped]]
-) -> None:
-    """data.json in the workdir, with every reason, and a line for each split on the console."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_report(workdir / "data.json", dropped)
-    for name, some in dropped.items():
-        console.print(summary(f"data.{name}", splits[name], some), markup=False)
-
-
-def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
-    """Generating takes minutes, so the user's cache folder keeps what this generator made."""
-    sources = [file.read_text() for file in sorted(Path(synthetic.__path__[0]).glob("*.py"))]
-    folder = cache_folder() / "theorems"
-    file = folder / f"{digest([seed, counts, sources])}.jsonl"
-    if not file.exists():
-        made = synthetic.splits(seed, **counts)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            write_theorems(Path(scratch) / file.name, [t for s in made.values() for t in s])
-            (Path(scratch) / file.name).replace(file)
-    theorems = read_theorems(file)
-    return {name: [t for t in theorems if t.split == name] for name in counts}
 
 
 def make_farm(lean: ConfigDict) -> Farm:
@@ -318,8 +232,8 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
     folder = Path(run.config.init_from)
     record = json.loads((folder / "config.json").read_text())
     here = stage_record(run, names[0], "")
-    if differences := "\n  ".join(_differences(_kind(record), _kind(here))):
-        raise ConfigError(f"init_from={folder} is of another kind:\n  {differences}")
+    if changes := "\n  ".join(differences(_kind(record), _kind(here))):
+        raise ConfigError(f"init_from={folder} is of another kind:\n  {changes}")
     init = functools.partial(transformer.init, run.prompting.model)
     shapes = jax.eval_shape(init, jax.random.key(0))
     shardings = sharding.tree_shardings(shapes, run.prompting.mesh)
@@ -489,7 +403,7 @@ def _check_split(run: Run, field: str, split: str, prompts: bool = True) -> None
         run.prompting.student_prompt(theorem)  # raises PromptTooLong
 
 
-# --- Fingerprints --------------------------------------------------------------------------------
+# --- Records --------------------------------------------------------------------------------
 
 
 _OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")
@@ -530,39 +444,3 @@ def prompt_record(run: Run) -> dict[str, Any]:
     prompt = run.config.prompt.to_dict()
     named = prompt.pop("template"), prompt.pop("thinking")
     return prompt | (dataclasses.asdict(run.prompting.template) if any(named) else {})
-
-
-def check_record(folder: Path, record: dict[str, Any]) -> None:
-    """Writes config.json of a new stage; raises ConfigError if the folder holds another's."""
-    file = folder / "config.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(record, indent=1, ensure_ascii=False))
-        return
-    old = json.loads(file.read_text())
-    if old["fingerprint"] != record["fingerprint"]:
-        changes = "\n  ".join(_differences(old, record))
-        raise ConfigError(
-            f"{folder} holds a stage of another config:\n  {changes}\n"
-            "Take another --workdir, or go back to the old values."
-        )
-
-
-def _differences(old, new, path="") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [k for k in {**old, **new} if k != "fingerprint"]
-        return [
-            line
-            for k in keys
-            for line in _differences(old.get(k), new.get(k), f"{path}.{k}" if path else k)
-        ]
-    return [] if old == new else [f"{path}: {old!r} there, {new!r} now"]
-
-
-def split_digest(theorems: list[Theorem]) -> str:
-    return digest([dataclasses.asdict(t) for t in theorems])
-
-
-def digest(data: Any) -> str:
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from fdjax import prepare
-from fdjax.config import default
+from fdjax.config import ConfigError, default
 from fdjax.data.__main__ import main
 from fdjax.data.cleaning import clean, summary
 from fdjax.data.published import Dropped, read_file
 from fdjax.data.signatures import statement_key
+from fdjax.data.splits import SPLITS, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem, write_theorems
 
 
@@ -100,24 +100,24 @@ def files(tmp_path):
 def test_a_runs_training_splits_are_cleaned_and_the_report_says_so(files, tmp_path, capsys):
     data = default().data
     data.update(sft="0", validation="0", **files)
-    splits, dropped = prepare.load_splits(data)
+    splits, dropped = load_splits(data)
     assert [t.id for t in splits["pool"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
-    prepare.tell_dropped(tmp_path / "w", splits, dropped)
+    tell_dropped(tmp_path / "w", splits, dropped)
     assert "data.pool: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
         capsys.readouterr().out
     )
     report = json.loads((tmp_path / "w" / "data.json").read_text())
     assert {"id": "c", "reason": "repeats a"} in report["pool"] and len(report["pool"]) == 3
     data.pool = files["test"]
-    with pytest.raises(prepare.ConfigError, match=r"data\.pool: nothing is left.*also in test: x"):
-        prepare.load_splits(data)
+    with pytest.raises(ConfigError, match=r"data\.pool: nothing is left.*also in test: x"):
+        load_splits(data)
 
 
 def test_generated_splits_are_as_they_were():
     data = default().data
     data.update(sft="30", pool="6", validation="4", test="4")
-    splits, dropped = prepare.load_splits(data)
-    assert [len(splits[name]) for name in prepare.SPLITS] == [30, 6, 4, 4] and dropped == {}
+    splits, dropped = load_splits(data)
+    assert [len(splits[name]) for name in SPLITS] == [30, 6, 4, 4] and dropped == {}
     everything = [t for split in splits.values() for t in split]
     assert clean(everything, {})[1] == []  # disjoint by this measure too
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from test_presets import preset
 
-from fdjax import accounting, experiment, prepare
+from fdjax import accounting, experiment
 from fdjax.config import combined_stage
+from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
 from fdjax.files import read_lines
 from fdjax.lean.farm import Farm
@@ -228,7 +229,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     """And with theorems out of a file."""
     workdir, _ = finished
     pool = tmp_path / "pool.jsonl"
-    write_theorems(pool, prepare.load_splits(tiny_config.get_config().data)[0]["pool"])
+    write_theorems(pool, load_splits(tiny_config.get_config().data)[0]["pool"])
     flags = (
         f"--config.init_from={workdir / 'sft'}",
         "--config.stages=('sft','grpo')",

@@ -10,7 +10,9 @@ import pytest
 from fdjax import prepare, state, tokenizer
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, combined_stage
+from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
+from fdjax.fingerprints import check_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models import transformer
@@ -73,13 +75,13 @@ def run_of(config, workdir):
 def test_a_good_config_passes(config, tmp_path):
     run, policy, names = run_of(config, tmp_path / "w")
     assert names == config.stages and policy.params is None
-    assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
+    assert [len(run.theorems[name]) for name in SPLITS] == [8] * 4
 
 
 def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
     write_theorems(tmp_path / "theorems.jsonl", theorems("P") + [Theorem("b", "b", ": Bad")])
     run, *_ = run_of(config, tmp_path / "w")
-    assert [len(run.theorems[name]) for name in prepare.SPLITS] == [8] * 4
+    assert [len(run.theorems[name]) for name in SPLITS] == [8] * 4
     report = json.loads((tmp_path / "w" / "data.json").read_text())
     left_out = [{"id": "b", "reason": "Lean does not accept it: what is Bad?"}]
     assert report == {"sft": left_out, "pool": left_out, "validation": [], "test": []}
@@ -90,8 +92,8 @@ def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
 
 def test_generated_and_read_splits_mix(config, tmp_path):
     config.data.pool = "3"
-    splits, _ = prepare.load_splits(config.data)
-    assert [len(splits[name]) for name in prepare.SPLITS] == [8, 3, 8, 8]
+    splits, _ = load_splits(config.data)
+    assert [len(splits[name]) for name in SPLITS] == [8, 3, 8, 8]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def stage(config, tmp_path):
     """The folder of a finished stage: its record, tokenizer and last checkpoint."""
     with prepare.prepare(config, tmp_path / "first") as run:
         folder = tmp_path / "first" / "sft"
-        prepare.check_record(folder, prepare.stage_record(run, "sft", "random"))
+        check_record(folder, prepare.stage_record(run, "sft", "random"))
         run.prompting.tokenizer.save(folder)
         optimizer = state.make_optimizer(state.OptimizerConfig())
         init = lambda key: transformer.init(run.prompting.model, key)  # noqa: E731
@@ -301,16 +303,16 @@ def test_a_tokenizer_that_does_not_fit_the_embedding(config, tmp_path):
 def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_path):
     with prepare.prepare(config, tmp_path / "w") as run:
         record = prepare.stage_record(run, "fd", "x")
-        prepare.check_record(tmp_path / "fd", record)
+        check_record(tmp_path / "fd", record)
         run.config.fd.update(save_every=99, show_every=99, least_gap=math.pi)
-        prepare.check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+        check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
         run.config.tokenizer.vocab_size = 999
         run.config.data.seed = 7
         run.config.feedback.shuffle = True
         sft = prepare.stage_record(run, "sft", "random")
         assert "shuffle" not in sft["feedback"]  # supervised stages serve the control, too
         with pytest.raises(ConfigError) as told:
-            prepare.check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+            check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
     lines = str(told.value).splitlines()[1:-1]
     assert [line.split(":")[0].strip() for line in lines] == [
         "vocab_size", "data.seed", "feedback.shuffle",

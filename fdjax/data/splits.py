@@ -1,0 +1,88 @@
+"""The theorems of each split: generated, or read from files and cleaned of what repeats."""
+
+import tempfile
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from fdjax.config import ConfigError, blaming
+from fdjax.data import synthetic
+from fdjax.data.cleaning import clean, summary, write_report
+from fdjax.data.published import Dropped, read_file
+from fdjax.data.theorems import Theorem, read_theorems, write_theorems
+from fdjax.fingerprints import digest
+from fdjax.lean.embedded.library import cache_folder
+from fdjax.lean.farm import Farm
+from fdjax.metrics import console, status
+
+SPLITS = ("sft", "pool", "validation", "test")
+
+
+def load_splits(
+    data: ConfigDict,
+) -> tuple[dict[str, list[Theorem]], dict[str, list[Dropped]]]:
+    """Each split from its file, or generated, and what was left out of the files.
+
+    Training splits hold no theorem twice and none that validation or test state too; generated
+    ones are disjoint up to renaming as they come.
+    """
+    given = {name: str(data[name]) for name in SPLITS}
+    files = [name for name, x in given.items() if not x.isdigit()]
+    counts = {name: 0 if name in files else int(x) for name, x in given.items()}
+    with blaming("data", ValueError, OSError):
+        splits = _generated(data.seed, counts) if any(counts.values()) else {}
+    dropped = {}
+    for name in files:
+        with blaming(f"data.{name}", ValueError, OSError):
+            splits[name], dropped[name] = read_file(given[name])
+    splits = {name: splits.get(name, []) for name in SPLITS}
+    if files:
+        evaluated = {name: splits[name] for name in ("validation", "test")}
+        for name in ("sft", "pool"):
+            splits[name], repeated = clean(splits[name], evaluated)
+            dropped[name] = dropped.get(name, []) + repeated
+            if repeated and not splits[name]:
+                raise ConfigError(f"data.{name}: nothing is left of it; {repeated[0].reason}")
+    return splits, dropped
+
+
+def leave_out_misstated(
+    data: ConfigDict,
+    farm: Farm,
+    splits: dict[str, list[Theorem]],
+    dropped: dict[str, list[Dropped]],
+) -> None:
+    """Moves from `splits` to `dropped` what files hold and Lean does not accept as a statement: an
+    attempt at it would be blamed for that."""
+    for name in (name for name in SPLITS if not str(data[name]).isdigit()):
+        with status(f"statements of {name}"):
+            bad = {t.id: error.text for t, error in farm.misstated(splits[name])}
+        dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
+        if len(bad) == len(splits[name]) > 0:
+            raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")
+        splits[name][:] = [t for t in splits[name] if t.id not in bad]
+
+
+def tell_dropped(
+    workdir: Path, splits: dict[str, list[Theorem]], dropped: dict[str, list[Dropped]]
+) -> None:
+    """data.json in the workdir, with every reason, and a line for each split on the console."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_report(workdir / "data.json", dropped)
+    for name, some in dropped.items():
+        console.print(summary(f"data.{name}", splits[name], some), markup=False)
+
+
+def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:
+    """Generating takes minutes, so the user's cache folder keeps what this generator made."""
+    sources = [file.read_text() for file in sorted(Path(synthetic.__path__[0]).glob("*.py"))]
+    folder = cache_folder() / "theorems"
+    file = folder / f"{digest([seed, counts, sources])}.jsonl"
+    if not file.exists():
+        made = synthetic.splits(seed, **counts)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            write_theorems(Path(scratch) / file.name, [t for s in made.values() for t in s])
+            (Path(scratch) / file.name).replace(file)
+    theorems = read_theorems(file)
+    return {name: [t for t in theorems if t.split == name] for name in counts}
