@@ -210,6 +210,7 @@ def curriculum() -> dict:
         "hopeless": 0.0,  # passed over at this solve rate or below
         "solved": 1.0,  # passed over at this solve rate or above
         "again": 0.1,  # the chance, each epoch, that such a one is taken all the same
+        "visits": 2,  # with as many in an epoch a theorem fills no other's place any more
         "ramp": "",  # easy ones first, by length, by solve_rate, or by tags: "easy,hard"
         "ramp_start": 0.2,  # the difficulty, of 0 to 1, that is taken at first
         "ramp_steps": 0,  # until all are taken

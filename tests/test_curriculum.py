@@ -92,6 +92,27 @@ def test_where_all_are_passed_over_they_are_taken_all_the_same():
     assert alone.choose(5) == in_epochs(12, 4, 5, (0, 1))
 
 
+@pytest.mark.parametrize("visits, most", [(1, 2), (2, 3), (9, 3)])
+def test_the_last_ones_in_between_are_not_all_that_is_trained_on(visits, most):
+    rates = [float(i % 2) for i in range(12)]
+    rates[7] = rates[8] = 0.5
+    some = rated(curriculum(window=1, again=0.0, visits=visits), rates)
+    for epoch in range(1, 9):
+        taken = []
+        for step in range(3 * epoch, 3 * epoch + 3):
+            chosen = some.choose(step)
+            assert len(set(chosen)) == 4
+            taken += chosen
+            said = {0.0: ["failed"], 0.5: ["proved", "failed"], 1.0: ["proved"]}
+            some.note(step, [group(i, said[rates[i]]) for i in chosen])
+        assert 1 <= taken.count(7) <= most and 1 <= taken.count(8) <= most
+        assert len(set(taken)) >= 12 - 2 * (most - 1)  # the others keep their places
+    easy = curriculum(ramp="length", ramp_start=0.17, ramp_steps=99, again=0.0, visits=1)
+    for step in range(3):  # what is too hard never does
+        assert {0, 1} <= set(easy.choose(step)) and len(set(easy.choose(step))) == 4
+        easy.note(step, [group(i, ["failed"]) for i in easy.choose(step)])
+
+
 def test_ramps():
     by_length = curriculum(ramp="length", ramp_start=0.25, ramp_steps=10, again=0.0)
     assert by_length.passed_over(0) == set(range(4, 12))
@@ -113,6 +134,7 @@ def test_ramps():
         ({"window": -1}, "window is -1"),
         ({"hopeless": 0.5, "solved": 0.5}, "hopeless is 0.5, must be below solved = 0.5"),
         ({"again": 1.5}, "again is 1.5"),
+        ({"visits": 0}, "visits is 0"),
         ({"ramp": "length"}, "needs ramp_steps"),
         ({"ramp": "solve_rate", "ramp_steps": 3}, "needs a window"),
         ({"ramp": "lenght", "ramp_steps": 3}, "no theorem has the tag 'lenght'; known are length"),

@@ -29,6 +29,7 @@ class Settings:
     hopeless: float = 0.0  # passed over at this solve rate or below
     solved: float = 1.0  # passed over at this solve rate or above
     again: float = 0.1  # the chance, each epoch, that what is passed over is taken all the same
+    visits: int = 2  # a theorem with as many in the epoch fills no settled one's place any more
     # Difficulty, from 0 to 1: "length" ranks statements by their characters, "solve_rate" is
     # 1 - rate (0 where it is not known), and words with commas between are tags from easy to hard
     # (1 for a theorem with none of them). "": no ramp.
@@ -43,6 +44,8 @@ class Settings:
             raise ValueError(
                 f"curriculum: hopeless is {self.hopeless}, must be below solved = {self.solved}"
             )
+        if self.visits < 1:
+            raise ValueError(f"curriculum: visits is {self.visits}, must be 1 or more")
         for field in ("again", "ramp_start"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"curriculum: {field} is {getattr(self, field)}, not in [0, 1]")
@@ -81,17 +84,24 @@ class Curriculum:
     def choose(self, step: int) -> list[int]:
         """Indices of the theorems of `step`, `batch` of them."""
         chosen = in_epochs(len(self.theorems), self.batch, step, (self.seed, 1))
-        passed_over = self.passed_over(step)
-        if not passed_over:
+        settled, too_hard = self._settled(step), self._too_hard(step)
+        if not settled and not too_hard:
             return chosen
         rng = np.random.default_rng([self.seed, 4, step])
         again = rng.random(self.batch) < self.settings.again
-        free = [i in passed_over and not lucky for i, lucky in zip(chosen, again)]
+        free = [i in settled | too_hard and not lucky for i, lucky in zip(chosen, again)]
         kept = {i for i, is_free in zip(chosen, free) if not is_free}
-        order = rng.permutation(len(self.theorems))
-        others = (int(i) for i in order if i not in passed_over and i not in kept)
-        # With no others left the theorems that were passed over keep their places.
-        return [next(others, i) if is_free else i for i, is_free in zip(chosen, free)]
+        others = [int(i) for i in rng.permutation(len(self.theorems))]
+        others = [i for i in others if i not in settled | too_hard | kept]
+        rested = iter([i for i in others if self._is_rested(i, step)])
+        tired = iter([i for i in others if not self._is_rested(i, step)])
+        filled = []
+        for i, is_free in zip(chosen, free):
+            other = next(rested, None) if is_free else i
+            if other is None and i in too_hard:
+                other = next(tired, None)
+            filled.append(i if other is None else other)  # with no others left it keeps its place
+        return filled
 
     def refill(self, step: int, number: int) -> list[int]:
         """Indices of up to `batch` more theorems, none of them in the step or an earlier refill;
@@ -104,19 +114,32 @@ class Curriculum:
 
     def passed_over(self, step: int) -> set[int]:
         """Indices of the theorems that `step` would rather not take."""
-        if not self.settings.window and not self.settings.ramp:
+        return self._settled(step) | self._too_hard(step)
+
+    def _settled(self, step: int) -> set[int]:
+        """The solved and the hopeless."""
+        low, high = self.settings.hopeless, self.settings.solved
+        return {i for i, rate in enumerate(self._rates(step)) if rate is not None
+                and not low < rate < high}  # fmt: skip
+
+    def _too_hard(self, step: int) -> set[int]:
+        settings, difficulties = self.settings, self._difficulties
+        if not settings.ramp:
             return set()
-        low, high, level = self.settings.hopeless, self.settings.solved, self._level(step)
-        rates = [self._rate(theorem, step) for theorem in self.theorems]
-        if self.settings.ramp == "solve_rate":
-            difficulties = [0.0 if rate is None else 1 - rate for rate in rates]
-        else:
-            difficulties = self._difficulties
-        return {
-            i
-            for i, (rate, difficulty) in enumerate(zip(rates, difficulties))
-            if difficulty > level or (rate is not None and not low < rate < high)
-        }
+        if settings.ramp == "solve_rate":
+            difficulties = [0.0 if rate is None else 1 - rate for rate in self._rates(step)]
+        start = settings.ramp_start
+        level = start + (1 - start) * min(1.0, step / settings.ramp_steps)
+        return {i for i, difficulty in enumerate(difficulties) if difficulty > level}
+
+    def _is_rested(self, index: int, step: int) -> bool:
+        """Without this bound the last few theorems between solved and hopeless would be all that
+        is trained on, step after step, and the solved ones would be forgotten.
+        """
+        count = len(self.theorems)
+        began = step * self.batch // count * count // self.batch  # the first step of the epoch
+        visits = self._known(self.theorems[index], step)
+        return sum(v[0] >= began for v in visits) < self.settings.visits
 
     def metrics(self, step: int) -> dict[str, float]:
         """Nothing where all theorems are taken alike."""
@@ -126,7 +149,7 @@ class Curriculum:
 
     def note(self, step: int, groups: Sequence[Sequence[tuple[Theorem, Any, Any, Any]]]) -> None:
         """Remembers what Lean said of `step`; steps come in order."""
-        if not self.settings.window:
+        if not self.settings.window and not self.settings.ramp:
             return
         counts: dict[str, list[int]] = {}
         for theorem, _, verdict, _ in (item for group in groups for item in group):
@@ -135,22 +158,24 @@ class Curriculum:
             visit[2] += verdict.status in DECIDED
         for theorem_id, visit in counts.items():
             visits = [*self.history.get(theorem_id, []), visit]
-            self.history[theorem_id] = visits[-self.settings.window - self.depth :]
+            most = max(self.settings.window, self.settings.visits)
+            self.history[theorem_id] = visits[-most - self.depth :]
 
-    def _rate(self, theorem: Theorem, step: int) -> float | None:
-        """As known when `step` is launched; None before `window` visits."""
+    def _known(self, theorem: Theorem, step: int) -> list[list[int]]:
+        """The visits that had ended, for certain, when `step` was launched."""
+        return [v for v in self.history.get(theorem.id, []) if v[0] < step - self.depth]
+
+    def _rates(self, step: int) -> list[float | None]:
+        """Of each theorem, as known when `step` is launched; None before `window` visits."""
         window = self.settings.window
-        known = [v for v in self.history.get(theorem.id, []) if v[0] < step - self.depth]
-        judged = sum(v[2] for v in known[-window:]) if window else 0
-        if len(known) < window or not judged:
-            return None
-        return sum(v[1] for v in known[-window:]) / judged
-
-    def _level(self, step: int) -> float:
-        start = self.settings.ramp_start
-        if not self.settings.ramp:
-            return 1.0
-        return start + (1 - start) * min(1.0, step / self.settings.ramp_steps)
+        if not window:
+            return [None] * len(self.theorems)
+        rates = []
+        for theorem in self.theorems:
+            known = self._known(theorem, step)[-window:]
+            proved, judged = (sum(v[i] for v in known) for i in (1, 2))
+            rates.append(proved / judged if len(known) == window and judged else None)
+        return rates
 
     @functools.cached_property
     def _difficulties(self) -> list[float]:
