@@ -22,6 +22,8 @@ _HEAD = "prelude\nimport FdPrelude\n"
 
 def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     """Options of the lean_interact backend: a built REPL, and a `lake` that only knows `env`."""
+    from fdjax.lean.embedded import library
+
     repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
     repl.parent.mkdir(parents=True)
     (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
@@ -30,9 +32,18 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
         #!{sys.executable}
         import os
         os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
+        os.environ["FDJAX_CACHE"] = {str(library.cache_folder())!r}
         os.execv({program[0]!r}, {program!r})
         """))
-    lake.write_text('#!/bin/sh\n[ "$1" = env ] || exit 1\nshift\nLEAN_PATH=/lean exec "$@"\n')
+    # what this program reads, told in the way in which lake tells it
+    reads = [sys.prefix, sys.base_prefix, Path(__file__).resolve().parents[1],
+             library.ensure_library().parent]
+    lake.write_text(textwrap.dedent(f"""\
+        #!/bin/sh
+        [ "$1" = env ] || exit 1
+        shift
+        LEAN_PATH=/lean LEAN_SRC_PATH='{":".join(map(str, reads))}' exec "$@"
+        """))
     repl.chmod(0o755)
     lake.chmod(0o755)
     return {"repl": str(folder), "lake": str(lake)}

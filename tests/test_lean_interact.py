@@ -20,7 +20,7 @@ from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
 
 from fdjax.data.published import theorem_of
 from fdjax.data.theorems import Theorem
-from fdjax.lean.backend import make_backend
+from fdjax.lean.backend import Lost, make_backend
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.lean_interact import toolchain
@@ -120,17 +120,6 @@ def test_nothing_is_bound_without_being_asked(farm):
     assert judge(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
 
 
-def test_cheats_fail_without_the_audit(worker):
-    proofs = ["by sorry", "sorryAx _", "by exact sorryAx _ true", "by decide +native",
-              "by simp\naxiom cheat : False", "sorry\n#exit", "absurdity", "by /-",
-              "by exact _root_.absurdity", "let rec f : False := f; f", "by simp end",
-              "by simp\nnamespace A", "by exact «x"]
-    verdicts = worker.check([(FALSE, p) for p in proofs], 20)  # past the farm and its audit
-    for proof, verdict in zip(proofs, verdicts, strict=True):
-        assert verdict.status in ("failed", "crashed"), proof
-        assert "fd_" not in "".join(m.text for m in verdict.messages)
-
-
 ENDINGS = {
     "hang": ("timeout", "no result after"), "mute": ("crashed", "closed its output"),
     "die": ("crashed", "exit code 3"), "memory": ("crashed", "300 MB"),
@@ -224,6 +213,16 @@ def test_a_repl_that_cannot_start_is_no_verdict(tmp_path):
     told = pytest.raises(MissingImports, match=r"did not start: no result after 0.3 seconds")
     with Farm(backend, workers=1) as farm, told:
         farm.require([SWAP])
+
+
+def test_repls_that_do_not_start_any_more_end_the_run(tmp_path):
+    options = lean_repl.toolchain(tmp_path)
+    with Farm(LeanInteractBackend(**options, spares=0), workers=1, timeout=20) as farm:
+        assert judge(farm, SWAP, GOOD).proved
+        (tmp_path / ".lake" / "build" / "bin" / "repl").unlink()
+        judge(farm, SWAP, f"{GOOD} -- repl: die")
+        with pytest.raises(Lost, match=r"did not start.*No such file"):
+            farm.check([(SWAP, f"{GOOD} -- {i}") for i in range(10)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

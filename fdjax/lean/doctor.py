@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fdjax.data.theorems import Theorem
+from fdjax.lean import confined
 from fdjax.lean.backend import BACKENDS, Backend, make_backend, option_names
 from fdjax.lean.farm import Farm
 
@@ -34,8 +35,8 @@ def main(name: str | None, options: Mapping[str, Any]) -> int:
         good = True
         for finding in examine(each, options if name else _own(each, options)):
             good &= finding.good
-            told = finding.told.replace("\n", "\n" + 24 * " ")
-            print(f"  {'ok' if finding.good else 'MISSING':8}{finding.what:13} {told}", flush=True)
+            told = finding.told.replace("\n", "\n" + 26 * " ")
+            print(f"  {'ok' if finding.good else 'MISSING':8}{finding.what:15} {told}", flush=True)
         works.append(good)
     return 0 if any(works) else 1
 
@@ -86,6 +87,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
         "wheel": wheel,
         "Lean": process.lean_version,
         "library": lambda: str(library.ensure_library()),
+        "confinement": _confinement,
         "memory": lambda: _memory(1024),
     }
 
@@ -108,8 +110,17 @@ def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
         probes["project"] = lambda: f"{project}: {toolchain.find_project(project)}"
     else:
         probes["project"] = lambda: "none: Lean alone, without Mathlib (--project names one)"
+    probes["confinement"] = _confinement
     probes["memory"] = lambda: _memory(options.get("memory_mb", 8192))
     return probes
+
+
+def _confinement() -> str:
+    """What is lacking is told, and no reason not to run."""
+    lacking = confined.unprotected()
+    told = [f"{confined.PROTECTIONS[name]}: {lacking.get(name, 'yes')}"
+            for name in confined.PROTECTIONS]
+    return "\n".join(told)
 
 
 def _memory(needed_mb: int) -> str:

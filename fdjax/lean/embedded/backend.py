@@ -77,8 +77,9 @@ class EmbeddedBackend:
                 "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
                 "-DElab.async=false", "-DautoImplicit=false",
                 f"-DmaxHeartbeats={self.max_heartbeats}"]
-        return confined.command(self.memory_mb << 20, cpu_seconds, "lean",
-                                process.shared_library(), *lean)
+        shared = process.shared_library()
+        readable = [os.path.dirname(shared), os.fspath(self.library)]
+        return confined.command(self.memory_mb << 20, cpu_seconds, readable, "lean", shared, *lean)
 
 
 class EmbeddedWorker:

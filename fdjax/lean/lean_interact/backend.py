@@ -11,13 +11,14 @@ import time
 from collections.abc import Hashable, Sequence
 
 from fdjax.data.theorems import Theorem
-from fdjax.lean.backend import Candidate
+from fdjax.lean.backend import Candidate, Lost
 from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
 from fdjax.lean.lean_interact import toolchain
 from fdjax.lean.lean_interact.repl import Repl, ReplEnded, ReplRefused, answered
 from fdjax.lean.verdict import Message, Verdict
 
 HELD = 2  # REPLs with different imports that a worker keeps
+MAX_FAILURES = 5  # starts in a row that fail, until it is not the candidates who are to blame
 WORN = 0.75  # of memory_mb: from there on a REPL is replaced before the next candidate
 
 Imports = tuple[str, ...]
@@ -191,6 +192,7 @@ class Sessions:
         self._changed = threading.Condition()
         # all below is guarded by _changed
         self._users = 0
+        self._failures = 0  # starts since the last one that went well
         self._repls: set[Repl] = set()  # that live
         self._ready: list[Session] = []
         self._wanted: Imports | None = None  # what spares are kept for
@@ -242,7 +244,7 @@ class Sessions:
             keeper.join()
 
     def take(self, imports: Imports) -> "Session":
-        """A spare, or a new one. Raises CannotImport, RuntimeError."""
+        """A spare, or a new one. Raises CannotImport, RuntimeError; Lost if no REPL starts."""
         with self._changed:
             self._wanted = imports
             spare = next((s for s in self._ready if s.imports == imports), None)
@@ -264,7 +266,8 @@ class Sessions:
         with self._changed:
             if not self._users:
                 raise RuntimeError("the backend's workers have been closed")
-            repl = Repl([installed.program], installed.environment, installed.folder, limit)
+            repl = Repl(installed.program, installed.environment, installed.folder,
+                        installed.readable, limit)
             self._repls.add(repl)
         try:
             environment, messages = answered(repl, {"cmd": header}, self._backend.start_seconds)
@@ -277,10 +280,16 @@ class Sessions:
             self._end(repl)
             if isinstance(ended, ReplRefused):
                 raise CannotImport(ended.reason) from ended
-            raise RuntimeError(f"the Lean REPL did not start: {ended.reason}") from ended
+            with self._changed:
+                self._failures += 1
+                lost = self._failures >= MAX_FAILURES
+            told = f"the Lean REPL did not start: {ended.reason}"
+            raise (Lost if lost else RuntimeError)(told) from ended
         except CannotImport:
             self._end(repl)
             raise
+        with self._changed:
+            self._failures = 0
         return Session(repl, imports, environment, self._backend)
 
     def _end(self, repl: Repl) -> None:

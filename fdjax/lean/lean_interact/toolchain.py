@@ -19,6 +19,7 @@ _VARIABLES = (
     "LEAN_PATH", "LEAN_SRC_PATH", "LEAN_SYSROOT", "LEAN_GITHASH", "LAKE", "LAKE_HOME", "ELAN_HOME",
     "ELAN_TOOLCHAIN", "PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
+_FOLDERS = ("LEAN_PATH", "LEAN_SRC_PATH", "LEAN_SYSROOT", "LAKE_HOME")  # of those, what it reads
 _ELAN = "curl https://elan.lean-lang.org/elan-init.sh -sSf | sh -s -- -y"
 _NEW_PROJECT = "lake +v4.24.0 new prover math && cd prover && lake exe cache get && lake build"
 _PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -38,6 +39,7 @@ class Installation(NamedTuple):
     program: str
     folder: str  # where it runs: the project's, or the REPL's own
     environment: dict[str, str]
+    readable: tuple[str, ...]  # files and folders that it needs
     version: str  # of Lean and of the project: changes with whatever could change a verdict
 
 
@@ -116,7 +118,10 @@ def prepare(project: str, lean_version: str, repl: str, lake: str) -> Installati
     environment = _lake_environment(lake, config.working_dir)
     lean = config.lean_version or _read(Path(config.cache_repl_dir) / "lean-toolchain")
     version = f"{lean}-{_digest(program, project)}"
-    return Installation(program, config.working_dir, environment, version)
+    readable = {config.working_dir, os.path.dirname(program)}
+    for name in _FOLDERS:
+        readable.update(filter(None, environment.get(name, "").split(os.pathsep)))
+    return Installation(program, config.working_dir, environment, tuple(sorted(readable)), version)
 
 
 def _configure(project: str, lean_version: str, repl: str, lake: str):

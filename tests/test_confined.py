@@ -1,0 +1,96 @@
+"""What a confined child cannot do: each of these is tried from within one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fdjax.lean import confined
+
+if sys.platform != "linux":
+    pytest.skip("macOS offers none of it", allow_module_level=True)
+
+needs = {name: pytest.mark.skipif(name in confined.unprotected(),
+                                  reason=confined.unprotected().get(name, ""))
+         for name in confined.PROTECTIONS}  # fmt: skip
+
+
+def run(script: str, readable=(), environment=None) -> subprocess.CompletedProcess:
+    command = confined.command(0, 10, [sys.prefix, *readable], "run", sys.executable, "-S", "-c",
+                               script)
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("script", [
+    pytest.param("import socket; socket.socket().connect(('127.0.0.1', PORT))",
+                 marks=needs["network"]),
+    pytest.param("import os; os.setuid(0)", marks=needs["user"]),
+    pytest.param("import os, signal; os.kill(os.getppid(), 0)", marks=needs["user"]),
+    pytest.param("open('/etc/hostname').read()", marks=needs["files"]),
+    pytest.param("open(SECRET).read()", marks=needs["files"]),
+    pytest.param("open('/proc/1/environ').read()", marks=needs["files"]),
+    pytest.param("import os; os.listdir('/')", marks=needs["files"]),
+    pytest.param("import os; os.mkdir(SECRET + '-folder')", marks=needs["files"]),
+    pytest.param("import os; os.remove(SECRET)", marks=needs["files"]),
+    pytest.param("with open(READABLE, 'a') as f: f.write('x')"),
+])
+def test_it_may_not(tmp_path, script):
+    import socket
+
+    secret, readable = tmp_path / "secret", tmp_path / "readable"
+    secret.write_text("s-1")
+    readable.write_text("r-1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        names = {"SECRET": str(secret), "READABLE": str(readable), "PORT": server.getsockname()[1]}
+        given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+        done = run(f"{given}\n{script}", [str(readable)])
+        outside = subprocess.run([sys.executable, "-c", f"{given}\n{script}"],
+                                 capture_output=True, text=True)
+    assert done.returncode == 1 and "Error" in done.stderr, done
+    assert "s-1" not in done.stdout + done.stderr
+    if "setuid" not in script and "/proc/1" not in script:
+        assert outside.returncode == 0, outside.stderr  # it is the confinement that refuses
+
+
+def test_it_may_read_what_it_needs(tmp_path):
+    (tmp_path / "file").write_text("r-1")
+    tmp_path.chmod(0o700)  # as root's home is
+    done = run(f"print(open({str(tmp_path / 'file')!r}).read())", [str(tmp_path)])
+    assert done.stdout == "r-1\n", done.stderr
+
+
+def test_limits():
+    done = run("import resource as r; print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE,"
+               " r.RLIMIT_FSIZE, r.RLIMIT_CPU)])")
+    assert json.loads(done.stdout) == [0, 0, 10]
+
+
+@needs["user"]
+def test_who_is_not_root_is_confined_too():
+    """A child that is nobody confines one of its own: with a user namespace in place of rights."""
+    inner = confined._argv({"memory": 0, "cpu": 0, "readable": [sys.prefix],
+                            "protections": ["network", "user", "files"]}, "try")
+    script = f"import subprocess; print(subprocess.run({inner!r}, capture_output=True).stdout)"
+    outer = confined._argv({"memory": 0, "cpu": 0, "readable": [], "protections": ["user"]},
+                           "run", sys.executable, "-S", "-c", script)
+    done = subprocess.run(outer, capture_output=True, text=True)
+    assert "{}" in done.stdout or "ermitted" in done.stdout, (done.stdout, done.stderr)
+
+
+def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
+    confined.unprotected.cache_clear()
+    lacking = {"network": "Operation not permitted"}
+    monkeypatch.setattr(confined, "_argv", lambda *_: [
+        sys.executable, "-c", f"print({json.dumps(json.dumps(lacking))})"])
+    try:
+        with pytest.warns(UserWarning, match="network of its own.*Operation not permitted"):
+            assert confined.unprotected() == lacking
+    finally:
+        confined.unprotected.cache_clear()
+
+
+def test_a_program_that_is_not_there_says_so():
+    done = subprocess.run(confined.command(0, 0, [], "run", "/no/such/program"),
+                          capture_output=True, text=True)
+    assert done.returncode == confined.NOT_LOADED and "No such file" in done.stderr
