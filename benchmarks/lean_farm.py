@@ -17,47 +17,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from fdjax.data.theorems import Theorem
+from fdjax.lean.bench import Item, candidates, wrong_verdicts
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 
-THEOREMS = [
-    (Theorem("and", "and_swap", "(p q : Prop) (h : p ∧ q) : q ∧ p"),
-     "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩", "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨a, b⟩"),
-    (Theorem("or", "or_swap", "(p q : Prop) (h : p ∨ q) : q ∨ p"),
-     "by\n  cases h with\n  | inl a => right; exact a\n  | inr b => left; exact b",
-     "by\n  cases h with\n  | inl a => left; exact a\n  | inr b => right; exact b"),
-    (Theorem("imp", "chain", "(p q r : Prop) (h : p → q) (k : q → r) (a : p) : r ∧ q"),
-     "by\n  constructor\n  · apply k\n    exact h a\n  · exact h a",
-     "by\n  constructor\n  · apply h\n    exact k a\n  · exact h a"),
-    (Theorem("all", "instantiate", "(f : Nat → Prop) (h : ∀ n, f n → f (n + 1)) (a : f 0) : f 2"),
-     "by\n  have b := h 0 a\n  exact h 1 b", "by\n  have b := h 0 a\n  exact h 0 b"),
-    (Theorem("ex", "witness", "(p : Nat → Prop) (h : p 3) : ∃ n, p n"),
-     "by\n  exists 3", "by\n  exact ⟨2, h⟩"),
-    (Theorem("nat", "zero_add'", "(n : Nat) : 0 + n = n"),
-     "by\n  induction n with\n  | zero => rfl\n  | succ n ih => rw [Nat.add_succ, ih]",
-     "by\n  induction n with\n  | zero => rfl\n  | succ n ih => exact ih"),
-]
 
-
-def candidates(numbers) -> list[tuple[Theorem, str, bool]]:
-    """(theorem, proof, is it right?): distinct by a harmless `have`, every second one wrong."""
-    made = []
-    for i in numbers:
-        theorem, right, wrong = THEOREMS[i // 2 % len(THEOREMS)]
-        body = (right if i % 2 else wrong).removeprefix("by\n")
-        made.append((theorem, f"by\n  have e{i} : {i} = {i} := rfl\n{body}", i % 2 == 1))
-    return made
-
-
-def timed(check, items: list[tuple[Theorem, str, bool]]) -> tuple[float, float, float]:
+def timed(check, items: list[Item]) -> tuple[float, float, float]:
     """Seconds of the wall clock, of CPU in this process, of CPU in its children; per candidate."""
     before, began = os.times(), time.perf_counter()
     verdicts = check([(theorem, proof) for theorem, proof, _ in items])
     wall, after = time.perf_counter() - began, os.times()
-    wrong = [v for v, (*_, right) in zip(verdicts, items, strict=True)
-             if v.status != ("proved" if right else "failed")]
-    if wrong:
+    if wrong := wrong_verdicts(items, verdicts):
         sys.exit(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}")
     own = after.user + after.system - before.user - before.system
     lean = (after.children_user + after.children_system

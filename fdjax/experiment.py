@@ -161,7 +161,7 @@ def train(
                 metrics = accounting.added(metrics, cost)
                 with timers("update"):
                     train_state, learned = learn(this, config, update_state, train_state, batch)
-            log.write(step, metrics | learned | timers.flush())
+            log.write(step, metrics | learned | timers.flush() | this.farm.figures())
             if config.objective == "supervised":
                 scores.append(-float(learned["loss"]))
             elif "solve_rate" in metrics:

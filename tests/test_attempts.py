@@ -18,7 +18,7 @@ def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
 
 def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
     class Farm:
-        def submit(self, theorem, proof):
+        def submit(self, theorem, proof, urgent):
             return (theorem.id, proof)
 
     theorem = Theorem(id="t", name="t", signature=": True")

@@ -88,7 +88,7 @@ def assert_same(workdir, other, stages=STAGES):
 
 def of_the_clock(name):
     """Or of what the cache of verdicts happened to know."""
-    return name.startswith("time/") or name.endswith("seconds") or name == "from_cache"
+    return name.startswith(("time/", "lean/")) or name.endswith("seconds") or name == "from_cache"
 
 
 def assert_same_costs(workdir, other):

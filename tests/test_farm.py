@@ -1,6 +1,7 @@
 """The farm's own logic, over a scripted backend: whatever candidates do, one verdict each."""
 
 import collections
+import dataclasses
 import random
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
+from fdjax.lean.backend import Lost
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.verdict import Verdict
@@ -56,6 +58,8 @@ class Scripted:
             if act == "flaky" and self.reached[proof] == 1:
                 verdicts[i] = Verdict("crashed", backend=self.name)
                 return verdicts
+            if act == "lost":
+                raise Lost("no server")
             if act == "raise":
                 raise OSError("cannot fork")
             if act == "swallow":
@@ -204,6 +208,67 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
     assert statuses == ["timeout"] * 10 + ["proved"] * 10
 
 
+def test_what_is_urgent_goes_first(monkeypatch):
+    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        first = farm.submit(THEOREM, "block 1")
+        backend.started.wait(5)
+        waiting = [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+        urgent = [farm.submit(THEOREM, f"wrong {i}", urgent=True) for i in range(3)]
+        backend.release.set()
+        for future in [first, *urgent, *waiting]:
+            future.result(5)
+    assert backend.batches[1] == ["wrong 0", "wrong 1", "wrong 2"]
+    assert sum(map(len, backend.batches)) == 24
+
+
+def test_whoever_submits_too_much_waits(monkeypatch):
+    monkeypatch.setattr(farm_module, "MAX_WAITING", 5)
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        futures = []
+        proofs = ["block 0", *(f"good {i}" for i in range(1, 12))]
+        giver = threading.Thread(
+            target=lambda: futures.extend(farm.submit(THEOREM, p) for p in proofs))
+        giver.start()
+        giver.join(0.2)
+        assert giver.is_alive() and farm.counters.queued == 5
+        assert not farm.submit(THEOREM, "good urgent", urgent=True).done()  # and does not wait
+        backend.release.set()
+        giver.join(5)
+        assert not giver.is_alive() and all(f.result(5).proved for f in futures[1:])
+
+
+def test_close_frees_who_waits_to_submit(monkeypatch):
+    monkeypatch.setattr(farm_module, "MAX_WAITING", 1)
+    backend = Scripted()
+    farm = Farm(backend, workers=1)
+    farm.submit(THEOREM, "block 1")
+    said = []
+
+    def give():
+        with pytest.raises(RuntimeError, match="closed"):
+            farm.submit(THEOREM, "good 2")
+        said.append("closed")
+
+    giver = threading.Thread(target=give)
+    giver.start()
+    backend.started.wait(5)
+    farm.close()
+    giver.join(5)
+    assert said == ["closed"]
+
+
+def test_a_backend_that_is_gone_is_told_to_who_waits():
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        with pytest.raises(Lost, match="no server"):
+            farm.check([(THEOREM, "lost 1")])
+        assert farm.check([(THEOREM, "good 1")])[0].proved
+        assert farm.counters.queued == 0
+
+
 def test_bad_flags_are_named():
     with pytest.raises(ValueError, match="workers"):
         Farm(Scripted(), workers=0)
@@ -233,3 +298,28 @@ def test_counters_measure_time():
         time.sleep(0.01)
         counters = farm.counters
     assert counters.seconds_open > 0 and counters.per_second > 0 and counters.batches == 1
+
+
+def test_figures_are_of_the_time_since_the_last_ones():
+    with Farm(Scripted(), workers=2) as farm:
+        farm.check([(THEOREM, "good 1"), (THEOREM, "timeout 2")])
+        first = farm.figures()
+        farm.check([(THEOREM, "good 1"), (THEOREM, "good 3")])
+        second, third = farm.figures(), farm.figures()
+    assert (first["lean/finished"], first["lean/timeout"], first["lean/cache_hits"]) == (2, 1, 0)
+    assert (second["lean/finished"], second["lean/timeout"], second["lean/cache_hits"]) == (2, 0, 1)
+    assert third["lean/finished"] == third["lean/per_second"] == third["lean/queued"] == 0
+    assert 0 < first["lean/utilisation"] <= 1 and first["lean/restarts"] == 2
+    assert set(first) == set(third)
+
+
+def test_seconds_are_counted_once_and_by_status():
+    class Slow(Scripted):
+        def check(self, batch, timeout):
+            return [dataclasses.replace(v, seconds=2.0) for v in super().check(batch, timeout)]
+
+    with Farm(Slow(), workers=1) as farm:
+        farm.check([(THEOREM, "good 1"), (THEOREM, "good 1"), (THEOREM, "wrong 2")])
+        farm.check([(THEOREM, "good 1")])
+        counters = farm.counters
+    assert counters.seconds_proved == counters.seconds_failed == 2.0 and counters.proved == 3

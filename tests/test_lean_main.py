@@ -94,6 +94,17 @@ def test_with_a_toolchain(tmp_path):
     assert "cannot import Nowhere" in rows[2]["messages"][0]["text"]
 
 
+def test_bench():
+    done = subprocess.run([*COMMAND[:-1], "bench", "--count=20", "--workers=1"],
+                          capture_output=True, timeout=100)
+    figures = json.loads(done.stdout)
+    assert done.returncode == 0 and figures["wrong"] == 0 and figures["count"] == 20
+    assert 0 < figures["urgent_seconds"] < 20 / figures["per_second"]
+    done = subprocess.run([*COMMAND[:-1], "bench", "--imports", "Mathlib"], capture_output=True,
+                          timeout=100)
+    assert done.returncode == 2 and b"embedded Lean has no Mathlib" in done.stderr
+
+
 def test_answers_come_while_the_input_is_open():
     process = subprocess.Popen([*COMMAND, "-", "--workers=1"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)

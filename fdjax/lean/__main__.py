@@ -1,5 +1,5 @@
 """Lean on the command line: `python -m fdjax.lean check FILE.jsonl` gives verdicts for theorems and
-proofs in JSON lines, `python -m fdjax.lean doctor` says what a backend lacks on this machine.
+proofs in JSON lines, `doctor` says what a backend lacks on this machine, `bench` how fast it is.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from fdjax.data.theorems import Theorem, parse_statement
-from fdjax.lean import doctor
+from fdjax.lean import bench, doctor
 from fdjax.lean.backend import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
@@ -108,13 +108,19 @@ def main(argv: list[str] | None = None) -> int:
         description='Each line {"id", "statement", "proof", "context"?, "imports"?} gets one line'
                     ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.')
     checker.add_argument("file", help="JSON lines; - for standard input")
-    checker.add_argument("--workers", type=int, help="Lean processes at once; default: CPU cores")
-    checker.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
     checker.add_argument("--cache", help="a file that keeps verdicts between runs")
     healer = commands.add_parser(
         "doctor", help="what the backends lack on this machine, and what to do about it",
         description="Ends with 0 if the backend works; without --backend, if any of them does.")
-    for command, default in ((checker, "embedded"), (healer, None)):
+    timer = commands.add_parser(
+        "bench", help="how many candidates a second a backend judges on this machine",
+        description="Theorems of core Lean, every second proof wrong. Ends with 1 if a verdict is.")
+    timer.add_argument("--count", type=int, default=500, help="candidates; default: 500")
+    timer.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
+    for command in (checker, timer):
+        command.add_argument("--workers", type=int, help="Leans at once; default: CPU cores")
+        command.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
+    for command, default in ((checker, "embedded"), (healer, None), (timer, "embedded")):
         command.add_argument("--backend", default=default,
                              help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}")
         for option, text in OPTIONS.items():
@@ -125,7 +131,17 @@ def main(argv: list[str] | None = None) -> int:
     options = {o: value for o in OPTIONS if (value := getattr(flags, o)) is not None}
     if flags.command == "doctor":
         return doctor.main(flags.backend, options)
-    return check(flags, options)
+    try:
+        backend = make_backend(flags.backend, options)
+        if flags.command == "bench":
+            imports = tuple(flags.imports)
+            return bench.main(backend, flags.workers, flags.timeout, flags.count, imports)
+        source = sys.stdin.buffer if flags.file == "-" else open(flags.file, "rb")  # noqa: SIM115
+        farm = Farm(backend, flags.workers, flags.timeout, VerdictCache(flags.cache))
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"python -m fdjax.lean {flags.command}: {error}", file=sys.stderr)
+        return 2
+    return check(source, farm)
 
 
 # Fields of the backends' classes that have a flag of their own.
@@ -137,14 +153,7 @@ OPTIONS = {
 }
 
 
-def check(flags: argparse.Namespace, options: dict[str, str]) -> int:
-    try:
-        source = sys.stdin.buffer if flags.file == "-" else open(flags.file, "rb")  # noqa: SIM115
-        backend = make_backend(flags.backend, options)
-        farm = Farm(backend, flags.workers, flags.timeout, VerdictCache(flags.cache))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"python -m fdjax.lean check: {error}", file=sys.stderr)
-        return 2
+def check(source: Iterable[bytes], farm: Farm) -> int:
     with farm:
         try:
             for name, verdict in answers(source, farm):

@@ -18,39 +18,16 @@ from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, Lost, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
+from fdjax.lean.counters import Counters
 from fdjax.lean.verdict import DECIDED, Message, Verdict
 
+MAX_WAITING = 50_000  # candidates; whoever submits more waits for some to be done
 MIN_BATCH = 16  # fewer do not pay for the start of a process
 MAX_TRIES = 3  # in company; then a candidate is checked alone
 
 
 class MissingImports(ValueError):
     """Theorems whose imports the backend cannot provide."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Counters:
-    """Since the farm was opened. `seconds_of_lean` is wall time summed over workers."""
-
-    submitted: int = 0
-    finished: int = 0
-    proved: int = 0
-    failed: int = 0
-    rejected: int = 0
-    timeout: int = 0
-    crashed: int = 0
-    cache_hits: int = 0
-    joined: int = 0  # submitted while the same candidate was being checked
-    batches: int = 0
-    retries: int = 0  # candidates checked again
-    restarts: int = 0  # batches that ended with a dead or killed Lean
-    seconds_of_lean: float = 0.0
-    seconds_open: float = 0.0
-    queued: int = 0  # at this moment, with those being checked
-
-    @property
-    def per_second(self) -> float:
-        return self.finished / self.seconds_open if self.seconds_open else 0.0
 
 
 @dataclasses.dataclass(eq=False)
@@ -61,6 +38,7 @@ class _Job:
     futures: list[concurrent.futures.Future]
     tries: int = 0
     suspect: bool = False  # Lean was at this one when it died or had to be killed
+    urgent: bool = False
 
 
 class Farm:
@@ -86,13 +64,15 @@ class Farm:
         self.cache = cache if cache is not None else VerdictCache()
         self._changed = threading.Condition()
         # all below is guarded by _changed
-        self._pools: dict[Hashable, collections.deque[_Job]] = {}  # those that hold jobs, in order
+        # urgency, imports, the backend's pool -> jobs, where there are any; in order of their turns
+        self._pools: dict[tuple[bool, Hashable, Hashable], collections.deque[_Job]] = {}
         self._alone: collections.deque[_Job] = collections.deque()
         self._running_alone = 0
         self._jobs: dict[str, _Job] = {}  # by cache key: waiting or being checked
         self._counts: collections.Counter[str] = collections.Counter()
         self._opened = time.monotonic()
         self._closed = False
+        self._told = Counters()  # up to where `figures` has told
         self._workers = [backend.worker() for _ in range(workers or os.cpu_count() or 1)]
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), name=f"lean-{i}", daemon=True)
@@ -133,13 +113,17 @@ class Farm:
         errors = [_statement_error(answer.result()) for answer in answers]
         return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
 
-    def submit(self, theorem: Theorem, proof: str) -> "concurrent.futures.Future[Verdict]":
+    def submit(
+        self, theorem: Theorem, proof: str, *, urgent: bool = False
+    ) -> "concurrent.futures.Future[Verdict]":
         """The verdict to come. A proof that the audit refuses is `rejected` at once. The future
         holds backend.Lost instead where the backend itself is gone.
 
+        What is urgent (an evaluation, say) goes before all else that waits. The others wait here
+        while MAX_WAITING candidates are to be checked; so do not submit from a future's callback.
         Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        return self._submit([(theorem, proof)])[0]
+        return self._submit([(theorem, proof)], urgent=urgent)[0]
 
     def check(self, pairs: Iterable[tuple[Theorem, str]]) -> list[Verdict]:
         """One verdict for each (theorem, what follows `:=`), in order."""
@@ -149,8 +133,14 @@ class Farm:
     def counters(self) -> Counters:
         with self._changed:
             seconds = time.monotonic() - self._opened
-            return Counters(**self._counts, seconds_open=seconds,
+            return Counters(**self._counts, seconds_open=seconds, workers=len(self._workers),
                             queued=sum(len(job.futures) for job in self._jobs.values()))
+
+    def figures(self) -> dict[str, float]:
+        """{"lean/NAME": figure} of the time since the last call, for a step's metrics."""
+        now = self.counters
+        recent, self._told = now.since(self._told), now
+        return recent.figures()
 
     def close(self) -> None:
         """Kills what runs, cancels what waits, ends the threads. May be called twice."""
@@ -171,7 +161,7 @@ class Farm:
                 thread.join()
 
     def _submit(
-        self, pairs: list[tuple[Theorem, str]], audited: bool = True
+        self, pairs: list[tuple[Theorem, str]], *, audited: bool = True, urgent: bool = False
     ) -> list[concurrent.futures.Future]:
         for imports in {theorem.imports for theorem, _ in pairs}:
             if self.backend.missing(imports):
@@ -181,15 +171,18 @@ class Farm:
         futures = []
         done = []
         with self._changed:
-            if self._closed:
-                raise RuntimeError("the Lean farm is closed")
             for (theorem, proof), refusal in zip(pairs, refusals, strict=True):
+                while len(self._jobs) >= MAX_WAITING and not urgent and not self._closed:
+                    self._changed.notify_all()
+                    self._changed.wait()
+                if self._closed:
+                    raise RuntimeError("the Lean farm is closed")
                 future: concurrent.futures.Future = concurrent.futures.Future()
                 futures.append(future)
                 self._counts["submitted"] += 1
                 if refusal is not None:
                     verdict = Verdict("rejected", (refusal,), backend=self.backend.name)
-                elif verdict := self._enqueue(theorem, proof, future):
+                elif verdict := self._enqueue(theorem, proof, future, urgent):
                     self._counts["cache_hits"] += 1
                 if verdict:
                     self._count(verdict, 1)
@@ -199,7 +192,7 @@ class Farm:
             _answer(future, verdict)
         return futures
 
-    def _enqueue(self, theorem: Theorem, proof: str, future) -> Verdict | None:
+    def _enqueue(self, theorem: Theorem, proof: str, future, urgent: bool) -> Verdict | None:
         """The verdict if it is known; else it will be worked out, once for all who ask."""
         key = cache_key(self.backend, theorem, proof)
         if known := self.cache.get(key):
@@ -208,12 +201,12 @@ class Farm:
             self._counts["joined"] += 1
             job.futures.append(future)
             return None
-        job = self._jobs[key] = _Job(key, theorem, proof, [future])
+        job = self._jobs[key] = _Job(key, theorem, proof, [future], urgent=urgent)
         self._wait_in_pool(job)
         return None
 
     def _wait_in_pool(self, job: _Job) -> None:
-        pool = (job.theorem.imports, self.backend.pool(job.theorem))
+        pool = (job.urgent, job.theorem.imports, self.backend.pool(job.theorem))
         self._pools.setdefault(pool, collections.deque()).append(job)
 
     def _work(self, worker: Worker) -> None:
@@ -256,7 +249,8 @@ class Farm:
                     self._running_alone += 1
                     return [self._alone.popleft()], True
                 if self._pools:
-                    pool, jobs = next(iter(self._pools.items()))
+                    pool = next((p for p in self._pools if p[0]), next(iter(self._pools)))
+                    jobs = self._pools[pool]
                     fair = math.ceil(len(jobs) / len(self._workers))
                     size = min(self.backend.max_batch, max(MIN_BATCH, fair), len(jobs))
                     batch = [jobs.popleft() for _ in range(size)]
@@ -307,6 +301,8 @@ class Farm:
                 _answer(future, verdict)
 
     def _count(self, verdict: Verdict, number: int) -> None:
+        if verdict.status != "rejected" and not verdict.from_cache:
+            self._counts[f"seconds_{verdict.status}"] += verdict.seconds
         self._counts[verdict.status] += number
         self._counts["finished"] += number
 

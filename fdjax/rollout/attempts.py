@@ -43,10 +43,12 @@ class Attempt:
         return tuple(s.origin == "model" for s in self.segments for _ in s.tokens)
 
 
-def submit(farm: Farm, theorem: Theorem, attempt: Attempt) -> "Future[Verdict]":
+def submit(
+    farm: Farm, theorem: Theorem, attempt: Attempt, urgent: bool = False
+) -> "Future[Verdict]":
     """Lean's verdict to come; a response without a proof to read is rejected at once."""
     if attempt.refusal is None:
-        return farm.submit(theorem, attempt.proof)
+        return farm.submit(theorem, attempt.proof, urgent=urgent)
     verdict: Future[Verdict] = Future()
     message = Message("error", attempt.refusal, kind="extraction")
     verdict.set_result(Verdict("rejected", (message,)))

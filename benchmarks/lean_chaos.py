@@ -1,0 +1,161 @@
+"""The embedded backend in chaos: does every candidate get its one verdict, and the honest the right
+one?
+
+    python benchmarks/lean_chaos.py [--count=10000] [--workers=2]
+
+One candidate in a hundred each kills its Lean (stack overflow), hangs, takes all memory, floods the
+output, or breaks the file for its neighbours; and as many times a Lean is killed from outside, but
+never at a candidate that is checked alone, for whom that would be the second time. The audit, which
+would refuse most of them, is switched off. The honest candidates are also checked without any of
+that: status, messages and axioms must be the same. Exit code 1 if they are not, if a candidate has
+no verdict or two, or if our own memory at its peak in the last quarter is more than 10 % above that
+of the first.
+"""
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from unittest import mock
+
+import psutil
+
+from fdjax.data.theorems import Theorem
+from fdjax.lean.bench import candidates, wrong_verdicts
+from fdjax.lean.cache import VerdictCache
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import Verdict
+
+SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
+BOMB = Theorem("bomb", "bomb", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
+TROUBLE = {  # what a candidate does, and the verdicts that it may get
+    "crash": (SWAP, "(" * 20_000 + "-- {}", {"crashed"}),
+    "hang": (SWAP, "by\n  repeat (have := h) -- {}", {"timeout"}),
+    "memory": (BOMB, "by decide +kernel -- {}", {"crashed", "timeout", "failed"}),
+    "flood": (SWAP, "by\n" + "  trace_state\n" * 2000 + "  exact ⟨h.2, h.1⟩ -- {}", {"proved"}),
+    "breaks": (SWAP, "by simp /- {}", {"failed", "crashed"}),
+}  # fmt: skip
+SHARE = 100  # one candidate in so many, of each kind
+
+
+@dataclasses.dataclass
+class Outcome:
+    verdicts: list[Verdict]
+    answers: collections.Counter  # index of a candidate -> how many verdicts it got
+    memory_mb: list[float]  # of this process, over time
+    kills: int
+    seconds: float
+    restarts: int
+
+
+def mixture(count: int, seed: int) -> list[tuple[Theorem, str, str]]:
+    """(theorem, proof, kind): the kinds of TROUBLE, "right" and "wrong"."""
+    rng = random.Random(seed)
+    items = [(t, proof, "right" if right else "wrong")
+             for t, proof, right in candidates(range(count))]
+    for kind, (theorem, proof, _) in TROUBLE.items():
+        for i in rng.sample(range(count), max(1, count // SHARE)):
+            items[i] = (theorem, proof.replace("{}", f"{kind} {i}"), kind)
+    return items
+
+
+def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
+    """All of `pairs` on a farm, without an audit, while so many Leans are killed at random."""
+    backend = EmbeddedBackend(max_heartbeats=10**9, memory_mb=3072)
+    answers, memory, done = collections.Counter(), [], threading.Event()
+    killed, rng, own = 0, random.Random(1), psutil.Process()
+
+    def disturb() -> None:
+        nonlocal killed
+        while not done.wait(0.1 + 0.2 * rng.random()):
+            memory.append(own.memory_info().rss / 2**20)
+            with farm._changed:
+                child = rng.choice(farm._workers)._child
+                if child and killed < kills and not farm._running_alone:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(child.pid, signal.SIGKILL)
+                        killed += 1
+
+    cache = VerdictCache(max_entries=1)  # its growth is no leak
+    with (mock.patch("fdjax.lean.farm.audit", lambda *_: None),
+          Farm(backend, workers, timeout, cache) as farm):
+        began = time.monotonic()
+        disturber = threading.Thread(target=disturb)
+        disturber.start()
+        futures = []
+        for i, (theorem, proof) in enumerate(pairs):
+            futures.append(farm.submit(theorem, proof))
+            futures[-1].add_done_callback(lambda _, i=i: answers.update([i]))
+        verdicts = [future.result() for future in futures]
+        seconds, restarts = time.monotonic() - began, farm.counters.restarts
+        done.set()
+        disturber.join()
+    return Outcome(verdicts, answers, memory, killed, seconds, restarts)
+
+
+def faults(items, chaos: Outcome, quiet: Outcome) -> list[str]:
+    """What should not have happened. `quiet`: of the honest candidates alone."""
+    found = []
+    if chaos.answers != collections.Counter(range(len(items))):
+        found.append("not every candidate got exactly one verdict")
+    honest = [v for v, (*_, kind) in zip(chaos.verdicts, items, strict=True)
+              if kind not in TROUBLE]
+    for verdict, expected in zip(honest, quiet.verdicts, strict=True):
+        if said(verdict) != said(expected):
+            found.append(f"an honest candidate got {verdict}, alone {expected}")
+    for verdict, (_, _, kind) in zip(chaos.verdicts, items, strict=True):
+        # a killed Lean is blamed on whom it was at, twice at worst
+        if kind in TROUBLE and verdict.status not in TROUBLE[kind][2] | {"crashed"}:
+            found.append(f"{kind} got the verdict {verdict.status}")
+    return found
+
+
+def said(verdict: Verdict) -> tuple:
+    return verdict.status, verdict.messages, verdict.axioms
+
+
+def growth(memory_mb: list[float]) -> float:
+    """Peak of the last quarter over the peak of the first."""
+    quarter = max(1, len(memory_mb) // 4)
+    return max(memory_mb[-quarter:]) / max(memory_mb[:quarter])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--timeout", type=float, default=2.0)
+    flags = parser.parse_args()
+    items = mixture(flags.count, seed=0)
+    honest = [item for item in items if item[2] not in TROUBLE]
+    quiet = check([item[:2] for item in honest], flags.workers, 60.0)
+    wrong = wrong_verdicts([(t, p, kind == "right") for t, p, kind in honest], quiet.verdicts)
+    chaos = check([item[:2] for item in items], flags.workers, flags.timeout,
+                  kills=flags.count // SHARE)
+    found = faults(items, chaos, quiet) + [f"alone: {v}" for v in wrong]
+    grown = growth(chaos.memory_mb)
+    if grown > 1.1:
+        found.append(f"memory grew by {grown - 1:.0%}")
+    statuses = collections.Counter(
+        f"{kind}: {v.status}" for v, (*_, kind) in zip(chaos.verdicts, items, strict=True))
+    for line in found[:20]:
+        print(line, file=sys.stderr)
+    print(json.dumps({
+        "count": flags.count, "workers": flags.workers, "kills": chaos.kills,
+        "restarts": chaos.restarts, "faults": len(found), "memory_growth": round(grown, 3),
+        "peak_mb": round(max(chaos.memory_mb)), "seconds": round(chaos.seconds, 1),
+        "quiet_seconds": round(quiet.seconds, 1), "statuses": dict(sorted(statuses.items())),
+    }))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
