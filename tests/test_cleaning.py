@@ -129,5 +129,9 @@ def test_the_command(files, tmp_path, capsys):
     assert "1 theorems, left out: 2 no theorem, 2 also in" in capsys.readouterr().out
     dropped = json.loads((tmp_path / "clean.jsonl.dropped.json").read_text())[str(out)]
     assert {"id": "a#2", "reason": "repeats a"} in dropped
+    assert main([files["pool"], "--proofs", "--out", str(out)]) == 0
+    assert "0 theorems, left out: 1 no theorem, 1 repeated, 2 no proof is known" in (
+        capsys.readouterr().out
+    )
     assert main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from fdjax.data.cleaning import clean, summary, write_report
-from fdjax.data.published import read_file, with_ids_of_their_own
+from fdjax.data.published import Dropped, read_file, with_ids_of_their_own
 from fdjax.data.theorems import write_theorems
 
 
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fdjax.data", description=__doc__)
     parser.add_argument("files", nargs="+", help="theorems to keep")
     parser.add_argument("--against", nargs="+", default=[], help="files of evaluation theorems")
+    parser.add_argument("--proofs", action="store_true", help="only theorems with a known proof")
     parser.add_argument("--out", required=True, help="file of JSON lines to write")
     args = parser.parse_args(argv)
     try:
@@ -29,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     theorems = with_ids_of_their_own(t for found, _ in read for t in found)
     kept, dropped = clean(theorems, against)
     dropped = [d for _, unread in read for d in unread] + dropped
+    if args.proofs:  # as a supervised stage needs them
+        dropped += [Dropped(t.id, "no proof is known") for t in kept if t.reference is None]
+        kept = [t for t in kept if t.reference is not None]
     write_theorems(args.out, kept)
     report = Path(f"{args.out}.dropped.json")
     write_report(report, {args.out: dropped})

@@ -35,12 +35,7 @@ def clean(
 
 def summary(name: str, kept: Sequence[Theorem], dropped: Sequence[Dropped]) -> str:
     """One line: how many are kept, how many went, and for which kinds of reason."""
-    kinds = collections.Counter(
-        "repeated" if d.reason.startswith("repeats ")
-        else d.reason.split(":")[0] if d.reason.startswith(("also in ", "Lean "))
-        else "no theorem"
-        for d in dropped
-    )
+    kinds = collections.Counter(map(_kind, dropped))
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
     return f"{name}: {len(kept):,} theorems" + (f", left out: {told}" if told else "")
 
@@ -49,3 +44,11 @@ def write_report(path: str | Path, dropped: Mapping[str, Sequence[Dropped]]) -> 
     """Split -> [{id, reason}] as JSON."""
     data = {name: [d._asdict() for d in some] for name, some in dropped.items()}
     write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def _kind(dropped: Dropped) -> str:
+    if dropped.reason.startswith("repeats "):
+        return "repeated"
+    if dropped.reason.startswith(("also in ", "no proof ", "Lean ")):
+        return dropped.reason.split(":")[0]
+    return "no theorem"
