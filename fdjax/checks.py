@@ -1,11 +1,73 @@
-"""What settings of a stage must have in common. Each check raises ConfigError naming the fields."""
+"""Whether a config can run, before it does. Each check raises ConfigError naming the fields."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ml_collections import ConfigDict
 
-from fdjax.config import ConfigError
+from fdjax import sharding, stages
+from fdjax.assembly import feedback_provider, make_curriculum, make_objective, optimizer_config
+from fdjax.config import ConfigError, blaming, part
+from fdjax.data.splits import SPLITS
 from fdjax.data.theorems import Theorem
+from fdjax.records import Run
+from fdjax.rollout import batching
+
+_TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
+
+
+def check_evaluation(run: Run) -> None:
+    e = run.config.evaluation
+    with blaming("evaluation"):
+        check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
+        _check_rows(run, "batch", e.batch)
+        for field in ("pool", "heldout"):
+            _check_split(run, field, e[field])
+
+
+def check_stage(run: Run, name: str) -> None:
+    """Makes all that the stage will be made of, so that no bad value waits for hours."""
+    stage = run.config[name]
+    counts = ["steps", "show_every", "save_every", "prompts_per_step", "samples_per_prompt"]
+    if "batch_size" not in stage:
+        counts += ["minibatches", "epochs"]
+    with blaming(name, ValueError):
+        check_positive(stage, (*counts, "temperature"))
+        check_positive(stage.optimizer, ("microbatches",))
+        optimizer_config(stage)
+        if stage.objective == "combined":
+            check_combined(stage)
+        make_objective(stage)
+        supervised = stage.objective == "supervised"
+        _check_split(run, "theorems", stage.theorems, prompts=not supervised)
+        make_curriculum(run, name, run.theorems[stage.theorems])
+        updates, parts = stage.get("minibatches", 1), stage.optimizer.microbatches
+        fixed = "batch_size" in stage  # then its rollouts are sampled as evaluation does
+        buckets = (stage.batch_size,) if fixed else tuple(stage.row_buckets)
+        for rows in buckets:
+            if rows % updates:
+                raise ConfigError(f"{rows} rows do not split into minibatches={updates}")
+            rows //= updates
+            _check_rows(run, "batch_size" if fixed else "row_buckets", rows)
+            if rows % parts:
+                raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
+        if not fixed:
+            _check_rows(run, "prompts_per_step", stage.prompts_per_step)
+            batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
+        if stage.objective == "expert_iteration":
+            check_positive(stage, ("steps_per_round", "per_theorem"))
+        if distillation := part(stage, "distillation"):
+            stages.distillation(distillation, run.prompting)
+            for field, known in _TEACHING.items():
+                if distillation[field] not in known:
+                    told = f"{field} is {distillation[field]!r}; known are {', '.join(known)}"
+                    raise ConfigError(told)
+        if policy_gradient := part(stage, "policy_gradient"):
+            check_policy_gradient(
+                policy_gradient, run.theorems[stage.theorems], run.prompting.response_length
+            )
+        if stage.objective in ("supervised", "distillation", "combined"):
+            feedback_provider(run)
 
 
 def check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
@@ -53,3 +115,20 @@ def check_policy_gradient(stage: ConfigDict, theorems: Sequence[Theorem], budget
             f" {stage.theorems!r} is left to refill a step with; set refill or prompts_per_step"
             " lower"
         )
+
+
+def _check_rows(run: Run, field: str, rows: int) -> None:
+    devices = math.prod(run.prompting.mesh.shape[axis] for axis in sharding.ROWS)
+    if rows < 1 or rows % devices:
+        raise ConfigError(f"{field}: {rows} rows, must be a multiple of replica * fsdp = {devices}")
+
+
+def _check_split(run: Run, field: str, split: str, prompts: bool = True) -> None:
+    """`prompts`: all of them must fit the budget; else those over it are left out."""
+    if not run.theorems.get(split):
+        raise ConfigError(f"{field}={split!r} has no theorems; see data, {', '.join(SPLITS)}")
+    one_by_one = (run.prompting.fitting_prompts([t]) for t in run.theorems[split])
+    if not prompts and not any(one_by_one):
+        raise ConfigError(f"no prompt of {field}={split!r} fits prompt.student_buckets")
+    for theorem in run.theorems[split] if prompts else ():
+        run.prompting.student_prompt(theorem)  # raises PromptTooLong

@@ -7,16 +7,15 @@ import asyncio
 import contextlib
 import functools
 import json
-import math
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fdjax import accounting, report, sharding, stages, state, tokenizer, update
+from fdjax import accounting, report, stages, state, tokenizer
+from fdjax.assembly import feedback_provider, make_curriculum, make_objective, optimizer_config
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, part
 from fdjax.data.theorems import Theorem
@@ -26,25 +25,13 @@ from fdjax.feedback.protocol import Provider
 from fdjax.feedback.providers import consequences, samples_policy
 from fdjax.files import append_line, read_lines
 from fdjax.fingerprints import check_record, digest, split_digest
+from fdjax.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
-from fdjax.models import transformer
-from fdjax.objectives.protocol import Model
-from fdjax.prepare import (
-    Policy,
-    Run,
-    feedback_provider,
-    initial_policy,
-    make_curriculum,
-    make_objective,
-    optimizer_config,
-    prepare,
-    prompt_record,
-    stage_record,
-    updates_per_step,
-)
-from fdjax.rollout.batching import minibatches
+from fdjax.prepare import initial_policy, prepare
+from fdjax.records import Policy, Run, prompt_record, stage_record
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
+from fdjax.supervised_stages import expert_iteration, supervised, tell_left_out
 
 __all__ = ["ConfigError", "run"]
 
@@ -178,32 +165,14 @@ def train(
     return train_state
 
 
-def learn(
-    this: Run, config: ConfigDict, update_state: update.Update, train_state: state.TrainState, batch
-) -> tuple[state.TrainState, dict[str, float]]:
-    """The updates of a batch: `epochs` times one for each of its minibatches. A metric is the mean
-    over the updates that had something to say on it.
-    """
-    parts = minibatches(batch, config.get("minibatches", 1))
-    parts = [sharding.put(rows, this.prompting.mesh) for rows in parts]
-    learned = []
-    for rows in parts * config.get("epochs", 1):
-        train_state, metrics = update_state(train_state, rows)
-        learned.append(metrics)
-    learned = sharding.fetch(learned)  # waits for the device
-    known = {name: [float(m[name]) for m in learned if not np.isnan(m[name])] for name in metrics}
-    means = {name: sum(x) / len(x) if x else math.nan for name, x in known.items()}
-    return train_state, means
-
-
 def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Collector:
     """Whose theorems the stage attempts, and by what its attempts are judged."""
     config, prompting = this.config[name], this.prompting
     theorems = this.theorems[config.theorems]
-    supervised = config.objective == "supervised"
-    if supervised:
+    if config.objective == "supervised":
         prompts = prompting.fitting_prompts(theorems)
-        stages.tell_left_out(len(theorems) - len(prompts), len(theorems), f"prompts of {name}")
+        left_out = len(theorems) - len(prompts)
+        tell_left_out(left_out, len(theorems), f"prompts of {name}")
         theorems = [t for t in theorems if t.id in prompts]
     else:
         prompts = {t.id: prompting.student_prompt(t) for t in theorems}
@@ -233,9 +202,9 @@ def make_source(this: Run, name: str, collector: Collector) -> stages.Source:
     config, prompting = this.config[name], this.prompting
     match config.objective:
         case "supervised":
-            return stages.supervised(config, prompting, collector, this.config.seed)
+            return supervised(config, prompting, collector, this.config.seed)
         case "expert_iteration":
-            return stages.expert_iteration(config, prompting, collector, this.config.seed)
+            return expert_iteration(config, prompting, collector, this.config.seed)
         case "distillation":
             to_batch = stages.distillation(config, prompting)
         case "policy_gradient":
@@ -259,68 +228,6 @@ def stage_provider(this: Run, name: str) -> Provider | None:
         case "distillation" | "combined":
             return feedback_provider(this)
     return None
-
-
-def make_update(this: Run, config: ConfigDict, optimizer, train_state) -> update.Update:
-    distillation = part(config, "distillation")
-    averaged = distillation and distillation.teacher == "ema"
-    return update.make_update(
-        make_objective(config),
-        optimizer,
-        make_model(this),
-        microbatches=config.optimizer.microbatches,
-        ema_rate=distillation.ema_rate if averaged else 0.0,
-        ema_every=updates_per_step(config) if averaged and distillation.ema_per == "batch" else 1,
-        shardings=state.shardings(train_state, this.prompting.mesh),
-    )
-
-
-def make_score(this: Run, config: ConfigDict) -> stages.Score:
-    """What a policy says of the responses in a policy gradient's batch, computed on the device,
-    as many rows at a time as an update computes.
-    """
-    objective, model = make_objective(part(config, "policy_gradient")), make_model(this)
-    count = config.minibatches * config.optimizer.microbatches
-
-    @jax.jit
-    def score(params, batch):
-        return objective.logprobs(model, params, batch)
-
-    def on_host(params, batch):
-        parts = [sharding.put(rows, this.prompting.mesh) for rows in minibatches(batch, count)]
-        scored = sharding.fetch([score(params, rows) for rows in parts])
-        return np.stack(scored, axis=1).reshape(batch.loss_mask.shape)  # undoes `minibatches`
-
-    return on_host
-
-
-def make_model(this: Run) -> Model:
-    hidden_states, head = (
-        functools.partial(function, this.prompting.model)
-        for function in (transformer.hidden_states, transformer.head)
-    )
-    return Model(hidden_states, head)
-
-
-def begin(this: Run, params, optimizer, *, with_teacher: bool) -> state.TrainState:
-    """A fresh state around the parameters of the stage before, or around random ones."""
-    mesh = this.prompting.mesh
-    if params is not None:
-        return state.restart(params, optimizer, mesh, with_teacher=with_teacher)
-    init = functools.partial(transformer.init, this.prompting.model)
-    key = jax.random.key(this.config.seed)
-    return state.create(init, key, optimizer, mesh, with_teacher=with_teacher)
-
-
-def has_teacher(config: ConfigDict) -> bool:
-    """Of its own: an average or what the stage began with, also as the KL's reference."""
-    distillation, policy_gradient = (
-        part(config, name) for name in ("distillation", "policy_gradient")
-    )
-    return bool(
-        (distillation and distillation.teacher != "live")
-        or (policy_gradient and policy_gradient.kl_coefficient)
-    )
 
 
 @contextlib.contextmanager

@@ -7,58 +7,30 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from fdjax import sharding, stages, state, tokenizer
+from fdjax import sharding, tokenizer
 from fdjax.checkpoint import restore_params
-from fdjax.checks import check_combined, check_policy_gradient, check_positive
-from fdjax.config import ConfigError, blaming, part
-from fdjax.data.splits import SPLITS, leave_out_misstated, load_splits, tell_dropped
+from fdjax.checks import check_evaluation, check_stage
+from fdjax.config import ConfigError, blaming
+from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Provider
-from fdjax.feedback.providers import Means, consequences, make_provider
-from fdjax.fingerprints import differences, digest, split_digest
-from fdjax.lean.backend import Backend, make_backend
+from fdjax.fingerprints import differences
+from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.metrics import status
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
-from fdjax.objectives.combined import Combined, Part
-from fdjax.objectives.distillation import Distillation
-from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.objectives.protocol import Objective
-from fdjax.objectives.supervised import Supervised
-from fdjax.rollout import batching
+from fdjax.records import Policy, Run, stage_record
 from fdjax.rollout.collect import Prompting
-from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.prompts import Template, read_template
 from fdjax.tokenizer import Tokenizer
-
-_TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
-
-
-class Policy(NamedTuple):
-    """What a stage begins with, and what it leaves."""
-
-    name: str  # of the stage; empty before the first
-    params: Any
-    fingerprint: str
-
-
-class Run(NamedTuple):
-    """What does not change from stage to stage."""
-
-    config: ConfigDict
-    workdir: Path
-    prompting: Prompting
-    theorems: dict[str, list[Theorem]]
-    farm: Farm
 
 
 @contextlib.contextmanager
@@ -250,197 +222,3 @@ def _kind(record: dict[str, Any]) -> dict[str, Any]:
     texts = [field.name for field in dataclasses.fields(Template) if field.name != "thinking"]
     prompt = {name: record["prompt"].get(name) for name in texts}
     return {"model": record["model"], "tokenizer": record["tokenizer"], "prompt": prompt}
-
-
-def make_objective(config: ConfigDict) -> Objective:
-    match config.objective:
-        case "supervised" | "expert_iteration":
-            return Supervised()
-        case "distillation":
-            return Distillation(
-                alpha=config.alpha,
-                estimator=config.estimator,
-                top_k=config.top_k or None,
-                support=config.support,
-                tail=config.tail,
-                entry_clip=config.entry_clip or None,
-                token_clip=config.token_clip or None,
-                ratio_cap=config.ratio_cap or None,
-                ratio_mean=config.ratio_mean,
-                line_cap=config.line_cap or None,
-                aggregation=config.aggregation,
-                trust_rate=config.trust_rate if config.teacher == "trust_region" else 0.0,
-                temperature=config.temperature,
-            )
-        case "policy_gradient":
-            return PolicyGradient(
-                temperature=config.temperature,
-                surrogate=config.surrogate,
-                clip_low=config.clip_low,
-                clip_high=config.clip_high,
-                dual_clip=config.dual_clip or None,
-                aggregation=config.aggregation,
-                responses=config.prompts_per_step * config.samples_per_prompt / config.minibatches,
-                sampler_ratio_cap=config.sampler_ratio_cap or None,
-                kl=config.kl,
-                kl_coefficient=config.kl_coefficient,
-            )
-        case "combined":
-            return Combined(
-                tuple(
-                    Part(name, weight, make_objective(part(config, name)))
-                    for name, weight in config.weights.items()
-                )
-            )
-        case unknown:
-            raise ConfigError(
-                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient, "
-                "combined, expert_iteration"
-            )
-
-
-def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
-    optimizer = config.optimizer
-    return state.OptimizerConfig(
-        learning_rate=optimizer.learning_rate,
-        total_steps=config.steps * updates_per_step(config),
-        warmup_steps=optimizer.warmup,
-        decay_fraction=optimizer.decay_fraction,
-        weight_decay=optimizer.weight_decay,
-        clip_norm=optimizer.clip_norm,
-    )
-
-
-def make_curriculum(run: Run, name: str, theorems: Sequence[Theorem]) -> Curriculum:
-    """Supervised stages have no settings of one: they take all theorems in turn."""
-    stage = run.config[name]
-    return Curriculum(
-        theorems,
-        batch=stage.prompts_per_step,
-        seed=run.config.seed,
-        settings=Settings(**stage.get("curriculum", {})),
-        depth=stage.get("pipeline_depth", 0),
-    )
-def updates_per_step(config: ConfigDict) -> int:
-    return config.get("minibatches", 1) * config.get("epochs", 1)
-
-
-def check_evaluation(run: Run) -> None:
-    e = run.config.evaluation
-    with blaming("evaluation"):
-        check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
-        _check_rows(run, "batch", e.batch)
-        for field in ("pool", "heldout"):
-            _check_split(run, field, e[field])
-
-
-def check_stage(run: Run, name: str) -> None:
-    """Makes all that the stage will be made of, so that no bad value waits for hours."""
-    stage = run.config[name]
-    counts = ["steps", "show_every", "save_every", "prompts_per_step", "samples_per_prompt"]
-    if "batch_size" not in stage:
-        counts += ["minibatches", "epochs"]
-    with blaming(name, ValueError):
-        check_positive(stage, (*counts, "temperature"))
-        check_positive(stage.optimizer, ("microbatches",))
-        optimizer_config(stage)
-        if stage.objective == "combined":
-            check_combined(stage)
-        make_objective(stage)
-        supervised = stage.objective == "supervised"
-        _check_split(run, "theorems", stage.theorems, prompts=not supervised)
-        make_curriculum(run, name, run.theorems[stage.theorems])
-        updates, parts = stage.get("minibatches", 1), stage.optimizer.microbatches
-        fixed = "batch_size" in stage  # then its rollouts are sampled as evaluation does
-        buckets = (stage.batch_size,) if fixed else tuple(stage.row_buckets)
-        for rows in buckets:
-            if rows % updates:
-                raise ConfigError(f"{rows} rows do not split into minibatches={updates}")
-            rows //= updates
-            _check_rows(run, "batch_size" if fixed else "row_buckets", rows)
-            if rows % parts:
-                raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
-        if not fixed:
-            _check_rows(run, "prompts_per_step", stage.prompts_per_step)
-            batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
-        if stage.objective == "expert_iteration":
-            check_positive(stage, ("steps_per_round", "per_theorem"))
-        if distillation := part(stage, "distillation"):
-            stages.distillation(distillation, run.prompting)
-            for field, known in _TEACHING.items():
-                if distillation[field] not in known:
-                    told = f"{field} is {distillation[field]!r}; known are {', '.join(known)}"
-                    raise ConfigError(told)
-        if policy_gradient := part(stage, "policy_gradient"):
-            check_policy_gradient(
-                policy_gradient, run.theorems[stage.theorems], run.prompting.response_length
-            )
-        if stage.objective in ("supervised", "distillation", "combined"):
-            feedback_provider(run)
-
-
-def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
-    """That of the config; `shuffle` can be set apart. Raises ConfigError."""
-    seed, batch = run.config.seed, run.config.evaluation.batch
-    means = Means(run.prompting, run.farm, run.workdir, seed, batch)
-    return make_provider(run.config.feedback, means, shuffle=shuffle)
-
-
-def _check_rows(run: Run, field: str, rows: int) -> None:
-    devices = math.prod(run.prompting.mesh.shape[axis] for axis in sharding.ROWS)
-    if rows < 1 or rows % devices:
-        raise ConfigError(f"{field}: {rows} rows, must be a multiple of replica * fsdp = {devices}")
-
-
-def _check_split(run: Run, field: str, split: str, prompts: bool = True) -> None:
-    """`prompts`: all of them must fit the budget; else those over it are left out."""
-    if not run.theorems.get(split):
-        raise ConfigError(f"{field}={split!r} has no theorems; see data, {', '.join(SPLITS)}")
-    one_by_one = (run.prompting.fitting_prompts([t]) for t in run.theorems[split])
-    if not prompts and not any(one_by_one):
-        raise ConfigError(f"no prompt of {field}={split!r} fits prompt.student_buckets")
-    for theorem in run.theorems[split] if prompts else ():
-        run.prompting.student_prompt(theorem)  # raises PromptTooLong
-
-
-# --- Records --------------------------------------------------------------------------------
-
-
-_OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")
-
-
-def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
-    """All that decides what a stage turns out as; `before` is the fingerprint it starts from."""
-    config, stage = run.config, run.config[name]
-    taught_by = {  # supervised stages learn from true feedback, whatever the control does
-        "supervised": consequences(config.feedback),
-        "distillation": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
-        "combined": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
-    }.get(stage.objective, {})
-    record = {
-        "seed": config.seed,
-        "model": dataclasses.asdict(run.prompting.model),
-        "vocab_size": config.tokenizer.vocab_size,
-        "tokenizer": digest(run.prompting.tokenizer.model.hex()),
-        "prompt": prompt_record(run),
-        "lean": lean_record(run.farm.backend),
-        "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
-        "theorems": split_digest(run.theorems[stage.theorems]),
-        "feedback": taught_by,
-        "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
-        "before": before,
-    }
-    return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
-
-
-def lean_record(backend: Backend) -> dict[str, str]:
-    record = {"backend": backend.name, "version": backend.version}
-    # those of the embedded Lean cannot be set
-    return record if backend.name == "embedded" else record | {"limits": backend.limits}
-
-
-def prompt_record(run: Run) -> dict[str, Any]:
-    """A template is recorded by what it says, not by its name."""
-    prompt = run.config.prompt.to_dict()
-    named = prompt.pop("template"), prompt.pop("thinking")
-    return prompt | (dataclasses.asdict(run.prompting.template) if any(named) else {})

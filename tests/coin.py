@@ -10,7 +10,7 @@ from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Verdict
 
 
-def submit(self, theorem, proof):
+def submit(self, theorem, proof, *, urgent=False):
     """In place of Farm.submit: the same verdict of the same text, always."""
     done = concurrent.futures.Future()
     done.set_result(Verdict("proved" if zlib.crc32(proof.encode()) % 3 == 0 else "failed"))

@@ -11,9 +11,9 @@ from test_presets import preset
 from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
 from fdjax import stages
+from fdjax.assembly import make_objective
 from fdjax.data.theorems import Theorem
 from fdjax.lean.verdict import Verdict
-from fdjax.prepare import make_objective
 from fdjax.rollout.attempts import Attempt, Segment
 
 B, G, ROWS, P, R, D, V = 3, 4, 9, 2, 6, 3, 5

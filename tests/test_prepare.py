@@ -7,7 +7,7 @@ import math
 import jax
 import pytest
 
-from fdjax import prepare, state, tokenizer
+from fdjax import prepare, records, state, tokenizer
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
@@ -227,7 +227,7 @@ def stage(config, tmp_path):
     """The folder of a finished stage: its record, tokenizer and last checkpoint."""
     with prepare.prepare(config, tmp_path / "first") as run:
         folder = tmp_path / "first" / "sft"
-        check_record(folder, prepare.stage_record(run, "sft", "random"))
+        check_record(folder, records.stage_record(run, "sft", "random"))
         run.prompting.tokenizer.save(folder)
         optimizer = state.make_optimizer(state.OptimizerConfig())
         init = lambda key: transformer.init(run.prompting.model, key)  # noqa: E731
@@ -281,7 +281,7 @@ def test_a_published_tokenizer_and_a_template(config, tmp_path):
     assert run.prompting.model.vocab_size == run.prompting.tokenizer.vocab_size == 506
     prompt = run.prompting.tokenizer.decode(run.prompting.student_prompt(run.theorems["pool"][0]))
     assert "Complete the following" in prompt and prompt.endswith("<think>\n\n</think>\n\n")
-    record = prepare.stage_record(run, "fd", "x")["prompt"]
+    record = records.stage_record(run, "fd", "x")["prompt"]
     assert record["thinking"] is False and "proof plan" in record["teacher"]
     (tmp_path / "model").rename(tmp_path / "moved")  # the run goes on without that folder
     config.tokenizer.path = ""
@@ -302,17 +302,17 @@ def test_a_tokenizer_that_does_not_fit_the_embedding(config, tmp_path):
 
 def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_path):
     with prepare.prepare(config, tmp_path / "w") as run:
-        record = prepare.stage_record(run, "fd", "x")
+        record = records.stage_record(run, "fd", "x")
         check_record(tmp_path / "fd", record)
         run.config.fd.update(save_every=99, show_every=99, least_gap=math.pi)
-        check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+        check_record(tmp_path / "fd", records.stage_record(run, "fd", "x"))
         run.config.tokenizer.vocab_size = 999
         run.config.data.seed = 7
         run.config.feedback.shuffle = True
-        sft = prepare.stage_record(run, "sft", "random")
+        sft = records.stage_record(run, "sft", "random")
         assert "shuffle" not in sft["feedback"]  # supervised stages serve the control, too
         with pytest.raises(ConfigError) as told:
-            check_record(tmp_path / "fd", prepare.stage_record(run, "fd", "x"))
+            check_record(tmp_path / "fd", records.stage_record(run, "fd", "x"))
     lines = str(told.value).splitlines()[1:-1]
     assert [line.split(":")[0].strip() for line in lines] == [
         "vocab_size", "data.seed", "feedback.shuffle",

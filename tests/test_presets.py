@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from tiny_model import FREE, QUICK, log_softmax
 
-from fdjax import prepare, stages
+from fdjax import stages
+from fdjax.assembly import make_objective
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.lean.verdict import Message, Verdict
@@ -127,7 +128,7 @@ def test_preset_is_its_published_formula(formula):
     config.row_buckets = (N,)
     made = groups()
     batch = stages.distillation(config, PROMPTING)(0, made, None).batch
-    objective = prepare.make_objective(config)
+    objective = make_objective(config)
     attempts = [attempt for group in made for _, attempt, _, _ in group]
     rng = np.random.default_rng(1)
 

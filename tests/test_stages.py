@@ -20,6 +20,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.prompts import Template, read_attempt
+from fdjax.supervised_stages import expert_iteration, supervised
 
 CONFIG = default()
 THEOREMS = synthetic.generate(7, 40)
@@ -88,7 +89,7 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
     config = CONFIG.sft.copy_and_resolve_references()
     config.update(batch_size=20, feedback_start=2, feedback_fraction=0.6)
     collector = FixedAttempts(prompting)
-    source = stages.supervised(config, prompting, collector, seed=0)
+    source = supervised(config, prompting, collector, seed=0)
     for index, told in ((0, 0), (1, 0), (2, 12), (3, 12)):
         step = source(index, None)
         tokens, mask, weights = step.batch
@@ -107,7 +108,7 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
         assert step.metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
     assert collector.launched == 1
     # A run that resumes after `feedback_start` asks for the attempts of that same step.
-    again = stages.supervised(config, prompting, FixedAttempts(prompting), seed=0)(3, None)
+    again = supervised(config, prompting, FixedAttempts(prompting), seed=0)(3, None)
     np.testing.assert_array_equal(again.batch.tokens, tokens)
     assert "cost/rollouts" not in again.metrics  # step 2 has counted them
 
@@ -116,7 +117,7 @@ def test_rows_over_the_budget_are_counted_on_the_console(prompting, capsys):
     lengths = [len(prompting.tokenizer.encode(t.reference[len(" by\n  "):])) for t in THEOREMS]
     short = dataclasses.replace(prompting, response_length=min(lengths) + 1)
     kept = lengths.count(min(lengths))
-    step = stages.supervised(CONFIG.sft, short, FixedAttempts(short), seed=0)(0, None)
+    step = supervised(CONFIG.sft, short, FixedAttempts(short), seed=0)(0, None)
     assert len({row.tobytes() for row in step.batch.tokens}) <= kept < len(THEOREMS)
     assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
 
@@ -125,7 +126,7 @@ def test_supervised_needs_references(prompting):
     collector = FixedAttempts(prompting)
     collector.theorems = [dataclasses.replace(THEOREMS[0], reference=None)]
     with pytest.raises(ConfigError, match=rf"theorem {THEOREMS[0].id} .* no reference proof"):
-        stages.supervised(CONFIG.sft, prompting, collector, 0)
+        supervised(CONFIG.sft, prompting, collector, 0)
 
 
 class Rounds:
@@ -169,7 +170,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
         {0: ["exact h3"] * 2, 1: ["wrong"] * 2, 2: ["intro h\n  exact h", "intro k\n  exact k"]},
     )
     collector = Rounds(prompting, *proofs)
-    source = stages.expert_iteration(config, prompting, collector, seed=0)
+    source = expert_iteration(config, prompting, collector, seed=0)
     steps = [source(i, None) for i in range(6)]
     assert [len(s.batch.tokens) for s in steps] == [4] * 6 and steps[1].batch.weights.sum() == 0
     assert [s.metrics["rows"] for s in steps] == [0, 0, 3, 3, 4, 4]
@@ -186,7 +187,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
 
     # A run that resumes in mid-round reads all rounds again; their verdicts are noted already.
     collector = Rounds(prompting, *proofs)
-    again = stages.expert_iteration(config, prompting, collector, seed=0)(5, None)
+    again = expert_iteration(config, prompting, collector, seed=0)(5, None)
     jax.tree.map(np.testing.assert_array_equal, again, steps[5])
     assert collector.launched == [0, 1, 2] and collector.noted == []
 

@@ -1,0 +1,73 @@
+"""What a run is, and the records of all that decides what its stages turn out as."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from fdjax.data.theorems import Theorem
+from fdjax.feedback.providers import consequences
+from fdjax.fingerprints import digest, split_digest
+from fdjax.lean.backend import Backend
+from fdjax.lean.farm import Farm
+from fdjax.rollout.collect import Prompting
+
+
+class Policy(NamedTuple):
+    """What a stage begins with, and what it leaves."""
+
+    name: str  # of the stage; empty before the first
+    params: Any
+    fingerprint: str
+
+
+class Run(NamedTuple):
+    """What does not change from stage to stage."""
+
+    config: ConfigDict
+    workdir: Path
+    prompting: Prompting
+    theorems: dict[str, list[Theorem]]
+    farm: Farm
+
+
+_OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")
+
+
+def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
+    """All that decides what a stage turns out as; `before` is the fingerprint it starts from."""
+    config, stage = run.config, run.config[name]
+    taught_by = {  # supervised stages learn from true feedback, whatever the control does
+        "supervised": consequences(config.feedback),
+        "distillation": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
+        "combined": consequences(config.feedback) | {"shuffle": config.feedback.shuffle},
+    }.get(stage.objective, {})
+    record = {
+        "seed": config.seed,
+        "model": dataclasses.asdict(run.prompting.model),
+        "vocab_size": config.tokenizer.vocab_size,
+        "tokenizer": digest(run.prompting.tokenizer.model.hex()),
+        "prompt": prompt_record(run),
+        "lean": lean_record(run.farm.backend),
+        "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
+        "theorems": split_digest(run.theorems[stage.theorems]),
+        "feedback": taught_by,
+        "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
+        "before": before,
+    }
+    return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
+
+
+def lean_record(backend: Backend) -> dict[str, str]:
+    record = {"backend": backend.name, "version": backend.version}
+    # those of the embedded Lean cannot be set
+    return record if backend.name == "embedded" else record | {"limits": backend.limits}
+
+
+def prompt_record(run: Run) -> dict[str, Any]:
+    """A template is recorded by what it says, not by its name."""
+    prompt = run.config.prompt.to_dict()
+    named = prompt.pop("template"), prompt.pop("thinking")
+    return prompt | (dataclasses.asdict(run.prompting.template) if any(named) else {})
