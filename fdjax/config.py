@@ -78,6 +78,7 @@ def default() -> ConfigDict:
                     "project": "",  # folder of a Lake project (with Mathlib); empty: Lean alone
                     "lean_version": "",  # of Lean alone, such as v4.24.0; empty: the newest
                     "repl": "",  # folder of a built REPL; empty: one is built on first use
+                    "readable": "",  # folders that Lean needs besides these, with `:` between
                     "max_heartbeats": 400_000,  # thousands, of one declaration
                     "memory_mb": 8192,  # private memory of one REPL
                     "spares": 1,  # REPLs kept ready, with everything imported

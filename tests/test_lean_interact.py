@@ -291,6 +291,12 @@ def test_what_is_missing_is_named_with_its_remedy(options, tmp_path, monkeypatch
         make_backend("lean_interact", options | change)
 
 
+def test_folders_that_lean_may_read_can_be_added(options):
+    backend = LeanInteractBackend(**options, readable="/data/one:/data/two")
+    assert {"/data/one", "/data/two", options["repl"]} <= set(backend.installed.readable)
+    assert "" not in backend.installed.readable
+
+
 def test_a_project_that_was_not_built_is_told(options, tmp_path):
     folder = lean_repl.project(tmp_path / "prover")
     shutil.rmtree(tmp_path / "prover" / ".lake")

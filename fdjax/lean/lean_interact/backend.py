@@ -32,7 +32,8 @@ class CannotImport(Exception):
 class LeanInteractBackend:
     """Lean REPLs over a Lake project (the folder `project`) or over Lean alone (`lean_version`, the
     newest by default), prepared by the package lean-interact. `repl`: the folder of a REPL built
-    for just that Lean; without it one is fetched and built on first use.
+    for just that Lean; without it one is fetched and built on first use. `readable`: folders that
+    Lean needs besides the project's and the toolchain's, with `:` between; it sees no others.
 
     `max_heartbeats`: thousands, per declaration. `memory_mb`: private memory of one REPL, which is
     killed above it, and replaced before that or after `max_commands`. `spares`: REPLs kept ready,
@@ -46,6 +47,7 @@ class LeanInteractBackend:
     lean_version: str = ""
     repl: str = ""
     lake: str = "lake"
+    readable: str = ""
     max_heartbeats: int = 400_000
     memory_mb: int = 8192
     max_commands: int = 300
@@ -62,7 +64,8 @@ class LeanInteractBackend:
                 raise ValueError(f"{field} must be positive, got {getattr(self, field)}")
         if self.spares < 0:
             raise ValueError(f"spares must not be negative, got {self.spares}")
-        installed = toolchain.prepare(self.project, self.lean_version, self.repl, self.lake)
+        installed = toolchain.prepare(self.project, self.lean_version, self.repl, self.lake,
+                                      self.readable)
         object.__setattr__(self, "installed", installed)
         object.__setattr__(self, "_sessions", Sessions(self))
 

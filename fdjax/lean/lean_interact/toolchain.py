@@ -97,7 +97,9 @@ def find_repl(repl: str) -> str:
     return str(program)
 
 
-def prepare(project: str, lean_version: str, repl: str, lake: str) -> Installation:
+def prepare(
+    project: str, lean_version: str, repl: str, lake: str, readable: str = ""
+) -> Installation:
     """Finds all of it, and builds the REPL where it has not been (minutes, and the network).
 
     Raises Unavailable, or ValueError for options that exclude each other.
@@ -118,10 +120,11 @@ def prepare(project: str, lean_version: str, repl: str, lake: str) -> Installati
     environment = _lake_environment(lake, config.working_dir)
     lean = config.lean_version or _read(Path(config.cache_repl_dir) / "lean-toolchain")
     version = f"{lean}-{_digest(program, project)}"
-    readable = {config.working_dir, os.path.dirname(program)}
+    folders = {config.working_dir, os.path.dirname(program), *readable.split(os.pathsep)}
     for name in _FOLDERS:
-        readable.update(filter(None, environment.get(name, "").split(os.pathsep)))
-    return Installation(program, config.working_dir, environment, tuple(sorted(readable)), version)
+        folders.update(environment.get(name, "").split(os.pathsep))
+    reads = tuple(sorted(folders - {""}))
+    return Installation(program, config.working_dir, environment, reads, version)
 
 
 def _configure(project: str, lean_version: str, repl: str, lake: str):
@@ -150,7 +153,7 @@ def _lake_environment(lake: str, folder: str) -> dict[str, str]:
     done = subprocess.run(asked, cwd=folder, text=True, errors="replace", capture_output=True,
                           stdin=subprocess.DEVNULL)
     with contextlib.suppress(ValueError, AttributeError):
-        found = json.loads(done.stdout)
+        found = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
         return {name: found[name] for name in _VARIABLES if name in found} | {"LC_ALL": "C.UTF-8"}
     said = (done.stderr or done.stdout).strip()[-500:]
     raise Unavailable(f"`lake env` fails in {folder}: {said}",
