@@ -4,9 +4,9 @@
 be restored without the rest.
 """
 
-import contextlib
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,22 +102,24 @@ class Checkpoints:
         self.close()
 
 
-def restore_params(folder: str | os.PathLike, target: Any, step: int | None = None) -> Any:
-    """Only the parameters, of the latest checkpoint in `folder` or that of `step`.
+def restore_params(item: str | os.PathLike, target: Any) -> Any:
+    """Only the parameters, from STEP/params of a folder of checkpoints, or any other Orbax item.
 
-    `target` holds arrays or ShapeDtypeStructs with the shardings to restore onto. Raises
-    FileNotFoundError if there is no checkpoint, ValueError as `Checkpoints.restore` does.
+    `target` holds arrays or ShapeDtypeStructs with the shardings to restore onto. What is stored
+    in half precision may be wider there. Raises FileNotFoundError if there is no such item,
+    ValueError as `Checkpoints.restore` does.
     """
-    folder = Path(folder).absolute()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} does not exist; a folder of checkpoints is needed")
-    with contextlib.closing(_manager(folder, read_only=True)) as manager:
-        steps = manager.all_steps()
-        if not steps or (step is not None and step not in steps):
-            wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
-            raise FileNotFoundError(f"{folder} holds no {wanted}; it has {sorted(steps)}")
-        step = manager.latest_step() if step is None else step
-        return _restore(manager, folder, step, {"params": target}).params
+    item = Path(item).absolute()
+    if not (item / "_METADATA").exists():
+        raise FileNotFoundError(f"{item} is no item of an Orbax checkpoint")
+    handler = ocp.StandardCheckpointHandler()
+    there, here = _layout(handler.metadata(item).tree), _layout(target)
+    for path, layout in there.items():
+        if re.sub("^b?float16", "float32", layout) == here.get(path):
+            there[path] = here[path]
+    _refuse_differences(item, "params", there, here)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+    return handler.restore(item, args=ocp.args.StandardRestore(abstract))
 
 
 def _manager(folder: Path, **options) -> ocp.CheckpointManager:
@@ -134,22 +136,26 @@ def _manager(folder: Path, **options) -> ocp.CheckpointManager:
 def _restore(manager, folder: Path, step: int, items: dict[str, Any], **other):
     metadata = manager.item_metadata(step)
     for name, target in items.items():
-        # Orbax casts a dtype silently, and names no array where a structure differs.
-        there, here = _layout(metadata[name].tree), _layout(target)
-        differences = [
-            f"{name}.{path}: {there.get(path, 'nothing')} there, {here.get(path, 'nothing')} here"
-            for path in {**there, **here}
-            if there.get(path) != here.get(path)
-        ]
-        if differences:
-            more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
-            raise ValueError(
-                f"the checkpoint {folder / str(step)} is of another model or optimizer:\n  "
-                + "\n  ".join(differences[:8]) + more
-            )
+        there = _layout(metadata[name].tree)
+        _refuse_differences(folder / str(step), name, there, _layout(target))
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, items)
     restores = {name: ocp.args.StandardRestore(target) for name, target in abstract.items()}
     return manager.restore(step, args=ocp.args.Composite(**restores, **other))
+
+
+def _refuse_differences(where: Path, name: str, there: dict[str, str], here: dict[str, str]):
+    # Orbax casts a dtype silently, and names no array where a structure differs.
+    differences = [
+        f"{name}.{path}: {there.get(path, 'nothing')} there, {here.get(path, 'nothing')} here"
+        for path in {**there, **here}
+        if there.get(path) != here.get(path)
+    ]
+    if differences:
+        more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
+        raise ValueError(
+            f"the checkpoint {where} is of another model or optimizer:\n  "
+            + "\n  ".join(differences[:8]) + more
+        )
 
 
 def _layout(tree: Any) -> dict[str, str]:

@@ -26,16 +26,22 @@ def default() -> ConfigDict:
             "seed": 0,
             # Names of the stages below, in order. A finished one in the workdir is reused.
             "stages": ("sft", "fd"),
-            # A stage's folder of another run (runs/fd/sft): replaces the stages up to that one.
+            # What training begins with: a stage of another run (runs/fd/sft), which replaces the
+            # stages up to that one; a run, its last stage; one checkpoint; a Hugging Face folder.
             "init_from": "",
             "mesh": {"replica": 1, "fsdp": -1, "tensor": 1},  # -1: all devices that are left
-            "model": {  # fields of fdjax.models.config.ModelConfig; vocab_size: the tokenizer's
+            # Fields of fdjax.models.config.ModelConfig; configs/models has published shapes. The
+            # vocab_size is the tokenizer's unless named. `init_from` knows its own model: then
+            # name no more than how it is computed.
+            "model": {
                 "width": 128,
                 "num_layers": 4,
                 "num_heads": 4,
                 "num_kv_heads": 2,
                 "head_dim": 32,
                 "mlp_width": 384,
+                "remat": False,  # recompute activations in the backward pass, to save memory
+                "dtype": "float32",  # of the arithmetic, or bfloat16; parameters stay fp32
             },
             "tokenizer": {
                 "vocab_size": 512,  # of one trained on the sft theorems by the first stage

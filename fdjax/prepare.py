@@ -4,8 +4,6 @@ each stage is made of, and the record of it by which it is known again.
 
 import contextlib
 import dataclasses
-import functools
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from fdjax import sharding, tokenizer
-from fdjax.checkpoint import restore_params
+from fdjax import origin, sharding, tokenizer
 from fdjax.checks import check_evaluation, check_stage
 from fdjax.config import ConfigError, blaming
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
@@ -25,12 +22,14 @@ from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.metrics import status
-from fdjax.models import transformer
-from fdjax.models.config import ModelConfig
+from fdjax.models.config import ARITHMETIC, ModelConfig, from_fields
+from fdjax.origin import Origin
 from fdjax.records import Policy, Run, stage_record
 from fdjax.rollout.collect import Prompting
 from fdjax.rollout.prompts import Template, read_template
 from fdjax.tokenizer import Tokenizer
+
+PRETRAINED = "pretrained"  # the name of a policy that no stage made
 
 
 @contextlib.contextmanager
@@ -69,7 +68,7 @@ def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> 
     template = make_template(config.prompt)
     words = make_tokenizer(config, workdir, template, corpus)
     return Prompting(
-        model=ModelConfig(vocab_size=words.vocab_size, **config.model),
+        model=make_model(config, words.vocab_size),
         tokenizer=words,
         template=template,
         student_buckets=tuple(config.prompt.student_buckets),
@@ -77,6 +76,41 @@ def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> 
         response_length=config.prompt.response_length,
         mesh=make_mesh(config.mesh),
     )
+
+
+def make_model(config: ConfigDict, vocab_size: int) -> ModelConfig:
+    """What `init_from` says of its model, if it does; else `model`, as large as its tokenizer
+    unless it names a vocab_size of its own."""
+    given, found = config.model.to_dict(), find_origin(config)
+    shape = {"vocab_size": vocab_size}
+    if found and found.model:
+        shape = dataclasses.asdict(found.model)
+        with blaming("model", ValueError, TypeError):
+            here = dataclasses.asdict(from_fields({"vocab_size": vocab_size} | given))
+        named = given.keys() - ARITHMETIC
+        if changes := differences(
+            {k: shape[k] for k in named}, {k: here[k] for k in named}, "model"
+        ):
+            raise ConfigError(
+                f"init_from={config.init_from} holds another model:\n  "
+                + "\n  ".join(changes)
+                + f"\nA config whose `model` names no more than {', '.join(ARITHMETIC)} takes any."
+            )
+    with blaming("model", ValueError, TypeError):
+        model = from_fields(shape | given)
+    with blaming("prompt", ValueError):
+        longest = max(*config.prompt.student_buckets, *config.prompt.teacher_buckets)
+        model.check_length(
+            longest + config.prompt.response_length, "the largest bucket and response_length"
+        )
+    return model
+
+
+def find_origin(config: ConfigDict) -> Origin | None:
+    if not config.init_from:
+        return None
+    with blaming(f"init_from={config.init_from}", ValueError, OSError):
+        return origin.find(config.init_from)
 
 
 def make_tokenizer(
@@ -118,7 +152,7 @@ def _read_tokenizer(config: ConfigDict) -> Tokenizer:
     path = config.tokenizer.path
     field = f"tokenizer.path={path}" if path else f"init_from={config.init_from}"
     with blaming(field, ValueError, OSError):
-        return tokenizer.load(path or config.init_from)
+        return tokenizer.load(path or find_origin(config).folder)
 
 
 def make_template(prompt: ConfigDict) -> Template:
@@ -176,14 +210,10 @@ def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
         raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"stages={names}: name at least one, and each once")
-    if not config.init_from:
+    found = find_origin(config)
+    if not found or not found.is_stage:
         return names
-    folder = Path(config.init_from)
-    if not (folder / "config.json").exists():
-        raise ConfigError(
-            f"init_from={folder} is no stage of a run: it has no config.json. "
-            "Name a stage's folder, such as runs/fd/sft."
-        )
+    folder = found.folder
     after = names[names.index(folder.name) + 1 :] if folder.name in names else names
     if not after or config[after[0]].objective == "supervised":
         raise ConfigError(
@@ -195,30 +225,27 @@ def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
 
 
 def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
-    """What the first stage begins with, and the stages to run: `init_from` replaces those up to
-    the one it names. Raises ConfigError if that one is unfinished or of another kind.
+    """What the first stage begins with, and the stages to run: a stage that `init_from` names
+    replaces those up to it. Raises ConfigError if that one is of another kind.
     """
-    names = stages_to_run(run.config)
-    if not run.config.init_from:
+    names, found = stages_to_run(run.config), find_origin(run.config)
+    if not found:
         return Policy("", None, "random"), names
-    folder = Path(run.config.init_from)
-    record = json.loads((folder / "config.json").read_text())
-    here = stage_record(run, names[0], "")
-    if changes := "\n  ".join(differences(_kind(record), _kind(here))):
-        raise ConfigError(f"init_from={folder} is of another kind:\n  {changes}")
-    init = functools.partial(transformer.init, run.prompting.model)
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    shardings = sharding.tree_shardings(shapes, run.prompting.mesh)
-    target = jax.tree.map(
-        lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at), shapes, shardings
-    )
-    with blaming(f"init_from={folder}: not finished, or damaged", ValueError, OSError):
-        params = restore_params(folder / "checkpoints", target, step=record["stage"]["steps"])
-    return Policy(folder.name, params, record["fingerprint"]), names
+    if found.is_stage:
+        here = stage_record(run, names[0], "")
+        if changes := "\n  ".join(differences(_kind(found.record), _kind(here))):
+            raise ConfigError(f"init_from={found.folder} is of another kind:\n  {changes}")
+    with (
+        status(f"parameters of {run.config.init_from}"),
+        blaming(f"init_from={run.config.init_from}", ValueError, OSError),
+    ):
+        params = origin.load(found, run.prompting.model, run.prompting.mesh)
+    name = found.folder.name if found.is_stage else PRETRAINED
+    return Policy(name, params, found.fingerprint), names
 
 
 def _kind(record: dict[str, Any]) -> dict[str, Any]:
-    """What two stages must share for one to go on with the other's parameters."""
+    """What two stages must share, beside the model, for one to go on with the other's policy."""
     texts = [field.name for field in dataclasses.fields(Template) if field.name != "thinking"]
     prompt = {name: record["prompt"].get(name) for name in texts}
-    return {"model": record["model"], "tokenizer": record["tokenizer"], "prompt": prompt}
+    return {"tokenizer": record["tokenizer"], "prompt": prompt}

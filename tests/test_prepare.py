@@ -5,9 +5,11 @@ import json
 import math
 
 import jax
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from fdjax import prepare, records, state, tokenizer
+from fdjax import convert, prepare, records, state, tokenizer
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
@@ -15,7 +17,8 @@ from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.fingerprints import check_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
-from fdjax.models import transformer
+from fdjax.models import hf, tensor_files, transformer, weights
+from fdjax.models.config import ModelConfig
 from tests import tiny_config, tiny_tokenizers
 
 
@@ -254,7 +257,9 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
         with pytest.raises(ConfigError, match=told):
             run_of(changed, tmp_path / workdir)
 
-    refused("is no stage of a run", init_from=str(stage) + "x")
+    refused("init_from=.*sftx: .*sftx is no folder", init_from=str(stage) + "x")
+    (tmp_path / "empty").mkdir()
+    refused("Name a Hugging Face folder, a run, one of", init_from=str(tmp_path / "empty"))
     assert not (tmp_path / "w").exists()
     refused("nothing left to run", stages=("sft",))
     (tmp_path / "warm").symlink_to(stage)
@@ -268,6 +273,79 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
     record["stage"]["steps"] *= 2
     (stage / "config.json").write_text(json.dumps(record))
     refused("not finished.*no checkpoint of step 60")
+
+
+def test_init_from_a_run_or_one_of_its_checkpoints(config, stage, tmp_path):
+    trained = run_of(config, tmp_path / "a")[0]
+    for given in (stage.parent, stage / "checkpoints" / str(config.sft.steps)):
+        config.init_from = str(given)
+        run, policy, names = run_of(config, tmp_path / given.name)
+        assert names == config.stages[1:] and policy.name == "sft"
+        assert run.prompting.tokenizer == trained.prompting.tokenizer
+
+
+PUBLISHED = ModelConfig(
+    vocab_size=512, width=16, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24,
+    tie_embeddings=False, max_positions=700,
+)  # fmt: skip
+
+
+@pytest.fixture
+def published(config, tmp_path):
+    """A Hugging Face folder: weights, tokenizer, config.json; and a config that begins with it."""
+    pytest.importorskip("tokenizers", reason="needs the hf extra")
+    folder = tiny_tokenizers.qwen(tmp_path / "published")
+    (folder / "config.json").write_text(json.dumps(hf.config_json(PUBLISHED, "bfloat16")))
+    shapes = weights.expected_shapes(PUBLISHED)
+    files = tensor_files.create_folder(
+        folder, {name: (shape, np.dtype("bfloat16")) for name, shape in shapes.items()}
+    )
+    rng = np.random.default_rng(0)
+    for tensor in files.values():
+        rows = rng.normal(size=tensor.shape).astype(tensor.dtype)
+        tensor_files.write_rows(tensor, rows)
+    config.init_from = str(folder)
+    config.model = ConfigDict({"dtype": "bfloat16", "remat": True})
+    config.prompt.update(student_buckets=(300,), teacher_buckets=(400,), response_length=300)
+    return folder
+
+
+def test_init_from_a_published_model(config, published, tmp_path):
+    run, policy, names = run_of(config, tmp_path / "w")
+    assert names == config.stages and policy.name == "pretrained"
+    assert run.prompting.model == dataclasses.replace(PUBLISHED, dtype="bfloat16", remat=True)
+    assert run.prompting.tokenizer.vocab_size == 506
+    head = tensor_files.read_rows(tensor_files.open_folder(published)["lm_head.weight"])
+    np.testing.assert_array_equal(policy.params["lm_head"], head.T.astype(np.float32))
+    assert policy.params["lm_head"].dtype == np.float32
+    convert.from_hf(published, tmp_path / "ours")
+    config.init_from = str(tmp_path / "ours")
+    again = run_of(config, tmp_path / "again")
+    assert again[0].prompting == run.prompting and again[2] == names
+    jax.tree.map(np.testing.assert_array_equal, again[1].params, policy.params)
+
+
+def test_a_published_model_that_does_not_fit(config, published, tmp_path):
+    def refused(told, **changes):
+        changed = config.copy_and_resolve_references()
+        for block, fields in changes.items():
+            with changed.unlocked():
+                changed[block].update(fields)
+        with pytest.raises(ConfigError, match=told):
+            run_of(changed, tmp_path / "w")
+
+    refused(r"holds another model:\n  model.width: 16 there, 32 now\nA config whose `model` names",
+            model={"width": 32, "head_dim": 8})  # fmt: skip
+    refused("model: widht: no such field", model={"widht": 32})
+    refused("prompt: the largest bucket and response_length: 701 tokens, but .* at most 700",
+            prompt={"response_length": 301})  # fmt: skip
+    file = published / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    refused(r"init_from=.*model\.safetensors is truncated")
+    (published / "config.json").write_text('{"model_type": "mamba"}')
+    refused("init_from=.*'mamba' .no architecture. is not known")
+    (published / "config.json").unlink()
+    refused("has no config.json and holds no finished stage")
 
 
 def test_a_published_tokenizer_and_a_template(config, tmp_path):

@@ -75,6 +75,14 @@ class ModelConfig:
         pattern = self.window_pattern
         return tuple(self.window > 0 and pattern[i % len(pattern)] for i in range(self.num_layers))
 
+    def check_length(self, tokens: int, what: str) -> None:
+        """Raises ValueError if a sequence of so many tokens is longer than the model takes."""
+        if self.max_positions and tokens > self.max_positions:
+            raise ValueError(
+                f"{what}: {tokens} tokens, but the model was made for sequences of at most "
+                f"{self.max_positions} (max_positions)"
+            )
+
 
 ARITHMETIC = ("remat", "scan_unroll", "dtype")  # fields that are no part of a model's shape
 

@@ -7,7 +7,7 @@ leave out. Nothing here reads a tensor.
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,7 +165,10 @@ def config_of(data: Mapping[str, Any]) -> ModelConfig:
     data = {**family.defaults, **data}
     data["num_key_value_heads"] = data["num_key_value_heads"] or data["num_attention_heads"]
     data["head_dim"] = data["head_dim"] or data["hidden_size"] // data["num_attention_heads"]
-    fields = {ours: data[theirs] or 0 for theirs, ours in (_FIELDS | family.fields).items()}
+    fields = {
+        ours: getattr(ModelConfig, ours) if data[theirs] is None else data[theirs]
+        for theirs, ours in (_FIELDS | family.fields).items()
+    }
     return ModelConfig(**fields, **family.features, **_rope(data), **_windows(data))
 
 
@@ -179,6 +182,7 @@ def config_json(config: ModelConfig, dtype: str) -> dict[str, Any]:
         # What is made for any length must name one there; RoPE knows no bound.
         max_positions=config.max_positions or 32768,
         query_scalar=config.query_scalar or (config.head_dim if config.post_norms else 0.0),
+        **_window_fields(config.window, config.windowed_layers),
         **{field: getattr(ModelConfig, field) for field in ARITHMETIC},
     )
     for kind, family in FAMILIES.items():
@@ -231,11 +235,16 @@ def _windows(data) -> dict[str, Any]:
         windowed = [bool((i + 1) % data["sliding_window_pattern"]) for i in range(count)]
     else:
         windowed = [i >= data.get("max_window_layers", count) for i in range(count)]
+    return _window_fields(window, windowed)
+
+
+def _window_fields(window: int, windowed: Sequence[bool]) -> dict[str, Any]:
+    """Of ModelConfig, with the shortest pattern that says it."""
     if not window or not any(windowed):
-        return {}
-    period = next(
-        p for p in range(1, count + 1) if all(w == windowed[i % p] for i, w in enumerate(windowed))
-    )
+        return {"window": 0, "window_pattern": ModelConfig.window_pattern}
+    period = 1
+    while any(w != windowed[i % period] for i, w in enumerate(windowed)):
+        period += 1
     return {"window": window, "window_pattern": tuple(windowed[:period])}
 
 
