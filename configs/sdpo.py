@@ -5,10 +5,11 @@
 As published (yaml defaults): Jensen-Shannon (alpha .5) over the student's top 100 and a tail
 bucket; every attempt with feedback, successes too, on every token; the importance weight capped at
 2, per token; mean over the batch's tokens; an EMA teacher, .05 per rollout batch; 32 prompts x 8
-attempts. Its script for rich feedback: --config.fd.alpha=1 --config.fd.top_k=20. Its alternative
-teacher: --config.fd.teacher=trust_region. The feedback is the first other success of the group, and
-an attempt without one teaches nothing; with the environment's message for these:
---config.feedback.provider=peers,diagnostics --config.feedback.help=error.
+attempts. The feedback is the first other success of the group, and an attempt without one teaches
+nothing. Its script for rich feedback (Lean's message where no other succeeded, 32 updates a batch):
+--config.feedback.provider=peers,diagnostics --config.feedback.help=error --config.fd.alpha=1
+--config.fd.top_k=20 --config.fd.minibatches=32. Its alternative teacher:
+--config.fd.teacher=trust_region.
 
 Not as published: our template; the learning rate is that of configs/fd.py (1e-5 there, for 8 B
 parameters); attempts cut off by the length limit are left out; one importance weight q/q_sampler
@@ -27,7 +28,7 @@ def get_config():
         steps=50,
         prompts_per_step=32,
         samples_per_prompt=8,
-        row_buckets=(128, 256),
+        row_buckets=(64, 128, 256),
         alpha=0.5,
         top_k=100,
         support="student",
