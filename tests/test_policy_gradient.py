@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -9,6 +10,7 @@ from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 
 N, P, R, D, V = 5, 2, 5, 3, 6
+EACH = dict(temperature=0.8, chunk=8, responses=7)
 
 
 def example():
@@ -18,18 +20,21 @@ def example():
     mask = rng.random((N, R)) < 0.8
     mask[:, 0], mask[-1] = True, False
 
-    def some(low, high):
-        return np.where(mask, rng.uniform(low, high, (N, R)), -np.inf)
+    def some(around=-1.7):
+        return np.where(mask, around + rng.uniform(-1.2, 1.2, (N, R)), -np.inf)
 
-    return params, PolicyGradientBatch(
+    batch = PolicyGradientBatch(
         student_tokens=rng.integers(0, V, (N, P + R)),
         student_mask=np.ones((N, P + R), bool),
         loss_mask=mask,
-        sampler_logprobs=some(-3, -0.5),
-        old_logprobs=some(-3, -0.5),
+        sampler_logprobs=some(),
+        old_logprobs=None,
         advantages=np.array([1.0, -0.7, 0.3, -1.1, 5.0]),
-        reference_logprobs=some(-3, -0.5),
+        reference_logprobs=some(),
     )
+    responses_ratio = np.exp([[0.6], [0.8], [-0.3], [-0.5], [0.0]])
+    old = some(logprobs(params, batch, EACH["temperature"]) - np.log(responses_ratio))
+    return params, batch._replace(old_logprobs=old)
 
 
 def logprobs(params, batch, temperature):
@@ -69,7 +74,6 @@ def expected_loss(o, params, batch, at=None):
     return total
 
 
-EACH = dict(temperature=0.8, chunk=8, responses=7)
 SETTINGS = [
     {},
     {"aggregation": "sequence_mean", "dual_clip": 1.6, "sampler_ratio_cap": 1.2},
@@ -118,6 +122,16 @@ def test_loss_and_gradient(objective):
     assert_trees_close(slope, exact, atol=1e-7)
     _, _, slope32 = value_and_gradient(objective, params, batch, jnp.float32)
     assert_trees_close(slope32, slope, atol=1e-4 * max(np.abs(x).max() for x in exact.values()))
+
+
+@each_setting
+def test_the_example_meets_every_bound(objective):
+    params, batch = example()
+    bounds = [field for field in ("dual_clip", "sampler_ratio_cap", "kl_coefficient")
+              if getattr(objective, field)]  # fmt: skip
+    for field in ("clip_low", "clip_high", *bounds):
+        looser = dataclasses.replace(objective, **{field: getattr(objective, field) + 0.1})
+        assert expected_loss(looser, params, batch) != expected_loss(objective, params, batch)
 
 
 @each_setting
