@@ -113,6 +113,16 @@ def test_the_last_ones_in_between_are_not_all_that_is_trained_on(visits, most):
         easy.note(step, [group(i, ["failed"]) for i in easy.choose(step)])
 
 
+def test_refills_are_new_to_the_step_and_end():
+    """In an order of their own, with what is passed over last."""
+    step, of = 3, rated(curriculum(window=1), RATES)
+    met, last = of.choose(step), of.passed_over(step)
+    first, second, third = (of.refill(step, number) for number in (1, 2, 3))
+    assert sorted(met + first + second) == list(range(12)) and third == []
+    assert not last & set(first) and last - set(met) <= set(second)
+    assert of.refill(step, 1) == first != of.refill(step + 1, 1)
+
+
 def test_ramps():
     by_length = curriculum(ramp="length", ramp_start=0.25, ramp_steps=10, again=0.0)
     assert by_length.passed_over(0) == set(range(4, 12))
