@@ -1,0 +1,141 @@
+"""A Lean in a child process that can read Lean and do nothing else: it writes no files, reaches no
+network, is nobody in particular, does not outlive its parent and cannot eat the machine.
+
+Run by its path with `python -I -S`, so it needs neither site-packages nor another module; and it
+imports little, which would be most of its time. With the arguments that confined.py gives it becomes
+the `lean` of a library, or a program; or it tries what protections there are, and tells the others.
+"""
+
+import ctypes
+import os
+import resource
+import struct
+import sys
+
+NOT_LOADED = 97  # exit code; lean itself ends with 0 or 1
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache", "/dev/null",
+           "/dev/zero", "/dev/urandom", "/proc/self")  # fmt: skip
+_NOBODY = 65534
+_SIGKILL = 9
+_IOLBF = 1  # of Linux and of macOS
+
+
+def main(argv: list[str]) -> int:
+    (parent, memory, cpu), (protections, readable, kind, *what) = map(int, argv[:3]), argv[3:]
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        missing = _protect(libc, protections.split(","), readable.split(os.pathsep))
+        if kind == "try":
+            for name, reason in missing.items():
+                print(f"{name}\t{reason}")
+            return 0
+        if missing:
+            raise OSError(f"a protection that was there before is gone: {missing}")
+        _limit(libc, memory, cpu)
+        if os.getppid() != parent:  # it died before it could be watched
+            return 1
+        if kind == "run":
+            os.execv(what[0], what)
+        return _lean(libc, *what)
+    except (OSError, AttributeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return NOT_LOADED
+
+
+def _limit(libc: ctypes.CDLL, memory: int, cpu: int) -> None:
+    if sys.platform == "linux":
+        if memory:
+            # an address space this small is enough only with small stacks (-s), see the backend
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        libc.prctl(1, _SIGKILL)  # PR_SET_PDEATHSIG; a change of user would clear it
+    if cpu:  # the soft limit's SIGXCPU says why it died; the hard limit's SIGKILL would not
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # of files; pipes have no size
+
+
+def _lean(libc: ctypes.CDLL, library: str, *arguments: str) -> int:
+    lean_main = ctypes.CDLL(library).lean_main
+    # a line at a time, so that what Lean said before it had to be killed is not lost
+    stdout = "stdout" if sys.platform == "linux" else "__stdoutp"
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, stdout), None, _IOLBF, 0)
+    argv = [b"lean", *map(os.fsencode, arguments)]
+    return lean_main(len(argv), (ctypes.c_char_p * (len(argv) + 1))(*argv, None))
+
+
+def _protect(libc: ctypes.CDLL, protections: list[str], readable: list[str]) -> dict:
+    """Takes on `protections`; protection -> why not, for those that cannot be had."""
+    if sys.platform != "linux":
+        return dict.fromkeys(filter(None, protections), f"not on {sys.platform}")
+    missing = {}
+    for name in filter(None, protections):
+        try:
+            match name:
+                case "network":
+                    _leave_network(libc)
+                case "user":
+                    _become_nobody(libc)
+                case "files":
+                    _see_only(libc, (*_SYSTEM, sys.base_prefix, *readable))
+        except OSError as error:
+            missing[name] = error.strerror or str(error)
+    return missing
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def _leave_network(libc: ctypes.CDLL) -> None:
+    new_user, new_network = 0x10000000, 0x40000000
+    _check(libc.unshare(new_network | (new_user if os.geteuid() else 0)))
+
+
+def _become_nobody(libc: ctypes.CDLL) -> None:
+    """Only root does; it keeps no power but to read what root may, such as a toolchain in its home.
+    """
+    if os.geteuid():
+        return
+    header = struct.pack("Ii", 0x20080522, 0)
+    held = ctypes.create_string_buffer(24)
+    _check(libc.capget(header, held))
+    permitted = struct.unpack("6I", held)[1]
+    override, read, kill = 1 << 1, 1 << 2, 1 << 5  # CAP_DAC_OVERRIDE, _DAC_READ_SEARCH, _KILL
+    kept = permitted & read or permitted & override
+    if not kept or not permitted & kill:
+        raise OSError("this root may not read all files, or not kill what is not its own")
+    _check(libc.prctl(8, 1, 0, 0, 0))  # PR_SET_KEEPCAPS
+    os.setgroups([])
+    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    _check(libc.capset(header, struct.pack("6I", kept, kept, kept, 0, 0, 0)))
+    # PR_CAP_AMBIENT_RAISE: a program that we become has it too
+    _check(libc.prctl(47, 2, kept.bit_length() - 1, 0, 0))
+
+
+def _see_only(libc: ctypes.CDLL, paths: tuple[str, ...]) -> None:
+    """Landlock: from now on no file or folder but `paths` can be opened, and none for writing."""
+    create_ruleset, add_rule, restrict_self = 444, 445, 446  # numbers of the system calls
+    version = _check(libc.syscall(create_ruleset, None, 0, 1))
+    everything = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+    execute, write, read, list_folder = 1, 2, 4, 8
+    attributes = struct.pack("Q", everything)
+    rules = _check(libc.syscall(create_ruleset, attributes, len(attributes), 0))
+    for path in paths:
+        try:
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # not on this system
+        allowed = execute | read | (list_folder if os.path.isdir(path) else 0)
+        allowed |= write if path == "/dev/null" else 0
+        _check(libc.syscall(add_rule, rules, 1, struct.pack("=Qi", allowed, place), 0))
+        os.close(place)
+    _check(libc.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
+    _check(libc.syscall(restrict_self, rules, 0))
+    os.close(rules)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
