@@ -28,7 +28,7 @@ class Lean:
     def __init__(self):
         self.asked = 0
 
-    def submit(self, theorem, proof):
+    def submit(self, theorem, proof, *, urgent=False):
         self.asked += 1
         done = concurrent.futures.Future()
         done.set_result(Verdict("failed"))

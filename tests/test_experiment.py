@@ -143,7 +143,7 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
-        ("--config.init_from=/nowhere", "init_from=/nowhere is no stage of a run"),
+        ("--config.init_from=/nowhere", "init_from=/nowhere: /nowhere is no folder"),
         ("--config.data.pool=nowhere.jsonl", "data.pool: "),
         ("--config.fd.alpha=2", "fd: distillation: alpha is 2.0"),
     ],
