@@ -134,7 +134,7 @@ class Curriculum:
 
     def _is_rested(self, index: int, step: int) -> bool:
         """Without this bound the last few theorems between solved and hopeless would be all that
-        is trained on, step after step, and the solved ones would be forgotten.
+        is trained on, step after step.
         """
         count = len(self.theorems)
         began = step * self.batch // count * count // self.batch  # the first step of the epoch
