@@ -22,10 +22,10 @@ run: .venv
 	$(BIN)/python -m fdjax.main --config=configs/fd.py --workdir=$(WORKDIR)
 
 test: .venv/installed-for-tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist loadfile
 
 test-all: .venv/installed-for-tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 bench: .venv
 	for b in benchmarks/*.py; do $(BIN)/python $$b || exit 1; done

@@ -85,6 +85,8 @@ def read_runs(folders: Sequence[str | Path]) -> list[Run]:
     Raises ValueError for a folder that holds no run, or none that learns after a warm start.
     """
     paths = [Path(folder).resolve() for folder in folders]
+    if missing := [str(p) for p in paths if not p.is_dir()]:
+        raise ValueError(f"{missing[0]} is no folder")
     if repeated := [str(p) for p in paths if paths.count(p) > 1]:
         raise ValueError(f"{repeated[0]} is named twice")
     parts = 1

@@ -27,7 +27,7 @@ from fdjax.files import append_line, read_lines
 from fdjax.fingerprints import check_record, digest, split_digest
 from fdjax.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
-from fdjax.prepare import initial_policy, prepare
+from fdjax.prepare import find_origin, initial_policy, prepare
 from fdjax.records import Policy, Run, prompt_record, stage_record
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
@@ -82,9 +82,9 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
 
 def spent(this: Run, name: str) -> dict[str, float]:
     """What training the stage has cost, in this run or in the one that it was taken from."""
-    folder, before = this.workdir / name, Path(this.config.init_from)
-    if this.config.init_from and name == before.name and not (folder / "metrics.jsonl").exists():
-        folder = before
+    folder, origin = this.workdir / name, find_origin(this.config)
+    if origin and origin.folder.name == name and not (folder / "metrics.jsonl").exists():
+        folder = origin.folder
     return accounting.total(read_lines(folder / "metrics.jsonl"))
 
 

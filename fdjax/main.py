@@ -12,10 +12,11 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
     logging.set_verbosity(logging.WARNING)  # Orbax tells a story of its own at every save
     from fdjax import experiment  # after the flags: --help need not wait for JAX
+    from fdjax.lean.backend import Lost
 
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
-    except experiment.ConfigError as error:
+    except (experiment.ConfigError, Lost) as error:
         raise SystemExit(f"error: {error}") from None
 
 

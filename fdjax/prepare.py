@@ -50,6 +50,9 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
         with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
         leave_out_misstated(config.data, farm, theorems, dropped)
+        if not tokenizer.holds(workdir):  # a start that is refused leaves none behind
+            workdir.mkdir(parents=True, exist_ok=True)
+            prompting.tokenizer.save(workdir)
         if dropped:
             tell_dropped(workdir, theorems, dropped)
         yield run
@@ -120,10 +123,7 @@ def make_tokenizer(
     `init_from`, or trains one on `corpus`.
     """
     if not tokenizer.holds(workdir):
-        made = _first_tokenizer(config, template, corpus)
-        workdir.mkdir(parents=True, exist_ok=True)
-        made.save(workdir)
-        return made
+        return _first_tokenizer(config, template, corpus)
     with blaming("tokenizer", ValueError):
         kept = tokenizer.load(workdir)
     if config.tokenizer.path and _read_tokenizer(config).model != kept.model:

@@ -384,4 +384,6 @@ details { padding: .5rem 1rem; margin: .5rem 0; } summary { cursor: pointer; }
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m fdjax.report WORKDIR")
+    if not Path(sys.argv[1]).is_dir():
+        sys.exit(f"python -m fdjax.report: {sys.argv[1]} is no folder")
     print(write(sys.argv[1]))

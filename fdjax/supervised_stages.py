@@ -50,6 +50,10 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
         return fitting
 
     plain = rows_of([(collector.prompts[t.id], t, t.reference) for t in collector.theorems])
+    if not plain:
+        raise ConfigError(
+            f"no proof of the split {config.theorems} fits prompt.response_length={response}"
+        )
     read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
 
     def step(index: int, state: TrainState) -> Step:

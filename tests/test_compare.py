@@ -188,7 +188,7 @@ def test_runs_that_begin_differently_or_counted_no_costs(tmp_path):
 
 def test_what_cannot_be_compared(tmp_path, capsys):
     warm = make_run(tmp_path / "warm", ("sft", record("supervised", "warm", "random"), []))
-    for folder, told in ((warm, "no stage that learns"), (tmp_path / "x", "no stage that learns")):
+    for folder, told in ((warm, "no stage that learns"), (tmp_path / "x", "x is no folder")):
         assert compare.main([str(folder)]) == 2
         assert told in capsys.readouterr().err
     assert compare.main([str(warm), str(warm)]) == 2

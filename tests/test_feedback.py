@@ -120,6 +120,9 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
     assert [[f.text for f in g] for g in out] == [["b"] * 3, ["c"], ["a"] * 2]
     assert [f.departs_at for f in out[0]] == [0, 1, 2]
     assert out[0][0].provider == "shuffled echo"
+    out = ask(shuffled(echo), group("a", 1), group("a", 1), group("b", 1))
+    assert [[f.text for f in g] for g in out] == [["b"], ["b"], ["a"]]  # never its own
+    assert ask(shuffled(echo), group("a", 2), group("a", 2)) == [[None] * 2] * 2
 
 
 @pytest.mark.parametrize(
@@ -287,7 +290,8 @@ def test_shuffled_works_over_any_and_keeps_own_costs(other):
     async def both(groups, moment):
         return [*(await own(groups[:1], moment)), [other]]
 
-    [said, _] = ask(shuffled(both), GROUP, GROUP[:1])
+    foreign = [(FOREIGN, *GROUP[0][1:])]
+    [said, _] = ask(shuffled(both), GROUP, foreign)
     assert [f and f.tokens for f in said] == [2, 2, None]
     assert said[0].messages == (other.messages if other else ())
 

@@ -10,7 +10,7 @@ import pytest
 
 from fdjax.config import ConfigError, default
 from fdjax.data.theorems import Theorem
-from fdjax.feedback.plain import fenced, plain
+from fdjax.feedback.plain import fenced, plain, without_thoughts
 from fdjax.feedback.protocol import Moment
 from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.questions import describe
@@ -259,3 +259,16 @@ def test_the_recipe_wants_a_model_and_no_more(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="the environment has no OPENAI_API_KEY"):
         make_provider(config.feedback, means)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("<think>hm</think> Use intro.", "Use intro."),
+        ("hm\n</think>\nUse intro.", "Use intro."),  # the template itself has begun the thoughts
+        ("<think>hm", ""),
+        ("a < b", "a < b"),
+    ],
+)
+def test_thoughts_are_no_feedback(answer, said):
+    assert without_thoughts(answer) == said

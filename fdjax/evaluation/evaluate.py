@@ -17,11 +17,13 @@ from fdjax.rollout.collect import Prompting, roll_out
 def attempt_and_check(
     prompting: Prompting, params, farm: Farm, theorems: Sequence[Theorem], prompts, **sampling
 ) -> list[list[Item]]:
-    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is sampled."""
+    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is sampled, and
+    before whatever training waits for.
+    """
     waiting = []
     rollouts = roll_out(prompting, params, theorems, prompts, **sampling)
     for theorem, group in zip(theorems, rollouts):
-        waiting.append([(theorem, a, submit(farm, theorem, a)) for a in group])
+        waiting.append([(theorem, a, submit(farm, theorem, a, urgent=True)) for a in group])
     return [[(t, a, verdict.result()) for t, a, verdict in group] for group in waiting]
 
 

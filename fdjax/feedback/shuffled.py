@@ -7,7 +7,8 @@ from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 
 
 def shuffled(provider: Provider) -> Provider:
-    """Every group receives the feedback of the next group; the departure stays its own.
+    """Every group receives the feedback of the next group on another theorem, or none where there
+    is no such group; the departure stays its own.
 
     Weights that end where an attempt goes wrong then end in the same places as without
     shuffling, so that a comparison of the two changes the text of the feedback alone.
@@ -17,13 +18,21 @@ def shuffled(provider: Provider) -> Provider:
         groups: Sequence[Sequence[Item]], moment: Moment
     ) -> list[list[Feedback | None]]:
         true = await provider(groups, moment)
-        others = true[1:] + true[:1]
+        names = [group[0][0].id for group in groups]
         return [
             [_swap(own, other[i % len(other)]) for i, own in enumerate(group)]
-            for group, other in zip(true, others)
+            for at, group in enumerate(true)
+            for other in [_next_other(true, names, at)]
         ]
 
     return provide
+
+
+def _next_other(
+    said: list[list[Feedback | None]], names: Sequence[str], at: int
+) -> Sequence[Feedback | None]:
+    following = [*range(at + 1, len(said)), *range(at)]
+    return next((said[i] for i in following if names[i] != names[at]), [None])
 
 
 def _swap(own: Feedback | None, other: Feedback | None) -> Feedback | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fdjax.feedback.plain import without_thoughts
 
+OPENAI = "https://api.openai.com/v1"
 MOST_BYTES = 1 << 20  # of an answer, with all that the protocol wraps around it
 _BUSY = frozenset({408, 409, 425})
 
@@ -50,7 +51,7 @@ def make_client(base_url: str, key: str, timeout: float):
     http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_refuse]})
     return openai.AsyncOpenAI(
         api_key=key,
-        base_url=base_url or None,
+        base_url=base_url or OPENAI,  # not what the environment may name: the key would go there
         timeout=timeout,
         max_retries=0,
         default_headers={"Accept-Encoding": "identity"},  # MOST_BYTES are not to unfold into more

@@ -2,8 +2,9 @@
 network, is nobody in particular, does not outlive its parent and cannot eat the machine.
 
 Run by its path with `python -I -S`, so it needs neither site-packages nor another module; and it
-imports little, which would be most of its time. With the arguments that confined.py gives it becomes
-the `lean` of a library, or a program; or it tries what protections there are, and tells the others.
+imports little, which would be most of its time. With the arguments that confined.py gives it
+becomes the `lean` of a library, or a program; or it tries what protections there are, and tells the
+others.
 """
 
 import ctypes

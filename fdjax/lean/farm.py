@@ -308,7 +308,11 @@ class Farm:
 
 
 def _statement_error(verdict: Verdict) -> Message | None:
-    """Of a theorem that was "proved" by `sorry`: what is wrong apart from that."""
+    """Of a theorem that was "proved" by `sorry`: what is wrong apart from that. None, too, where
+    Lean came to no end: on another day it may.
+    """
+    if verdict.status not in DECIDED:
+        return None
     errors = (m for m in verdict.messages if m.severity == "error" and m.kind != "axioms")
     return next(errors, None)
 
