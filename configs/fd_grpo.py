@@ -1,11 +1,12 @@
 """Feedback Distillation and GRPO, at the budget of either alone. `stages` says how:
 
     python -m fdjax.main --config=configs/fd_grpo.py --workdir=runs/fd_grpo    # one after the other
-    ... --config.stages="('sft', 'alternating')"    # the steps of one stage, in turn
-    ... --config.stages="('sft', 'weighted')"       # every step: FD's loss plus 0.5 of GRPO's
+    ... --workdir=runs/alternating --config.stages="('sft', 'alternating')"    # steps take turns
+    ... --workdir=runs/weighted --config.stages="('sft', 'weighted')"    # FD's loss + 0.5 GRPO's
 
-In the last two both learn from the same rollouts, with one optimizer and one average as teacher;
-each loss has a normaliser of its own. Set weights with --config.weighted.weights.policy_gradient,
+The last two may begin at the same warm start, with --config.init_from=runs/fd_grpo/sft. There both
+learn from the same rollouts, with one optimizer and one average as teacher; each loss has a
+normaliser of its own. Set weights with --config.weighted.weights.policy_gradient,
 what is FD's or GRPO's alone with --config.weighted.distillation.alpha and the like.
 """
 

@@ -113,7 +113,7 @@ def consequences(config) -> dict[str, Any]:
     that only decide on costs. Nothing that is secret is ever part of a config.
     """
     names = provider_names(config)
-    fields: dict[str, Any] = {"provider": config.provider}
+    fields: dict[str, Any] = {"provider": ",".join(names)}
     if "diagnostics" in names:
         fields["help"] = config.help
     if len(names) > 1:
