@@ -1,0 +1,40 @@
+"""Feedback Distillation of a published prover, and how its settings differ from the small run's.
+
+    python -m fdjax.main --config=configs/published.py --workdir=runs/goedel \\
+        --config.init_from=models/Goedel-Prover-V2-8B \\
+        --config.data.pool=pool.jsonl --config.data.validation=minif2f_valid.jsonl \\
+        --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=mathlib_project
+
+docs/models.md walks through it, and says what of it has not been run: the numbers below are where
+one would begin, not what was found best.
+"""
+
+from ml_collections import ConfigDict
+
+from fdjax.config import default
+
+
+def get_config():
+    config = default()
+    config.stages = ("fd",)
+    # The shape is the folder's: nothing but how it is computed.
+    config.model = ConfigDict({"dtype": "bfloat16", "remat": True})
+    config.prompt.update(
+        template="goedel_prover_v2",  # deepseek_prover_v2 and kimina_prover are there too
+        student_buckets=(512, 1024, 2048),
+        teacher_buckets=(1024, 2048, 4096),
+        response_length=6144,
+    )
+    config.data.sft = "0"
+    config.lean.update(backend="lean_interact", workers=32, timeout=120.0)
+    config.feedback.help = "error"  # what Lean said; configs/fd_llm.py has a model's feedback
+    config.fd.update(
+        prompts_per_step=64,
+        samples_per_prompt=8,
+        row_buckets=(128, 256, 512),
+        pipeline_depth=1,
+        save_every=10,
+    )
+    config.fd.optimizer.update(learning_rate=1e-6, microbatches=16)
+    config.evaluation.update(theorems=244, pool_samples=8, heldout_samples=8, batch=32)
+    return config
