@@ -1,65 +1,101 @@
 """Ablations of Feedback Distillation on the built-in benchmark: short runs from one warm start.
 
     python launch/ablations.py runs/ablations --init_from=runs/fd/sft          # a field at a time
-    python launch/ablations.py runs/ablations --init_from=runs/fd/sft --full   # their product
-    python -m fdjax.compare runs/ablations/*                                   # the table
+    python launch/ablations.py runs/ablations --init_from=runs/fd/sft --grid=corners
+    python launch/ablations.py runs/recipes --init_from=runs/fd/sft --grid=recipes
+    python launch/effects.py runs/ablations                                    # the tables
+    python -m fdjax.compare runs/recipes/*
 
-Every run has the same budget of attempts and is judged on the theorems that it trained on. A run
-that is there already is not run again; one that was killed goes on.
+Grids: `fields`, a field at a time; `corners`, the first two values of each field in all
+combinations; `product`, all values in all combinations; `recipes`, the published methods of
+configs/. Every run has the same budget of attempts and is judged on the theorems that it trained
+on. A run that is there already is not run again; one that was killed goes on.
 """
 
 import argparse
+import importlib.util
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+
+from ml_collections import ConfigDict
 
 from fdjax import experiment
 from fdjax.config import default
 
 # The first value of each is the default.
 FIELDS = {
-    "fd.alpha": (0.0, 0.5, 1.0),
+    "fd.alpha": (0.0, 1.0, 0.5),
     "fd.gate": ("all", "failed"),
-    "fd.teacher": ("ema", "frozen", "live"),
-    "feedback.help": ("correction", "proof", "step", "error", "verdict"),
+    "fd.teacher": ("ema", "live", "frozen"),
+    "feedback.help": ("correction", "step", "proof", "error", "verdict"),
 }
 CONTROL = {"feedback.shuffle": True}
+RECIPES = (
+    "sdpo", "opsd", "sdft", "gkd", "grpo", "dr_grpo", "dapo", "gspo", "cispo",
+    "fd_grpo", "fd_grpo alternating", "fd_grpo weighted", "expert_iteration",
+)  # fmt: skip
+FULL = 100  # the steps of 16 x 8 attempts that recipes make in full
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="a workdir for each run is made in it")
     parser.add_argument("--init_from", required=True, help="the sft stage that all runs begin with")
-    parser.add_argument("--full", action="store_true", help="all combinations of the fields")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--grid", choices=("fields", "corners", "product", "recipes"),
+                        default="fields")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=60, help="of 16 x 8 attempts")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
-    for changes, seed in itertools.product(variants(full=args.full), args.seeds):
-        name = " ".join(f"{field.split('.')[1]}={value}" for field, value in changes.items())
-        workdir = args.folder / f"{name or 'default'} seed={seed}"
+    named = recipes(args.steps) if args.grid == "recipes" else changed(args.grid, args.steps)
+    for (name, config), seed in itertools.product(list(named), args.seeds):
+        workdir = args.folder / f"{name} seed={seed}"
         if not (workdir / "summary.json").exists():
-            experiment.run(make_config(changes, seed, args.init_from, args.steps), workdir)
+            config.update(seed=seed, init_from=args.init_from)
+            config.evaluation.heldout = config.evaluation.pool  # measured once for both
+            experiment.run(config, workdir)
 
 
-def variants(*, full: bool) -> list[dict]:
+def changed(grid: str, steps: int) -> Iterator[tuple[str, ConfigDict]]:
+    for changes in variants(grid):
+        name = " ".join(f"{field.split('.')[1]}={value}" for field, value in changes.items())
+        config = default()
+        config.fd.steps = steps
+        config.update_from_flattened_dict(changes)
+        yield name or "default", config
+
+
+def variants(grid: str) -> list[dict]:
     """What each run changes of the default, the control last."""
-    others = {field: values[1:] for field, values in FIELDS.items()}
-    if full:
-        products = itertools.product(*FIELDS.values())
-        chosen = [
-            {f: v for f, v in zip(FIELDS, values) if v in others[f]} for values in products
-        ]
+    if grid == "fields":
+        chosen = [{}, *({f: v} for f, values in FIELDS.items() for v in values[1:])]
     else:
-        chosen = [{}, *({field: v} for field, values in others.items() for v in values)]
+        levels = 2 if grid == "corners" else None
+        products = itertools.product(*(values[:levels] for values in FIELDS.values()))
+        chosen = [
+            {f: v for f, v in zip(FIELDS, values) if v != FIELDS[f][0]} for values in products
+        ]
     return [*chosen, CONTROL]
 
 
-def make_config(changes: dict, seed: int, init_from: str, steps: int):
-    config = default()
-    config.update(seed=seed, init_from=init_from)
-    config.fd.steps = steps
-    config.evaluation.heldout = config.evaluation.pool  # measured once for both
-    config.update_from_flattened_dict(changes)
-    return config
+def recipes(steps: int) -> Iterator[tuple[str, ConfigDict]]:
+    """Each with the share of its stages' steps that `steps` is of the full ones."""
+    for name in RECIPES:
+        file, _, stage = name.partition(" ")
+        config = _load(file)
+        if stage:
+            config.stages = ("sft", stage)
+        for learning in config.stages[1:]:
+            config[learning].steps = round(config[learning].steps * steps / FULL)
+        yield name, config
+
+
+def _load(name: str) -> ConfigDict:
+    file = Path(__file__).parent.parent / "configs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
 
 
 if __name__ == "__main__":

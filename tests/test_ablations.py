@@ -1,40 +1,89 @@
-"""The grid of launch/ablations.py."""
+"""The grids of launch/ablations.py, and the effects that launch/effects.py finds in such runs."""
 
-import importlib.util
-import pathlib
+import importlib
+import sys
+from pathlib import Path
 
 import pytest
 
-FILE = pathlib.Path(__file__).parent.parent / "launch" / "ablations.py"
+LAUNCH = Path(__file__).parent.parent / "launch"
 
 
 @pytest.fixture(scope="module")
 def ablations():
-    spec = importlib.util.spec_from_file_location("ablations", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(LAUNCH))
+    yield importlib.import_module("ablations")
+    sys.path.remove(str(LAUNCH))
+
+
+@pytest.fixture(scope="module")
+def effects(ablations):
+    return importlib.import_module("effects")
 
 
 def test_one_field_at_a_time(ablations):
-    variants = ablations.variants(full=False)
+    variants = ablations.variants("fields")
     assert variants[0] == {} and variants[-1] == ablations.CONTROL
     assert all(len(changes) == 1 for changes in variants[1:])
     assert len(variants) == 2 + sum(len(values) - 1 for values in ablations.FIELDS.values())
 
 
 def test_the_product_holds_each_combination_once(ablations):
-    variants = ablations.variants(full=True)
+    variants = ablations.variants("product")
     assert len({tuple(sorted(v.items())) for v in variants}) == len(variants) == 3 * 2 * 3 * 5 + 1
-    assert all(v in variants for v in ablations.variants(full=False))
+    assert all(v in variants for v in ablations.variants("fields"))
+    corners = ablations.variants("corners")
+    assert len(corners) == 2**4 + 1 and all(v in variants for v in corners)
 
 
 def test_each_run_differs_from_the_default_in_its_fields_alone(ablations):
-    base = ablations.make_config({}, 0, "runs/fd/sft", 60)
-    for changes in ablations.variants(full=True):
-        config = ablations.make_config(changes, 0, "runs/fd/sft", 60)
+    named = [config for _, config in ablations.changed("product", 60)]
+    base = named[0]
+    assert base.fd.steps == 60
+    for changes, config in zip(ablations.variants("product"), named, strict=True):
         for field, value in changes.items():
             block, name = field.split(".")
             assert config[block][name] == value != base[block][name]
             config[block][name] = base[block][name]
         assert config.to_dict() == base.to_dict()
+
+
+def test_recipes_make_equally_many_attempts(ablations):
+    found = dict(ablations.recipes(60))
+    assert set(found) == set(ablations.RECIPES)
+    assert found["fd_grpo"].stages == ("sft", "fd", "grpo")
+    assert found["fd_grpo weighted"].stages == ("sft", "weighted")
+    for name, config in found.items():
+        attempts = 0
+        for stage in (config[s] for s in config.stages[1:]):
+            a_round = stage.get("steps_per_round", 1)
+            rounds = -(-stage.steps // a_round)
+            attempts += rounds * stage.prompts_per_step * stage.samples_per_prompt
+        assert attempts == 60 * 16 * 8, name
+
+
+def judged(effects, name, solved, entropy, **changes):
+    settings = effects.DEFAULTS | {"seed": 0} | {f.replace("_", ".", 1): v
+                                                 for f, v in changes.items()}  # fmt: skip
+    figures = {"solved": solved, "samples": 64, "entropy": entropy,
+               "pass_at_k": {k: {"mean": 0.0} for k in ("1", "16", "64")}}  # fmt: skip
+    return effects.Judged(name, settings, figures, figures)
+
+
+def test_an_effect_is_the_mean_over_pairs_that_differ_in_nothing_else(effects):
+    """Four corners by hand: alpha = 1 adds 8 of 64 to theorem a at one gate and 16 at the other."""
+    runs = [
+        judged(effects, "1", {"a": 16, "b": 0}, 0.3),
+        judged(effects, "2", {"a": 24, "b": 0}, 0.2, fd_alpha=1.0),
+        judged(effects, "3", {"a": 32, "b": 0}, 0.5, fd_gate="failed"),
+        judged(effects, "4", {"a": 48, "b": 0}, 0.1, fd_alpha=1.0, fd_gate="failed"),
+        judged(effects, "5", {"a": 64, "b": 64}, 0.1, fd_alpha=0.5, feedback_help="step"),
+    ]
+    head, rows = effects.effects(runs)
+    assert head[:4] == ["value", "in place of", "pairs", "pass@1"]
+    assert [row[:3] for row in rows] == [
+        ["`fd.alpha=1.0`", "0.0", "2"], ["`fd.gate=failed`", "all", "2"],
+    ]  # fmt: skip
+    assert rows[0][3].split()[0] == f"{(8 + 16) / 2 / 64 / 2:+.3f}"  # two pairs, two theorems
+    assert rows[1][3].split()[0] == f"{(16 + 24) / 2 / 64 / 2:+.3f}"
+    assert rows[0][-1] == "-0.250 (-0.400 to -0.100)"
