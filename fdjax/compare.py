@@ -3,8 +3,9 @@
     python -m fdjax.compare RUN [RUN ...] [--out=FOLDER]
 
 A run is a workdir, finished or not. It is compared with the policy that it began with: the last
-one of its supervised stages, or the one that `init_from` names. The tables go to the console and,
-with the curves, to comparison.md, comparison.html and comparison.png in FOLDER.
+one of its supervised stages, or the one that `init_from` names. Where stages branch from one policy
+each branch is a run of its own. The tables go to the console and, with the curves, to
+comparison.md, comparison.html and comparison.png in FOLDER.
 """
 
 import argparse
@@ -92,29 +93,44 @@ def read_runs(folders: Sequence[str | Path]) -> list[Run]:
     parts = 1
     while len({p.parts[-parts:] for p in paths}) < len(paths):
         parts += 1
-    return [read_run(path, "/".join(path.parts[-parts:])) for path in paths]
+    return [run for path in paths for run in read_workdir(path, "/".join(path.parts[-parts:]))]
 
 
-def read_run(folder: Path, name: str) -> Run:
-    stages = {}
-    for file in sorted(folder.glob("*/config.json")):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        lines = read_lines(file.parent / "metrics.jsonl")
-        stages[record["before"]] = Stage(file.parent.name, record, lines)
-    ends = {stage.record["fingerprint"] for stage in stages.values()}
-    chain, before = [], next((b for b in stages if b not in ends), None)
-    while before in stages:  # each stage names the policy that it began with
-        chain.append(stages[before])
-        before = chain[-1].record["fingerprint"]
-    warm = itertools.takewhile(lambda s: s.record["stage"]["objective"] == "supervised", chain)
-    learning = chain[len(list(warm)) :]
-    if not learning:
-        raise ValueError(f"{folder} holds no stage that learns after a warm start")
+def read_workdir(folder: Path, name: str) -> list[Run]:
+    """One run, or where stages branch one for each last stage, with that in its name."""
+    stages = [
+        Stage(file.parent.name, json.loads(file.read_text(encoding="utf-8")),
+              read_lines(file.parent / "metrics.jsonl"))
+        for file in sorted(folder.glob("*/config.json"))
+    ]  # fmt: skip
     evaluations = [
         line for file in sorted(folder.glob("*/evals.jsonl")) for line in read_lines(file)
         if "split" in line["key"]
     ]  # fmt: skip
-    return Run(name, learning, learning[0].record["before"], evaluations)
+    gone_on_with = {stage.record["before"] for stage in stages}
+    lasts = [stage for stage in stages if stage.record["fingerprint"] not in gone_on_with]
+    chains = [chain for last in lasts if (chain := _learning(stages, last))]
+    if not chains:
+        raise ValueError(f"{folder} holds no stage that learns after a warm start")
+    return [
+        Run(
+            name if len(chains) == 1 else f"{name}/{chain[-1].name}",
+            chain,
+            chain[0].record["before"],
+            evaluations,
+        )
+        for chain in chains
+    ]
+
+
+def _learning(stages: Sequence[Stage], last: Stage) -> list[Stage]:
+    """The stages up to `last`, without those of a warm start."""
+    made_by = {stage.record["fingerprint"]: stage for stage in stages}
+    chain = [last]
+    while before := made_by.get(chain[0].record["before"]):
+        chain.insert(0, before)
+    warm = itertools.takewhile(lambda s: s.record["stage"]["objective"] == "supervised", chain)
+    return chain[len(list(warm)) :]
 
 
 def _measure(key: Line) -> str:

@@ -92,6 +92,28 @@ def test_stages_follow_the_policies_that_they_began_with(folders):
     assert names == ["fd_grpo", "expert"]
 
 
+def test_branches_of_one_workdir_are_runs_of_their_own(tmp_path, folders):
+    """Two stages from its own sft, and one that goes on with another workdir's."""
+    shuffled = record("distillation", "s", "warm", **FEEDBACK | {"shuffle": True})
+    make_run(
+        tmp_path / "both",
+        ("sft", record("supervised", "warm", "random"), []),
+        ("fd", record("distillation", "fd", "warm", **FEEDBACK), lines(2, 0.3)),
+        ("grpo", record("policy_gradient", "g", "fd"), lines(3, 0.3)),
+        ("shuffled", shuffled, lines(4, 0.1)),
+        ("later", record("policy_gradient", "l", "elsewhere"), lines(5, 0.1)),
+        evals=[evaluation("g", 8), evaluation("s", 3)],
+    )
+    runs = compare.read_runs([tmp_path / "both", folders[1]])
+    chains = {run.name: [s.name for s in run.stages] for run in runs}
+    assert chains == {"both/grpo": ["fd", "grpo"], "both/later": ["later"],
+                      "both/shuffled": ["shuffled"], "grpo": ["grpo"]}  # fmt: skip
+    assert [run.start for run in runs] == ["warm", "elsewhere", "warm", "warm"]
+    pool = rows(runs, "pool, temperature 1")
+    assert list(pool) == ["start", "both/grpo", "both/shuffled", "grpo"]
+    assert pool["both/shuffled"]["pass@1"].startswith("0.188 [0.100, 0.900] **-0.122")
+
+
 def test_what_each_learner_saw(folders):
     runs = compare.read_runs(folders)
     saw = [row["saw"] for row in rows(runs, "What each learner saw").values()]
