@@ -24,10 +24,10 @@ from fdjax.evaluation.summary import summarise, summary_lines
 from fdjax.feedback.protocol import Provider
 from fdjax.feedback.providers import consequences, samples_policy
 from fdjax.files import append_line, read_lines
-from fdjax.fingerprints import check_record, digest, split_digest
+from fdjax.fingerprints import digest, split_digest, write_record
 from fdjax.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
-from fdjax.prepare import find_origin, initial_policy, prepare
+from fdjax.prepare import initial_policy, prepare
 from fdjax.records import Policy, Run, prompt_record, stage_record
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
@@ -82,7 +82,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
 
 def spent(this: Run, name: str) -> dict[str, float]:
     """What training the stage has cost, in this run or in the one that it was taken from."""
-    folder, origin = this.workdir / name, find_origin(this.config)
+    folder, origin = this.workdir / name, this.origin
     if origin and origin.folder.name == name and not (folder / "metrics.jsonl").exists():
         folder = origin.folder
     return accounting.total(read_lines(folder / "metrics.jsonl"))
@@ -95,7 +95,7 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
     """Trains the stage, or the rest of it, or reads what a finished one left."""
     config, folder = this.config[name], this.workdir / name
     record = stage_record(this, name, before.fingerprint)
-    check_record(folder, record)
+    write_record(folder, record)
     if not tokenizer.holds(folder):
         this.prompting.tokenizer.save(folder)
 

@@ -11,14 +11,19 @@ from fdjax.data.theorems import Theorem
 from fdjax.files import write_atomically
 
 
-def check_record(folder: Path, record: dict[str, Any]) -> None:
-    """Writes config.json of a new stage; raises ConfigError if the folder holds another's."""
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """config.json of a new stage; raises ConfigError as `check_record` does."""
+    check_record(folder, record)
     file = folder / "config.json"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(record, indent=1, ensure_ascii=False))
-        return
-    old = json.loads(file.read_text())
+
+
+def check_record(folder: Path, record: dict[str, Any]) -> None:
+    """Raises ConfigError if the folder holds a stage of another config."""
+    file = folder / "config.json"
+    old = json.loads(file.read_text()) if file.exists() else record
     if old["fingerprint"] != record["fingerprint"]:
         changes = "\n  ".join(differences(old, record))
         raise ConfigError(

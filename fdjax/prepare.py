@@ -5,7 +5,7 @@ each stage is made of, and the record of it by which it is known again.
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fdjax.checks import check_evaluation, check_stage
 from fdjax.config import ConfigError, blaming
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
-from fdjax.fingerprints import differences
+from fdjax.fingerprints import check_record, differences
 from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
@@ -30,6 +30,7 @@ from fdjax.rollout.prompts import Template, read_template
 from fdjax.tokenizer import Tokenizer
 
 PRETRAINED = "pretrained"  # the name of a policy that no stage made
+RANDOM = "random"  # the fingerprint of one that nothing was trained on
 
 
 @contextlib.contextmanager
@@ -38,18 +39,20 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
 
     Raises ConfigError where config or files make no run, before anything is trained.
     """
-    names = stages_to_run(config)
+    found = find_origin(config)
+    names = stages_to_run(config, found)
     with status("theorems"):
         theorems, dropped = load_splits(config.data)
-    prompting = make_prompting(config, workdir, theorems["sft"])
+    prompting = make_prompting(config, workdir, found, theorems["sft"])
     with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
-        run = Run(config, workdir, prompting, theorems, farm)
+        run = Run(config, workdir, found, prompting, theorems, farm)
         check_evaluation(run)
         for name in names:
             check_stage(run, name)
         with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
         leave_out_misstated(config.data, farm, theorems, dropped)
+        check_records(run, names)
         if not tokenizer.holds(workdir):  # a start that is refused leaves none behind
             workdir.mkdir(parents=True, exist_ok=True)
             prompting.tokenizer.save(workdir)
@@ -67,11 +70,13 @@ def make_farm(lean: ConfigDict) -> Farm:
         return Farm(backend, workers=lean.workers, timeout=lean.timeout, cache=cache)
 
 
-def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> Prompting:
+def make_prompting(
+    config: ConfigDict, workdir: Path, found: Origin | None, corpus: list[Theorem]
+) -> Prompting:
     template = make_template(config.prompt)
-    words = make_tokenizer(config, workdir, template, corpus)
+    words = make_tokenizer(config, workdir, found, template, corpus)
     return Prompting(
-        model=make_model(config, words.vocab_size),
+        model=make_model(config, found, words.vocab_size),
         tokenizer=words,
         template=template,
         student_buckets=tuple(config.prompt.student_buckets),
@@ -81,11 +86,10 @@ def make_prompting(config: ConfigDict, workdir: Path, corpus: list[Theorem]) -> 
     )
 
 
-def make_model(config: ConfigDict, vocab_size: int) -> ModelConfig:
+def make_model(config: ConfigDict, found: Origin | None, vocab_size: int) -> ModelConfig:
     """What `init_from` says of its model, if it does; else `model`, as large as its tokenizer
     unless it names a vocab_size of its own."""
-    given, found = config.model.to_dict(), find_origin(config)
-    shape = {"vocab_size": vocab_size}
+    given, shape = config.model.to_dict(), {"vocab_size": vocab_size}
     if found and found.model:
         shape = dataclasses.asdict(found.model)
         with blaming("model", ValueError, TypeError):
@@ -117,16 +121,20 @@ def find_origin(config: ConfigDict) -> Origin | None:
 
 
 def make_tokenizer(
-    config: ConfigDict, workdir: Path, template: Template, corpus: list[Theorem]
+    config: ConfigDict,
+    workdir: Path,
+    found: Origin | None,
+    template: Template,
+    corpus: list[Theorem],
 ) -> Tokenizer:
     """The one that the workdir began with; a new run takes that of `tokenizer.path` or of
     `init_from`, or trains one on `corpus`.
     """
     if not tokenizer.holds(workdir):
-        return _first_tokenizer(config, template, corpus)
+        return _first_tokenizer(config, found, template, corpus)
     with blaming("tokenizer", ValueError):
         kept = tokenizer.load(workdir)
-    if config.tokenizer.path and _read_tokenizer(config).model != kept.model:
+    if config.tokenizer.path and _read_tokenizer(config, found).model != kept.model:
         raise ConfigError(
             f"tokenizer.path={config.tokenizer.path} is not the tokenizer that {workdir} began "
             "with. Take another --workdir."
@@ -134,9 +142,11 @@ def make_tokenizer(
     return kept
 
 
-def _first_tokenizer(config: ConfigDict, template: Template, corpus: list[Theorem]) -> Tokenizer:
-    if config.tokenizer.path or config.init_from:
-        return _read_tokenizer(config)
+def _first_tokenizer(
+    config: ConfigDict, found: Origin | None, template: Template, corpus: list[Theorem]
+) -> Tokenizer:
+    if config.tokenizer.path or found:
+        return _read_tokenizer(config, found)
     if template.chat:
         raise ConfigError(
             f"prompt.template={config.prompt.template} is a chat: it takes a published model's "
@@ -148,11 +158,11 @@ def _first_tokenizer(config: ConfigDict, template: Template, corpus: list[Theore
         return tokenizer.train(texts + words, config.tokenizer.vocab_size)
 
 
-def _read_tokenizer(config: ConfigDict) -> Tokenizer:
+def _read_tokenizer(config: ConfigDict, found: Origin | None) -> Tokenizer:
     path = config.tokenizer.path
     field = f"tokenizer.path={path}" if path else f"init_from={config.init_from}"
     with blaming(field, ValueError, OSError):
-        return tokenizer.load(path or find_origin(config).folder)
+        return tokenizer.load(path or found.folder)
 
 
 def make_template(prompt: ConfigDict) -> Template:
@@ -202,7 +212,7 @@ def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
 # --- Stages --------------------------------------------------------------------------------------
 
 
-def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
+def stages_to_run(config: ConfigDict, found: Origin | None) -> tuple[str, ...]:
     """Those of `stages` that `init_from` does not replace. Raises ConfigError."""
     names = tuple(config.stages)
     unknown = [n for n in names if "objective" not in (config.to_dict().get(n) or ())]
@@ -210,7 +220,6 @@ def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
         raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"stages={names}: name at least one, and each once")
-    found = find_origin(config)
     if not found or not found.is_stage:
         return names
     folder = found.folder
@@ -226,15 +235,12 @@ def stages_to_run(config: ConfigDict) -> tuple[str, ...]:
 
 def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
     """What the first stage begins with, and the stages to run: a stage that `init_from` names
-    replaces those up to it. Raises ConfigError if that one is of another kind.
+    replaces those up to it.
     """
-    names, found = stages_to_run(run.config), find_origin(run.config)
+    found = run.origin
+    names = stages_to_run(run.config, found)
     if not found:
-        return Policy("", None, "random"), names
-    if found.is_stage:
-        here = stage_record(run, names[0], "")
-        if changes := "\n  ".join(differences(_kind(found.record), _kind(here))):
-            raise ConfigError(f"init_from={found.folder} is of another kind:\n  {changes}")
+        return Policy("", None, RANDOM), names
     with (
         status(f"parameters of {run.config.init_from}"),
         blaming(f"init_from={run.config.init_from}", ValueError, OSError),
@@ -242,6 +248,23 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
         params = origin.load(found, run.prompting.model, run.prompting.mesh)
     name = found.folder.name if found.is_stage else PRETRAINED
     return Policy(name, params, found.fingerprint), names
+
+
+def check_records(run: Run, names: Sequence[str]) -> None:
+    """Raises ConfigError if `init_from` is of another kind than the first stage, or if the workdir
+    holds one of the stages with another config: each record names the one before, so all of them
+    are known before any work.
+    """
+    found = run.origin
+    if found and found.is_stage:
+        here = stage_record(run, names[0], "")
+        if changes := "\n  ".join(differences(_kind(found.record), _kind(here))):
+            raise ConfigError(f"init_from={found.folder} is of another kind:\n  {changes}")
+    before = found.fingerprint if found else RANDOM
+    for name in names:
+        record = stage_record(run, name, before)
+        check_record(run.workdir / name, record)
+        before = record["fingerprint"]
 
 
 def _kind(record: dict[str, Any]) -> dict[str, Any]:

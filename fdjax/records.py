@@ -12,6 +12,7 @@ from fdjax.feedback.providers import consequences
 from fdjax.fingerprints import digest, split_digest
 from fdjax.lean.backend import Backend
 from fdjax.lean.farm import Farm
+from fdjax.origin import Origin
 from fdjax.rollout.collect import Prompting
 
 
@@ -28,6 +29,7 @@ class Run(NamedTuple):
 
     config: ConfigDict
     workdir: Path
+    origin: Origin | None  # what `init_from` names
     prompting: Prompting
     theorems: dict[str, list[Theorem]]
     farm: Farm

@@ -3,18 +3,19 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from fdjax import convert, prepare, records, state, tokenizer
+from fdjax import convert, origin, prepare, records, state, tokenizer
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
-from fdjax.fingerprints import check_record
+from fdjax.fingerprints import check_record, write_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models import hf, tensor_files, transformer, weights
@@ -230,7 +231,7 @@ def stage(config, tmp_path):
     """The folder of a finished stage: its record, tokenizer and last checkpoint."""
     with prepare.prepare(config, tmp_path / "first") as run:
         folder = tmp_path / "first" / "sft"
-        check_record(folder, records.stage_record(run, "sft", "random"))
+        write_record(folder, records.stage_record(run, "sft", "random"))
         run.prompting.tokenizer.save(folder)
         optimizer = state.make_optimizer(state.OptimizerConfig())
         init = lambda key: transformer.init(run.prompting.model, key)  # noqa: E731
@@ -240,10 +241,13 @@ def stage(config, tmp_path):
     return folder
 
 
-def test_init_from(config, stage, tmp_path):
-    config.init_from = str(stage)
+def test_init_from(config, stage, tmp_path, monkeypatch):
+    config.init_from, looked = str(stage), []
+    find = origin.find
+    monkeypatch.setattr(origin, "find", lambda path: looked.append(path) or find(path))
     _, policy, names = run_of(config, tmp_path / "a")
     assert names == config.stages[1:] and policy.name == "sft" and policy.params is not None
+    assert looked == [str(stage)]  # once: what lies there may change
     config.stages = ("grpo",)
     assert run_of(config, tmp_path / "b")[2] == ("grpo",)
 
@@ -381,7 +385,7 @@ def test_a_tokenizer_that_does_not_fit_the_embedding(config, tmp_path):
 def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_path):
     with prepare.prepare(config, tmp_path / "w") as run:
         record = records.stage_record(run, "fd", "x")
-        check_record(tmp_path / "fd", record)
+        write_record(tmp_path / "fd", record)
         run.config.fd.update(save_every=99, show_every=99, least_gap=math.pi)
         check_record(tmp_path / "fd", records.stage_record(run, "fd", "x"))
         run.config.tokenizer.vocab_size = 999
@@ -395,3 +399,25 @@ def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_p
     assert [line.split(":")[0].strip() for line in lines] == [
         "vocab_size", "data.seed", "feedback.shuffle",
     ]  # fmt: skip
+
+
+def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path):
+    """Whichever stage it is that differs, and nothing is left behind."""
+    with prepare.prepare(config, tmp_path / "first") as run:
+        before = "random"
+        for name in config.stages:
+            record = records.stage_record(run, name, before)
+            write_record(tmp_path / "w" / name, record)
+            before = record["fingerprint"]
+    run_of(config, tmp_path / "w")
+    for folder in ("x", "y"):
+        shutil.copytree(tmp_path / "w" / "grpo", tmp_path / folder / "grpo")
+    config.grpo.clip_high = 0.3
+    with pytest.raises(ConfigError, match=r"w/grpo holds .*\n  stage.clip_high: 0.28 there, 0.3 "):
+        run_of(config, tmp_path / "w")
+    with pytest.raises(ConfigError, match=r"x/grpo holds .*\n  stage.clip_high"):
+        run_of(config, tmp_path / "x")
+    assert [file.name for file in (tmp_path / "x").iterdir()] == ["grpo"]
+    config.grpo.clip_high, config.sft.steps = 0.28, 29
+    with pytest.raises(ConfigError, match=r"y/grpo holds .*\n  before: "):
+        run_of(config, tmp_path / "y")
