@@ -8,6 +8,7 @@ import collections
 import contextlib
 import json
 import re
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,7 +58,10 @@ class Server(ThreadingHTTPServer):
         if "Lean.versionString" in code:
             told = lean_repl.message("info", '"4.35.0"', 1, 0)
             return {"response": {"env": 0, "messages": [told]}}
-        messages = lean_repl.run("", "\n".join(lines[count:]))
+        try:
+            messages = lean_repl.run("", "\n".join(lines[count:]), timeout)
+        except subprocess.TimeoutExpired:
+            return {"error": f"Lean REPL command timed out in {timeout} seconds"}
         for message in messages if self.shifted else ():
             for end in (message["pos"], message["endPos"]):
                 if end:
@@ -104,11 +108,11 @@ class Handler(BaseHTTPRequestHandler):
             case "lie":
                 return self.answer(200, {"results": [own | {"response": {"env": 1}}]})
             case "other":
-                result = self.server.check(snippet["code"], 1)
+                result = self.server.check(snippet["code"], 20)
                 return self.answer(200, {"results": [{"id": "another"} | result]})
             case "mixed":  # an honest answer, but to another file
                 other = snippet["code"].replace("fd_", "fd_0")
-                return self.answer(200, {"results": [own | self.server.check(other, 1)]})
+                return self.answer(200, {"results": [own | self.server.check(other, 20)]})
             case "garbage":
                 return self.answer(200, "{")
             case "empty":

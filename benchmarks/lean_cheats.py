@@ -1,0 +1,69 @@
+"""Ways to fake a proof, on every backend: how many count? And how many honest proofs do not?
+
+    python benchmarks/lean_cheats.py [--honest=300] [--workers=2] [--backends embedded kimina ...]
+
+The cheats are those of tests/cheats.py, each tried with the audit, and those that evidence alone
+must catch without it, too. lean_interact and kimina are asked over programs of the tests: their
+protocols, and the embedded Lean behind them. A line of counts for each backend; exit code 1 if a
+cheat was accepted or an honest proof refused.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import cheats
+
+from fdjax.lean.backend import BACKENDS
+from fdjax.lean.farm import Farm
+
+THEOREMS = (cheats.FALSE, cheats.NOT_YET, cheats.AUXILIARY)
+TIMEOUT = 3.0
+
+
+def accepted(backend, workers: int, pairs) -> list[tuple]:
+    with Farm(backend, workers, TIMEOUT) as farm:
+        verdicts = farm.check(pairs)
+    return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.proved]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--honest", type=int, default=300, help="honest proofs")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--backends", nargs="*", default=BACKENDS, choices=BACKENDS)
+    flags = parser.parse_args()
+    refused = [proof for group in cheats.CHEATS.values() for proof in group]
+    caught = [proof for group in cheats.EVIDENCE.values() for proof in group] + cheats.ENDLESS
+    failed = False
+    for name in flags.backends:
+        with (tempfile.TemporaryDirectory() as folder,
+              cheats.backend_named(name, Path(folder)) as backend):
+            began = time.monotonic()
+            # one cheat is an honest option where Lean's limit on heartbeats is higher
+            with_audit = accepted(backend, flags.workers,
+                                  [(cheats.FALSE, proof) for proof in refused + caught])
+            pairs = [(theorem, proof) for theorem in THEOREMS for proof in caught]
+            with mock.patch("fdjax.lean.farm.audit", lambda *_: None):
+                without_audit = accepted(backend, flags.workers, pairs)
+            honest = cheats.honest_proofs(flags.honest)
+            lost = len(honest) - len(accepted(backend, flags.workers, honest))
+        for theorem, proof in with_audit + without_audit:
+            print(f"{name} accepted for {theorem.name}: {proof}", file=sys.stderr)
+        print(json.dumps({
+            "backend": name, "cheats": len(refused) + len(caught), "without_audit": len(pairs),
+            "accepted": len(with_audit) + len(without_audit), "honest": len(honest),
+            "honest_refused": lost, "seconds": round(time.monotonic() - began, 1)}), flush=True)
+        failed |= bool(with_audit or without_audit or lost)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""How long an evaluation waits for Lean while training's candidates stand before it.
+
+    python benchmarks/lean_latency.py [--waiting=2000] [--probes=30] [--workers=2]
+
+At a random moment, with so many candidates in the queue of the embedded backend, one more is
+submitted that is urgent, as evaluations are; time counts until its verdict. Prints the median and
+the longest in seconds; exit code 1 if that is 1 or more.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import statistics
+import sys
+import time
+
+from fdjax.lean.bench import candidates
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--waiting", type=int, default=2000, help="candidates in the queue")
+    parser.add_argument("--probes", type=int, default=30, help="urgent candidates, one by one")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    flags = parser.parse_args()
+    numbers, rng = itertools.count(), random.Random(0)
+    seconds = []
+    with Farm(EmbeddedBackend(), flags.workers) as farm:
+        while len(seconds) < flags.probes:
+            time.sleep(0.3 * rng.random())
+            # those that workers are at do not wait
+            busy = flags.workers * farm.backend.max_batch
+            short = flags.waiting + busy - farm.counters.queued
+            for theorem, proof, _ in candidates(itertools.islice(numbers, max(0, short))):
+                farm.submit(theorem, proof)
+            [(theorem, proof, right)] = candidates(itertools.islice(numbers, 1))
+            asked = time.perf_counter()
+            verdict = farm.submit(theorem, proof, urgent=True).result()
+            seconds.append(time.perf_counter() - asked)
+            if verdict.proved != right:
+                sys.exit(f"a wrong verdict: {verdict}")
+    print(json.dumps({"median": round(statistics.median(seconds), 3),
+                      "longest": round(max(seconds), 3), "waiting": flags.waiting,
+                      "probes": flags.probes, "workers": flags.workers}))
+    return 0 if max(seconds) < 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
