@@ -1,6 +1,9 @@
 """What a confined child cannot do: each of these is tried from within one."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -60,18 +63,85 @@ def test_it_may_read_what_it_needs(tmp_path):
     assert done.stdout == "r-1\n", done.stderr
 
 
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has powers to lose")
+SHOW = "while read -r line; do echo \"$line\"; done < "  # with nothing but the shell
+SYSTEM_ONLY = [name for name in confined.PROTECTIONS if name != "files"]
+
+
+def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
+    """User, capabilities (as bits, of all four sets) and complaints of a child that wants to read
+    `secret`."""
+    command = confined.command_with(protections, 0, 10, [], "run", "/bin/sh", "-c",
+                                    f"{SHOW}/proc/self/status; {SHOW}{secret}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    rows = dict(line.split(":", 1) for line in done.stdout.splitlines())
+    assert "s-1" not in done.stdout
+    held = {int(rows[f"Cap{each}"], 16) for each in ("Inh", "Prm", "Eff", "Amb")}
+    return int(rows["Uid"].split()[0]), held, done.stderr
+
+
+@root
+@needs["user"]
+def test_a_root_that_cannot_hide_files_has_no_power_left(tmp_path, monkeypatch):
+    """Without Landlock a power to read would be one to read everything."""
+    if sys.base_prefix.startswith("/root/"):
+        if not (system := shutil.which("python3", path="/usr/bin")):
+            pytest.skip("needs a Python that not only root can read")
+        monkeypatch.setattr(sys, "executable", system)
+    secret = tmp_path / "secret"
+    secret.write_text("s-1")
+    secret.chmod(0o600)
+    user, capabilities, complaint = powers(SYSTEM_ONLY, secret)
+    assert user == 65534 and capabilities == {0} and "ermission denied" in complaint
+
+
+@root
+def test_root_without_any_protection_has_no_power_left(tmp_path):
+    """Such as to read what belongs to others."""
+    secret = tmp_path / "secret"
+    secret.write_text("s-1")
+    secret.chmod(0o600)
+    os.chown(secret, 12345, 12345)
+    user, capabilities, complaint = powers([], secret)
+    assert user == 0 and capabilities == {0} and "ermission denied" in complaint
+
+
+@root
+@needs["files"]
+@needs["user"]
+def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
+    (tmp_path / "secret").write_text("s-1")
+    user, capabilities, complaint = powers(list(confined.PROTECTIONS), tmp_path / "secret")
+    read, override = 1 << 2, 1 << 1
+    assert user == 65534 and capabilities in ({read}, {override})
+    assert "ermission denied" in complaint
+
+
+@root
+@needs["user"]
+def test_who_needs_what_root_alone_can_read_stays_root_and_is_told(tmp_path):
+    tmp_path.chmod(0o700)
+    (tmp_path / "lean").write_text("")
+    command = confined.command_with(SYSTEM_ONLY, 0, 0, [str(tmp_path / "lean")], "try")
+    told = subprocess.run(command, capture_output=True, text=True).stdout
+    hidden = f"({sys.base_prefix}|{tmp_path}/lean)"
+    assert re.fullmatch(f"user\tnobody but root can read {hidden}\n", told)
+
+
 def test_limits():
     done = run("import resource as r; print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE,"
                " r.RLIMIT_FSIZE, r.RLIMIT_CPU)])")
     assert json.loads(done.stdout) == [0, 0, 10]
 
 
+@needs["files"]
 @needs["user"]
 def test_who_is_not_root_is_confined_too():
     """A child that is nobody confines one of its own: with a user namespace in place of rights."""
     inner = confined.command_with(list(confined.PROTECTIONS), 0, 0, [sys.prefix], "try")
     script = f"import subprocess; print(subprocess.run({inner!r}, capture_output=True).stdout)"
-    outer = confined.command_with(["user"], 0, 0, [], "run", sys.executable, "-S", "-c", script)
+    outer = confined.command_with(["files", "user"], 0, 0, ["/"], "run", sys.executable, "-S", "-c",
+                                  script)
     done = subprocess.run(outer, capture_output=True, text=True)
     assert "b''" in done.stdout or "ermitted" in done.stdout, (done.stdout, done.stderr)
 

@@ -13,8 +13,8 @@ NOT_LOADED = confined_child.NOT_LOADED
 # What Linux has to offer, in the order in which it is taken on.
 PROTECTIONS = {
     "network": "a network of its own, with nothing in it",
-    "user": "a user of its own instead of root",
     "files": "no file to be seen but Lean's and the system's libraries",
+    "user": "a user of its own instead of root",
 }
 
 
@@ -25,16 +25,18 @@ def command(memory: int, cpu_seconds: int, readable: Sequence[str], *what: str) 
 
     The child is killed when the thread that started it ends.
     """
-    taken = [name for name in PROTECTIONS if name not in unprotected()]
+    missing = unprotected(tuple(readable))
+    taken = [name for name in PROTECTIONS if name not in missing]
     return command_with(taken, memory, cpu_seconds, readable, *what)
 
 
 @functools.cache
-def unprotected() -> dict[str, str]:
-    """Protection -> why this system does not offer it. What is missing is told once, by a warning.
+def unprotected(readable: tuple[str, ...] = ()) -> dict[str, str]:
+    """Protection -> why this system does not offer it to who needs the files and folders
+    `readable`. What is missing is told once, by a warning.
     """
-    done = subprocess.run(command_with(list(PROTECTIONS), 0, 0, [], "try"), capture_output=True,
-                          text=True)
+    done = subprocess.run(command_with(list(PROTECTIONS), 0, 0, readable, "try"),
+                          capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip() or f"exit code {done.returncode}"
         missing = dict.fromkeys(PROTECTIONS, reason)

@@ -17,6 +17,8 @@ NOT_LOADED = 97  # exit code; lean itself ends with 0 or 1
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache", "/dev/null",
            "/dev/zero", "/dev/urandom", "/proc/self")  # fmt: skip
 _NOBODY = 65534
+_DAC_OVERRIDE, _DAC_READ_SEARCH, _KILL = 1 << 1, 1 << 2, 1 << 5  # capabilities, as bits
+_CAPABILITIES = struct.pack("Ii", 0x20080522, 0)  # version 3 of their interface; this process
 _SIGKILL = 9
 _IOLBF = 1  # of Linux and of macOS
 
@@ -65,21 +67,25 @@ def _lean(libc: ctypes.CDLL, library: str, *arguments: str) -> int:
 
 
 def _protect(libc: ctypes.CDLL, protections: list[str], readable: list[str]) -> dict:
-    """Takes on `protections`; protection -> why not, for those that cannot be had."""
+    """Takes on `protections`; protection -> why not, for those that cannot be had. Whatever they
+    are, no power is left but to read, and that only where it is known what may be read."""
     if sys.platform != "linux":
         return dict.fromkeys(filter(None, protections), f"not on {sys.platform}")
-    missing = {}
+    needed = [sys.base_prefix, *readable]
+    missing, kept = {}, 0
     for name in filter(None, protections):
         try:
             match name:
                 case "network":
                     _leave_network(libc)
-                case "user":
-                    _become_nobody(libc)
                 case "files":
-                    _see_only(libc, (*_SYSTEM, sys.base_prefix, *readable))
+                    version = _see_only(libc, (*_SYSTEM, *needed))
+                    kept = _power_to_read(libc, version)
+                case "user":
+                    _become_nobody(libc, kept, needed)
         except OSError as error:
             missing[name] = error.strerror or str(error)
+    _keep_only(libc, kept)
     return missing
 
 
@@ -94,30 +100,57 @@ def _leave_network(libc: ctypes.CDLL) -> None:
     _check(libc.unshare(new_network | (new_user if os.geteuid() else 0)))
 
 
-def _become_nobody(libc: ctypes.CDLL) -> None:
-    """Only root does; it keeps no power but to read what root may, such as a toolchain in its home.
-    """
+def _power_to_read(libc: ctypes.CDLL, landlock: int) -> int:
+    """The capability that root keeps, to read what Landlock lets it: a toolchain in its home. 0 for
+    none, which is what others have."""
+    permitted = _permitted(libc)
+    # what may read all may also write: only from version 3 on does Landlock bar truncation
+    return permitted & _DAC_READ_SEARCH or (permitted & _DAC_OVERRIDE if landlock >= 3 else 0)
+
+
+def _become_nobody(libc: ctypes.CDLL, kept: int, needed: list[str]) -> None:
+    """Only root does."""
     if os.geteuid():
         return
-    header = struct.pack("Ii", 0x20080522, 0)
-    held = ctypes.create_string_buffer(24)
-    _check(libc.capget(header, held))
-    permitted = struct.unpack("6I", held)[1]
-    override, read, kill = 1 << 1, 1 << 2, 1 << 5  # CAP_DAC_OVERRIDE, _DAC_READ_SEARCH, _KILL
-    kept = permitted & read or permitted & override
-    if not kept or not permitted & kill:
-        raise OSError("this root may not read all files, or not kill what is not its own")
-    _check(libc.prctl(8, 1, 0, 0, 0))  # PR_SET_KEEPCAPS
+    if not _permitted(libc) & _KILL:
+        raise OSError("this root may not kill what is not its own")
     os.setgroups([])
+    if not kept and (hidden := _hidden_from_nobody(needed)):
+        raise OSError(f"nobody but root can read {hidden}")
+    _check(libc.prctl(8, 1, 0, 0, 0))  # PR_SET_KEEPCAPS
     os.setresgid(_NOBODY, _NOBODY, _NOBODY)
     os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    _check(libc.capset(header, struct.pack("6I", kept, kept, kept, 0, 0, 0)))
-    # PR_CAP_AMBIENT_RAISE: a program that we become has it too
-    _check(libc.prctl(47, 2, kept.bit_length() - 1, 0, 0))
 
 
-def _see_only(libc: ctypes.CDLL, paths: tuple[str, ...]) -> None:
-    """Landlock: from now on no file or folder but `paths` can be opened, and none for writing."""
+def _hidden_from_nobody(paths: list[str]) -> str | None:
+    there = [path for path in paths if os.path.exists(path)]
+    os.setegid(_NOBODY)
+    os.seteuid(_NOBODY)  # for a moment: with it go root's powers, and come back
+    hidden = [path for path in there if not os.access(path, os.R_OK, effective_ids=True)]
+    os.seteuid(0)
+    os.setegid(0)
+    return hidden[0] if hidden else None
+
+
+def _permitted(libc: ctypes.CDLL) -> int:
+    """Root's capabilities, as bits of which three matter here; 0 for others."""
+    held = ctypes.create_string_buffer(24)
+    _check(libc.capget(_CAPABILITIES, held))
+    return 0 if os.geteuid() else struct.unpack("6I", held)[1]
+
+
+def _keep_only(libc: ctypes.CDLL, kept: int) -> None:
+    """Drops all capabilities but `kept`, for good: no program that we become has others."""
+    _check(libc.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
+    _check(libc.capset(_CAPABILITIES, struct.pack("6I", kept, kept, kept, 0, 0, 0)))
+    if kept:
+        # PR_CAP_AMBIENT_RAISE: a program that we become has it too
+        _check(libc.prctl(47, 2, kept.bit_length() - 1, 0, 0))
+
+
+def _see_only(libc: ctypes.CDLL, paths: tuple[str, ...]) -> int:
+    """Landlock: from now on no file or folder but `paths` can be opened, and none for writing.
+    Returns its version."""
     create_ruleset, add_rule, restrict_self = 444, 445, 446  # numbers of the system calls
     version = _check(libc.syscall(create_ruleset, None, 0, 1))
     everything = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
@@ -136,6 +169,7 @@ def _see_only(libc: ctypes.CDLL, paths: tuple[str, ...]) -> None:
     _check(libc.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
     _check(libc.syscall(restrict_self, rules, 0))
     os.close(rules)
+    return version
 
 
 if __name__ == "__main__":
