@@ -48,8 +48,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
             sampling += forward_flops(model, prompt, prompt + length, logits=length)
     checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
     said = [feedback for *_, feedback in items if feedback is not None]
-    own = [feedback.tokens for feedback in said if "policy" in feedback.provider]
-    writing = sum(forward_flops(model, 0, tokens, logits=tokens) for tokens in own)
+    writing = sum(forward_flops(model, 0, f.own_tokens, logits=f.own_tokens) for f in said)
     return _costs(
         rollouts=len(items),
         tokens_generated=sum(sum(a.trained) for _, a, _, _ in items),

@@ -101,7 +101,8 @@ def test_rollouts():
         "flops_feedback": 0,
         "lean_seconds": 0.5, "feedback_tokens": 22, "feedback_seconds": 1.0, "feedback_money": 0.0,
     }  # fmt: skip
-    dear = Feedback((), "policy", tokens=7, money=0.02)
+    # Whoever speaks at last: what the policy wrote counts, another model's tokens do not.
+    dear = Feedback((), "llm: a policy", tokens=9, own_tokens=7, money=0.02)
     cost = total([of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])])
     assert cost["feedback_money"] == 0.02 and cost["flops_feedback"] == by_hand(0, 7, 7)
     assert cost["flops"] == cost["flops_feedback"] + cost["flops_sampling"]

@@ -38,7 +38,7 @@ VERDICTS = st.builds(Verdict, st.sampled_from(["proved", "failed", "crashed"]),
                      st.lists(TEXT, max_size=2).map(tuple), FLOATS, TEXT, st.booleans())
 FEEDBACK = st.builds(Feedback, st.lists(TEXT, max_size=2).map(tuple), TEXT, INTS, FLOATS, FLOATS,
                      st.none() | INTS, st.none() | TEXT, FLOATS, INTS, INTS,
-                     st.lists(TEXT, max_size=2).map(tuple))
+                     st.lists(TEXT, max_size=2).map(tuple), INTS)
 
 
 @given(st.lists(st.lists(attempts(), max_size=2), max_size=2),

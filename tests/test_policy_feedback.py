@@ -75,7 +75,8 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
     assert prompting.tokenizer.decode(ids) == (
         "h1 : p\n⊢ p\n:= by\n  exact h2\nLean refuses exact h2\nunknown identifier 'h2'\n⊢ p\n"
     )
-    assert said[0].tokens == len(ids) + 3 and said[0].departs_at == ERROR.start
+    assert said[0].tokens == said[0].own_tokens == len(ids) + 3
+    assert said[0].departs_at == ERROR.start
     assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
     assert params == "params" and writing.response_length == 28 and not writing.template.prefill
     assert sampling == dict(samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5,

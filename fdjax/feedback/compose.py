@@ -77,6 +77,7 @@ def with_costs(feedback: Feedback | None, other: Feedback | None) -> Feedback | 
     return dataclasses.replace(
         feedback,
         tokens=other.tokens + feedback.tokens,
+        own_tokens=other.own_tokens + feedback.own_tokens,
         seconds=other.seconds + feedback.seconds,
         money=other.money + feedback.money,
         asked=other.asked + feedback.asked,
@@ -91,10 +92,10 @@ def _one(
     speaking = [f for f in said if has_messages(f)]
     if not speaking:
         return _total(said)
-    chosen = dataclasses.replace(
-        choose(speaking), tokens=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=()
+    free = dict(
+        tokens=0, own_tokens=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=()
     )
-    return with_costs(chosen, _total(said))
+    return with_costs(dataclasses.replace(choose(speaking), **free), _total(said))
 
 
 def _total(said: Sequence[Feedback | None]) -> Feedback | None:

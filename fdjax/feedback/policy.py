@@ -79,6 +79,7 @@ def policy(
         return {at: sample for at, [sample] in zip(prompts, rolled)}
 
     def read(asked: int, written: Attempt | None, item: Item) -> Feedback:
+        tokens = asked + len(written.tokens) if written else 0
         said = without_thoughts(written.proof) if written else ""
         messages = tuple(filter(None, map(str.strip, plain(said, LONGEST).splitlines())))
         trouble = (
@@ -90,7 +91,8 @@ def policy(
         return Feedback(
             () if trouble else messages,
             "policy",
-            tokens=asked + len(written.tokens) if written else 0,
+            tokens=tokens,
+            own_tokens=tokens,
             departs_at=None if trouble else error_place(item[2]),
             asked=1,
             unanswered=int(trouble is not None),
