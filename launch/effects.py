@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ablations import CONTROL, FIELDS
 
-from fdjax.compare import read_run
+from fdjax.compare import Run, read_runs
 from fdjax.evaluation.pass_at_k import bootstrap, estimate
 from fdjax.evaluation.summary import minus_start
 
@@ -38,13 +38,12 @@ def main() -> int:
     folders = sorted(f.parent for f in parser.parse_args().folder.glob("*/summary.json"))
     if not folders:
         parser.error("the folder holds no finished run")
-    runs = [read(folder) for folder in folders]
+    runs = [judged(run) for run in read_runs(folders)]
     print(*(markdown(*table) for table in (effects(runs), absolute(runs))), sep="\n\n")
     return 0
 
 
-def read(folder: Path) -> Judged:
-    run = read_run(folder, folder.name)
+def judged(run: Run) -> Judged:
     record = run.stages[-1].record
     blocks = {"fd": record["stage"], "feedback": record["feedback"]}
     settings = {"seed": record["seed"]}
@@ -53,7 +52,7 @@ def read(folder: Path) -> Judged:
         settings[path] = blocks[block][field]
     figures = {line["key"]["policy"]: line["figures"] for line in run.evaluations
                if line["key"]["split"] == "pool" and line["key"]["temperature"] == 1}  # fmt: skip
-    return Judged(folder.name, settings, figures[run.end], figures[run.start])
+    return Judged(run.name, settings, figures[run.end], figures[run.start])
 
 
 def effects(runs: list[Judged]) -> tuple[list[str], list[list[str]]]:
