@@ -7,9 +7,12 @@ import numpy as np
 import optax
 import pytest
 from test_update import OBJECTIVES, make_batch, relative_distance
-from tiny_model import bag_of_words
+from tiny_model import bag_of_words, log_softmax
 
 from fdjax import sharding, state
+from fdjax.objectives.combined import Combined, Part
+from fdjax.objectives.distillation import Distillation
+from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.update import make_update
 
 WEIGHTS = {part.name: part.weight for part in OBJECTIVES["combined"].parts}
@@ -76,6 +79,53 @@ def test_the_gradient_is_the_weighted_sum_of_those_of_the_parts():
     }
     entropy = sum(n * float(alone[name][1]["entropy"]) for name, n in tokens.items())
     assert metrics["entropy"] == pytest.approx(entropy / sum(tokens.values()), rel=1e-5)
+
+
+def test_a_kl_to_what_a_trust_region_is_around():
+    """The loss in float64, from the definitions: forward KL from the mixed logits, and k3 to the
+    frozen teacher, which the policy gradient takes for its reference."""
+    beta, trust = 0.2, 0.3
+    gradient = PolicyGradient(kl_coefficient=beta, chunk=16)
+    objective = Combined(
+        (
+            Part("distillation", 1.0, Distillation(ratio_cap=None, trust_rate=trust, chunk=16)),
+            Part("policy_gradient", 0.5, gradient),
+        )
+    )
+    made, batch = start(), both()
+    says = gradient.logprobs(MODEL, made.teacher_params, batch["policy_gradient"])
+    batch["policy_gradient"] = batch["policy_gradient"]._replace(reference_logprobs=says)
+    fd, pg = batch.values()
+    z = logits(made.params, fd.student_tokens, fd.student_mask)
+    own, teacher = (logits(p, fd.teacher_tokens, fd.teacher_mask) for p in made[:2])
+    logp, logq = log_softmax(teacher + trust * (own - teacher)), log_softmax(z)
+    kl = (np.exp(logp) * (logp - logq)).sum(-1)
+    expected = (kl * fd.weights).sum() / (fd.weights > 0).sum()
+    log_rho, gap = (
+        at(logits(made.params, pg.student_tokens, pg.student_mask), pg) - other
+        for other in (pg.old_logprobs, at(logits(made.teacher_params, *pg[:2]), pg))
+    )
+    rho, a = np.exp(log_rho), pg.advantages[:, None]
+    gain = np.minimum(rho * a, np.clip(rho, 1 - gradient.clip_low, 1 + gradient.clip_high) * a)
+    loss = beta * rho * (np.exp(-gap) + gap - 1) - gain
+    expected += 0.5 * loss[pg.loss_mask].sum() / pg.loss_mask.sum()
+    before = jax.tree.map(np.array, made.teacher_params)
+    made, metrics = make_update(objective, OPTIMIZER, MODEL)(made, batch)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, made.teacher_params, before)
+
+
+def logits(params, tokens, mask, responses=5):
+    """f64[N, R, V] of the responses' tokens, by the bag of words."""
+    embedding, head = (np.asarray(params[name], np.float64) for name in ("embedding", "lm_head"))
+    seen = np.cumsum(mask[..., None] * embedding[tokens], axis=1)
+    hidden = seen / np.maximum(np.cumsum(mask, axis=1), 1)[..., None]
+    return hidden[:, -responses - 1 : -1] @ head
+
+
+def at(z, batch):
+    target = batch.student_tokens[:, -z.shape[1] :, None]
+    return np.take_along_axis(log_softmax(z), target, -1)[..., 0]
 
 
 def test_a_part_with_nothing_to_learn_leaves_the_other_alone():
