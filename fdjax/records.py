@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from fdjax.config import default
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.providers import consequences
 from fdjax.fingerprints import digest, split_digest
@@ -49,7 +50,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
     record = {
         "seed": config.seed,
         "model": dataclasses.asdict(run.prompting.model),
-        "vocab_size": config.tokenizer.vocab_size,
+        "vocab_size": _vocab_size(config),
         "tokenizer": digest(run.prompting.tokenizer.model.hex()),
         "prompt": prompt_record(run),
         "lean": lean_record(run.farm.backend),
@@ -60,6 +61,12 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "before": before,
     }
     return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
+
+
+def _vocab_size(config: ConfigDict) -> int:
+    """Of a tokenizer that is trained here; a given one has its own, and the default stands here."""
+    given = config.tokenizer.path or config.init_from
+    return default().tokenizer.vocab_size if given else config.tokenizer.vocab_size
 
 
 def lean_record(backend: Backend) -> dict[str, str]:
