@@ -66,8 +66,8 @@ def check_stage(run: Run, name: str) -> None:
             check_policy_gradient(
                 policy_gradient, run.theorems[stage.theorems], run.prompting.response_length
             )
-        if stage.objective in ("supervised", "distillation", "combined"):
-            feedback_provider(run)
+    if stage.objective in ("supervised", "distillation", "combined"):
+        feedback_provider(run)  # its errors name the field themselves
 
 
 def check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ def check_combined(stage: ConfigDict) -> None:
     if grpo.kl_coefficient and teacher not in ("frozen", "trust_region"):
         raise ConfigError(
             f"policy_gradient.kl_coefficient={grpo.kl_coefficient} needs a reference that stands"
-            f" still: distillation.teacher is {teacher!r}, set it to 'frozen'"
+            f" still: distillation.teacher is {teacher!r}, set it to 'frozen' or 'trust_region'"
         )
     if grpo.refill:
         raise ConfigError(

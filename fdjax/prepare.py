@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from fdjax import origin, sharding, tokenizer
 from fdjax.checks import check_evaluation, check_stage
-from fdjax.config import ConfigError, blaming
+from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
 from fdjax.fingerprints import check_record, differences
@@ -152,6 +152,11 @@ def _first_tokenizer(
             f"prompt.template={config.prompt.template} is a chat: it takes a published model's "
             "tokenizer (tokenizer.path, or init_from)"
         )
+    if not corpus:
+        raise ConfigError(
+            "data.sft holds no theorems to train a tokenizer on; set tokenizer.path or init_from "
+            "to take one that is there"
+        )
     texts = [template.text(t) + (t.reference or "") for t in corpus]
     words = ["this is right", "begin with", "after use", "a proof is"] * 50
     with blaming("tokenizer.vocab_size", ValueError):
@@ -220,6 +225,12 @@ def stages_to_run(config: ConfigDict, found: Origin | None) -> tuple[str, ...]:
         raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"stages={names}: name at least one, and each once")
+    if not found and part(config[names[0]], "distillation"):
+        raise ConfigError(
+            f"stages={names} and no init_from: {names[0]} distils what a policy has learned to say "
+            "once it has read feedback, and a random one has learned nothing. Set init_from, or "
+            "begin with a supervised stage."
+        )
     if not found or not found.is_stage:
         return names
     folder = found.folder
@@ -269,6 +280,6 @@ def check_records(run: Run, names: Sequence[str]) -> None:
 
 def _kind(record: dict[str, Any]) -> dict[str, Any]:
     """What two stages must share, beside the model, for one to go on with the other's policy."""
-    texts = [field.name for field in dataclasses.fields(Template) if field.name != "thinking"]
-    prompt = {name: record["prompt"].get(name) for name in texts}
-    return {"tokenizer": record["tokenizer"], "prompt": prompt}
+    texts = {field.name for field in dataclasses.fields(Template)} - {"thinking"}
+    named = {name: text for name, text in record["prompt"].items() if name in texts}
+    return {"tokenizer": record["tokenizer"], "prompt": dataclasses.asdict(Template(**named))}

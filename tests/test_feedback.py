@@ -142,7 +142,7 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
         ("peers.successes", 0, "peers shows 0 successes"),
         ("peers.order", "best", "peers.order is 'best'; known are first, nearest"),
         ("peers.own", "yes", "peers.own is 'yes'; known are never, alone, always"),
-        ("llm.prompt", "nowhere.txt", "neither one of feedback.v1, proof.v1 nor a file"),
+        ("llm.prompt", "nowhere.txt", "^feedback.llm.prompt: .*neither one of feedback.v1"),
         ("policy.prompt", "{gaol}", "policy.prompt='{gaol}' is no template"),
         ("policy.response_length", 0, "policy.response_length is 0, must be positive"),
         ("policy.temperature", -1.0, "policy.temperature is -1.0, must not be negative"),

@@ -106,9 +106,12 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("stages", (), "stages=()"),
         ("stages", ("sft", "dpo"), "no block named dpo"),
         ("stages", ("fd", "fd"), "each once"),
+        ("stages", ("fd", "grpo"), "and no init_from: fd distils .* Set init_from, or begin with"),
         ("mesh.fsdp", 0, "mesh"),
         ("mesh.replica", 10_000, "mesh: .*10000"),
-        ("tokenizer.vocab_size", 100, "tokenizer.vocab_size"),
+        ("tokenizer.vocab_size", 100, "^tokenizer.vocab_size: 100 is too small: .* at least 29"),
+        ("tokenizer.vocab_size", -1, "^tokenizer.vocab_size: -1 is too small: .* at least 29"),
+        ("data.sft", "0", "^data.sft holds no theorems to train a tokenizer on"),
         ("prompt.student", "{gaol}", "prompt.student='{gaol}' is no template"),
         ("prompt.student", "{feedback}", "prompt.student"),
         ("prompt.teacher", "{", "prompt.teacher"),
@@ -123,7 +126,9 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("lean.workers", 0, "lean: workers"),
         ("lean.timeout", 0.0, "lean: timeout"),
         ("lean.cache", "/dev/null/cache", "lean.cache"),
-        ("feedback.help", "x", "sft: feedback.help is 'x'"),
+        ("feedback.help", "x", "^feedback.help is 'x'; known are verdict, error, step, correction"),
+        ("feedback.provider", "llmm", "^feedback.provider is 'llmm'; known are diagnostics, llm"),
+        ("feedback.reference.asks", -1, "^feedback.reference.asks is -1"),
         ("evaluation.batch", 0, "evaluation: batch"),
         ("evaluation.pool", "x", "evaluation: pool='x'"),
         ("sft.optimizer.microbatches", 3, "sft: 32 rows .*microbatches=3"),
@@ -189,7 +194,8 @@ def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
         ({"both.policy_gradient.refill": 1}, "both: policy_gradient.refill=1"),
         (
             {"both.policy_gradient.kl_coefficient": 0.1},
-            "both: policy_gradient.kl_coefficient=0.1 .*distillation.teacher is 'ema'",
+            "both: policy_gradient.kl_coefficient=0.1 .*distillation.teacher is 'ema', set it to "
+            "'frozen' or 'trust_region'",
         ),
         ({"both.distillation.gate": "x"}, "both: gate is 'x'"),
         ({"both.policy_gradient.surrogate": "x"}, "both: .*surrogate is 'x'"),
@@ -201,6 +207,11 @@ def test_what_makes_no_sense_together_is_refused(config, tmp_path, changes, told
     )
     config.stages = ("sft", "grpo", "both")
     run_of(config, tmp_path / "good")
+    config.both.distillation.teacher, config.both.policy_gradient.kl_coefficient = (
+        "trust_region", 0.1
+    )  # fmt: skip
+    run_of(config, tmp_path / "good")  # what the region is around is the reference
+    config.both.distillation.teacher, config.both.policy_gradient.kl_coefficient = "ema", 0.0
     with config.unlocked():
         config.update_from_flattened_dict(changes)
     with pytest.raises(ConfigError, match=told):
@@ -245,9 +256,11 @@ def test_init_from(config, stage, tmp_path, monkeypatch):
     config.init_from, looked = str(stage), []
     find = origin.find
     monkeypatch.setattr(origin, "find", lambda path: looked.append(path) or find(path))
-    _, policy, names = run_of(config, tmp_path / "a")
+    run, policy, names = run_of(config, tmp_path / "a")
+    record = records.stage_record(run, "fd", "x")
     assert names == config.stages[1:] and policy.name == "sft" and policy.params is not None
     assert looked == [str(stage)]  # once: what lies there may change
+    assert record["vocab_size"] == 512  # the default: this run trains no tokenizer
     config.stages = ("grpo",)
     assert run_of(config, tmp_path / "b")[2] == ("grpo",)
 
@@ -269,6 +282,14 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
     (tmp_path / "warm").symlink_to(stage)
     refused("Set --config.stages", init_from=str(tmp_path / "warm"))
     refused("prompt.student: .* there, .* now", prompt={"student": "{name} {goal}\n"})
+    template = tmp_path / "template.toml"
+    same = {name: config.prompt[name] for name in ("student", "teacher", "prefill")}
+    template.write_text("\n".join(f"{k} = {json.dumps(text)}" for k, text in same.items()))
+    config.prompt.template = str(template)  # the same texts out of a file: the same kind
+    run_of(config, tmp_path / "v")
+    template.write_text(template.read_text() + '\nuntil = "end"\n')
+    refused("prompt.until: '' there, 'end' now")
+    config.prompt.template = ""
     refused("model.width: 32 there, 64 now", model={"width": 64})
     (tmp_path / "other").mkdir()
     tokenizer.train(["a b", "c d e"], 275).save(tmp_path / "other")

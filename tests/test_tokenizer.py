@@ -1,5 +1,7 @@
 """Losslessness is the point: whatever Lean text goes in comes out, with its places."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,8 +114,13 @@ def test_odd_corpora():
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(ValueError, match="no texts"):
         tk.train(["", ""])
-    with pytest.raises(ValueError, match="vocab_size=100"):
-        tk.train(CORPUS, vocab_size=100)
+    for wanted in (-1, 100):
+        with pytest.raises(ValueError, match=f"^{wanted} is too small: these texts") as told:
+            tk.train(CORPUS, vocab_size=wanted)
+    least = int(re.search(r"at least (\d+), for 263", str(told.value))[1])
+    assert tk.train(CORPUS, vocab_size=least).vocab_size == least
+    with pytest.raises(ValueError, match=f"{least - 1} is too small"):
+        tk.train(CORPUS, vocab_size=least - 1)
     with pytest.raises(FileNotFoundError, match=r"neither tokenizer\.json nor"):
         tk.load(tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(b"junk")

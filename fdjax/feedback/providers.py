@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, blaming
 from fdjax.feedback.compose import first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import LEVELS, diagnostics
 from fdjax.feedback.endpoint import Endpoint
@@ -43,7 +43,8 @@ def make_provider(config, means: Means, *, shuffle: bool | None = None) -> Provi
     names = provider_names(config)
     _check(config)
     endpoint = Endpoint(config.llm, means.folder) if _asks_an_endpoint(config) else None
-    instructions = read_prompt(config.reference.prompt) if config.reference.asks else ""
+    with blaming("feedback.reference.prompt"):
+        instructions = read_prompt(config.reference.prompt) if config.reference.asks else ""
     solve = solver(means.farm, endpoint, instructions, config.reference.asks)
 
     def drawn(write: Callable[[int], Provider]) -> Provider:
@@ -59,10 +60,12 @@ def make_provider(config, means: Means, *, shuffle: bool | None = None) -> Provi
             case "reference":
                 return reference(solve)
             case "llm":
+                with blaming("feedback.llm.prompt"):
+                    asked = read_prompt(config.llm.prompt)
                 return drawn(
                     lambda draw: llm(
                         endpoint,
-                        read_prompt(config.llm.prompt),
+                        asked,
                         successes=config.successes,
                         show_peers=config.llm.show_peers,
                         longest=config.llm.longest,

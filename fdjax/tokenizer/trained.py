@@ -125,7 +125,7 @@ def train(texts: Iterable[str], vocab_size: int = 512) -> SentencePieceTokenizer
             sentence_iterator=map(_delimited, texts),
             model_writer=model,
             model_type="bpe",
-            vocab_size=vocab_size,
+            vocab_size=max(vocab_size, 4),  # of less it does not say what it needs
             hard_vocab_limit=False,
             character_coverage=0.9999,  # the rarest characters are spelled in bytes
             byte_fallback=True,
@@ -145,8 +145,12 @@ def train(texts: Iterable[str], vocab_size: int = 512) -> SentencePieceTokenizer
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise ValueError(f"cannot train a tokenizer of vocab_size={vocab_size}: it must hold "
-                         f"263 tokens and each character of the texts ({error})") from error
+        if needed := re.search(r"Vocabulary size is smaller .* vs (\d+)", str(error)):
+            raise ValueError(
+                f"{vocab_size} is too small: these texts need at least {needed[1]}, for 263 tokens"
+                " (control, bytes, indentation) and each of their characters"
+            ) from error
+        raise ValueError(f"cannot train a tokenizer: {error}") from error
     return SentencePieceTokenizer(model.getvalue())
 
 
