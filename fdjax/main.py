@@ -3,13 +3,15 @@
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from fdjax import command_line
+
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one resumes it.")
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
+        command_line.refuse(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
     logging.set_verbosity(logging.WARNING)  # Orbax tells a story of its own at every save
     from fdjax import experiment  # after the flags: --help need not wait for JAX
     from fdjax.lean.backend import Lost
@@ -22,4 +24,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=command_line.parse)

@@ -1,0 +1,31 @@
+"""A flag that cannot be ends the command in one line, long before JAX is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "--config=tests/tiny_config.py"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ((CONFIG, "--config.fd.alhpa=1"), "--config.fd.alhpa: there is no such field; did you mean "
+                                          "fd.alpha?"),
+        ((CONFIG, "--noconfig.shuffle"), "--config.shuffle: there is no such field; did you mean "
+                                         "feedback.shuffle?"),
+        ((CONFIG, "--config.fd.steps=x"), "flag --config.fd.steps=x: invalid literal for int() "
+                                          "with base 10: 'x'"),
+        (("--config", "tests/tiny_confg.py", "--config.seed=1"), "--config=tests/tiny_confg.py: "
+         "there is no such file; did you mean tests/tiny_config.py?"),
+        ((CONFIG, "seed=1"), "unexpected arguments ['seed=1']; did you mean --config.x=y?"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_in_one_line(tmp_path, flags, told):
+    command = [sys.executable, "-m", "fdjax.main", *flags, f"--workdir={tmp_path / 'w'}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr, ended.stdout) == (2, f"error: {told}\n", "")
+    assert not (tmp_path / "w").exists()
