@@ -51,13 +51,13 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
             check_stage(run, name)
         with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
-        leave_out_misstated(config.data, farm, theorems, dropped)
+        statements = leave_out_misstated(config.data, workdir, farm, theorems, dropped)
         check_records(run, names)
         if not tokenizer.holds(workdir):  # a start that is refused leaves none behind
             workdir.mkdir(parents=True, exist_ok=True)
             prompting.tokenizer.save(workdir)
         if dropped:
-            tell_dropped(workdir, theorems, dropped)
+            tell_dropped(workdir, theorems, dropped, statements)
         yield run
 
 

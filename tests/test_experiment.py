@@ -22,6 +22,7 @@ from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
 from fdjax.files import read_lines
 from fdjax.lean.farm import Farm
+from fdjax.lean.verdict import Message
 from fdjax.rollout.journal import Journal
 from tests import coin, tiny_config
 
@@ -244,6 +245,39 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     assert list(summary["stages"]) == ["sft", "grpo"]
     assert summary["stages"]["sft"]["pool"] == first["stages"]["sft"]["pool"]
     assert summary["stages"]["sft"]["spent"] == first["stages"]["sft"]["spent"]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypatch):
+    """Though Lean, near its time limit, now says otherwise."""
+    config = tiny_config.get_config()
+    config.mesh.fsdp, config.stages = 1, ("grpo",)
+    config.grpo.update(steps=3, save_every=1)
+    config.evaluation.update(theorems=2, pool_samples=2, heldout_samples=2)
+    for name, theorems in load_splits(config.data)[0].items():
+        write_theorems(tmp_path / f"{name}.jsonl", theorems)
+        config.data[name] = str(tmp_path / f"{name}.jsonl")
+    refused, learn, steps = [True], experiment.learn, []
+
+    def misstated(self, theorems):
+        return [(t, Message("error", "no")) for t in theorems[1:3] if refused[0]]
+
+    def learn_or_die(*args):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return learn(*args)
+
+    monkeypatch.setattr(Farm, "submit", coin.submit)
+    monkeypatch.setattr(Farm, "misstated", misstated)
+    experiment.run(config, tmp_path / "undisturbed")
+    monkeypatch.setattr(experiment, "learn", learn_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(config, tmp_path / "killed")
+    refused[0] = False
+    experiment.run(config, tmp_path / "killed")
+    assert len(steps) == 4
+    assert_same(tmp_path / "undisturbed", tmp_path / "killed", ["grpo"])
 
 
 def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):

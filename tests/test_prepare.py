@@ -94,6 +94,32 @@ def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
         run_of(config, tmp_path / "v")
 
 
+def test_what_lean_said_of_statements_stands(config, tmp_path, monkeypatch):
+    """A statement near the time limit: it is refused at one start and in doubt at the next."""
+    write_theorems(tmp_path / "theorems.jsonl", theorems("P") + [Theorem("b", "b", ": Bad")])
+    first, *_ = run_of(config, tmp_path / "w")
+    (tmp_path / "w" / "data.json").unlink()
+    asked = []
+
+    def check(self, batch, timeout):
+        asked.extend(t.id for t, _ in batch)
+        return [Verdict("timeout") for _ in batch]
+
+    monkeypatch.setattr(Lean, "check", check)
+    again, *_ = run_of(config, tmp_path / "w")
+    assert again.theorems == first.theorems and not asked
+    assert json.loads((tmp_path / "w" / "data.json").read_text())["pool"][0]["id"] == "b"
+    for name in config.stages:
+        assert records.stage_record(again, name, "x") == records.stage_record(first, name, "x")
+    other, *_ = run_of(config, tmp_path / "v")  # which has asked for itself
+    assert len(other.theorems["pool"]) == 9 and "b" in asked
+    assert len(run_of(config, tmp_path / "v")[0].theorems["pool"]) == 9
+    asked.clear()
+    write_theorems(tmp_path / "evaluation.jsonl", theorems("R"))
+    run_of(config, tmp_path / "w")  # only of what is new
+    assert sorted(asked) == sorted(2 * [t.id for t in theorems("R")])  # twice, alone
+
+
 def test_generated_and_read_splits_mix(config, tmp_path):
     config.data.pool = "3"
     splits, _ = load_splits(config.data)

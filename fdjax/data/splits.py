@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -10,12 +11,14 @@ from fdjax.data import synthetic
 from fdjax.data.cleaning import clean, summary, write_report
 from fdjax.data.published import Dropped, read_file
 from fdjax.data.theorems import Theorem, read_theorems, write_theorems
-from fdjax.fingerprints import digest
+from fdjax.files import append_line, read_lines
+from fdjax.fingerprints import digest, split_digest
 from fdjax.lean.embedded.library import cache_folder
 from fdjax.lean.farm import Farm
 from fdjax.metrics import console, status
 
 SPLITS = ("sft", "pool", "validation", "test")
+STATEMENTS = "statements.jsonl"  # in the workdir
 
 
 def load_splits(
@@ -48,26 +51,48 @@ def load_splits(
 
 def leave_out_misstated(
     data: ConfigDict,
+    workdir: Path,
     farm: Farm,
     splits: dict[str, list[Theorem]],
     dropped: dict[str, list[Dropped]],
-) -> None:
+) -> list[dict[str, Any]]:
     """Moves from `splits` to `dropped` what files hold and Lean does not accept as a statement: an
-    attempt at it would be blamed for that."""
+    attempt at it would be blamed for that.
+
+    What the workdir's first start was told stands, since on another day a statement near the time
+    limit may come out the other way. Returns what is new, to be kept by `tell_dropped`.
+    """
+    known = read_lines(workdir / STATEMENTS)
+    new = []
     for name in (name for name in SPLITS if not str(data[name]).isdigit()):
-        with status(f"statements of {name}"):
-            bad = {t.id: error.text for t, error in farm.misstated(splits[name])}
+        lean = [farm.backend.name, farm.backend.version, farm.backend.limits]
+        key = {"theorems": split_digest(splits[name]), "lean": lean}
+        line = next((line for line in known + new if line["key"] == key), None)
+        if line is None:
+            with status(f"statements of {name}"):
+                wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
+            line = {"key": key, "misstated": wrong}
+            new.append(line)
+        bad = line["misstated"]
         dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
         if len(bad) == len(splits[name]) > 0:
             raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")
         splits[name][:] = [t for t in splits[name] if t.id not in bad]
+    return new
 
 
 def tell_dropped(
-    workdir: Path, splits: dict[str, list[Theorem]], dropped: dict[str, list[Dropped]]
+    workdir: Path,
+    splits: dict[str, list[Theorem]],
+    dropped: dict[str, list[Dropped]],
+    statements: list[dict[str, Any]],
 ) -> None:
-    """data.json in the workdir, with every reason, and a line for each split on the console."""
+    """data.json in the workdir, with every reason, and a line for each split on the console; and
+    what Lean said of the files' statements.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
+    for line in statements:
+        append_line(workdir / STATEMENTS, line)
     write_report(workdir / "data.json", dropped)
     for name, some in dropped.items():
         console.print(summary(f"data.{name}", splits[name], some), markup=False)
