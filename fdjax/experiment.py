@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from fdjax import accounting, report, stages, state, tokenizer
+from fdjax import accounting, hosts, report, stages, state, tokenizer
 from fdjax.assembly import feedback_provider, make_curriculum, make_objective, optimizer_config
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, part
@@ -72,11 +72,12 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
             policy = run_stage(this, name, policy, stopping)
             evaluations[name] = evaluate_policy(this, policy)
         summary = summarise(evaluations, {name: spent(this, name) for name in evaluations})
-    write_summary(workdir, summary)
-    report.write(workdir)
-    for line in summary_lines(summary):
-        console.print(line, markup=False)
-    print(json.dumps(summary), flush=True)
+    if hosts.is_first():
+        write_summary(workdir, summary)
+        report.write(workdir)
+        for line in summary_lines(summary):
+            console.print(line, markup=False)
+        print(json.dumps(summary), flush=True)
     return summary
 
 
@@ -136,7 +137,9 @@ def train(
     collector = make_collector(this, name, history, timers)
     with (
         contextlib.closing(collector),
-        MetricsLog(folder, total=config.steps, start=start, show_every=config.show_every) as log,
+        MetricsLog(folder, total=config.steps, start=start, show_every=config.show_every)
+        if hosts.is_first()
+        else contextlib.nullcontext() as log,
     ):
         source = make_source(this, name, collector)
         for step in range(start, config.steps):
@@ -148,12 +151,14 @@ def train(
                 metrics = accounting.added(metrics, cost)
                 with timers("update"):
                     train_state, learned = learn(this, config, update_state, train_state, batch)
-            log.write(step, metrics | learned | timers.flush() | this.farm.figures())
+            if log:
+                log.write(step, metrics | learned | timers.flush() | this.farm.figures())
             if config.objective == "supervised":
                 scores.append(-float(learned["loss"]))
             elif "solve_rate" in metrics:
                 scores.append(metrics["solve_rate"])
             done = step + 1
+            stopping.asked = any(hosts.gathered("stopping", stopping.asked))
             if stopping.asked or done == config.steps or done % config.save_every == 0:
                 score = float(np.mean(scores)) if scores else np.nan  # since the last save
                 known = {"score": score} if np.isfinite(score) else {}
@@ -313,9 +318,9 @@ def once(
         "seed": this.config.seed,
     }
     file = this.workdir / name / "evals.jsonl"
-    for line in read_lines(file):
-        if line["key"] == key:
-            return line["figures"]
+    known = [line["figures"] for line in read_lines(file) if line["key"] == key]
+    if known := hosts.told("evaluations", known):
+        return known[0]
     with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in key.items() if k in _SHOWN)}"):
         figures = measure()
     file.parent.mkdir(parents=True, exist_ok=True)

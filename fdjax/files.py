@@ -1,4 +1,7 @@
-"""Files that a crash at any moment leaves readable: JSON lines, and whole files at once."""
+"""Files that a crash at any moment leaves readable: JSON lines, and whole files at once.
+
+Of several processes that are one run only the first writes.
+"""
 
 import json
 import os
@@ -7,9 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fdjax import hosts
+
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
     """Readers, and those who come after a crash, find the old content or the new one."""
+    if not hosts.is_first():
+        return
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     with tempfile.NamedTemporaryFile(
@@ -29,6 +36,8 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 
 def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
     """Appends a JSON line and returns when the disk holds it. A torn line before it is cut off."""
+    if not hosts.is_first():
+        return
     path = Path(path)
     # surrogatepass: text that is no valid Unicode comes back as it was.
     line = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -7,6 +7,12 @@ from fdjax import command_line
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one resumes it.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "On several hosts, where all run this same command with a workdir that "
+    "they share: HOST:PORT of the first, or auto (a TPU pod, SLURM).",
+)
+_PROCESSES = flags.DEFINE_integer("processes", None, "How many there are, unless auto.", 2)
+_PROCESS = flags.DEFINE_integer("process", None, "Which one this is, from 0, unless auto.", 0)
 
 
 def main(argv: list[str]) -> None:
@@ -16,10 +22,28 @@ def main(argv: list[str]) -> None:
     from fdjax import experiment  # after the flags: --help need not wait for JAX
     from fdjax.lean.backend import Lost
 
+    if _COORDINATOR.value:
+        join(_COORDINATOR.value)
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
     except (experiment.ConfigError, Lost) as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def join(coordinator: str) -> None:
+    from fdjax import hosts
+    from fdjax.metrics import console
+
+    given = ("", None, None)
+    if coordinator != "auto":
+        if None in (_PROCESSES.value, _PROCESS.value):
+            raise app.UsageError("--coordinator=HOST:PORT takes --processes and --process, too")
+        given = (coordinator, _PROCESSES.value, _PROCESS.value)
+    try:
+        hosts.join(*given)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(f"error: --coordinator={coordinator}: {error}") from None
+    console.quiet = not hosts.is_first()
 
 
 if __name__ == "__main__":

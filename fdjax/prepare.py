@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from fdjax import origin, sharding, tokenizer
+from fdjax import hosts, origin, sharding, tokenizer
 from fdjax.checks import check_evaluation, check_stage
 from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
@@ -210,6 +210,11 @@ def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
         raise ConfigError(f"mesh: {sizes}; an axis is at least 1, or one of them is -1: the rest")
     for name in free:
         sizes[name] = max(1, jax.device_count() // math.prod(fixed))
+    if hosts.count() > 1 and math.prod(sizes.values()) < jax.device_count():
+        raise ConfigError(
+            f"mesh: {sizes} leaves devices idle; {hosts.count()} processes share a mesh of all "
+            f"their {jax.device_count()}"
+        )
     with blaming("mesh", ValueError):
         return sharding.make_mesh(**sizes)
 

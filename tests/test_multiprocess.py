@@ -1,6 +1,8 @@
-"""Two processes of four devices each are eight devices."""
+"""Several processes are one run: the update, what hosts tell each other, a run from end to end."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +11,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from test_experiment import ROOT, arrays, assert_same, command, wait_for
 from test_update import one_device
+
+from fdjax.files import read_lines
 
 WORKER = """
 import json, sys
@@ -35,22 +40,25 @@ print("RESULT", json.dumps([norms, {name: float(x) for name, x in metrics.items(
 """
 
 
-@pytest.mark.slow
-def test_two_processes_are_one_device():
+def free_port():
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    here = Path(__file__).parent
+        return str(free.getsockname()[1])
+
+
+def results_of(worker, processes):
+    """What each process of `worker`, a program, prints behind RESULT."""
+    port, here = free_port(), Path(__file__).parent
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(i), port],
+            [sys.executable, "-c", worker, str(i), port],
             cwd=here,
             env={"PYTHONPATH": f"{here}:{here.parent}", "JAX_PLATFORMS": "cpu", "PATH": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for i in range(2)
+        for i in range(processes)
     ]
     try:
         outputs = [worker.communicate(timeout=300) for worker in workers]
@@ -61,6 +69,12 @@ def test_two_processes_are_one_device():
     for worker, (out, err) in zip(workers, outputs):
         assert worker.returncode == 0, err
         results += [json.loads(line[7:]) for line in out.splitlines() if line.startswith("RESULT ")]
+    return results
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_device():
+    results = results_of(WORKER, 2)
     assert results[0] == results[1]
     norms, metrics = results[0]
     expected, history = one_device("combined")
@@ -68,3 +82,88 @@ def test_two_processes_are_one_device():
     np.testing.assert_allclose(norms, [np.linalg.norm(x) for x in leaves], rtol=1e-5)
     for name, value in history[-1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+TALK = """
+import concurrent.futures, json, sys
+from fdjax import hosts
+index, port = int(sys.argv[1]), sys.argv[2]
+hosts.join(f"localhost:{port}", 3, index)
+assert hosts.count() == 3 and hosts.is_first() == (index == 0)
+with concurrent.futures.ThreadPoolExecutor(4) as pool:  # each name in a thread, in any order
+    names = ["d", "c", "b", "a"] if index else ["a", "b", "c", "d"]
+    talks = {n: pool.submit(lambda n: [hosts.told(n, (n, i, index)) for i in range(9)], n)
+             for n in names}
+    heard = [talks[n].result() for n in sorted(talks)]
+large = hosts.gathered("large", bytes([index]) * (6 << 20))
+print("RESULT", json.dumps([
+    heard, hosts.gathered("small", {"of": index}), [sum(part) for part in large],
+    [hosts.is_mine(i) for i in range(5)],
+]))
+"""
+
+
+def test_what_hosts_tell_each_other():
+    results = results_of(TALK, 3)
+    for index, (heard, small, large, mine) in enumerate(results):
+        assert heard == [[[name, i, 0] for i in range(9)] for name in "abcd"]
+        assert small == [{"of": 0}, {"of": 1}, {"of": 2}]
+        assert large == [i * (6 << 20) for i in range(3)]
+        assert mine == [i % 3 == index for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def two_hosts(tmp_path_factory):
+    """Starts the run of tests/tiny_config.py in two processes with two devices each."""
+    shared = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_NUM_CPU_DEVICES": "2",
+    }
+
+    def start(workdir):
+        together = (f"--coordinator=localhost:{free_port()}", "--processes=2")
+        return [
+            subprocess.Popen(
+                command(workdir, *together, f"--process={i}", module="tests.coin"), cwd=ROOT,
+                env=shared, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+            for i in range(2)
+        ]  # fmt: skip
+
+    return start
+
+
+@pytest.mark.slow
+def test_a_run_on_two_hosts_killed_and_resumed(two_hosts, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for moment, of, by in (
+        ("fd/rollouts/000003.jsonl", (0, 1), signal.SIGKILL),
+        ("grpo/checkpoints/2", (1,), signal.SIGTERM),  # the other stops with it
+    ):
+        processes = two_hosts(killed)
+        wait_for(killed / moment, processes[0])
+        for i in of:
+            processes[i].send_signal(by)
+        outputs = [p.communicate(timeout=300)[0] for p in processes]
+        expected = -signal.SIGKILL if by == signal.SIGKILL else 1
+        assert [p.returncode for p in processes] == [expected] * 2, outputs
+    for workdir in (killed, whole):
+        processes = two_hosts(workdir)
+        outputs = [p.communicate(timeout=600)[0] for p in processes]
+        assert [p.returncode for p in processes] == [0, 0], outputs
+    assert_same(whole, killed)
+    for stage in ("sft", "fd", "grpo"):
+        lines = read_lines(whole / stage / "metrics.jsonl")
+        assert [line["step"] for line in lines] == list(range(len(lines)))
+    assert json.loads(outputs[0].strip().splitlines()[-1])["stages"].keys() == {"sft", "fd", "grpo"}
+    assert "sft 30/30" in outputs[0] and "sft 30/30" not in outputs[1]
+    # One process with as many devices begins alike; what is sampled later hangs on the last bits.
+    alone = tmp_path / "alone"
+    subprocess.run(
+        command(alone, "--config.stages=('sft','fd')", module="tests.coin"), cwd=ROOT,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, check=True, capture_output=True,
+    )  # fmt: skip
+    (_, ours), (_, theirs) = arrays(whole, "sft"), arrays(alone, "sft")
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)

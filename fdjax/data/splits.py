@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from fdjax import hosts
 from fdjax.config import ConfigError, blaming
 from fdjax.data import synthetic
 from fdjax.data.cleaning import clean, summary, write_report
@@ -68,10 +69,12 @@ def leave_out_misstated(
         lean = [farm.backend.name, farm.backend.version, farm.backend.limits]
         key = {"theorems": split_digest(splits[name]), "lean": lean}
         line = next((line for line in known + new if line["key"] == key), None)
-        if line is None:
+        if line is None and hosts.is_first():
             with status(f"statements of {name}"):
                 wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
             line = {"key": key, "misstated": wrong}
+        line = hosts.told("statements", line)
+        if line not in known:
             new.append(line)
         bad = line["misstated"]
         dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]

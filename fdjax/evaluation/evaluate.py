@@ -10,7 +10,7 @@ from fdjax.evaluation.pass_at_k import pass_at_k
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import DECIDED, REFUSED
-from fdjax.rollout.attempts import policy_entropy, submit
+from fdjax.rollout.attempts import judge, policy_entropy
 from fdjax.rollout.collect import Prompting, roll_out
 
 
@@ -20,11 +20,20 @@ def attempt_and_check(
     """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is sampled, and
     before whatever training waits for.
     """
-    waiting = []
-    rollouts = roll_out(prompting, params, theorems, prompts, **sampling)
-    for theorem, group in zip(theorems, rollouts):
-        waiting.append([(theorem, a, submit(farm, theorem, a, urgent=True)) for a in group])
-    return [[(t, a, verdict.result()) for t, a, verdict in group] for group in waiting]
+    groups = []
+
+    def sampled():
+        for theorem, group in zip(
+            theorems, roll_out(prompting, params, theorems, prompts, **sampling)
+        ):
+            groups.append(group)
+            yield theorem, group
+
+    verdicts = judge(farm, sampled(), "of a policy", urgent=True)
+    return [
+        [(theorem, a, v) for a, v in zip(*both)]
+        for theorem, *both in zip(theorems, groups, verdicts)
+    ]
 
 
 def evaluate(

@@ -1,9 +1,10 @@
-"""Several providers as one."""
+"""Several providers as one, and one for several hosts."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
+from fdjax import hosts
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 
 Said = list[list[Feedback | None]]
@@ -41,6 +42,16 @@ def together(
     async def provide(groups: Sequence[Sequence[Item]], moment: Moment) -> Said:
         everything = [await provider(groups, moment) for provider in providers]
         return [[_one(list(said), choose) for said in zip(*group)] for group in zip(*everything)]
+
+    return provide
+
+
+def asked_once(provider: Provider) -> Provider:
+    """The first host asks and tells the others."""
+
+    async def provide(groups: Sequence[Sequence[Item]], moment: Moment) -> Said:
+        said = await provider(groups, moment) if hosts.is_first() else []
+        return hosts.told(f"feedback {moment.stream}", said)
 
     return provide
 

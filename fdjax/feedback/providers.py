@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fdjax import hosts
 from fdjax.config import ConfigError, blaming
-from fdjax.feedback.compose import first, merged, most_agreed, together
+from fdjax.feedback.compose import asked_once, first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import LEVELS, diagnostics
 from fdjax.feedback.endpoint import Endpoint
 from fdjax.feedback.leak import guarded
@@ -89,6 +90,8 @@ def make_provider(config, means: Means, *, shuffle: bool | None = None) -> Provi
     provider = providers[0]
     if len(providers) > 1:
         provider = first(providers) if config.compose == "first" else together(providers, merged)
+    if not samples_policy(config):  # that one all hosts compute
+        provider = asked_once(provider)
     return shuffled(provider) if (config.shuffle if shuffle is None else shuffle) else provider
 
 
@@ -158,6 +161,11 @@ def _check(config) -> None:
             raise ConfigError(
                 f"feedback.{field} is {config[field]!r}; known are {', '.join(known)}"
             )
+    if hosts.count() > 1 and samples_policy(config) and _asks_an_endpoint(config):
+        raise ConfigError(
+            f"feedback.provider is {config.provider!r}: on several hosts the policy cannot write "
+            "feedback beside a language model; leave one of them out"
+        )
     if config.draws < 1:
         raise ConfigError(f"feedback.draws is {config.draws}, must be at least 1")
     if not 0 <= config.leak_limit <= 1:

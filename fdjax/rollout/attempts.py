@@ -1,10 +1,11 @@
 """An attempt: what the policy wrote for one theorem, as ids and as proof text."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Literal
 
+from fdjax import hosts
 from fdjax.data.theorems import Theorem
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
@@ -53,6 +54,25 @@ def submit(
     message = Message("error", attempt.refusal, kind="extraction")
     verdict.set_result(Verdict("rejected", (message,)))
     return verdict
+
+
+def judge(
+    farm: Farm,
+    groups: Iterable[tuple[Theorem, Sequence[Attempt]]],
+    name: str,
+    *,
+    urgent: bool = False,
+) -> list[list[Verdict]]:
+    """Lean's verdicts on groups that it takes as they come. Several hosts share the work; they
+    tell each other under that name.
+    """
+    waiting = [
+        [submit(farm, theorem, a, urgent) for a in attempts] if hosts.is_mine(number) else []
+        for number, (theorem, attempts) in enumerate(groups)
+    ]
+    verdicts = [[v.result() for v in group] for group in waiting]
+    of_all = hosts.gathered(f"verdicts {name}", verdicts)
+    return [of_all[number % len(of_all)][number] for number in range(len(verdicts))]
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:

@@ -6,13 +6,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from fdjax import accounting
+from fdjax import accounting, hosts
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Verdict
 from fdjax.metrics import Timers
-from fdjax.rollout.attempts import Attempt, submit
+from fdjax.rollout.attempts import Attempt, judge
 from fdjax.rollout.collect import Prompting, roll_out
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.journal import Journal
@@ -64,7 +64,7 @@ class Collector:
         journal = self.journal
         if refill:
             journal = Journal(journal.folder / f"refill_{refill}")
-        record = journal.read(step)
+        record = hosts.told(f"journal {self.stream}", journal.read(step))
         groups = record.get("attempts")
         if groups is None:
             with self.timers("sample"):
@@ -106,11 +106,8 @@ class Collector:
         verdicts = record.get("verdicts")
         if verdicts is None:
             with self.timers("lean"):
-                waiting = [
-                    [submit(self.farm, self._by_id[a.theorem_id], a) for a in g]
-                    for g in groups
-                ]
-                verdicts = [[v.result() for v in g] for g in waiting]
+                asked = [(self._by_id[g[0].theorem_id], g) for g in groups]
+                verdicts = judge(self.farm, asked, self.stream)
             journal.append(step, "verdicts", verdicts)
         items: list[list[Item]] = [
             [(self._by_id[a.theorem_id], a, v) for a, v in zip(*both)]

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from fdjax import hosts
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.files import append_line, read_lines, sync_folder
@@ -29,6 +30,8 @@ class Journal:
 
     def append(self, step: int, kind: str, payload: Any) -> None:
         """Returns when the disk holds it. Raises ValueError if the step has that kind already."""
+        if not hosts.is_first():
+            return
         entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
         file = self._file(step)
         with self._lock:

@@ -1,0 +1,88 @@
+"""Several processes as one run: the same program on every host of a pod.
+
+All of them sample and update, as their devices are one mesh, and hold the same batches. What the
+outside world decides must be the same for all: `told` is for what the first process knows (the
+journal, feedback), `gathered` for what each does a share of (Lean). A single process has nobody to
+tell. Only the first one writes to the workdir, which all share (fdjax/files.py).
+
+The words go through the coordination service that JAX's processes keep anyway and not through the
+devices, so that any thread may send them: collectives must be met in one order by all.
+"""
+
+import collections
+import pickle
+import threading
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Here(NamedTuple):
+    index: int = 0
+    count: int = 1
+
+
+_here = Here()
+_uses: collections.Counter[str] = collections.Counter()
+_lock = threading.Lock()
+_DAY_MS = 24 * 60 * 60 * 1000  # one may wait for another's Lean or language model
+
+
+def join(coordinator: str = "", processes: int | None = None, index: int | None = None) -> None:
+    """Meets the other processes, before anything else is done with JAX.
+
+    Without arguments JAX finds out who they are, as it can on a TPU pod or under SLURM; else
+    `coordinator` is the HOST:PORT of the first one. Raises ValueError or RuntimeError.
+    """
+    global _here
+    import jax  # not for those who only read a run's files
+
+    jax.distributed.initialize(coordinator or None, processes, index)
+    _here = Here(jax.process_index(), jax.process_count())
+
+
+def count() -> int:
+    return _here.count
+
+
+def is_first() -> bool:
+    return _here.index == 0
+
+
+def is_mine(number: int) -> bool:
+    """Is this process to do the `number`-th piece of a work that is divided?"""
+    return number % _here.count == _here.index
+
+
+def told(name: str, value: T) -> T:
+    """The first process's `value`, on all. To be called by all, for each name in the same order."""
+    return _exchanged(name, value, [0])[0]
+
+
+def gathered(name: str, value: T) -> list[T]:
+    """Every process's `value`, in the order of processes. To be called as `told` is."""
+    return _exchanged(name, value, range(_here.count))
+
+
+def _exchanged(name: str, value: T, senders: Sequence[int]) -> list[T]:
+    if _here.count == 1:
+        return [value]
+    from orbax.checkpoint import multihost
+
+    service = multihost.get_jax_distributed_client()
+    with _lock:
+        key = f"fdjax/{name}/{_uses[name]}"
+        _uses[name] += 1
+    if _here.index in senders:
+        service.key_value_set_bytes(f"{key}/{_here.index}", zlib.compress(pickle.dumps(value), 1))
+    values = [
+        value if sender == _here.index else pickle.loads(zlib.decompress(
+            service.blocking_key_value_get_bytes(f"{key}/{sender}", _DAY_MS)))
+        for sender in senders
+    ]  # fmt: skip
+    service.wait_at_barrier(key, _DAY_MS)  # all have read it
+    if _here.index in senders:
+        service.key_value_delete(f"{key}/{_here.index}")
+    return values
