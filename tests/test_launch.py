@@ -1,0 +1,154 @@
+"""The scripts of launch/ against a gcloud that plays a slice, with a preemption and a crash."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Takes what the real one takes; keeps its state and all calls in a folder. `ssh` runs the command
+# in a shell with $HOME there, as the only host.
+GCLOUD = r"""#!{python}
+import json, os, subprocess, sys, pathlib
+here = pathlib.Path({folder!r})
+args = sys.argv[3:]  # behind `compute tpus`
+with open(here / "calls.jsonl", "a") as file:
+    file.write(json.dumps(args) + "\n")
+states = json.loads((here / "states.json").read_text())  # of one question after the other
+match args[:2]:
+    case ["queued-resources", "list"]:
+        if len(states) > 1:
+            (here / "states.json").write_text(json.dumps(states[1:]))
+        print(states[0])
+    case ["queued-resources", "create" | "delete"]:
+        pass
+    case ["tpu-vm", "scp"]:
+        subprocess.run(["cp", args[2], here / "home" / "fdjax.tar.gz"], check=True)
+    case ["tpu-vm", "ssh"]:
+        command = next(a[10:] for a in args if a.startswith("--command="))
+        home = here / "home"
+        env = os.environ | {{"HOME": str(home), "PATH": f"{{here}}/bin:" + os.environ["PATH"]}}
+        done = subprocess.run(["bash", "-c", command], cwd=home, env=env)
+        sys.exit(done.returncode)
+    case _:
+        sys.exit(f"no such command: {{args}}")
+"""
+# In place of the hosts' programs: an installation does nothing, a run says what it was called with.
+SUDO = """#!/bin/bash
+case "$1" in mkdir|chown) exec "$@";; esac
+"""
+PYTHON311 = """#!/bin/bash
+mkdir -p .venv/bin && cat > .venv/bin/python <<'END'
+#!/bin/bash
+[ "$2" = pip ] || { echo "$NAME" "$@"; exit $(cat ~/status); }
+END
+chmod +x .venv/bin/python
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    """Starts paper.py with arguments on a cloud that answers with `states` in turn."""
+    for name, text in (("gcloud", GCLOUD.format(python=sys.executable, folder=str(tmp_path))),
+                       ("sudo", SUDO), ("python3.11", PYTHON311), ("mountpoint", "#!/bin/true\n"),
+                       ("pkill", "#!/bin/false\n")):  # fmt: skip
+        file = tmp_path / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (tmp_path / "home").mkdir()
+    share = tmp_path / "share"
+
+    def start(*args, states, status="0", only="sft", seconds=60):
+        (tmp_path / "states.json").write_text(json.dumps(states))
+        (tmp_path / "home" / "status").write_text(status)
+        code = f"import pods; pods.MOUNT = {str(share)!r}; import jobs, paper; " \
+               "jobs.run(paper.comparison(), '')"  # fmt: skip
+        command = [sys.executable, "-c", code, f"{share}/paper", "--on=pods", "--only", only, *args]
+        paths = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+                              "PYTHONPATH": f"{ROOT / 'launch'}:{ROOT}"}  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, env=paths, capture_output=True, text=True,
+                              timeout=seconds)  # fmt: skip
+        calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").open()] \
+            if (tmp_path / "calls.jsonl").exists() else []  # fmt: skip
+        return done, calls, share / "paper"
+
+    return start
+
+
+SLICE = ("--accelerator=v5litepod-16", "--zone=here", "--share=s:/x", "--poll=0.1")
+
+
+def test_a_slice_is_obtained_set_up_used_and_given_back(cloud):
+    states = ["", "WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]
+    done, calls, folder = cloud(*SLICE, "--spot", "--environment", "NAME=x y", states=states)
+    assert done.returncode == 0, done.stderr
+    assert "fdjax-sft: done" in done.stdout
+    created, *others = [c for c in calls if c[:2] == ["queued-resources", "create"]]
+    assert not others and "--spot" in created and "--node-id=fdjax-sft" in created
+    assert created[-1] == "--zone=here"
+    deleted = [c for c in calls if c[:2] == ["queued-resources", "delete"]]
+    assert len(deleted) == 1 and deleted[0] == calls[-1]
+    (log,) = (folder / "sft" / "hosts").iterdir()
+    assert log.read_text().strip() == (
+        f"x y -m fdjax.main --coordinator=auto --config=configs/sft.py --workdir={folder}/sft"
+    )
+
+
+def test_a_preempted_slice_is_asked_for_again(cloud):
+    states = ["", "ACTIVE", "SUSPENDED", "SUSPENDED", "WAITING_FOR_RESOURCES", "ACTIVE"]
+    done, calls, _ = cloud(*SLICE, states=states)
+    assert done.returncode == 0, done.stderr
+    assert "the slice is SUSPENDED; asking for another" in done.stdout
+    of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
+    assert of_the_resource == ["create", "delete", "create", "delete"]
+
+
+def test_a_program_that_fails_is_told_and_its_slice_kept(cloud):
+    done, calls, _ = cloud(*SLICE, states=["ACTIVE"], status="3")
+    assert done.returncode != 0 and "exit status 3" in done.stderr
+    assert not [c for c in calls if c[1] in ("create", "delete")]
+
+
+def test_flags_survive_the_way_to_the_hosts(cloud):
+    done, _, folder = cloud(*SLICE, states=["ACTIVE"], only="control-0")
+    assert done.returncode == 0, done.stderr
+    (log,) = (folder / "control-0" / "hosts").iterdir()
+    assert "--config.feedback.shuffle=True --config.seed=0" in log.read_text()
+    assert f"--config.init_from={folder}/sft/sft" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "args, told",
+    [
+        ((), "--on=pods takes --accelerator, --zone, --share"),
+        ((*SLICE, "--only", "fd"), "no job is named fd; there are sft, fd-0"),
+    ],
+)
+def test_what_is_missing_is_named(cloud, args, told):
+    done, calls, _ = cloud(*args, states=[""])
+    assert done.returncode == 2 and told in done.stderr and not calls
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "launch"))
+    return importlib.import_module("jobs")
+
+
+def test_jobs_wait_for_what_they_begin_with(jobs):
+    a, b, c = jobs.Job("a", "x"), jobs.Job("b", "x", begins_at="a/sft"), jobs.Job("c", "x")
+    assert jobs.waves([b, a, c]) == [[a, c], [b]]
+    assert jobs.waves([b, c]) == [[b, c]]  # a is there already
+    with pytest.raises(ValueError, match="a, b wait for each other"):
+        jobs.waves([b, jobs.Job("a", "x", begins_at="b/fd")])
+
+
+def test_quotes_in_flags(jobs):
+    job = jobs.Job("a", "c.py", {"stages": "('sft', 'fd')"})
+    assert job.arguments("runs")[-1] == "--config.stages=('sft', 'fd')"
