@@ -37,7 +37,7 @@ def join(coordinator: str) -> None:
     given = ("", None, None)
     if coordinator != "auto":
         if None in (_PROCESSES.value, _PROCESS.value):
-            raise app.UsageError("--coordinator=HOST:PORT takes --processes and --process, too")
+            command_line.refuse("--coordinator=HOST:PORT takes --processes and --process, too")
         given = (coordinator, _PROCESSES.value, _PROCESS.value)
     try:
         hosts.join(*given)

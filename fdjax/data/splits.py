@@ -74,7 +74,7 @@ def leave_out_misstated(
                 wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
             line = {"key": key, "misstated": wrong}
         line = hosts.told("statements", line)
-        if line not in known:
+        if line not in known + new:
             new.append(line)
         bad = line["misstated"]
         dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
