@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdjax.models import transformer
+from fdjax.models import attention, transformer
 from fdjax.models.config import ModelConfig, RopeScaling, from_fields
 
 TINY = ModelConfig(
@@ -238,3 +238,27 @@ def test_configs_of_plain_data():
     ]:
         with pytest.raises(ValueError, match=told):
             from_fields(fields | changes)
+
+
+@pytest.mark.parametrize("block", [5, 4])
+def test_blocks_of_queries_change_nothing(monkeypatch, block):
+    """Values and gradients, where the last block is full and where it is not; and no [T, T]."""
+    config = dataclasses.replace(GEMMA, num_layers=2, window_pattern=(True, False), remat=True)
+    params = random_params(config)
+    tokens, mask = random_batch(config, lengths=(15, 9))
+
+    def compiled():
+        def loss(params):
+            hidden = transformer.hidden_states(config, params, tokens, mask)
+            return jnp.where(mask[..., None], jnp.sin(hidden), 0).sum()
+
+        return jax.jit(jax.value_and_grad(loss)).lower(params).compile()
+
+    whole = compiled()
+    monkeypatch.setattr(attention, "BLOCK", block)
+    blocks = compiled()
+    assert "15,15]" in whole.as_text() and "15,15]" not in blocks.as_text()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4),
+        blocks(params), whole(params),
+    )  # fmt: skip

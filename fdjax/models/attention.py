@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from fdjax.models.head import soft_cap
 
 MASKED = -1e30  # finite: a row of pads, all of it masked, must not become NaN
+BLOCK = 1024  # queries whose scores exist at once
 
 
 def causal(
@@ -21,19 +22,41 @@ def causal(
     window: jax.Array | None = None,
     softcap: float = 0.0,
 ) -> jax.Array:
-    """Each token attends to itself and to unmasked earlier ones. -> [B, T, N, H]."""
+    """Each token attends to itself and to unmasked earlier ones. -> [B, T, N, H].
+
+    Longer sequences than BLOCK go by blocks of queries, whose scores the backward pass makes again:
+    no array of T * T scores exists.
+    """
     B, T, N, H = query_BTNH.shape
-    K = key_BTKH.shape[2]
-    query = query_BTNH.reshape(B, T, K, N // K, H)
-    scores = jnp.einsum("btkmh,bskh->bkmts", query, key_BTKH, preferred_element_type=jnp.float32)
+
+    def attend(query_BQNH, column_Q):
+        return _causal(query_BQNH, column_Q, key_BTKH, value_BTKH, mask_BT, window, softcap)
+
+    if T <= BLOCK:
+        return attend(query_BTNH, jnp.arange(T))
+    count = -(-T // BLOCK)
+    padded = jnp.pad(query_BTNH, ((0, 0), (0, count * BLOCK - T), (0, 0), (0, 0)))
+    blocks = padded.reshape(B, count, BLOCK, N, H).swapaxes(0, 1)
+    columns = jnp.arange(count * BLOCK).reshape(count, BLOCK)
+    out = jax.lax.map(lambda block: jax.checkpoint(attend)(*block), (blocks, columns))
+    return out.swapaxes(0, 1).reshape(B, count * BLOCK, N, H)[:, :T]
+
+
+def _causal(query_BQNH, column_Q, key_BTKH, value_BTKH, mask_BT, window, softcap):
+    """Of the queries that stand in these columns."""
+    B, Q, N, H = query_BQNH.shape
+    T, K = key_BTKH.shape[1:3]
+    query = query_BQNH.reshape(B, Q, K, N // K, H)
+    scores = jnp.einsum("bqkmh,bskh->bkmqs", query, key_BTKH, preferred_element_type=jnp.float32)
     scores = soft_cap(scores, softcap)
-    visible = jnp.tril(jnp.ones((T, T), bool))[None] & mask_BT[:, None, :]
-    if window is not None:  # pads stand before a row's tokens, so columns count as positions do
-        column = jnp.arange(T)
-        visible &= (column[:, None] - column[None, :] < window)[None]
+    # Pads stand before a row's tokens, so columns count as positions do.
+    back_QT = column_Q[:, None] - jnp.arange(T)[None]
+    visible = (back_QT >= 0)[None] & mask_BT[:, None, :]
+    if window is not None:
+        visible &= (back_QT < window)[None]
     scores = jnp.where(visible[:, None, None], scores, MASKED)
     weights = jax.nn.softmax(scores, axis=-1).astype(value_BTKH.dtype)
-    return jnp.einsum("bkmts,bskh->btkmh", weights, value_BTKH).reshape(B, T, N, H)
+    return jnp.einsum("bkmqs,bskh->bqkmh", weights, value_BTKH).reshape(B, Q, N, H)
 
 
 def cached(
