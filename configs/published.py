@@ -35,6 +35,6 @@ def get_config():
         pipeline_depth=1,
         save_every=10,
     )
-    config.fd.optimizer.update(learning_rate=1e-6, microbatches=16)
+    config.fd.optimizer.update(learning_rate=1e-6, microbatches=16, moments="bfloat16")
     config.evaluation.update(theorems=244, pool_samples=8, heldout_samples=8, batch=32)
     return config

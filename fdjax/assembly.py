@@ -74,6 +74,7 @@ def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
         decay_fraction=optimizer.decay_fraction,
         weight_decay=optimizer.weight_decay,
         clip_norm=optimizer.clip_norm,
+        moments=optimizer.moments,
     )
 
 

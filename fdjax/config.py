@@ -183,6 +183,7 @@ def optimizer(**changes) -> dict:
         "decay_fraction": 0.6,  # the last part of the steps, in which the rate falls linearly to 0
         "weight_decay": 0.0,
         "clip_norm": 1.0,
+        "moments": "float32",  # as which Adam's two are kept, or bfloat16: half the memory
         "microbatches": 1,
     } | changes
 

@@ -36,12 +36,16 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.0  # on matrices, not on norms and biases
     clip_norm: float | None = 1.0  # of the global gradient
+    moments: str = "float32"  # as which Adam's two are kept, or bfloat16
 
     def __post_init__(self):
         if not 0 <= self.decay_fraction <= 1:
             raise ValueError(f"optimizer: decay_fraction is {self.decay_fraction}, not in [0, 1]")
         if self.decay_fraction and self.total_steps <= 0:
             raise ValueError("optimizer: decay_fraction needs total_steps, the number of updates")
+        if self.moments not in ("float32", "bfloat16"):
+            known = "known are float32, bfloat16"
+            raise ValueError(f"optimizer: moments is {self.moments!r}; {known}")
 
 
 def make_schedule(config: OptimizerConfig) -> optax.Schedule:
@@ -68,7 +72,27 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
         weight_decay=config.weight_decay,
         mask=_decayed,
     )
-    return optax.chain(*clip, adamw)
+    return optax.chain(*clip, _kept_as(config.moments, adamw))
+
+
+def _kept_as(dtype: str, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Computes in fp32 and keeps the floats of its state in `dtype`. bf16 shows changes by 1/256,
+    well below the 1 - b2 = 1/20 by which a step moves the second moment."""
+
+    def cast(state, dtype):
+        def one(x):
+            return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+        return jax.tree.map(one, state)
+
+    def init(params):
+        return cast(optimizer.init(params), dtype)
+
+    def update(gradients, state, params=None):
+        updates, state = optimizer.update(gradients, cast(state, jnp.float32), params)
+        return updates, cast(state, dtype)
+
+    return optax.GradientTransformation(init, update)
 
 
 def create(

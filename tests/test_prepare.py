@@ -186,6 +186,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.minibatches", 0, "fd: minibatches is 0"),
         ("fd.epochs", 0, "fd: epochs is 0"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
+        ("grpo.optimizer.moments", "float16", "grpo: .*moments is 'float16'; known are float32"),
     ],
 )
 def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
