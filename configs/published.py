@@ -11,14 +11,14 @@ one would begin, not what was found best.
 
 from ml_collections import ConfigDict
 
-from fdjax.config import default
+from fdjax.config import adapters, default
 
 
 def get_config():
     config = default()
     config.stages = ("fd",)
-    # The shape is the folder's: nothing but how it is computed.
-    config.model = ConfigDict({"dtype": "bfloat16", "remat": True})
+    # The shape is the folder's: nothing but how it is computed, and what of it is trained.
+    config.model = ConfigDict({"dtype": "bfloat16", "remat": True} | adapters())
     config.prompt.update(
         template="goedel_prover_v2",  # deepseek_prover_v2 and kimina_prover are there too
         student_buckets=(512, 1024, 2048),

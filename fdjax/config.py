@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+from fdjax.models.config import PROJECTIONS
+
 
 class ConfigError(ValueError):
     """The config cannot run, or is not the one that the workdir began with."""
@@ -42,6 +44,7 @@ def default() -> ConfigDict:
                 "mlp_width": 384,
                 "remat": False,  # recompute activations in the backward pass, to save memory
                 "dtype": "float32",  # of the arithmetic, or bfloat16; parameters stay fp32
+                **adapters(),
             },
             "tokenizer": {
                 "vocab_size": 512,  # of one trained on the sft theorems by the first stage
@@ -174,6 +177,15 @@ def default() -> ConfigDict:
             "expert_iteration": expert_iteration_stage(),
         }
     )
+
+
+def adapters() -> dict:
+    """Fields of `model` for LoRA, on top of what `init_from` names."""
+    return {
+        "lora_rank": 0,  # above 0 only adapters of this rank are trained
+        "lora_alpha": 32.0,  # what they add is multiplied by alpha / rank
+        "lora_targets": PROJECTIONS,  # the projections that have one
+    }
 
 
 def optimizer(**changes) -> dict:

@@ -1,7 +1,9 @@
 """Weights between Hugging Face's folders and checkpoints here: python -m fdjax.convert COMMAND.
 
     from_hf DIR OUT     OUT is laid out as a stage of a run: config.json, checkpoints/0, tokenizer
-    to_hf CKPT DIR      CKPT: a run, a stage, a checkpoint, or what from_hf made (fdjax/origin.py)
+    to_hf CKPT DIR      CKPT: a run, a stage, a checkpoint, or what from_hf made (fdjax/origin.py);
+                        adapters are merged into what they were added to
+    to_peft CKPT DIR    the adapters alone, as the peft package lays them out
     check DIR           accounts for every tensor of a Hugging Face folder
     logits DIR --tokens=FILE.npy --out=FILE.npy     ids i[B, T] -> logits f32[B, T, V], in fp32
 
@@ -19,14 +21,22 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from fdjax import array_store, origin, sharding
-from fdjax.models import hf, transformer, weights
-from fdjax.models.tensor_files import Stored, create_folder, read_rows, row_blocks, write_rows
+from fdjax.models import hf, lora, transformer, weights
+from fdjax.models.config import ModelConfig
+from fdjax.models.tensor_files import (
+    Stored,
+    create_file,
+    create_folder,
+    read_rows,
+    row_blocks,
+    write_rows,
+)
 from fdjax.objectives.divergence import to_logits
 
 BESIDE = (  # files that go along with weights, where there are some
@@ -100,12 +110,7 @@ def to_hf(
 
     `dtype`: of all tensors (float32, bfloat16), by default as they are stored.
     """
-    source = origin.find(checkpoint)
-    if source.item is None:
-        raise ValueError(f"{checkpoint} is a folder of Hugging Face already")
-    if source.model is None:
-        raise ValueError(f"{checkpoint} lies in no stage whose config.json names its model")
-    config = source.model
+    source, config = _checkpoint(checkpoint)
     arrays = array_store.open_item(source.item)
     tensors = hf.tensors(config)
     expected = weights.expected_shapes(config)
@@ -117,14 +122,80 @@ def to_hf(
     with new_folder(out) as made:
         files = create_folder(made, wanted, shard_bytes=shard_bytes)
         for path, tensor in tensors.items():
-            _copy_out(tensor, arrays[path], files)
+            _copy_out(tensor, arrays[path], _adapter(arrays, path, config), files)
         data = hf.config_json(config, str(wanted["model.embed_tokens.weight"][1]))
         data |= _token_ids(source.folder)
         (made / "config.json").write_text(json.dumps(data, indent=2))
         _copy_beside(source.folder, made)
 
 
-def _copy_out(tensor: hf.Tensor, array: array_store.Array, files: Mapping[str, Stored]) -> None:
+def to_peft(checkpoint: str | Path, out: str | Path) -> None:
+    """Writes `out`, adapters that the peft package and vLLM add to the model they were made for."""
+    source, config = _checkpoint(checkpoint)
+    if not config.lora_rank:
+        raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
+    arrays = array_store.open_item(source.item)
+    found = {}
+    for path, tensor in hf.tensors(config).items():
+        if adapter := _adapter(arrays, path, config):
+            name = "base_model.model." + tensor.name.removesuffix(".weight")
+            for layer in range(config.num_layers):
+                found[f"{name.format(layer)}.lora_A.weight"] = adapter.a[layer].T
+                found[f"{name.format(layer)}.lora_B.weight"] = adapter.b[layer].T
+    data = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": None,
+        "r": config.lora_rank,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": list(config.lora_targets),
+        "inference_mode": True,
+    }
+    with new_folder(out) as made:
+        shapes = {name: (x.shape, x.dtype) for name, x in found.items()}
+        for name, stored in create_file(made / "adapter_model.safetensors", shapes).items():
+            write_rows(stored, found[name])
+        (made / "adapter_config.json").write_text(json.dumps(data, indent=2))
+
+
+class _Adapter(NamedTuple):
+    a: np.ndarray  # f32[L, in, rank]
+    b: np.ndarray  # f32[L, rank, out]
+    scale: float
+
+
+def _adapter(
+    arrays: Mapping[str, array_store.Array], path: str, config: ModelConfig
+) -> _Adapter | None:
+    """That of the projection whose kernel lies at `path`, if it has one."""
+    name = path.removesuffix("/kernel") + lora.SUFFIX
+    if f"{name}/a" not in arrays:
+        return None
+    a, b = (arrays[f"{name}/{part}"].read().result() for part in "ab")
+    return _Adapter(a, b, lora.scale(config))
+
+
+def _checkpoint(path: str | Path) -> tuple[origin.Origin, ModelConfig]:
+    source = origin.find(path)
+    if source.item is None:
+        raise ValueError(f"{path} is a folder of Hugging Face already")
+    return source, _model(source, path)
+
+
+def _model(source: origin.Origin, path: str | Path) -> ModelConfig:
+    if source.model is None:
+        raise ValueError(f"{path} lies in no stage whose config.json names its model")
+    return source.model
+
+
+def _copy_out(
+    tensor: hf.Tensor,
+    array: array_store.Array,
+    adapter: _Adapter | None,
+    files: Mapping[str, Stored],
+) -> None:
     """Whole chunks of the array at a time, which may span layers."""
     axis = array.rank - 1 if tensor.transposed else int(tensor.stacked)  # of the tensor's rows
     for some in array_store.blocks(array, 0) if tensor.stacked else (slice(0, 1),):
@@ -139,6 +210,9 @@ def _copy_out(tensor: hf.Tensor, array: array_store.Array, files: Mapping[str, S
             part = array[tuple(index)].read().result()
             for row, layer in enumerate(range(some.start, some.stop)):
                 matrix = part[row] if tensor.stacked else part
+                if adapter:
+                    product = adapter.a[layer] @ adapter.b[layer][:, block]
+                    matrix = matrix.astype(np.float32) + adapter.scale * product
                 stored = files[tensor.name.format(layer)]
                 matrix = matrix.T if tensor.transposed else matrix
                 write_rows(stored, matrix.astype(stored.dtype, copy=False), block.start)
@@ -167,9 +241,7 @@ def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
     `folder`: of Hugging Face or a checkpoint.
     """
     source = origin.find(folder)
-    if source.model is None:
-        raise ValueError(f"{folder} lies in no stage whose config.json names its model")
-    config = dataclasses.replace(source.model, dtype="float32")
+    config = dataclasses.replace(_model(source, folder), dtype="float32")
     ids = np.load(tokens)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"{tokens} is {ids.dtype}{list(ids.shape)}; integers [B, T] are wanted")
@@ -244,6 +316,9 @@ def main(argv: list[str]) -> None:
     one.add_argument("checkpoint")
     one.add_argument("out")
     one.add_argument("--dtype", choices=["float32", "bfloat16"], help="default: as it is stored")
+    one = commands.add_parser("to_peft")
+    one.add_argument("checkpoint")
+    one.add_argument("out")
     one = commands.add_parser("check")
     one.add_argument("folder")
     one = commands.add_parser("logits")
@@ -251,7 +326,7 @@ def main(argv: list[str]) -> None:
     one.add_argument("--tokens", required=True)
     one.add_argument("--out", required=True)
     given = vars(parser.parse_args(argv))
-    command = {"from_hf": from_hf, "to_hf": to_hf, "check": check, "logits": logits}
+    command = {f.__name__: f for f in (from_hf, to_hf, to_peft, check, logits)}
     try:
         if said := command[given.pop("command")](**given):
             print(said)

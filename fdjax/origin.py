@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from fdjax import sharding
 from fdjax.checkpoint import restore_params
-from fdjax.models import hf, transformer, weights
+from fdjax.models import hf, lora, transformer, weights
 from fdjax.models.config import ModelConfig, from_fields
 
 
@@ -58,17 +58,38 @@ def find(path: str | Path) -> Origin:
     return Origin(path, _last_item(path, record), from_fields(record["model"]), record)
 
 
-def load(origin: Origin, config: ModelConfig, mesh: Mesh) -> transformer.Params:
-    """Its parameters f32 on `mesh`. Raises ValueError naming what does not fit `config`."""
+def load(origin: Origin, config: ModelConfig, mesh: Mesh, *, seed: int = 0) -> transformer.Params:
+    """Its parameters f32 on `mesh`; adapters that it lacks are fresh ones, drawn by `seed`.
+
+    Raises ValueError naming what does not fit `config`.
+    """
+    if origin.model and origin.model.lora_rank:
+        return _restore(origin.item, config, mesh)
+    base = lora.without(config)
     if origin.item is None:
-        return weights.load(origin.folder, config, mesh)
+        params = weights.load(origin.folder, base, mesh)
+    else:
+        params = _restore(origin.item, base, mesh)
+    return lora.join(_fresh_adapters(config, mesh, seed), params) if config.lora_rank else params
+
+
+def _restore(item: Path, config: ModelConfig, mesh: Mesh) -> transformer.Params:
     shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
     target = jax.tree.map(
         lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at),
         shapes,
         sharding.tree_shardings(shapes, mesh),
     )
-    return restore_params(origin.item, target)
+    return restore_params(item, target)
+
+
+def _fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.Params:
+    def make(key):
+        return lora.split(transformer.init(config, key))[0]
+
+    key = jax.random.key(seed)
+    placed = sharding.tree_shardings(jax.eval_shape(make, key), mesh)
+    return jax.jit(make, out_shardings=placed)(key)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from fdjax.lean.backend import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.metrics import status
-from fdjax.models.config import ARITHMETIC, ModelConfig, from_fields
+from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.origin import Origin
 from fdjax.records import Policy, Run, stage_record
 from fdjax.rollout.collect import Prompting
@@ -94,17 +94,23 @@ def make_model(config: ConfigDict, found: Origin | None, vocab_size: int) -> Mod
         shape = dataclasses.asdict(found.model)
         with blaming("model", ValueError, TypeError):
             here = dataclasses.asdict(from_fields({"vocab_size": vocab_size} | given))
-        named = given.keys() - ARITHMETIC
+        free = ARITHMETIC if found.model.lora_rank else ARITHMETIC + ADAPTERS
+        named = given.keys() - free
         if changes := differences(
             {k: shape[k] for k in named}, {k: here[k] for k in named}, "model"
         ):
             raise ConfigError(
                 f"init_from={config.init_from} holds another model:\n  "
                 + "\n  ".join(changes)
-                + f"\nA config whose `model` names no more than {', '.join(ARITHMETIC)} takes any."
+                + f"\nA config whose `model` names no more than {', '.join(free)} takes any."
             )
     with blaming("model", ValueError, TypeError):
         model = from_fields(shape | given)
+    if model.lora_rank and not found:
+        raise ConfigError(
+            f"model.lora_rank={model.lora_rank}: adapters are added to a model that is trained "
+            "already; name it in init_from"
+        )
     with blaming("prompt", ValueError):
         longest = max(*config.prompt.student_buckets, *config.prompt.teacher_buckets)
         model.check_length(
@@ -261,7 +267,8 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
         status(f"parameters of {run.config.init_from}"),
         blaming(f"init_from={run.config.init_from}", ValueError, OSError),
     ):
-        params = origin.load(found, run.prompting.model, run.prompting.mesh)
+        model, mesh = run.prompting.model, run.prompting.mesh
+        params = origin.load(found, model, mesh, seed=run.config.seed)
     name = found.folder.name if found.is_stage else PRETRAINED
     return Policy(name, params, found.fingerprint), names
 

@@ -26,6 +26,11 @@ RULES: Rules = (
     (r"(q|k|v|gate|up)_proj/kernel$", PartitionSpec("fsdp", "tensor")),  # [in, out]
     (r"(q|k|v)_proj/bias$", PartitionSpec("tensor")),
     (r"(o|down)_proj/kernel$", PartitionSpec("tensor", "fsdp")),
+    # LoRA: [in, rank] and [rank, out], cut as their kernel is.
+    (r"(q|k|v|gate|up)_proj_lora/a$", PartitionSpec("fsdp", None)),
+    (r"(q|k|v|gate|up)_proj_lora/b$", PartitionSpec(None, "tensor")),
+    (r"(o|down)_proj_lora/a$", PartitionSpec("tensor", None)),
+    (r"(o|down)_proj_lora/b$", PartitionSpec(None, "fsdp")),
 )
 
 

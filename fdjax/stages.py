@@ -162,7 +162,7 @@ def policy_gradient(config, prompting: Prompting, score: Score) -> ToBatch:
         if from_trainer:
             batch = batch._replace(old_logprobs=score(state.params, batch))
         if config.kl_coefficient:
-            batch = batch._replace(reference_logprobs=score(state.teacher_params, batch))
+            batch = batch._replace(reference_logprobs=score(state.teacher, batch))
         if config.kl_coefficient and config.kl == "k1":
             gap_NR = np.where(batch.loss_mask, batch.old_logprobs - batch.reference_logprobs, 0)
             farther_BG = np.zeros_like(rewards_BG)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from fdjax.models import lora
 from fdjax.sharding import RULES, Rules, tree_shardings
 
 Params = Any  # a pytree of arrays
@@ -17,10 +18,18 @@ Params = Any  # a pytree of arrays
 
 class TrainState(NamedTuple):
     params: Params  # fp32
-    teacher_params: Params | None  # fp32; None where no teacher of its own is needed
+    # fp32, of what is trained (lora.split); None where no teacher of its own is needed
+    teacher_params: Params | None
     opt_state: optax.OptState
     step: jax.Array  # i32[], updates called, skipped ones included
     skipped: jax.Array  # i32[], updates that taught nothing or were not finite
+
+    @property
+    def teacher(self) -> Params | None:
+        """All of the teacher's parameters; None where it has none of its own."""
+        if self.teacher_params is None:
+            return None
+        return lora.join(self.teacher_params, lora.split(self.params)[1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +152,11 @@ def from_params(
     params: Params, optimizer: optax.GradientTransformation, *, with_teacher: bool
 ) -> TrainState:
     """Not placed anywhere: also for `jax.eval_shape`."""
+    trained, _ = lora.split(params)
     return TrainState(
         params=params,
-        teacher_params=jax.tree.map(_copy, params) if with_teacher else None,
-        opt_state=optimizer.init(params),
+        teacher_params=jax.tree.map(_copy, trained) if with_teacher else None,
+        opt_state=optimizer.init(trained),
         step=jnp.zeros((), jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
     )

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from fdjax.models import lora
 from fdjax.objectives.protocol import Batch, Mean, Model, Objective, Sums
 from fdjax.sharding import shard_rows
 from fdjax.state import TrainState
@@ -27,7 +28,8 @@ def make_update(
 ) -> Update:
     """-> jitted (state, batch) -> (state, metrics f32[]); the state passed in is donated.
 
-    The gradient is that of the loss over the whole batch, whatever `microbatches` (which must
+    Of a model with adapters these alone are trained and averaged (fdjax/models/lora.py). The
+    gradient is that of the loss over the whole batch, whatever `microbatches` (which must
     divide the rows). teacher += ema_rate * (student - teacher) after every `ema_every`-th update,
     if that one learned: 0 keeps it frozen, and where state.teacher_params is None there is none to
     move (a live teacher).
@@ -41,38 +43,43 @@ def make_update(
     own `loss/NAME` and `denominator/NAME`, in place of `denominator`.
     """
 
-    def loss_and_metrics(params, teacher_params, denominator, batch):
+    def loss_and_metrics(trained, frozen, teacher_params, denominator, batch):
+        params = lora.join(trained, frozen)
         total, metrics = objective.loss(model, params, teacher_params, batch)
         losses = jax.tree.map(lambda t, d: t / jnp.maximum(d, 1), total, denominator)
         return functools.reduce(jnp.add, jax.tree.leaves(losses)), (losses, metrics)
 
-    def gradient(state, batch):
+    def gradient(trained, frozen, teacher_params, batch):
         denominator = objective.denominator(batch)
         grad = jax.value_and_grad(loss_and_metrics, has_aux=True)
+        given = trained, frozen, teacher_params, denominator
         if microbatches == 1:
-            (loss, aux), grads = grad(state.params, state.teacher_params, denominator, batch)
+            (loss, aux), grads = grad(*given, batch)
             return loss, aux, grads, denominator
 
         def accumulate(total, microbatch):
-            new = grad(state.params, state.teacher_params, denominator, microbatch)
+            new = grad(*given, microbatch)
             return jax.tree.map(jnp.add, total, new), None
 
         parts = jax.tree.map(lambda x: _split_rows(x, microbatches), batch)
         first = jax.tree.map(lambda x: x[0], parts)
-        shapes = jax.eval_shape(grad, state.params, state.teacher_params, denominator, first)
+        shapes = jax.eval_shape(grad, *given, first)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         ((loss, aux), grads), _ = jax.lax.scan(accumulate, zeros, parts)
         return loss, aux, grads, denominator
 
     def update(state, batch):
-        loss, (losses, metrics), grads, denominator = gradient(state, batch)
+        trained, frozen = lora.split(state.params)
+        loss, (losses, metrics), grads, denominator = gradient(
+            trained, frozen, state.teacher, batch
+        )
         grad_norm = optax.tree.norm(grads)
         some = functools.reduce(jnp.maximum, jax.tree.leaves(denominator)) > 0
         learns = some & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
-        params, teacher_params, opt_state = jax.lax.cond(
+        trained, teacher_params, opt_state = jax.lax.cond(
             learns,
-            lambda: _step(optimizer, ema_rate, ema_every, state, grads),
-            lambda: (state.params, state.teacher_params, state.opt_state),
+            lambda: _step(optimizer, ema_rate, ema_every, state, trained, grads),
+            lambda: (trained, state.teacher_params, state.opt_state),
         )
         skipped = (~learns).astype(jnp.int32)
         metrics = {name: _value(metric) for name, metric in metrics.items()} | {
@@ -82,6 +89,7 @@ def make_update(
             **_by_part("denominator", denominator),
             **(_by_part("loss", losses) if isinstance(losses, dict) else {}),
         }
+        params = lora.join(trained, frozen)
         state = TrainState(
             params, teacher_params, opt_state, state.step + 1, state.skipped + skipped
         )
@@ -96,15 +104,15 @@ def move_teacher(teacher: Any, student: Any, rate: float) -> Any:
     return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
 
 
-def _step(optimizer, ema_rate, ema_every, state, grads):
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+def _step(optimizer, ema_rate, ema_every, state, trained, grads):
+    updates, opt_state = optimizer.update(grads, state.opt_state, trained)
+    trained = optax.apply_updates(trained, updates)
     teacher_params = state.teacher_params
     if teacher_params is not None and ema_rate:
         if ema_every > 1:
             ema_rate = jnp.where((state.step + 1) % ema_every == 0, ema_rate, 0.0)
-        teacher_params = move_teacher(teacher_params, params, ema_rate)
-    return params, teacher_params, opt_state
+        teacher_params = move_teacher(teacher_params, trained, ema_rate)
+    return trained, teacher_params, opt_state
 
 
 def _split_rows(x, count):

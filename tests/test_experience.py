@@ -21,7 +21,7 @@ THEOREMS = [Theorem(f"t{i}", "t", ": True") for i in range(3)]
 
 class State(NamedTuple):
     params: str
-    teacher_params: str
+    teacher: str
 
 
 class Lean:

@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 
 from fdjax import convert, origin, prepare, records, state, tokenizer
 from fdjax.checkpoint import Checkpoints
-from fdjax.config import ConfigError, combined_stage
+from fdjax.config import ConfigError, adapters, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.fingerprints import check_record, write_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
-from fdjax.models import hf, tensor_files, transformer, weights
+from fdjax.models import hf, lora, tensor_files, transformer, weights
 from fdjax.models.config import ModelConfig
 from tests import tiny_config, tiny_tokenizers
 
@@ -186,6 +186,8 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.minibatches", 0, "fd: minibatches is 0"),
         ("fd.epochs", 0, "fd: epochs is 0"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
+        ("model.lora_rank", 4, "model.lora_rank=4: adapters are added .* name it in init_from"),
+        ("model.lora_targets", ("lm_head",), "model: lora_targets has lm_head; known are q_proj"),
         ("grpo.optimizer.moments", "float16", "grpo: .*moments is 'float16'; known are float32"),
     ],
 )
@@ -357,7 +359,7 @@ def published(config, tmp_path):
         rows = rng.normal(size=tensor.shape).astype(tensor.dtype)
         tensor_files.write_rows(tensor, rows)
     config.init_from = str(folder)
-    config.model = ConfigDict({"dtype": "bfloat16", "remat": True})
+    config.model = ConfigDict({"dtype": "bfloat16", "remat": True} | adapters())
     config.prompt.update(student_buckets=(300,), teacher_buckets=(400,), response_length=300)
     return folder
 
@@ -375,6 +377,21 @@ def test_init_from_a_published_model(config, published, tmp_path):
     again = run_of(config, tmp_path / "again")
     assert again[0].prompting == run.prompting and again[2] == names
     jax.tree.map(np.testing.assert_array_equal, again[1].params, policy.params)
+
+
+def test_adapters_on_a_published_model(config, published, tmp_path):
+    """Fresh ones, the same for the same seed."""
+    config.model.update(dtype="float32", lora_rank=2, lora_targets=("v_proj",))
+    run, policy, _ = run_of(config, tmp_path / "w")
+    assert run.prompting.model.lora_rank == 2
+    trained, base = lora.split(policy.params)
+    assert trained["layers"]["v_proj_lora"]["a"].shape == (2, 16, 2)
+    assert not trained["layers"]["v_proj_lora"]["b"].any() and "embedding" in base
+    again = run_of(config, tmp_path / "w")[1].params
+    jax.tree.map(np.testing.assert_array_equal, again, policy.params)
+    config.seed += 1
+    other = lora.split(run_of(config, tmp_path / "v")[1].params)[0]
+    assert (other["layers"]["v_proj_lora"]["a"] != trained["layers"]["v_proj_lora"]["a"]).any()
 
 
 def test_a_published_model_that_does_not_fit(config, published, tmp_path):

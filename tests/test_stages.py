@@ -272,7 +272,7 @@ def grpo_stage(**changes):
 
 
 def policy_gradient(prompting, groups, score=None, **changes):
-    state = SimpleNamespace(params="params", teacher_params="reference")
+    state = SimpleNamespace(params="params", teacher="reference")
     return stages.policy_gradient(grpo_stage(**changes), prompting, score)(0, groups, state)
 
 

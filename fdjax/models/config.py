@@ -25,6 +25,9 @@ class RopeScaling:
             raise ValueError(f"rope_scaling: {self.kind} needs original_context, in tokens")
 
 
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Hashable, hence a static argument of jit. Defaults are the laptop model (0.8 M)."""
@@ -54,6 +57,10 @@ class ModelConfig:
     window: int = 0  # tokens that a windowed layer sees, the current one included; 0: no windows
     window_pattern: tuple[bool, ...] = (True,)  # which layers are windowed, repeated over all
     window_rope_theta: float = 0.0  # theirs, without scaling; 0: that of the other layers
+    # Low-rank adapters (lora.py).
+    lora_rank: int = 0  # 0: none, and all parameters are trained
+    lora_alpha: float = 32.0  # what they add is multiplied by alpha / rank
+    lora_targets: tuple[str, ...] = PROJECTIONS  # the projections that have one
     # How it is computed.
     remat: bool = False  # jax.checkpoint around each block; then never unrolled
     scan_unroll: int = 4  # layers per step of the scan over stacked parameters (1: pure scan)
@@ -68,6 +75,11 @@ class ModelConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}; known are float32, bfloat16")
+        if strange := set(self.lora_targets) - set(PROJECTIONS):
+            known = ", ".join(PROJECTIONS)
+            raise ValueError(f"lora_targets has {', '.join(sorted(strange))}; known are {known}")
+        if self.lora_rank < 0 or not self.lora_targets:
+            raise ValueError(f"lora_rank is {self.lora_rank} for lora_targets {self.lora_targets}")
 
     @property
     def windowed_layers(self) -> tuple[bool, ...]:
@@ -84,7 +96,9 @@ class ModelConfig:
             )
 
 
-ARITHMETIC = ("remat", "scan_unroll", "dtype")  # fields that are no part of a model's shape
+# Fields that are no part of a published model.
+ARITHMETIC = ("remat", "scan_unroll", "dtype")
+ADAPTERS = ("lora_rank", "lora_alpha", "lora_targets")
 
 
 def from_fields(fields: Mapping[str, Any]) -> ModelConfig:
@@ -96,6 +110,6 @@ def from_fields(fields: Mapping[str, Any]) -> ModelConfig:
         raise ValueError(f"{', '.join(unknown)}: no such field; known are {', '.join(known)}")
     if scaling := fields.get("rope_scaling"):
         fields["rope_scaling"] = RopeScaling(**dict(scaling))
-    if "window_pattern" in fields:
-        fields["window_pattern"] = tuple(map(bool, fields["window_pattern"]))
+    for field in {"window_pattern", "lora_targets"} & fields.keys():
+        fields[field] = tuple(fields[field])
     return ModelConfig(**fields)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.models.config import ARITHMETIC, ModelConfig, RopeScaling
+from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, RopeScaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ def config_json(config: ModelConfig, dtype: str) -> dict[str, Any]:
         max_positions=config.max_positions or 32768,
         query_scalar=config.query_scalar or (config.head_dim if config.post_norms else 0.0),
         **_window_fields(config.window, config.windowed_layers),
-        **{field: getattr(ModelConfig, field) for field in ARITHMETIC},
+        **{field: getattr(ModelConfig, field) for field in (*ARITHMETIC, *ADAPTERS)},
     )
     for kind, family in FAMILIES.items():
         if all(getattr(shape, field) == value for field, value in family.features.items()):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from fdjax.models import attention, rope
+from fdjax.models import attention, lora, rope
 from fdjax.models import cache as kv
 from fdjax.models.config import ModelConfig
 from fdjax.models.head import CappedHead
@@ -150,17 +150,16 @@ class Block(nn.Module):
         c = self.config
         N, K, H = c.num_heads, c.num_kv_heads, c.head_dim
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
-        dense = functools.partial(nn.Dense, use_bias=False, dtype=c.dtype)
         norm = functools.partial(RMSNorm, c, c.dtype)
         rotation, window = _sight(c, rotations, windowed)
         B, T, *_ = rotation.cos.shape
 
         x_MD = shard_rows(x_MD)
         y = norm(name="attention_norm")(x_MD)
-        heads = functools.partial(dense, use_bias=c.attention_bias)
-        query = heads(N * H, name="q_proj")(y).reshape(B, T, N, H)
-        key = heads(K * H, name="k_proj")(y).reshape(B, T, K, H)
-        value = heads(K * H, name="v_proj")(y).reshape(B, T, K, H)
+        heads = functools.partial(self._project, use_bias=c.attention_bias)
+        query = heads("q_proj", y, N * H).reshape(B, T, N, H)
+        key = heads("k_proj", y, K * H).reshape(B, T, K, H)
+        value = heads("v_proj", y, K * H).reshape(B, T, K, H)
         if c.qk_norm:
             query, key = norm(name="q_norm")(query), norm(name="k_norm")(key)
         query = rope.rotate(query, rotation, scale=1 / math.sqrt(c.query_scalar or H))
@@ -170,16 +169,23 @@ class Block(nn.Module):
             y = attention.causal(query, key, value, mask, **seen)
         else:
             y = attention.cached(query, key, value, layer_cache, mask, length, **seen)
-        y = dense(c.width, name="o_proj", kernel_init=small)(y.reshape(B * T, N * H))
+        y = self._project("o_proj", y.reshape(B * T, N * H), c.width, kernel_init=small)
         x_MD += norm(name="attention_post_norm")(y) if c.post_norms else y
 
         y = norm(name="mlp_norm")(x_MD)
-        gate = dense(c.mlp_width, name="gate_proj")(y)
-        up = dense(c.mlp_width, name="up_proj")(y)
+        gate = self._project("gate_proj", y, c.mlp_width)
+        up = self._project("up_proj", y, c.mlp_width)
         y = _ACTIVATIONS[c.activation](gate) * up
-        y = dense(c.width, name="down_proj", kernel_init=small)(y)
+        y = self._project("down_proj", y, c.width, kernel_init=small)
         x_MD += norm(name="mlp_post_norm")(y) if c.post_norms else y
         return x_MD, (key, value)
+
+    def _project(self, name, x_MD, features, use_bias=False, **init):
+        c = self.config
+        y_MF = nn.Dense(features, use_bias=use_bias, dtype=c.dtype, name=name, **init)(x_MD)
+        if c.lora_rank and name in c.lora_targets:
+            y_MF += lora.Adapter(c, features, name=name + lora.SUFFIX)(x_MD)
+        return y_MF
 
 
 _ACTIVATIONS = {

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fdjax.models import hf, transformer
+from fdjax.models import hf, lora, transformer
 from fdjax.models.config import ModelConfig
 from fdjax.models.hf import Tensor
 from fdjax.models.tensor_files import Stored, open_folder, read_rows, row_blocks
@@ -20,13 +20,13 @@ Shapes = dict[str, tuple[int, ...]]  # path of a parameter -> its shape
 def load(
     folder: str | Path, config: ModelConfig, mesh: Mesh, *, rules: Rules = RULES
 ) -> transformer.Params:
-    """Parameters f32 on `mesh`, of the model that `read_config(folder)` describes.
+    """Parameters f32 on `mesh`, of the model that `read_config(folder)` describes; no adapters.
 
     Each process reads the parts that its own devices hold, a parameter at a time. Raises
     ValueError as `account` does.
     """
     tensors, stored = hf.tensors(config), account(folder, config)
-    template = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
+    template = _template(config)
 
     def read(path, shape, sharding):
         tensor = tensors[jax.tree_util.keystr(path, simple=True, separator="/")]
@@ -38,11 +38,14 @@ def load(
 
 
 def shapes(config: ModelConfig) -> Shapes:
-    template = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
-        for path, leaf in jax.tree_util.tree_leaves_with_path(template)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_template(config))
     }
+
+
+def _template(config: ModelConfig) -> transformer.Params:
+    return jax.eval_shape(lambda: transformer.init(lora.without(config), jax.random.key(0)))
 
 
 def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:

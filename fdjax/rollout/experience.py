@@ -133,7 +133,7 @@ class Collector:
     ) -> list[Group]:
         items, feedbacks = judged.result()
         if feedbacks is None:
-            moment = Moment(self.stream, step, state.params, state.teacher_params)
+            moment = Moment(self.stream, step, state.params, state.teacher)
             feedbacks = self._comment(items, moment, journal)
         return [
             [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
