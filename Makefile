@@ -15,7 +15,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	touch $@
 
 .venv/installed-for-tests: .venv/installed
-	$(INSTALL) '.[embedded,dev,parity]'
+	$(INSTALL) '.[embedded,dev,parity,ray]'
 	touch $@
 
 run: .venv

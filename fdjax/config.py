@@ -80,7 +80,9 @@ def default() -> ConfigDict:
             },
             "lean": {
                 "backend": "embedded",  # or lean_interact, kimina; see docs/lean.md
-                "workers": 2,  # Lean processes at a time
+                "workers": 2,  # Lean processes at a time, on all machines together
+                # Of a Ray cluster (HOST:PORT or auto) whose machines run them; empty: this one.
+                "ray_address": "",
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
                 "lean_interact": {  # fields of its backend's class

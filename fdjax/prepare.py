@@ -18,9 +18,10 @@ from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
 from fdjax.fingerprints import check_record, differences
-from fdjax.lean.backend import make_backend
+from fdjax.lean.backend import Backend, check_options, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
+from fdjax.lean.ray_cluster import RayCluster
 from fdjax.metrics import status
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.origin import Origin
@@ -62,12 +63,21 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
 
 
 def make_farm(lean: ConfigDict) -> Farm:
-    with blaming("lean.backend", ValueError, RuntimeError, OSError):  # no wheel, no library
-        backend = make_backend(lean.backend, lean.get(lean.backend))
+    backend = find_lean(lean)
     with blaming("lean.cache", OSError):
         cache = VerdictCache(lean.cache or None)
     with blaming("lean", ValueError):
         return Farm(backend, workers=lean.workers, timeout=lean.timeout, cache=cache)
+
+
+def find_lean(lean: ConfigDict) -> Backend:
+    options = lean.get(lean.backend)
+    with blaming("lean.backend", ValueError, RuntimeError, OSError):  # no wheel, no library
+        check_options(lean.backend, options or {})
+        if not lean.ray_address:
+            return make_backend(lean.backend, options)
+    with blaming("lean.ray_address", ValueError, RuntimeError):
+        return RayCluster(lean.backend, options, lean.ray_address)
 
 
 def make_prompting(

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -264,6 +265,33 @@ def test_lean_that_does_not_load(config, tmp_path, monkeypatch):
     config.lean.backend = "coq"
     with pytest.raises(ConfigError, match=r"lean\.backend: .*coq"):
         run_of(config, tmp_path / "w")
+
+
+class Ray:
+    """Installed, and that is all."""
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        raise ValueError("no such form")
+
+
+@pytest.mark.parametrize(
+    ("ray", "backend", "address", "told"),
+    [
+        (None, "embedded", "auto", r"lean\.ray_address: .*ray is not installed[^`]*`pip install"),
+        (Ray(), "embedded", "127.0.0.1:9", r"lean\.ray_address: .* at '127.0.0.1:9': .*refused"),
+        (Ray(), "embedded", "host", r"lean\.ray_address: .*'host': no such form[^`]*`ray start"),
+        (Ray(), "kimina", "host", r"lean\.ray_address: .*Kimina"),
+        (Ray(), "coq", "host", r"lean\.backend: .*coq"),
+    ],
+)
+def test_a_ray_cluster_that_is_not_there(config, monkeypatch, ray, backend, address, told):
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    config.lean.update(backend=backend, ray_address=address)
+    with pytest.raises(ConfigError, match=f"(?s){told}"):
+        prepare.make_farm(config.lean)
 
 
 @pytest.fixture

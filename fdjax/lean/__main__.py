@@ -16,6 +16,7 @@ from fdjax.lean import bench, doctor
 from fdjax.lean.backend import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
+from fdjax.lean.ray_cluster import RayCluster
 from fdjax.lean.verdict import Message, Verdict
 
 AHEAD = 10_000  # lines read before the first of them is answered
@@ -120,6 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     for command in (checker, timer):
         command.add_argument("--workers", type=int, help="Leans at once; default: CPU cores")
         command.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
+        command.add_argument("--ray-address", help="of a Ray cluster that runs the Leans")
     for command, default in ((checker, "embedded"), (healer, None), (timer, "embedded")):
         command.add_argument("--backend", default=default,
                              help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}")
@@ -132,7 +134,10 @@ def main(argv: list[str] | None = None) -> int:
     if flags.command == "doctor":
         return doctor.main(flags.backend, options)
     try:
-        backend = make_backend(flags.backend, options)
+        if flags.ray_address:
+            backend = RayCluster(flags.backend, options, flags.ray_address)
+        else:
+            backend = make_backend(flags.backend, options)
         if flags.command == "bench":
             imports = tuple(flags.imports)
             return bench.main(backend, flags.workers, flags.timeout, flags.count, imports)

@@ -65,11 +65,16 @@ def make_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend
     them. Raises ValueError for an unknown name or option, and the backend's own error (a
     RuntimeError) where this machine cannot run it."""
     options = dict(options or {})
+    check_options(name, options)
+    return _backend_class(name)(**options)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises ValueError for an unknown name or option."""
     known = option_names(name)
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"the Lean backend {name} has no option {unknown[0]!r}: known are"
                          f" {', '.join(known)}")
-    return _backend_class(name)(**options)
 
 
 def option_names(name: str) -> list[str]:

