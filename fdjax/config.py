@@ -80,8 +80,8 @@ def default() -> ConfigDict:
             },
             "lean": {
                 "backend": "embedded",  # or lean_interact, kimina; see docs/lean.md
-                "workers": 2,  # Lean processes at a time, on all machines together
-                # Of a Ray cluster (HOST:PORT or auto) whose machines run them; empty: this one.
+                "workers": 2,  # Lean processes at a time, for each host of the run
+                # Of a Ray cluster (HOST:PORT or auto) whose machines run them; empty: the host.
                 "ray_address": "",
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only

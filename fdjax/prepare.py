@@ -77,7 +77,7 @@ def find_lean(lean: ConfigDict) -> Backend:
         if not lean.ray_address:
             return make_backend(lean.backend, options)
     with blaming("lean.ray_address", ValueError, RuntimeError):
-        return RayCluster(lean.backend, options, lean.ray_address)
+        return RayCluster(lean.backend, options, lean.ray_address, farms=hosts.count())
 
 
 def make_prompting(

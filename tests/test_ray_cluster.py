@@ -21,6 +21,8 @@ from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 from fdjax.lean.ray_cluster import RayCluster, Unavailable
 
+pytestmark = pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -119,7 +121,12 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
     assert set(answered) == set(futures) and len(answered) == len(futures)
 
 
-@pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
+def test_two_farms_share_the_nodes(cluster):
+    both = [RayCluster("embedded", {}, cluster.address, farms=2) for _ in range(2)]
+    with Farm(both[0], workers=2) as one, Farm(both[1], workers=2) as other:
+        assert [farm.check([(SWAP, GOOD)])[0].status for farm in (one, other)] == ["proved"] * 2
+
+
 def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster, monkeypatch):
     monkeypatch.setattr(ray_cluster, "Host", Frail)
     backend = RayCluster("embedded", {}, cluster.address)
@@ -138,7 +145,6 @@ def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster
         backend.worker().check([(SWAP, GOOD)], 20)
 
 
-@pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
 def test_nodes_must_be_able_and_alike(cluster, monkeypatch):
     with pytest.raises(Unavailable, match=r"cannot be used(?s:.*)lake_of_nowhere"):
         RayCluster("lean_interact", {"lake": "lake_of_nowhere"}, cluster.address)

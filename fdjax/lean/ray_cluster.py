@@ -99,20 +99,23 @@ class _Node:
 
 class RayCluster:
     """The `backend` of this name and these options, on every node of the Ray cluster at `address`
-    (HOST:PORT, or "auto" for the one that this machine is part of) that has CPUs. To a farm it is
-    that backend: a verdict, its key and a run's record do not say where it was found.
+    (HOST:PORT, or "auto" for the one that this machine is part of) that has CPUs, of which it takes
+    its share where so many `farms` use the cluster. To a farm it is that backend: a verdict, its
+    key and a run's record do not say where it was found.
 
     Raises Unavailable if there is no cluster, or no node in it that can run the backend, or if
     nodes differ in whatever could change a verdict. Ends when its last worker is closed.
     """
 
-    def __init__(self, backend: str, options: Mapping[str, Any] | None, address: str):
+    def __init__(
+        self, backend: str, options: Mapping[str, Any] | None, address: str, farms: int = 1
+    ):
         if backend == "kimina":
             raise ValueError("a Kimina server has machines of its own: the backend kimina needs no"
                              " Ray cluster")
         check_options(backend, options or {})
         self._ray = _connect(address)
-        self._address = address
+        self._address, self._farms = address, farms
         self._asked = backend, dict(options or {})
         self._changed = threading.Condition()
         # all below is guarded by _changed
@@ -218,8 +221,8 @@ class RayCluster:
                     "has no node with CPUs:\n  run `ray start --address=HOST:PORT` on some"))
             if not self._identity:
                 raise Unavailable(self._told(
-                    f"gave Lean no node's CPUs within {START_SECONDS:g} seconds: `ray status` says"
-                    " who has them"))
+                    f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` says who has"
+                    " them"))
 
     def _told(self, what: str) -> str:
         return "\n  ".join([f"the Ray cluster at {self._address} {what}", *self._unfit.values()])
@@ -244,13 +247,14 @@ class RayCluster:
                         self._greet(node)
 
     def _start(self, listed: Mapping[str, Any]) -> None:
-        id, size = listed["NodeID"], int(listed["Resources"].get("CPU", 0))
-        if not listed["Alive"] or not size or id in self._nodes or id in self._unfit:
+        id, share = listed["NodeID"], listed["Resources"].get("CPU", 0) / self._farms
+        if not listed["Alive"] or not share or id in self._nodes or id in self._unfit:
             return
+        size = max(1, int(share))
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         actor = self._ray.remote(Host).options(
-            num_cpus=size, max_concurrency=size,
+            num_cpus=min(share, size), max_concurrency=size,
             scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote()
         name = f"{listed['NodeManagerHostname']} ({listed['NodeManagerAddress']}, {id[:8]})"
         node = _Node(id, name, actor, size, starting=actor.open.remote(*self._asked, size))
