@@ -2,10 +2,10 @@
 
     python benchmarks/lean_cheats.py [--honest=300] [--workers=2] [--backends embedded kimina ...]
 
-The cheats are those of tests/cheats.py, each tried with the audit, and those that evidence alone
-must catch without it, too. lean_interact and kimina are asked over programs of the tests: their
-protocols, and the embedded Lean behind them. A line of counts for each backend; exit code 1 if a
-cheat was accepted or an honest proof refused.
+The cheats are those of tests/cheats.py and tests/helper_cheats.py, each tried with the audit, and
+those that evidence alone must catch without it, too. lean_interact and kimina are asked over
+programs of the tests: their protocols, and the embedded Lean behind them. A line of counts for each
+backend; exit code 1 if a cheat was accepted or an honest proof refused.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import cheats
+import helper_cheats
 
 from fdjax.lean.backend import BACKENDS
 from fdjax.lean.farm import Farm
@@ -28,8 +29,13 @@ THEOREMS = (cheats.FALSE, cheats.NOT_YET, cheats.AUXILIARY)
 TIMEOUT = 3.0
 
 
+def with_helpers(groups) -> list[tuple]:
+    return [(case[0], helper_cheats.with_helpers(*case)) for group in groups.values()
+            for case in group]
+
+
 def accepted(backend, workers: int, pairs) -> list[tuple]:
-    with Farm(backend, workers, TIMEOUT) as farm:
+    with Farm(backend, workers, TIMEOUT, allow_helpers=True) as farm:
         verdicts = farm.check(pairs)
     return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.proved]
 
@@ -42,15 +48,17 @@ def main() -> int:
     flags = parser.parse_args()
     refused = [proof for group in cheats.CHEATS.values() for proof in group]
     caught = [proof for group in cheats.EVIDENCE.values() for proof in group] + cheats.ENDLESS
+    helped_refused = with_helpers(helper_cheats.HELPER_CHEATS)
+    helped_caught = with_helpers(helper_cheats.HELPER_EVIDENCE)
     failed = False
     for name in flags.backends:
         with (tempfile.TemporaryDirectory() as folder,
               cheats.backend_named(name, Path(folder)) as backend):
             began = time.monotonic()
-            # one cheat is an honest option where Lean's limit on heartbeats is higher
-            with_audit = accepted(backend, flags.workers,
-                                  [(cheats.FALSE, proof) for proof in refused + caught])
-            pairs = [(theorem, proof) for theorem in THEOREMS for proof in caught]
+            audited = [(cheats.FALSE, proof) for proof in refused + caught]
+            audited += helped_refused + helped_caught
+            with_audit = accepted(backend, flags.workers, audited)
+            pairs = [(theorem, proof) for theorem in THEOREMS for proof in caught] + helped_caught
             with mock.patch("fdjax.lean.farm.audit", lambda *_: None):
                 without_audit = accepted(backend, flags.workers, pairs)
             honest = cheats.honest_proofs(flags.honest)
@@ -58,7 +66,7 @@ def main() -> int:
         for theorem, proof in with_audit + without_audit:
             print(f"{name} accepted for {theorem.name}: {proof}", file=sys.stderr)
         print(json.dumps({
-            "backend": name, "cheats": len(refused) + len(caught), "without_audit": len(pairs),
+            "backend": name, "cheats": len(audited), "without_audit": len(pairs),
             "accepted": len(with_audit) + len(without_audit), "honest": len(honest),
             "honest_refused": lost, "seconds": round(time.monotonic() - began, 1)}), flush=True)
         failed |= bool(with_audit or without_audit or lost)

@@ -85,6 +85,8 @@ def default() -> ConfigDict:
                 "ray_address": "",
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
+                # May the answers of chats state lemmas of their own before the theorem?
+                "allow_helpers": False,
                 "lean_interact": {  # fields of its backend's class
                     "project": "",  # folder of a Lake project (with Mathlib); empty: Lean alone
                     "lean_version": "",  # of Lean alone, such as v4.24.0; empty: the newest

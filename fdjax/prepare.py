@@ -67,7 +67,7 @@ def make_farm(lean: ConfigDict) -> Farm:
     with blaming("lean.cache", OSError):
         cache = VerdictCache(lean.cache or None)
     with blaming("lean", ValueError):
-        return Farm(backend, workers=lean.workers, timeout=lean.timeout, cache=cache)
+        return Farm(backend, lean.workers, lean.timeout, cache, allow_helpers=lean.allow_helpers)
 
 
 def find_lean(lean: ConfigDict) -> Backend:
@@ -84,6 +84,9 @@ def make_prompting(
     config: ConfigDict, workdir: Path, found: Origin | None, corpus: list[Theorem]
 ) -> Prompting:
     template = make_template(config.prompt)
+    if config.lean.allow_helpers and not template.chat:
+        raise ConfigError("lean.allow_helpers: only the answers of chats can hold helpers, and "
+                          "prompt.template is no chat")
     words = make_tokenizer(config, workdir, found, template, corpus)
     return Prompting(
         model=make_model(config, found, words.vocab_size),
@@ -93,6 +96,7 @@ def make_prompting(
         teacher_buckets=tuple(config.prompt.teacher_buckets),
         response_length=config.prompt.response_length,
         mesh=make_mesh(config.mesh),
+        allow_helpers=config.lean.allow_helpers,
     )
 
 

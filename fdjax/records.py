@@ -11,7 +11,6 @@ from fdjax.config import default
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.providers import consequences
 from fdjax.fingerprints import digest, split_digest
-from fdjax.lean.backend import Backend
 from fdjax.lean.farm import Farm
 from fdjax.origin import Origin
 from fdjax.rollout.collect import Prompting
@@ -53,7 +52,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "vocab_size": _vocab_size(config),
         "tokenizer": digest(run.prompting.tokenizer.model.hex()),
         "prompt": prompt_record(run),
-        "lean": lean_record(run.farm.backend),
+        "lean": lean_record(run.farm),
         "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
         "theorems": split_digest(run.theorems[stage.theorems]),
         "feedback": taught_by,
@@ -69,10 +68,12 @@ def _vocab_size(config: ConfigDict) -> int:
     return default().tokenizer.vocab_size if given else config.tokenizer.vocab_size
 
 
-def lean_record(backend: Backend) -> dict[str, str]:
+def lean_record(farm: Farm) -> dict[str, Any]:
+    backend = farm.backend
     record = {"backend": backend.name, "version": backend.version}
-    # those of the embedded Lean cannot be set
-    return record if backend.name == "embedded" else record | {"limits": backend.limits}
+    if backend.name != "embedded":  # whose limits cannot be set
+        record["limits"] = backend.limits
+    return record | ({"allow_helpers": True} if farm.allow_helpers else {})
 
 
 def prompt_record(run: Run) -> dict[str, Any]:

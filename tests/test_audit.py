@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import subprocess
 
 import pytest
@@ -38,6 +39,30 @@ def test_limit_on_heartbeats_is_the_callers():
     proof = "by set_option maxHeartbeats 5000 in simp"
     assert audit(proof) is not None
     assert audit(proof, max_heartbeats=5000) is None
+
+
+def test_helpers_may_state_theorems_and_nothing_else():
+    helpers = "theorem a : p := by simp\n\nlemma a.b' (n : Nat) : p := by\n  exact _root_.c\n"
+    assert audit(helpers, helpers_of="t") is None and audit("", helpers_of="t") is None
+    assert audit(helpers) is not None
+    for group in CHEATS.values():  # in a helper as in a proof
+        for cheat in group:
+            if cheat.strip() and not re.search("theorem|lemma|only a comment", cheat):
+                assert audit(f"{helpers}theorem c : p := {cheat}", helpers_of="t"), cheat
+
+
+@pytest.mark.parametrize("helper, told", [
+    ("theorem _root_.a : p := h", "`_root_`"), ("lemma a._root_.b : p := h", "`_root_`"),
+    ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
+    ("by xtheorem _root_.a : p := h", "needs a name"),
+    ("theorem Foo.t : p := h", "own name, `Foo.t`"), ("theorem «Foo».t : p := h", "own name"),
+    ("theorem : p := h", "needs a name"), ("theorem", "needs a name"),
+    ("@[simp] theorem a : p := h", "attributes"), ("private theorem a : p := h", "`private`"),
+    ("theorem a : p := h where x := 1", "`where`"), ("def a := 1", "`def` starts a command"),
+])
+def test_helpers_that_are_refused(helper, told):
+    refusal = audit(f"theorem b : p := h\n{helper}", helpers_of="Foo.t")
+    assert refusal is not None and told in refusal.text
 
 
 def test_tokens_tell_comments_strings_and_names_apart():

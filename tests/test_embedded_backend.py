@@ -83,6 +83,9 @@ def test_signatures_and_contexts_may_span_lines(farm):
     assert (error.start, error.end) == (20, 24)
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
+    defined = Theorem("d", "foo", "(n : Nat) : succ n = n + two", context=(
+        "def two : Nat := 1\nopen Nat in\nset_option maxRecDepth 400 in"))
+    assert [v.status for v in farm.check([(defined, "rfl"), (defined, "by rfl")])] == ["proved"] * 2
 
 
 def test_universes_and_quoted_names(farm):

@@ -1,12 +1,14 @@
 """A proof out of a chat model's answer: ours or none, and a reason."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import audit
-from fdjax.lean.extract import NoProof, extract
+from fdjax.lean.extract import NoProof, extract, split
 
 THEOREM = Theorem(
     id="foo",
@@ -98,6 +100,55 @@ def test_what_follows_is_left_to_the_audit():
         proof = proof_in(fenced(STATED + PROOF + tail))
         assert proof == PROOF + tail and audit(proof) is not None
     assert proof_in(fenced(STATED)) == "" and audit("") is not None
+
+
+AUX = "theorem aux {p q : Prop} (h : p ∧ q) : q := h.2"
+
+
+@pytest.mark.parametrize("ignored, helpers, modifiers", [
+    ("import Mathlib\nopen Nat", f"\n\n{AUX}", "\n\n"),
+    ("open Nat\n\ndef three := 3\n-- ours", f"\n  {AUX}", "\n  "),
+    ("open Nat", f"\nlemma a : True := trivial\n\n{AUX}",
+     "\n\n/-- Ours -/\n@[simp, b [c]] private "),
+    ("noncomputable section", f"\nset_option maxHeartbeats 400 in\n{AUX}", "\nopen Nat in\n"),
+    ("open Nat\n", f"\n@[simp] private {AUX}", "\n"),
+    ("/- c -/ ", AUX, "\n"),
+])
+def test_with_helpers_the_candidate_begins_at_the_first(ignored, helpers, modifiers):
+    answer = fenced(f"{ignored}{helpers}{modifiers}{STATED}{PROOF}")
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    own = helpers.removeprefix("\n") if helpers.startswith("\n\n") else helpers
+    assert candidate == f"{own}{modifiers}{STATED}{PROOF}"
+    parts = split(candidate, THEOREM)
+    assert candidate[parts.start:] == PROOF
+    assert re.sub("/-  Ours -/", "", parts.helpers).strip() == helpers.strip()
+
+
+def test_without_helpers_it_is_the_proof():
+    answer = fenced(f"{THEOREM.context}\n\n{STATED}{PROOF} -- no lemma, no theorem foo.bar")
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    assert candidate == proof_in(answer) and split(candidate, THEOREM) is None
+
+
+@pytest.mark.parametrize("before, told", [
+    ("def four := 4", "`def` before the theorem: a helper is a `theorem` or a `lemma`"),
+    (f"axiom a : False\n{AUX}", "`axiom` before the theorem: a helper is"),
+    ("example : True := trivial", "`example` before the theorem: a helper is"),
+])
+def test_what_is_no_helper(before, told):
+    with pytest.raises(NoProof, match=told):
+        extract(fenced(f"{before}\n{STATED}{PROOF}"), THEOREM, allow_helpers=True)
+
+
+def test_a_statement_beyond_our_tokenizer_is_compared_as_text():
+    odd = Theorem(id="t", name="odd", signature='(h : f "{x}" <--x\n) : p')
+    stated = 'lemma odd (h : f "{x}"\n  <--x\n ) :  p :='
+    answer = fenced(f"open Nat\n{stated} by simp")
+    assert answer[slice(*extract(answer, odd))] == " by simp"
+    for code, told in ((f"{stated.replace(': f', ':f')} h", "no Lean block of the answer states"),
+                       (f"{AUX}\n{stated} h", "`theorem` before the theorem: helper decl")):
+        with pytest.raises(NoProof, match=told):
+            extract(fenced(code), odd, allow_helpers=True)
 
 
 def test_a_theorem_without_context_or_binders():

@@ -16,7 +16,7 @@ from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, adapters, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
-from fdjax.fingerprints import check_record, write_record
+from fdjax.fingerprints import check_record, differences, write_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.models import hf, lora, tensor_files, transformer, weights
@@ -144,6 +144,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("prompt.teacher", "{", "prompt.teacher"),
         ("prompt.template", "x", "prompt.template=x: no such file, and none of deepseek_"),
         ("prompt.template", "kimina_prover", "kimina_prover is a chat: it takes a published"),
+        ("lean.allow_helpers", True, "lean.allow_helpers: only the answers of chats can hold"),
         ("prompt.thinking", "yes", "prompt.thinking is 'yes'; known are"),
         ("prompt.thinking", "on", "prompt.thinking=on, but prompt.template is no chat"),
         ("tokenizer.path", "nowhere", "tokenizer.path=nowhere: .*neither tokenizer.json"),
@@ -456,8 +457,13 @@ def test_a_published_tokenizer_and_a_template(config, tmp_path):
     assert run.prompting.model.vocab_size == run.prompting.tokenizer.vocab_size == 506
     prompt = run.prompting.tokenizer.decode(run.prompting.student_prompt(run.theorems["pool"][0]))
     assert "Complete the following" in prompt and prompt.endswith("<think>\n\n</think>\n\n")
-    record = records.stage_record(run, "fd", "x")["prompt"]
-    assert record["thinking"] is False and "proof plan" in record["teacher"]
+    record = records.stage_record(run, "fd", "x")
+    assert record["prompt"]["thinking"] is False and "proof plan" in record["prompt"]["teacher"]
+    config.lean.allow_helpers = True
+    helped, _, _ = run_of(config, tmp_path / "w")
+    assert helped.prompting.allow_helpers and helped.farm.allow_helpers
+    changed = differences(record, records.stage_record(helped, "fd", "x"))
+    assert any("lean.allow_helpers" in line for line in changed)
     (tmp_path / "model").rename(tmp_path / "moved")  # the run goes on without that folder
     config.tokenizer.path = ""
     assert run_of(config, tmp_path / "w")[0].prompting.tokenizer == run.prompting.tokenizer

@@ -203,6 +203,42 @@ def test_what_lean_says_of_an_answers_proof_stands_at_the_tokens_that_wrote_it(f
     assert ours.decode(read.tokens[:wrong_token]).endswith(("exact", "exact "))
 
 
+HELPED = """
+theorem aux {{p : Prop}} (h : p) : p := by
+  exact {}
+
+theorem t {{p : Prop}} (h : p) : p := by
+  exact aux {}"""
+
+
+def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
+    ours, template = tk.load(folders["qwen"]), read_template("goedel_prover_v2")
+
+    def read(code):
+        ids = [*ours.encode(ANSWER.replace("{}", f"open Nat{code}\n")), ours.eos_id]
+        return read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True,
+                            allow_helpers=True)  # fmt: skip
+
+    attempts = [read(HELPED.format(*fill)) for fill in (("h", "h"), ("b𝔸", "h"), ("h", "b𝔸"))]
+    with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
+        right, *wrong = (submit(farm, PLAIN, read).result() for read in attempts)
+    assert right.proved and attempts[0].proof == HELPED.format("h", "h")
+    for attempt, verdict, before in zip(attempts[1:], wrong, ("  exact", "  exact aux")):
+        place = departure(attempt, verdict, Feedback(("no",), "some"))
+        assert "b" in ours.decode(attempt.tokens[place : place + 1])
+        assert ours.decode(attempt.tokens[:place]).endswith((before, before + " "))
+
+
+def test_an_answer_with_helpers_to_learn_from_reads_back(folders):
+    ours, template = tk.load(folders["qwen"]), read_template("goedel_prover_v2")
+    proof = HELPED.format("h", "h")
+    for theorem in (PLAIN, dataclasses.replace(PLAIN, context="open Nat\n\ndef two := 2")):
+        ids = template.response_ids(ours, theorem, proof)
+        again = read_attempt(ours, template, theorem, 0, ids, [0.0] * len(ids), True,
+                             allow_helpers=True)  # fmt: skip
+        assert again.proof.split() == proof.split()
+
+
 def test_an_answer_without_a_proof_is_kept_whole(folders):
     read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
     assert read.proof == answer and "states t differently" in read.refusal

@@ -73,6 +73,7 @@ _COMMANDS = _words(
     with_weak_namespace init_grind_norm grind_propagator
     """
 )
+_HELPERS = frozenset({"theorem", "lemma"})
 _COMMAND_PREFIXES = ("builtin_", "register_", "declare_", "erase_attr", "dump_async")
 _CLAUSES = frozenset({"where", "termination_by", "termination_by?", "decreasing_by",
                       "monotonicity_by", "partial_fixpoint", "inductive_fixpoint",
@@ -115,20 +116,23 @@ class Refused(Exception):
         return Message("error", reason, kind="audit", start=start, end=end)
 
 
-def audit(proof: str, max_heartbeats: int = 2000) -> Message | None:
+def audit(
+    proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None
+) -> Message | None:
     """None if `proof` may be given to Lean, else an error of kind "audit" that says why not.
 
     `max_heartbeats` (thousands) is the largest N in the one option that a proof may set,
-    `set_option maxHeartbeats N in`.
+    `set_option maxHeartbeats N in`. `helpers_of`: this is what stands before the theorem of that
+    name; it may be nothing, and it may state theorems, but not that one.
     """
     try:
         _check_text(proof)
         tokens = tokenize(proof)
-        if not tokens:
+        if not tokens and helpers_of is None:
             raise Refused("the proof is empty: nothing but space and comments follows `:=`", 0, 0)
-        _check_tokens(tokens, max_heartbeats)
+        _check_tokens(tokens, max_heartbeats, helpers_of)
         for resumed in _other_readings(proof, tokens):
-            _check_tokens(resumed, max_heartbeats)
+            _check_tokens(resumed, max_heartbeats, helpers_of)
     except Refused as refused:
         return refused.message
     return None
@@ -267,14 +271,18 @@ def _resumptions(text: str, tokens: list[Token]) -> list[int]:
     return places
 
 
-def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
+def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | None) -> None:
     depth = 0
     for i, (kind, text, start, end) in enumerate(tokens):
         depth += (text in _OPENING) - (text in _CLOSING)
         if depth > MAX_DEPTH:
             raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
         if kind == "name":
-            if text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
+            if helpers_of is not None and text in _HELPERS:
+                reason = _misnomer(tokens[i + 1:i + 2], helpers_of)
+                if reason is None:
+                    continue
+            elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
                 reason = f"`{text}` starts a command; a proof holds none: it ends with its theorem"
             elif text in _CLAUSES:
                 reason = f"`{text}` is not allowed in a proof"
@@ -301,6 +309,19 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int) -> None:
         else:
             continue
         raise Refused(reason, start, end)
+
+
+def _misnomer(named: list[Token], theorem: str) -> str | None:
+    """Why a helper may not have this name. Helpers stand in a namespace that hides them from our
+    statement, and `_root_` would leave it."""
+    if not named or named[0].kind != "name":
+        return "a helper needs a name"
+    name = named[0].text.replace("«", "").replace("»", "")
+    if "_root_" in name.split("."):
+        return "`_root_` is not allowed in a helper's name"
+    if name == theorem.replace("«", "").replace("»", ""):
+        return f"a helper may not have the theorem's own name, `{theorem}`"
+    return None
 
 
 def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) -> bool:

@@ -8,15 +8,18 @@ import dataclasses
 import re
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.backend import AXIOMS
+from fdjax.lean.extract import split
 from fdjax.lean.verdict import Message, Status, Verdict
 
 STARTED = "#print axioms True"  # its report says that Lean has come so far
 MAX_MESSAGE = 10_000  # characters
 MAX_MESSAGES = 100  # to a candidate, and as many errors more
 _NONCE = re.compile(r"fd_[0-9a-f]{32}")
+_HIDING = re.compile(rf"helpers_{_NONCE.pattern}\.?")  # the namespace of a candidate's helpers
 _LAST_PART = re.compile(r"(?:«[^»]*»|[^.«»]+)\Z")
 _REPORT = re.compile(
     r"'(?P<name>.*)' (?:does not depend on any axioms|depends on axioms: \[(?P<axioms>.*)\])",
@@ -35,6 +38,7 @@ _OFFER = re.compile(
     r"^(?:Note|Hint):.*(?:`set_option|\boption\b).*$|[,;(]?[ ]*\b[Uu]se `set_option.*$",
     re.MULTILINE,
 )
+_FOR_THE_NEXT = re.compile(r"(?:^(?:open|set_option)\b[^\n]*\bin[ \t]*(?:\n|\Z))+\Z", re.M)
 _SET_HEARTBEATS = re.compile(r"\bmaxHeartbeats\s+(\d+)")
 
 
@@ -50,11 +54,17 @@ def split_context(context: str, max_heartbeats: int) -> tuple[str, str]:
         return f"maxHeartbeats {asked if 0 < asked < max_heartbeats else max_heartbeats}"
 
     context = _SET_HEARTBEATS.sub(lowered, context.strip("\n"))
-    return ("", f"{context}\n") if context.split()[-1:] == ["in"] else (context, "")
+    if context.split()[-1:] != ["in"]:
+        return context, ""
+    found = _FOR_THE_NEXT.search(context)
+    start = found.start() if found else 0
+    return context[:start].rstrip("\n"), f"{context[start:]}\n"
 
 
 def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Item"]:
     """The text of one candidate, and the item that reads what Lean says of it.
+
+    `proof`: what follows `:=`, or with helpers as `extract.split` knows them.
 
     `head`: what stands before the theorem, as `split_context` gives it. `line`: of the file, from
     1, at which the text starts. The text ends with a newline.
@@ -63,12 +73,27 @@ def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Ite
     # only the last part of the name: the others are namespaces that the proof may use
     name = _LAST_PART.sub("", theorem.name) + nonce
     gap = "" if theorem.signature.startswith(".{") else " "
-    head += f"theorem {name}{gap}{theorem.signature} := "
-    proof_line = line + head.count("\n")
-    report_line = proof_line + proof.count("\n") + 2
-    column = len(head) - head.rfind("\n") - 1
-    item = Item(theorem, proof, nonce, proof_line, column, report_line)
-    return f"{head}{proof}\n\n#print axioms {name}\n\n", item
+    parts = split(proof, theorem)
+    text, places, body = "", [], proof
+    if parts:  # hidden from our statement, and open to its proof
+        text = f"namespace helpers_{nonce}\n{_opened(head)}\n"
+        places.append(Place(line + text.count("\n"), 0, 0, parts.helpers))
+        text += f"{parts.helpers}\n\nend helpers_{nonce}\n\n"
+        body = proof[parts.start:]
+    text += f"{head}theorem {name}{gap}{theorem.signature} := "
+    if parts:
+        text += f"open helpers_{nonce} in "
+    column = len(text) - text.rfind("\n") - 1
+    places.append(Place(line + text.count("\n"), column, len(proof) - len(body), body))
+    text += f"{body}\n\n"
+    report_line = line + text.count("\n")
+    item = Item(theorem, proof, nonce, tuple(places), report_line)
+    return f"{text}#print axioms {name}\n\n", item
+
+
+def _opened(head: str) -> str:
+    """What `head` says of the next command, for all of a namespace."""
+    return re.sub(r"\bin[ \t]*$", "", head, flags=re.M) if _FOR_THE_NEXT.fullmatch(head) else ""
 
 
 def import_lines(imports: Sequence[str]) -> str:
@@ -103,6 +128,25 @@ def context_error(text: str) -> Message:
     return Message("error", f"in the theorem's context: {text}", "context")
 
 
+class Place(NamedTuple):
+    """Where a part of the candidate stands in Lean's input."""
+
+    line: int  # from 1
+    column: int  # from 0
+    start: int  # of the part, in the candidate
+    text: str
+
+    def offset(self, line: int, column: int) -> int:
+        """Of a line and column of the input, from here on, in the candidate."""
+        lines = self.text.split("\n")
+        row = line - self.line
+        if row >= len(lines):
+            return self.start + len(self.text)
+        before = sum(len(line) + 1 for line in lines[:row])
+        column -= 0 if row else self.column
+        return self.start + before + min(column, len(lines[row]))
+
+
 @dataclasses.dataclass
 class Item:
     """A candidate in Lean's input, and what Lean has said of it so far.
@@ -111,15 +155,14 @@ class Item:
     """
 
     theorem: Theorem
-    proof: str
+    proof: str  # the candidate's text
     nonce: str
-    line: int  # of the file, from 1, where the proof starts
-    column: int  # and the column, from 0
+    places: tuple[Place, ...]  # of the helpers, if there are any, and of the proof
     report_line: int  # where its `#print axioms` stands
     messages: list[Message] = dataclasses.field(default_factory=list)
     axioms: tuple[str, ...] | None = None  # None: no report
     erred: bool = False
-    undeclared: bool = False  # Lean reports that there is no such theorem
+    undeclared: bool = False  # Lean reports that there is no such theorem, or not in its place
     starved: bool = False  # it met a limit that its neighbours may have used up
     seconds: float = 0.0
 
@@ -172,6 +215,8 @@ class Item:
         """Is this the report of the item's axioms, or that there is no such theorem?"""
         if said["severity"] == "information" and (report := _REPORT.fullmatch(said["data"])):
             if report["name"].endswith(self.nonce):
+                # text that breaks off may keep a namespace open, its own or its neighbours'
+                self.undeclared = _HIDING.search(report["name"]) is not None
                 listed = self._own_name(report["axioms"] or "")
                 self.axioms = tuple(axiom.strip() for axiom in listed.split(",") if axiom.strip())
         elif said["severity"] == "error" and _UNKNOWN.match(said["data"]):
@@ -181,32 +226,31 @@ class Item:
     def _message(self, said: dict) -> Message:
         kind = "" if said["kind"] == "[anonymous]" else said["kind"]
         start, end = self._place(said["pos"]), self._place(said.get("endPos"))
-        if end:  # what ends in the proof is about the proof, though it may start at our `:=`
-            start = start or 0
+        if end and start is None:  # it ends in the proof, though it starts at our `:=`
+            start = 0
         return Message(said["severity"], self._readable(said["data"]), kind, start, end)
 
     def _place(self, pos: dict | None) -> int | None:
         """Lean's line and column as a character offset in the proof; None before its start."""
-        if pos is None or (pos["line"], pos["column"]) < (self.line, self.column):
+        if pos is None:
             return None
         if pos["line"] >= self.report_line:
             return len(self.proof)
-        lines = self.proof.split("\n")
-        row = pos["line"] - self.line
-        if row >= len(lines):
-            return len(self.proof)
-        before = sum(len(line) + 1 for line in lines[:row])
-        column = pos["column"] - (0 if row else self.column)
-        return before + min(column, len(lines[row]))
+        at = pos["line"], pos["column"]
+        place = next((p for p in reversed(self.places) if (p.line, p.column) <= at), None)
+        return place.offset(*at) if place else None
 
     def _own_name(self, text: str) -> str:
         """`text` with the theorem's own name for nonces: also a neighbour's, through what they
         share, where this candidate alone would have had its own."""
+        text = _HIDING.sub("", text)
         return _NONCE.sub(lambda _: _LAST_PART.search(self.theorem.name).group(), text)
 
     def _readable(self, text: str) -> str:
         """Lean's text without what depends on the batch, and without offers of options."""
         text = self._own_name(text).replace("unexpected token '#print'", "unexpected end of input")
+        if len(self.places) > 1:  # where ours closes a namespace, the candidate's text goes on so
+            text = text.replace("unexpected token 'end'", "unexpected token 'theorem'")
         numbers: dict[str, int] = {}  # those of Lean's count on through the file
 
         def renumbered(match: re.Match) -> str:

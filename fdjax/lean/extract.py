@@ -3,6 +3,9 @@
 Only what follows `:=` is taken; Lean is given it behind a statement of our own, so a restated one
 that differs can never prove anything else. It is compared all the same: whoever proves another
 theorem is told so, rather than what Lean says of the misfit.
+
+With helpers a candidate is longer: from the first of them over the statement to the proof's end, as
+the model wrote it, so that places in it are places in the answer. `split` takes it apart again.
 """
 
 import re
@@ -14,50 +17,115 @@ from fdjax.lean.audit import Refused, Token, tokenize
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
 _DOC_COMMENT = re.compile("/-[-!]")
-_HELPERS = frozenset({
+_DECLARATIONS = frozenset({
     "theorem", "lemma", "example", "def", "abbrev", "instance", "opaque", "axiom", "structure",
     "class", "inductive", "coinductive", "mutual", "macro", "macro_rules", "syntax", "notation",
     "infix", "infixl", "infixr", "prefix", "postfix", "elab", "elab_rules", "attribute", "alias",
     "declare_syntax_cat", "irreducible_def", "run_cmd", "initialize",
 })
+_STATES = re.compile(r"\b(?:theorem|lemma)\b")
+_MODIFIERS = frozenset({"private", "protected", "nonrec", "noncomputable", "public", "unsafe",
+                        "partial"})
 
 
 class Span(NamedTuple):
-    """The proof is `answer[start:end]`: what follows `:=`, without the space behind it."""
+    """The candidate is `answer[start:end]`: what follows `:=`, without the space behind it; with
+    helpers, all from the line break before the first one on."""
 
     start: int
     end: int
+
+
+class Parts(NamedTuple):
+    """Of a candidate with helpers."""
+
+    helpers: str  # all before our statement and its modifiers; doc comments are plain ones
+    start: int  # of the proof, in the candidate
 
 
 class NoProof(ValueError):
     """No proof can be taken from the answer; says why."""
 
 
-def extract(answer: str, theorem: Theorem) -> Span:
+class _Stated(NamedTuple):
+    """Where a code states the theorem."""
+
+    before: list[Token]
+    start: int  # of `theorem`
+    end: int  # behind `:=`
+
+
+def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     """Where in `answer` the proof of `theorem` is.
 
     The block restates the theorem as ours token by token (modulo space, comments, and `lemma` for
     `theorem`); imports, options and opened namespaces may stand before it and are ignored, as is
     our own context. The end of the answer ends a block that is not closed. Raises NoProof for an
-    answer without such a block, and for one that declares other things before the theorem.
+    answer without such a block, and for one that declares other things before the theorem, unless
+    `allow_helpers` and the first of them is a theorem: what the others are is for the audit.
     """
     blocks = list(_BLOCK.finditer(answer))
     if not blocks:
         raise NoProof("the answer holds no fenced Lean block (```lean4)")
-    ours = _words(f"{theorem.name} {theorem.signature} :=")
-    nearest = f"no Lean block of the answer states theorem {theorem.name}"
+    ours = _statement(theorem)
+    allow_helpers = allow_helpers and ours is not None  # `split` would not know them
+    nearest = None
     for block in reversed(blocks):
-        tokens = _tokens(block["code"])
-        words = [token.text for token in tokens]
-        for i in (i for i, word in enumerate(words) if word in ("theorem", "lemma")):
-            stated = words[i + 1 : i + 1 + len(ours)]
-            if stated == ours:
-                _refuse_helpers(words[:i], theorem)
-                start = block.start("code") + tokens[i + len(ours)].end
-                return Span(start, start + len(answer[start : block.end("code")].rstrip()))
-            if stated[:1] == ours[:1] and nearest.startswith("no Lean"):
-                nearest = f"the answer states {theorem.name} differently: {_misfit(stated, ours)}"
-    raise NoProof(nearest)
+        code, offset = block["code"], block.start("code")
+        stated = _find(code, ours) if ours else _find_written(code, theorem)
+        if isinstance(stated, _Stated):
+            start, end = stated.end, offset + len(code.rstrip())
+            before = _without_context(stated.before, theorem)
+            first = next((i for i, t in enumerate(before) if t.text in _DECLARATIONS), None)
+            if first is not None:
+                if not allow_helpers or not _STATES.fullmatch(before[first].text):
+                    raise NoProof(_no_helper(before[first].text, allow_helpers))
+                start = before[_modified(before, first)].start
+                return Span(_line_start(answer, offset + start), end)
+            return Span(offset + start, end)
+        nearest = nearest or stated
+    raise NoProof(nearest or f"no Lean block of the answer states theorem {theorem.name}")
+
+
+def split(candidate: str, theorem: Theorem) -> Parts | None:
+    """None for a candidate without helpers, which is all proof."""
+    if not _STATES.search(candidate) or (ours := _statement(theorem)) is None:
+        return None
+    stated = _find(candidate, ours)
+    if not isinstance(stated, _Stated):
+        return None
+    own = _modified(stated.before, len(stated.before))
+    end = stated.before[own].start if own < len(stated.before) else stated.start
+    return Parts(_DOC_COMMENT.sub("/- ", candidate[:end]), stated.end)
+
+
+def _statement(theorem: Theorem) -> list[str] | None:
+    """The words of our statement; None where it holds what our tokenizer refuses."""
+    try:
+        return [token.text for token in tokenize(f"{theorem.name} {theorem.signature} :=")]
+    except Refused:
+        return None
+
+
+def _find_written(code: str, theorem: Theorem) -> _Stated | None:
+    """The first place where `code` states `theorem` just as we do, but for space."""
+    words = f"{theorem.name} {theorem.signature} :=".split()
+    match = re.search(_STATES.pattern + r"\s+" + r"\s+".join(map(re.escape, words)), code)
+    return match and _Stated(_tokens(code[: match.start()]), *match.span())
+
+
+def _find(code: str, ours: list[str]) -> _Stated | str | None:
+    """The first place where `code` states ours; else how it states it differently, if so."""
+    tokens = _tokens(code)
+    words = [token.text for token in tokens]
+    nearest = None
+    for i in (i for i, word in enumerate(words) if _STATES.fullmatch(word)):
+        stated = words[i + 1 : i + 1 + len(ours)]
+        if stated == ours:
+            return _Stated(tokens[:i], tokens[i].start, tokens[i + len(ours)].end)
+        if stated[:1] == ours[:1] and nearest is None:
+            nearest = f"the answer states {ours[0]} differently: {_misfit(stated, ours)}"
+    return nearest
 
 
 def _tokens(code: str) -> list[Token]:
@@ -74,21 +142,50 @@ def _tokens(code: str) -> list[Token]:
         return []
 
 
-def _words(code: str) -> list[str]:
-    return [token.text for token in _tokens(code)]
+def _without_context(before: list[Token], theorem: Theorem) -> list[Token]:
+    words = [token.text for token in before]
+    context = [token.text for token in _tokens(theorem.context)]
+    for i in range(len(words) - len(context) + 1 if context else 0):
+        if words[i : i + len(context)] == context:
+            return before[:i] + before[i + len(context) :]
+    return before
 
 
-def _refuse_helpers(before: Sequence[str], theorem: Theorem) -> None:
-    context = _words(theorem.context)
-    for i in range(len(before) - len(context) + 1 if context else 0):
-        if before[i : i + len(context)] == context:
-            before = [*before[:i], *before[i + len(context) :]]
-            break
-    if helper := next((word for word in before if word in _HELPERS), None):
-        raise NoProof(
-            f"`{helper}` before the theorem: helper declarations are not allowed, "
-            "what they show must be shown inside the proof"
-        )
+def _modified(tokens: Sequence[Token], i: int) -> int:
+    """Where the modifiers of the declaration at token i begin: attributes, `private` and its like,
+    `set_option ... in`; i if it has none."""
+    words = [token.text for token in tokens]
+    while i:
+        begin = i - 1
+        if words[i - 1] == "]":
+            depth = 1
+            while depth and begin:
+                begin -= 1
+                depth += (words[begin] == "]") - (words[begin] == "[")
+            begin -= 1
+            if begin < 0 or words[begin] != "@":
+                return i
+        elif words[i - 1] == "in":
+            while begin and words[begin] not in ("set_option", "open"):
+                begin -= 1
+        elif words[i - 1] not in _MODIFIERS:
+            return i
+        i = begin
+    return i
+
+
+def _line_start(text: str, i: int) -> int:
+    """The end of the line before, if only space stands between, since Lean minds columns; else i.
+    """
+    start = text.rfind("\n", 0, i)
+    return i if text[start + 1 : i].strip() else start
+
+
+def _no_helper(word: str, allowed: bool) -> str:
+    if allowed:
+        return f"`{word}` before the theorem: a helper is a `theorem` or a `lemma`"
+    return (f"`{word}` before the theorem: helper declarations are not allowed, "
+            "what they show must be shown inside the proof")
 
 
 def _misfit(stated: Sequence[str], ours: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, Lost, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.lean.counters import Counters
+from fdjax.lean.extract import split
 from fdjax.lean.verdict import DECIDED, Message, Verdict
 
 MAX_WAITING = 50_000  # candidates; whoever submits more waits for some to be done
@@ -45,7 +46,8 @@ class Farm:
     """A context manager; leaving it (also by an exception) kills every Lean and cancels what waits.
 
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
-    more alone, then reported as `timeout` or `crashed`. `submit` and `check` are safe in threads.
+    more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates state
+    theorems of their own before the proof? `submit` and `check` are safe in threads.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Farm:
         workers: int | None = None,
         timeout: float = 20.0,
         cache: VerdictCache | None = None,
+        allow_helpers: bool = False,
     ):
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}")
@@ -62,6 +65,7 @@ class Farm:
         self.backend = backend
         self.timeout = timeout
         self.cache = cache if cache is not None else VerdictCache()
+        self.allow_helpers = allow_helpers
         self._changed = threading.Condition()
         # all below is guarded by _changed
         # urgency, imports, the backend's pool -> jobs, where there are any; in order of their turns
@@ -166,8 +170,7 @@ class Farm:
         for imports in {theorem.imports for theorem, _ in pairs}:
             if self.backend.missing(imports):
                 self.require(theorem for theorem, _ in pairs)
-        limit = self.backend.max_heartbeats
-        refusals = [audit(proof, limit) if audited else None for _, proof in pairs]
+        refusals = [self._refusal(*pair) if audited else None for pair in pairs]
         futures = []
         done = []
         with self._changed:
@@ -191,6 +194,18 @@ class Farm:
         for future, verdict in done:
             _answer(future, verdict)
         return futures
+
+    def _refusal(self, theorem: Theorem, proof: str) -> Message | None:
+        """Why the audit refuses it, if it does."""
+        limit = self.backend.max_heartbeats
+        parts = split(proof, theorem) if self.allow_helpers else None
+        if parts is None:
+            return audit(proof, limit)
+        if refusal := audit(parts.helpers, limit, theorem.name):
+            return refusal
+        refusal = audit(proof[parts.start:], limit)
+        return refusal and dataclasses.replace(
+            refusal, start=parts.start + refusal.start, end=parts.start + refusal.end)
 
     def _enqueue(self, theorem: Theorem, proof: str, future, urgent: bool) -> Verdict | None:
         """The verdict if it is known; else it will be worked out, once for all who ask."""

@@ -26,7 +26,9 @@ class Attempt:
     segments: tuple[Segment, ...]
     logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
     finished: bool  # ended by an end-of-sequence token, which is kept as the last token
-    proof: str  # what follows `:=`: the template's prefill and what the response goes on with
+    # What follows `:=`: the template's prefill and what the response goes on with. With helper
+    # lemmas all from the first of them on, the statement as the answer has it included.
+    proof: str
     # Where each token's text starts, in characters from where `proof` does. Of a response that says
     # more than the proof, tokens before it are below 0 and those behind it at len(proof) or above.
     offsets: tuple[int, ...]

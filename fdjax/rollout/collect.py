@@ -35,6 +35,7 @@ class Prompting:
     teacher_buckets: tuple[int, ...]
     response_length: int
     mesh: jax.sharding.Mesh
+    allow_helpers: bool = False  # may an answer state lemmas before the theorem?
 
     def __post_init__(self):
         if self.tokenizer.vocab_size > self.model.vocab_size:
@@ -143,6 +144,7 @@ def _roll_out_batch(
                 out.logprobs[b, g, : lengths_BG[b, g]].tolist(),
                 bool(out.finished[b, g]),
                 float(out.entropy[b, g, : lengths_BG[b, g]].mean()),
+                prompting.allow_helpers,
             )
             for g in range(samples)
         ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
-from fdjax.lean.extract import NoProof, Span, extract
+from fdjax.lean.extract import NoProof, Span, extract, split
 from fdjax.rollout.attempts import Attempt, Segment
 from fdjax.tokenizer import Tokenizer
 
@@ -69,20 +69,25 @@ class Template:
 
     def response(self, theorem: Theorem, proof: str) -> str:
         """A response that gives `proof`."""
+        fields = theorem_fields(theorem)
+        if parts := split(proof, theorem):
+            fields["header"] += parts.helpers.strip("\n") + "\n\n"
+            proof = proof[parts.start :]
         proof = proof.removeprefix(self.prefill)
         if self.chat and not proof[:1].isspace():
             proof = " " + proof
-        return self.answer.format(proof=proof, **theorem_fields(theorem))
+        return self.answer.format(proof=proof, **fields)
 
     def response_ids(self, tokenizer: Tokenizer, theorem: Theorem, proof: str) -> list[int]:
         """The response that gives `proof`, with its end-of-sequence id."""
         end = tokenizer.chat_eos_id if self.chat else tokenizer.eos_id
         return [*tokenizer.encode(self.response(theorem, proof)), end]
 
-    def find_proof(self, response: str, theorem: Theorem) -> Span:
-        """Where `response` holds the proof, without prefill. Raises NoProof, in a chat."""
+    def find_proof(self, response: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
+        """Where `response` holds the proof, without prefill; in a chat with its helpers, where they
+        are allowed. Raises NoProof, in a chat."""
         if self.chat:
-            return extract(response, theorem)
+            return extract(response, theorem, allow_helpers)
         end = response.find(self.until) if self.until else -1
         return Span(0, len(response) if end < 0 else end)
 
@@ -162,6 +167,7 @@ def read_attempt(
     logprobs: Sequence[float],
     finished: bool,
     entropy: float = 0.0,
+    allow_helpers: bool = False,
 ) -> Attempt:
     """`tokens`: the sampled ids with their end-of-sequence id, without padding. They are kept as
     they are; only their text is read.
@@ -169,7 +175,7 @@ def read_attempt(
     body = tokens[:-1] if finished else tokens
     response, prefill, refusal = tokenizer.decode(body), len(template.prefill), None
     try:
-        found = template.find_proof(response, theorem)
+        found = template.find_proof(response, theorem, allow_helpers)
     except NoProof as no_proof:
         found, refusal = Span(0, len(response)), str(no_proof)
     places = [*tokenizer.offsets(body), *[len(response)] * finished]
