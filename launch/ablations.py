@@ -27,8 +27,8 @@ from fdjax.config import default
 FIELDS = {
     "fd.alpha": (0.0, 1.0, 0.5),
     "fd.gate": ("all", "failed"),
-    "fd.teacher": ("ema", "live", "frozen"),
-    "feedback.help": ("correction", "step", "proof", "error", "verdict"),
+    "fd.teacher": ("ema", "frozen", "live"),
+    "feedback.help": ("correction", "proof", "step", "error", "verdict"),
 }
 CONTROL = {"feedback.shuffle": True}
 RECIPES = (
