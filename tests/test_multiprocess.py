@@ -121,17 +121,23 @@ def two_hosts(tmp_path_factory):
         "JAX_NUM_CPU_DEVICES": "2",
     }
 
+    started = []
+
     def start(workdir):
         together = (f"--coordinator=localhost:{free_port()}", "--processes=2")
-        return [
+        processes = [
             subprocess.Popen(
                 command(workdir, *together, f"--process={i}", module="tests.coin"), cwd=ROOT,
                 env=shared, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )
             for i in range(2)
         ]  # fmt: skip
+        started.extend(processes)
+        return processes
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
 
 
 @pytest.mark.slow
@@ -142,7 +148,7 @@ def test_a_run_on_two_hosts_killed_and_resumed(two_hosts, tmp_path):
         ("grpo/checkpoints/2", (1,), signal.SIGTERM),  # the other stops with it
     ):
         processes = two_hosts(killed)
-        wait_for(killed / moment, processes[0])
+        wait_for(killed / moment, processes[0], timeout=900)
         for i in of:
             processes[i].send_signal(by)
         outputs = [p.communicate(timeout=300)[0] for p in processes]
