@@ -55,6 +55,8 @@ def test_helpers_may_state_theorems_and_nothing_else():
     ("theorem _root_.a : p := h", "`_root_`"), ("lemma a._root_.b : p := h", "`_root_`"),
     ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
     ("by xtheorem _root_.a : p := h", "needs a name"),
+    ("theorem a._hyg : p := h", "`_hyg`"), ("theorem «_@».a.b._hyg : p := h", "`_@`"),
+    ("theorem _private.M.«0».a : p := h", "`_private`"),
     ("theorem Foo.t : p := h", "own name, `Foo.t`"), ("theorem «Foo».t : p := h", "own name"),
     ("theorem : p := h", "needs a name"), ("theorem", "needs a name"),
     ("@[simp] theorem a : p := h", "attributes"), ("private theorem a : p := h", "`private`"),

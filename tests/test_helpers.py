@@ -16,6 +16,7 @@ from helper_cheats import (
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.backend import BACKENDS
+from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.extract import extract
 from fdjax.lean.farm import Farm
 
@@ -113,3 +114,11 @@ def test_a_refusal_in_the_proof_is_placed_there(backend):
     [verdict] = check(backend, [(SWAP, text)])
     [message] = verdict.messages
     assert verdict.status == "rejected" and text[message.start:message.end] == "sorry"
+
+
+def test_the_shadow_would_fool_whoever_states_the_theorem_among_the_helpers(monkeypatch):
+    monkeypatch.setattr(farm_module, "audit", lambda *_: None)
+    theorem, helper, proof = HELPER_CHEATS["shadows"][0]
+    assert theorem is SHADOWED and "_root_" in helper
+    [verdict] = check(EmbeddedBackend(), [(theorem, with_helpers(theorem, helper, proof))])
+    assert verdict.proved

@@ -313,12 +313,12 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
 
 def _misnomer(named: list[Token], theorem: str) -> str | None:
     """Why a helper may not have this name. Helpers stand in a namespace that hides them from our
-    statement, and `_root_` would leave it."""
+    statement, and `_root_` would leave it; names of Lean's own (`_private`, `_@`, `_hyg`) might."""
     if not named or named[0].kind != "name":
         return "a helper needs a name"
     name = named[0].text.replace("«", "").replace("»", "")
-    if "_root_" in name.split("."):
-        return "`_root_` is not allowed in a helper's name"
+    if own := next((part for part in name.split(".") if part.startswith("_")), None):
+        return f"`{own}` is not allowed in a helper's name"
     if name == theorem.replace("«", "").replace("»", ""):
         return f"a helper may not have the theorem's own name, `{theorem}`"
     return None
