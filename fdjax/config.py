@@ -100,6 +100,7 @@ def default() -> ConfigDict:
                     "url": "http://localhost:8000",  # of a Kimina Lean Server
                     "max_heartbeats": 400_000,
                     "patience": 300.0,  # seconds that the server may be away
+                    "environment": "",  # a name for its project, where its Lean cannot tell
                 },
             },
             "feedback": {

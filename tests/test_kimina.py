@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 
 import pytest
 
@@ -14,6 +15,7 @@ from test_lean_interact import HEARTBEATS, PROOFS
 from fdjax.data.theorems import Theorem
 from fdjax.lean import kimina
 from fdjax.lean.backend import Lost, make_backend
+from fdjax.lean.cache import cache_key
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.kimina import KiminaBackend
@@ -142,8 +144,43 @@ def test_the_key_is_of_the_environment(monkeypatch):
         with pytest.raises(kimina.Unavailable, match="LEAN_SERVER_API_KEY"):
             KiminaBackend(server.url)
         monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1")
-        assert KiminaBackend(server.url).version == "4.35.0"
+        assert KiminaBackend(server.url).version.startswith("4.35.0-")
         assert "k-1" not in repr(KiminaBackend(server.url))
+
+
+def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
+    """Not of Lean alone: a Mathlib of another day has other lemmas."""
+    def key(environment=""):
+        backend = KiminaBackend(server.url, environment=environment)
+        assert backend.version.startswith("4.35.0-")
+        return cache_key(backend, MATHLIB, GOOD)
+
+    lean, commit, manifest, traces = server.where
+    ours = key()
+    same = (lean, commit, manifest, "Mathlib.trace 2\nAesop.trace 1\n")  # as a folder lists them
+    for where, is_ours in [
+        (same, True), ((lean, "x", manifest, traces), False), ((lean, commit, "{}", traces), False),
+        ((lean, commit, manifest, "Mathlib.trace 3\nAesop.trace 1\n"), False),
+        ((lean, commit, "", traces), False),
+    ]:
+        monkeypatch.setattr(server, "where", where)
+        assert (key() == ours) == is_ours, where
+    monkeypatch.setattr(server, "where", (lean, commit, "", ""))
+    with pytest.warns(UserWarning, match="does not tell .* `environment`"):
+        untold = key()
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        assert len({untold, key("a"), key("b")}) == 3 and key("a") == key("a")
+    monkeypatch.setattr(server, "where", ("", "", "", ""))
+    with pytest.raises(kimina.Unavailable, match="is no Lean"):
+        key()
+
+
+@pytest.mark.parametrize("url", ["http://me:s-1@localhost:8000", "me:s-1@localhost:8000",
+                                 "http://localhost:8000/?key=s-1"])
+def test_a_secret_in_the_url_is_refused_and_not_repeated(url):
+    with pytest.raises(ValueError, match=r"lean\.kimina\.url.*LEAN_SERVER_API_KEY") as refused:
+        make_backend("kimina", {"url": url})
+    assert "s-1" not in str(refused.value)
 
 
 @pytest.mark.parametrize("options, error, says", [

@@ -119,7 +119,7 @@ def test_answers_come_while_the_input_is_open():
 @pytest.mark.parametrize("flags, says", [
     (["/no/such/file"], "/no/such/file"), (["-", "--backend=nope"], "nope"),
     (["-", "--workers=0"], "workers"), (["-", "--timeout=-1"], "timeout"), ([], "file"),
-    (["-", "--project=x"], "no option 'project'"),
+    (["-", "--project=x"], "no option 'project'"), (["-", "--ray-address=localhost:9"], "ray"),
 ])
 def test_bad_flags_are_told_without_a_traceback(flags, says):
     done = subprocess.run([*COMMAND, *flags], input=b"", capture_output=True, timeout=100)

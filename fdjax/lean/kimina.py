@@ -6,6 +6,7 @@ judged by our rules: the server has to run Lean, not to know what a proof is.
 
 import contextlib
 import dataclasses
+import hashlib
 import http.client
 import json
 import math
@@ -16,6 +17,7 @@ import threading
 import time
 import urllib.parse
 import uuid
+import warnings
 from collections.abc import Hashable, Sequence
 
 from fdjax.data.theorems import Theorem
@@ -38,6 +40,19 @@ QUEUE_SECONDS = 90.0  # to wait for one of its REPLs; after 60 it says that it i
 MAX_ANSWER = 32 << 20  # bytes
 FAILURES = 3  # of the server at one candidate, whose doing that may be
 KEYS = ("LEAN_SERVER_API_KEY", "KIMINA_API_KEY")  # in the environment, never in a config
+# What the server's Lean is, and what it knows of the project in whose folder it runs: revisions of
+# what that depends on, and Lake's traces, which change with all that a module was made of.
+WHERE = """\
+#eval Lean.versionString
+#eval Lean.githash
+#eval IO.FS.readFile "lake-manifest.json"
+#eval show IO Unit from do
+  for folder in System.SearchPath.parse ((← IO.getEnv "LEAN_PATH").getD "") do
+    if (← folder.pathExists) then
+      for entry in (← folder.readDir) do
+        if entry.fileName.endsWith ".trace" then
+          IO.println s!"{entry.fileName} {hash (← IO.FS.readFile entry.path)}"
+"""
 
 
 class Unavailable(RuntimeError):
@@ -48,7 +63,8 @@ class Unavailable(RuntimeError):
 class KiminaBackend:
     """`url` of the server; `max_heartbeats`: thousands, per declaration. A server that cannot be
     reached is tried again, ever more slowly, for `patience` seconds; then a run ends with Lost.
-    A key, if the server wants one, is in the environment (LEAN_SERVER_API_KEY).
+    A key, if the server wants one, is in the environment (LEAN_SERVER_API_KEY). `environment`: a
+    name for what the server has, to be changed with it, where its Lean cannot tell.
 
     Raises Unavailable when it is made and no server answers.
     """
@@ -56,18 +72,24 @@ class KiminaBackend:
     url: str = "http://localhost:8000"
     max_heartbeats: int = 400_000
     patience: float = 300.0
+    environment: str = ""
     name: str = dataclasses.field(default="kimina", init=False)
     max_batch: int = dataclasses.field(default=1, init=False)
-    version: str = dataclasses.field(init=False)  # of Lean
+    version: str = dataclasses.field(init=False)  # of Lean, and a digest of what else it tells
     _reasons: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = urllib.parse.urlsplit(self.url)
+        if "@" in self.url or parts.query:  # and is not repeated here
+            raise ValueError("url (lean.kimina.url) holds a user, a password or a key, which would"
+                             " be written down with the run's config: give it like"
+                             " http://localhost:8000, and the server's key in the environment, as"
+                             f" {KEYS[0]}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url is {self.url!r}, must be like http://localhost:8000")
         if not self.max_heartbeats > 0:
             raise ValueError(f"max_heartbeats must be positive, got {self.max_heartbeats}")
-        object.__setattr__(self, "version", self._lean_version())
+        object.__setattr__(self, "version", self._find_version())
 
     @property
     def limits(self) -> str:
@@ -90,17 +112,25 @@ class KiminaBackend:
     def worker(self) -> "KiminaWorker":
         return KiminaWorker(self)
 
-    def _lean_version(self) -> str:
+    def _find_version(self) -> str:
         try:
-            said = self._ask("#eval Lean.versionString", min(self.patience, 3.0))
+            said = self._ask(WHERE, min(self.patience, 3.0))
         except Lost as lost:
             raise Unavailable(
                 f"{lost}\n  Start one (`docker run -p 8000:8000 projectnumina/kimina-lean-server`),"
                 " or name another in the option `url`.") from lost
-        version = [m["data"].strip('"') for m in said if m["severity"] == "information"]
-        if len(version) != 1:
+        told = [m["data"] for m in said if m["severity"] == "information"]
+        if not said or said[0]["severity"] != "information":
             raise Unavailable(f"what answers at {self.url} is no Lean: {str(said)[:200]}")
-        return version[0]
+        named = self.environment
+        if len(told) <= 2 and not named:
+            named = self.url
+            warnings.warn(f"the Lean server at {self.url} does not tell what its project is made"
+                          " of: give it a name in the option `environment`, and another one when"
+                          " that changes, or verdicts of before will be taken for it", stacklevel=4)
+        lines = [sorted(text.splitlines()) for text in told]  # folders have no order
+        digest = hashlib.sha256(json.dumps([lines, named]).encode()).hexdigest()
+        return f"{told[0].strip().strip(chr(34))}-{digest[:16]}"
 
     def _ask(self, code: str, patience: float) -> list[dict]:
         with contextlib.closing(Client(self.url, patience)) as client:
