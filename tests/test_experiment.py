@@ -72,8 +72,14 @@ def arrays(workdir, stage):
 
     folder = sorted((workdir / stage / "checkpoints").iterdir(), key=lambda f: int(f.name))[-1]
     found = {}
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    handler = ocp.StandardCheckpointHandler()
     for item in ("params", "state"):
-        tree = ocp.StandardCheckpointer().restore(folder / item)
+        target = jax.tree.map(
+            lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=here),
+            handler.metadata(folder / item).tree,
+        )
+        tree = handler.restore(folder / item, args=ocp.args.StandardRestore(target))
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             found[item + jax.tree_util.keystr(path)] = np.asarray(leaf)
     return folder.name, found
