@@ -30,7 +30,7 @@ import psutil
 from fdjax.data.theorems import Theorem
 from fdjax.lean.bench import candidates
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.embedded.backend import EmbeddedBackend, EmbeddedWorker
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Verdict
 
@@ -69,9 +69,22 @@ def mixture(count: int, seed: int) -> list[tuple[Theorem, str, str]]:
     return items
 
 
+class Worker(EmbeddedWorker):
+    alone = True  # is its candidate checked alone?
+
+    def check(self, batch, timeout):
+        self.alone = len(batch) == 1
+        return super().check(batch, timeout)
+
+
+class Backend(EmbeddedBackend):
+    def worker(self) -> Worker:
+        return Worker(self)
+
+
 def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
     """All of `pairs` on a farm, without an audit, while so many Leans are killed at random."""
-    backend = EmbeddedBackend(max_heartbeats=10**9, memory_mb=3072)
+    backend = Backend(max_heartbeats=10**9, memory_mb=3072)
     answers: list[list[Said]] = [[] for _ in pairs]
     memory, done, room = [], threading.Event(), threading.Semaphore(AT_ONCE)
     killed, rng, own = 0, random.Random(1), psutil.Process()
@@ -86,9 +99,10 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
         while not done.wait(0.1 + 0.2 * rng.random()):
             memory.append(own.memory_info().rss / 2**20)
             with farm._changed:
-                child = rng.choice(farm._workers)._child
+                worker = rng.choice(farm._workers)
+                child = worker._child
                 due = kills * farm._counts["finished"] / len(pairs)
-                if child and killed < due and not farm._running_alone:
+                if child and killed < due and not worker.alone:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(child.pid, signal.SIGKILL)
                         killed += 1

@@ -64,10 +64,9 @@ def split_context(context: str, max_heartbeats: int) -> tuple[str, str]:
 def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Item"]:
     """The text of one candidate, and the item that reads what Lean says of it.
 
-    `proof`: what follows `:=`, or with helpers as `extract.split` knows them.
-
-    `head`: what stands before the theorem, as `split_context` gives it. `line`: of the file, from
-    1, at which the text starts. The text ends with a newline.
+    `proof`: what follows `:=`, or with helpers as `extract.split` knows them. `head`: what stands
+    before the theorem, as `split_context` gives it. `line`: of the file, from 1, at which the text
+    starts. The text ends with a newline.
     """
     nonce = f"fd_{secrets.token_hex(16)}"
     # only the last part of the name: the others are namespaces that the proof may use
