@@ -1,7 +1,9 @@
 """Whether a config can run, before it does. Each check raises ConfigError naming the fields."""
 
 import math
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
@@ -16,10 +18,30 @@ from fdjax.rollout import batching
 _TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("update", "batch")}
 
 
+def check_workdir(workdir: Path) -> None:
+    with blaming(f"workdir={workdir}", OSError):
+        there = next(path for path in (workdir, *workdir.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise ConfigError(f"{there} is no folder that can be written to")
+
+
+def check_numbers(config: ConfigDict) -> None:
+    """Of what all stages share."""
+    if not 0 <= config.seed < 2**31:
+        raise ConfigError(f"seed is {config.seed}, must be in [0, 2**31)")
+    check_positive(config, ("keep_checkpoints",))
+    with blaming("data"):
+        check_not_negative(config.data, ("seed",))
+    with blaming("prompt"):
+        check_positive(config.prompt, ("response_length",))
+        check_sizes(config.prompt, ("student_buckets", "teacher_buckets"))
+
+
 def check_evaluation(run: Run) -> None:
     e = run.config.evaluation
     with blaming("evaluation"):
-        check_positive(e, ("pool_samples", "heldout_samples", "batch", "temperature", "sharper"))
+        counts = ("theorems", "pool_samples", "heldout_samples", "batch")
+        check_positive(e, (*counts, "temperature", "sharper"))
         _check_rows(run, "batch", e.batch)
         for field in ("pool", "heldout"):
             _check_split(run, field, e[field])
@@ -33,16 +55,21 @@ def check_stage(run: Run, name: str) -> None:
         counts += ["minibatches", "epochs"]
     with blaming(name, ValueError):
         check_positive(stage, (*counts, "temperature"))
-        check_positive(stage.optimizer, ("microbatches",))
+        check_optimizer(stage.optimizer)
         optimizer_config(stage)
         if stage.objective == "combined":
             check_combined(stage)
         make_objective(stage)
         supervised = stage.objective == "supervised"
         _check_split(run, "theorems", stage.theorems, prompts=not supervised)
+        if supervised:
+            check_supervised(stage)
         make_curriculum(run, name, run.theorems[stage.theorems])
         updates, parts = stage.get("minibatches", 1), stage.optimizer.microbatches
         fixed = "batch_size" in stage  # then its rollouts are sampled as evaluation does
+        if not fixed:
+            check_sizes(stage, ("row_buckets",))
+            check_not_negative(stage, ("pipeline_depth",))
         buckets = (stage.batch_size,) if fixed else tuple(stage.row_buckets)
         for rows in buckets:
             if rows % updates:
@@ -57,6 +84,7 @@ def check_stage(run: Run, name: str) -> None:
         if stage.objective == "expert_iteration":
             check_positive(stage, ("steps_per_round", "per_theorem"))
         if distillation := part(stage, "distillation"):
+            check_teacher(run, distillation)
             stages.distillation(distillation, run.prompting)
             for field, known in _TEACHING.items():
                 if distillation[field] not in known:
@@ -70,10 +98,67 @@ def check_stage(run: Run, name: str) -> None:
         feedback_provider(run)  # its errors name the field themselves
 
 
+def check_references(run: Run, name: str) -> None:
+    """Of a supervised stage; once it is known what Lean accepts as theorems."""
+    stage, prefill = run.config[name], run.prompting.template.prefill
+    if stage.objective != "supervised":
+        return
+    without = [
+        theorem for theorem in run.theorems[stage.theorems]
+        if theorem.reference is None or not theorem.reference.startswith(prefill)
+    ]  # fmt: skip
+    for theorem in run.prompting.fitting_prompts(without):  # the others are left out
+        raise ConfigError(
+            f"{name}: theorem {theorem} of theorems={stage.theorems!r} has no reference proof that "
+            f"begins with prompt.prefill {prefill!r}"
+        )
+
+
 def check_positive(block: ConfigDict, fields: Iterable[str]) -> None:
     for field in fields:
         if not block[field] > 0:
             raise ConfigError(f"{field} is {block[field]}, must be positive")
+
+
+def check_not_negative(block: ConfigDict, fields: Iterable[str]) -> None:
+    for field in fields:
+        if not block[field] >= 0:
+            raise ConfigError(f"{field} is {block[field]}, must not be negative")
+
+
+def check_share(block: ConfigDict, field: str) -> None:
+    if not 0 <= block[field] <= 1:
+        raise ConfigError(f"{field} is {block[field]}, must be in [0, 1]")
+
+
+def check_sizes(block: ConfigDict, fields: Iterable[str]) -> None:
+    for field in fields:
+        sizes = tuple(block[field])
+        if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise ConfigError(f"{field} is {sizes}, must be one or more positive numbers")
+
+
+def check_optimizer(optimizer: ConfigDict) -> None:
+    with blaming("optimizer"):
+        check_positive(optimizer, ("microbatches",))
+        check_not_negative(optimizer, ("learning_rate", "warmup", "weight_decay"))
+        if optimizer.clip_norm is not None:  # no bound
+            check_positive(optimizer, ("clip_norm",))
+
+
+def check_supervised(stage: ConfigDict) -> None:
+    check_share(stage, "feedback_fraction")
+    check_not_negative(stage, ("feedback_start",))
+
+
+def check_teacher(run: Run, stage: ConfigDict) -> None:
+    check_share(stage, "ema_rate")
+    theorem, template = run.theorems[stage.theorems][0], run.prompting.template
+    if template.text(theorem, "a") == template.text(theorem, "b"):
+        raise ConfigError(
+            f"the teacher would not read the feedback: {template.teacher!r}, the teacher's prompt "
+            "(prompt.teacher, or prompt.template), has no {feedback}"
+        )
 
 
 def check_combined(stage: ConfigDict) -> None:
@@ -97,6 +182,11 @@ def check_combined(stage: ConfigDict) -> None:
 
 def check_policy_gradient(stage: ConfigDict, theorems: Sequence[Theorem], budget: int) -> None:
     """`theorems` are the stage's, `budget` that of its responses in tokens."""
+    if stage.samples_per_prompt < 2:
+        raise ConfigError(
+            f"samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an attempt is "
+            "compared with its group"
+        )
     buffer = stage.overlong_buffer
     if not 0 <= buffer <= budget:
         raise ConfigError(f"overlong_buffer is {buffer}, must be in [0, {budget}], the budget")

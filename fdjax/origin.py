@@ -95,9 +95,12 @@ def _fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.P
 def _read_record(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{file} is no JSON object")
+    return record
 
 
 def _checkpoint(item: Path) -> Origin:

@@ -13,7 +13,13 @@ import jax
 from ml_collections import ConfigDict
 
 from fdjax import hosts, origin, sharding, tokenizer
-from fdjax.checks import check_evaluation, check_stage
+from fdjax.checks import (
+    check_evaluation,
+    check_numbers,
+    check_references,
+    check_stage,
+    check_workdir,
+)
 from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
@@ -40,6 +46,8 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
 
     Raises ConfigError where config or files make no run, before anything is trained.
     """
+    check_workdir(workdir)
+    check_numbers(config)
     found = find_origin(config)
     names = stages_to_run(config, found)
     with status("theorems"):
@@ -53,10 +61,13 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
         with blaming(f"lean.backend={config.lean.backend}", MissingImports):
             farm.require(t for split in theorems.values() for t in split)
         statements = leave_out_misstated(config.data, workdir, farm, theorems, dropped)
+        for name in names:
+            check_references(run, name)
         check_records(run, names)
         if not tokenizer.holds(workdir):  # a start that is refused leaves none behind
-            workdir.mkdir(parents=True, exist_ok=True)
-            prompting.tokenizer.save(workdir)
+            with blaming(f"workdir={workdir}", OSError):
+                workdir.mkdir(parents=True, exist_ok=True)
+                prompting.tokenizer.save(workdir)
         if dropped:
             tell_dropped(workdir, theorems, dropped, statements)
         yield run
@@ -245,7 +256,8 @@ def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:
 def stages_to_run(config: ConfigDict, found: Origin | None) -> tuple[str, ...]:
     """Those of `stages` that `init_from` does not replace. Raises ConfigError."""
     names = tuple(config.stages)
-    unknown = [n for n in names if "objective" not in (config.to_dict().get(n) or ())]
+    blocks = {n for n, block in config.items() if isinstance(block, ConfigDict)}
+    unknown = [n for n in names if n not in blocks or "objective" not in config[n]]
     if unknown:
         raise ConfigError(f"stages: the config has no block named {', '.join(unknown)}")
     if not names or len(set(names)) < len(names):

@@ -23,16 +23,10 @@ def supervised(config, prompting: Prompting, collector: Collector, seed: int) ->
     """Plain proofs; from step `feedback_start` on also what feedback on the policy's own failed
     attempts of that moment says, answered by a proof that does as it says.
 
-    Rows over the token budgets are left out, and counted on the console. Raises ConfigError
-    naming a theorem that has no reference proof.
+    The theorems have reference proofs. Rows over the token budgets are left out, and counted on
+    the console. Raises ConfigError where none is left.
     """
     prefill = prompting.template.prefill
-    for theorem in collector.theorems:
-        if theorem.reference is None or not theorem.reference.startswith(prefill):
-            raise ConfigError(
-                f"theorem {theorem.id} of the split {config.theorems} has no reference proof "
-                f"that begins with prompt.prefill {prefill!r}"
-            )
     longest = max(prompting.student_buckets + prompting.teacher_buckets)
     response = prompting.response_length
 

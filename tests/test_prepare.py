@@ -95,9 +95,21 @@ def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
         run_of(config, tmp_path / "v")
 
 
+def test_supervised_stages_need_references(config, tmp_path):
+    """Of what fits the budget: the rest is left out anyway."""
+    long = Theorem("b", "b", f"(h : {'x ' * 99}P) : P")
+    write_theorems(tmp_path / "theorems.jsonl", [*theorems("P"), long])
+    config.data.pool, config.stages = "3", ("sft",)
+    run_of(config, tmp_path / "v")
+    write_theorems(tmp_path / "theorems.jsonl", [*theorems("P"), Theorem("b", "b", ": P")])
+    with pytest.raises(ConfigError, match=r"^sft: theorem b .* has no reference proof"):
+        run_of(config, tmp_path / "w")
+
+
 def test_what_lean_said_of_statements_stands(config, tmp_path, monkeypatch):
     """A statement near the time limit: it is refused at one start and in doubt at the next."""
-    write_theorems(tmp_path / "theorems.jsonl", theorems("P") + [Theorem("b", "b", ": Bad")])
+    bad = Theorem("b", "b", ": Bad", reference=" by\n  exact")
+    write_theorems(tmp_path / "theorems.jsonl", [*theorems("P"), bad])
     first, *_ = run_of(config, tmp_path / "w")
     (tmp_path / "w" / "data.json").unlink()
     asked = []
@@ -134,7 +146,20 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("stages", ("sft", "dpo"), "no block named dpo"),
         ("stages", ("fd", "fd"), "each once"),
         ("stages", ("fd", "grpo"), "and no init_from: fd distils .* Set init_from, or begin with"),
+        ("stages", ("keep_checkpoints",), "no block named keep_checkpoints"),
+        ("seed", -1, "^seed is -1, must be in"),
+        ("seed", 2**31, "^seed is 2147483648, must be in"),
+        ("keep_checkpoints", 0, "^keep_checkpoints is 0, must be positive"),
+        ("data.seed", -1, "^data: seed is -1, must not be negative"),
         ("mesh.fsdp", 0, "mesh"),
+        ("model.num_layers", 0, "^model: num_layers is 0, must be positive"),
+        ("model.num_kv_heads", 0, "^model: num_kv_heads is 0, must be positive"),
+        ("model.head_dim", 7, "^model: head_dim is 7, must be even"),
+        ("prompt.response_length", 0, "^prompt: response_length is 0, must be positive"),
+        ("prompt.student_buckets", (), r"^prompt: student_buckets is \(\), must be one or more"),
+        ("prompt.teacher_buckets", (0,), r"^prompt: teacher_buckets is \(0,\), must be one"),
+        ("prompt.teacher", "{goal}\n", "^fd: the teacher would not read .* has no {feedback}"),
+        ("prompt.prefill", " by\n    ", "^sft: theorem t0 .* has no reference .*prefill "),
         ("mesh.replica", 10_000, "mesh: .*10000"),
         ("tokenizer.vocab_size", 100, "^tokenizer.vocab_size: 100 is too small: .* at least 29"),
         ("tokenizer.vocab_size", -1, "^tokenizer.vocab_size: -1 is too small: .* at least 29"),
@@ -158,7 +183,12 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("feedback.provider", "llmm", "^feedback.provider is 'llmm'; known are diagnostics, llm"),
         ("feedback.reference.asks", -1, "^feedback.reference.asks is -1"),
         ("evaluation.batch", 0, "evaluation: batch"),
+        ("evaluation.theorems", 0, "evaluation: theorems is 0, must be positive"),
         ("evaluation.pool", "x", "evaluation: pool='x'"),
+        ("sft.feedback_fraction", 1.5, r"sft: feedback_fraction is 1.5, must be in \[0, 1\]"),
+        ("sft.feedback_start", -1, "sft: feedback_start is -1, must not be negative"),
+        ("sft.optimizer.clip_norm", 0.0, "sft: optimizer: clip_norm is 0.0, must be positive"),
+        ("sft.optimizer.warmup", -1, "sft: optimizer: warmup is -1, must not be negative"),
         ("sft.optimizer.microbatches", 3, "sft: 32 rows .*microbatches=3"),
         ("fd.objective", "x", "fd: objective is 'x'"),
         ("fd.alpha", 2.0, "fd: .*alpha is 2.0"),
@@ -166,10 +196,14 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.support", "student", "fd: .*support=student.* set top_k"),
         ("fd.teacher", "x", "fd: teacher is 'x'"),
         ("fd.ema_per", "x", "fd: ema_per is 'x'"),
+        ("fd.ema_rate", 2.0, r"fd: ema_rate is 2.0, must be in \[0, 1\]"),
+        ("fd.pipeline_depth", -1, "fd: pipeline_depth is -1, must not be negative"),
         ("fd.skip_tokens", -1, "fd: skip_tokens"),
         ("fd.gate", "x", "fd: gate is 'x'"),
         ("fd.theorems", "x", "fd: theorems='x'"),
         ("fd.save_every", 0, "fd: save_every"),
+        ("fd.row_buckets", (), r"fd: row_buckets is \(\), must be one or more positive numbers"),
+        ("fd.row_buckets", ("a",), "fd: row_buckets is .*'a',.*, must be one or more positive"),
         ("fd.row_buckets", (8,), "fd: 16 rows, but the largest of row_buckets is 8"),
         ("fd.curriculum.again", 2.0, "fd: curriculum: again is 2.0"),
         ("fd.curriculum.hopeless", 1.0, "fd: curriculum: hopeless is 1.0, must be below solved"),
@@ -184,6 +218,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("grpo.kl", "x", "grpo: .*kl is 'x'"),
         ("grpo.overlong_buffer", 25, "grpo: overlong_buffer is 25, must be in .0, 24."),
         ("grpo.refill", -1, "grpo: refill is -1"),
+        ("grpo.samples_per_prompt", 1, "grpo: samples_per_prompt is 1, must be at least 2"),
         ("grpo.minibatches", 3, "grpo: 16 rows do not split into minibatches=3"),
         ("fd.minibatches", 0, "fd: minibatches is 0"),
         ("fd.epochs", 0, "fd: epochs is 0"),
@@ -333,6 +368,9 @@ def test_init_from_what_cannot_be_gone_on_with(config, stage, tmp_path):
             run_of(changed, tmp_path / workdir)
 
     refused("init_from=.*sftx: .*sftx is no folder", init_from=str(stage) + "x")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "config.json").write_text("[1]")
+    refused("init_from=.*list: .*config.json is no JSON object", init_from=str(tmp_path / "list"))
     (tmp_path / "empty").mkdir()
     refused("Name a Hugging Face folder, a run, one of", init_from=str(tmp_path / "empty"))
     assert not (tmp_path / "w").exists()
@@ -520,3 +558,10 @@ def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path
     config.grpo.clip_high, config.sft.steps = 0.28, 29
     with pytest.raises(ConfigError, match=r"y/grpo holds .*\n  before: "):
         run_of(config, tmp_path / "y")
+
+
+@pytest.mark.parametrize("workdir", ["file", "file/run"])
+def test_a_workdir_that_cannot_be_written_to(config, tmp_path, workdir):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=f"^workdir=.*{workdir}: .*file is no folder that can be"):
+        run_of(config, tmp_path / workdir)

@@ -122,13 +122,6 @@ def test_rows_over_the_budget_are_counted_on_the_console(prompting, capsys):
     assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
 
 
-def test_supervised_needs_references(prompting):
-    collector = FixedAttempts(prompting)
-    collector.theorems = [dataclasses.replace(THEOREMS[0], reference=None)]
-    with pytest.raises(ConfigError, match=rf"theorem {THEOREMS[0].id} .* no reference proof"):
-        supervised(CONFIG.sft, prompting, collector, 0)
-
-
 class Rounds:
     """A Collector whose round r proves what `proofs[r]` says: {theorem's index: texts}."""
 

@@ -69,6 +69,12 @@ class ModelConfig:
     def __post_init__(self):
         if self.activation not in ("silu", "gelu_tanh"):
             raise ValueError(f"activation is {self.activation!r}; known are silu, gelu_tanh")
+        sizes = ("vocab_size", "width", "num_layers", "num_heads", "num_kv_heads", "mlp_width")
+        for field in sizes:
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}, must be positive")
+        if self.head_dim < 2 or self.head_dim % 2:
+            raise ValueError(f"head_dim is {self.head_dim}, must be even: rotations turn pairs")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(
                 f"num_heads={self.num_heads} is no multiple of num_kv_heads={self.num_kv_heads}"
