@@ -65,7 +65,8 @@ def test_it_may_read_what_it_needs(tmp_path):
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has powers to lose")
 SHOW = "while read -r line; do echo \"$line\"; done < "  # with nothing but the shell
-SYSTEM_ONLY = [name for name in confined.PROTECTIONS if name != "files"]
+OFFERED = [name for name in confined.PROTECTIONS if name not in confined.unprotected()]
+ALL_BUT_FILES = [name for name in OFFERED if name != "files"]
 
 
 def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
@@ -91,7 +92,7 @@ def test_a_root_that_cannot_hide_files_has_no_power_left(tmp_path, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_text("s-1")
     secret.chmod(0o600)
-    user, capabilities, complaint = powers(SYSTEM_ONLY, secret)
+    user, capabilities, complaint = powers(ALL_BUT_FILES, secret)
     assert user == 65534 and capabilities == {0} and "ermission denied" in complaint
 
 
@@ -111,7 +112,7 @@ def test_root_without_any_protection_has_no_power_left(tmp_path):
 @needs["user"]
 def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
     (tmp_path / "secret").write_text("s-1")
-    user, capabilities, complaint = powers(list(confined.PROTECTIONS), tmp_path / "secret")
+    user, capabilities, complaint = powers(OFFERED, tmp_path / "secret")
     read, override = 1 << 2, 1 << 1
     assert user == 65534 and capabilities in ({read}, {override})
     assert "ermission denied" in complaint
@@ -122,7 +123,7 @@ def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
 def test_who_needs_what_root_alone_can_read_stays_root_and_is_told(tmp_path):
     tmp_path.chmod(0o700)
     (tmp_path / "lean").write_text("")
-    command = confined.command_with(SYSTEM_ONLY, 0, 0, [str(tmp_path / "lean")], "try")
+    command = confined.command_with(ALL_BUT_FILES, 0, 0, [str(tmp_path / "lean")], "try")
     told = subprocess.run(command, capture_output=True, text=True).stdout
     hidden = f"({sys.base_prefix}|{tmp_path}/lean)"
     assert re.fullmatch(f"user\tnobody but root can read {hidden}\n", told)
