@@ -1,4 +1,4 @@
-"""The farm over a real Ray cluster of three nodes, of which one is killed in mid-run."""
+"""The farm over a real Ray cluster of three nodes, of which one comes late and is killed."""
 
 import contextlib
 import os
@@ -33,10 +33,11 @@ def cluster():
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "FDJAX_TEST_SECRET": "s-1"}
     made = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
-        made.others = [made.add_node(**node) for _ in range(2)]
-        del os.environ["FDJAX_TEST_SECRET"]
+        made.another = lambda: made.add_node(**node)
+        made.another()
         yield made
     finally:
+        del os.environ["FDJAX_TEST_SECRET"]
         ray.shutdown()
         made.shutdown()
 
@@ -78,12 +79,21 @@ def processes(name: str) -> list[psutil.Process]:
     return found
 
 
+def wait_for(condition):
+    """Its first result that is something."""
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
 def variables_of_a_lean() -> dict[str, str]:
-    while True:
-        for process in processes("-DmaxErrors"):
-            with contextlib.suppress(psutil.Error):
-                if variables := process.environ():
-                    return variables
+    for process in processes("-DmaxErrors"):
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if variables := process.environ():
+                return variables
+    return {}
 
 
 def without_seconds(verdict):
@@ -91,30 +101,29 @@ def without_seconds(verdict):
 
 
 def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
-    items = [(theorem, proof) for theorem, proof, _ in candidates(range(150))] + [(SWAP, "sorry")]
+    items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
         expected = farm.check(items)
     backend = RayCluster("embedded", {}, cluster.address)
     same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
-    hosts = processes("ray::Host")
-    assert len(hosts) == 3
     answered = []
     with Farm(backend, workers=3) as farm, pytest.warns(UserWarning, match="is lost, others do"):
+        assert len(processes("ray::Host")) == 2
+        joining = cluster.another()
+        wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
+        raylet = joining.all_processes["raylet"][0].process.pid
+        [host] = [each for each in processes("ray::Host") if each.ppid() == raylet]
         futures = [farm.submit(theorem, proof) for theorem, proof in items]
         for future in futures:
             future.add_done_callback(answered.append)
-        assert "FDJAX_TEST_SECRET" in hosts[0].environ()
-        assert "FDJAX_TEST_SECRET" not in variables_of_a_lean()
-        while farm.counters.finished < 20:
-            time.sleep(0.01)
-        assert farm.counters.queued > 20
-        lost = cluster.others.pop()
-        raylet = lost.all_processes["raylet"][0].process.pid
-        [host] = [host for host in hosts if host.ppid() == raylet]
-        cluster.remove_node(lost, allow_graceful=False)
-        host.kill()
+        wait_for(lambda: "ray::Host.check" in host.cmdline())
+        cluster.remove_node(joining, allow_graceful=False)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            host.kill()
+        assert "FDJAX_TEST_SECRET" in processes("ray::Host")[0].environ()
+        assert "FDJAX_TEST_SECRET" not in wait_for(variables_of_a_lean)
         verdicts = [future.result(60) for future in futures]
     assert list(map(without_seconds, verdicts)) == list(map(without_seconds, expected))
     assert {v.status for v in verdicts} == {"proved", "failed", "rejected"}

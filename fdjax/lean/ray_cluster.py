@@ -118,10 +118,10 @@ class RayCluster:
         self._address, self._farms = address, farms
         self._asked = backend, dict(options or {})
         self._changed = threading.Condition()
+        self._deaths: collections.Counter[str] = collections.Counter()  # while starting
         # all below is guarded by _changed
         self._nodes: dict[str, _Node] = {}
         self._unfit: dict[str, str] = {}  # node -> why it is not used
-        self._deaths: collections.Counter[str] = collections.Counter()  # while starting
         self._waiting: collections.deque[object] = collections.deque()  # who asks for a node
         self._identity: Identity | None = None
         self._importable: set[tuple[str, ...]] = set()
@@ -270,7 +270,7 @@ class RayCluster:
             identity = self._ray.get(node.starting)
         except errors.RayTaskError as error:
             return self._refuse(node, str(error.cause))
-        except errors.RayError as error:
+        except Exception as error:  # nearly always a RayError
             self._deaths[node.id] += 1
             if self._deaths[node.id] >= MAX_LOST:
                 return self._refuse(node, "its process does not start:"
@@ -284,6 +284,7 @@ class RayCluster:
             differing = (f"{field} is {mine}, that of others is {theirs}" for field, mine, theirs
                          in zip(Identity._fields, identity, expected) if mine != theirs)
             return self._refuse(node, "; ".join(differing))
+        del self._deaths[node.id]
         with self._changed:
             node.starting = None
             self._changed.notify_all()
