@@ -1,7 +1,6 @@
 """Whether a config can run, before it does. Each check raises ConfigError naming the fields."""
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from fdjax.assembly import feedback_provider, make_curriculum, make_objective, o
 from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import SPLITS
 from fdjax.data.theorems import Theorem
+from fdjax.files import writable
 from fdjax.records import Run
 from fdjax.rollout import batching
 
@@ -19,10 +19,8 @@ _TEACHING = {"teacher": ("ema", "frozen", "live", "trust_region"), "ema_per": ("
 
 
 def check_workdir(workdir: Path) -> None:
-    with blaming(f"workdir={workdir}", OSError):
-        there = next(path for path in (workdir, *workdir.parents) if path.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK)):
-            raise ConfigError(f"{there} is no folder that can be written to")
+    if not writable(workdir):
+        raise ConfigError(f"workdir={workdir}: no folder that can be written to")
 
 
 def check_numbers(config: ConfigDict) -> None:

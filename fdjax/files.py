@@ -76,6 +76,13 @@ def cut_back(path: str | os.PathLike, step: int) -> None:
         write_atomically(path, "".join(json.dumps(k, ensure_ascii=False) + "\n" for k in kept))
 
 
+def writable(folder: str | os.PathLike) -> bool:
+    """Can files be made in `folder`, or itself where it is yet to be made?"""
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
 def sync_folder(folder: str | os.PathLike) -> None:
     """A new or removed file outlives a crash of the machine only with its folder's entry."""
     descriptor = os.open(folder, os.O_RDONLY)

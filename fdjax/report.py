@@ -386,4 +386,7 @@ if __name__ == "__main__":
         sys.exit("usage: python -m fdjax.report WORKDIR")
     if not Path(sys.argv[1]).is_dir():
         sys.exit(f"python -m fdjax.report: {sys.argv[1]} is no folder")
-    print(write(sys.argv[1]))
+    try:
+        print(write(sys.argv[1]))
+    except FileNotFoundError as error:
+        sys.exit(f"python -m fdjax.report: {error}")

@@ -134,4 +134,5 @@ def test_the_command(files, tmp_path, capsys):
         capsys.readouterr().out
     )
     assert main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
+    assert main([files["pool"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err

@@ -142,6 +142,8 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
         ("peers.successes", 0, "peers shows 0 successes"),
         ("peers.order", "best", "peers.order is 'best'; known are first, nearest"),
         ("peers.own", "yes", "peers.own is 'yes'; known are never, alone, always"),
+        ("llm.cache", "/dev/null/answers", "^feedback.llm.cache: /dev/null/answers cannot be writ"),
+        ("llm.cache", "/", "^feedback.llm.cache: / cannot be written to"),
         ("llm.prompt", "nowhere.txt", "^feedback.llm.prompt: .*neither one of feedback.v1"),
         ("policy.prompt", "{gaol}", "policy.prompt='{gaol}' is no template"),
         ("policy.response_length", 0, "policy.response_length is 0, must be positive"),
@@ -153,7 +155,7 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch, tmp_path, field, value, 
     config = default().feedback
     if field.split(".")[0] in ("policy", "reference"):
         config.provider = field.split(".")[0]
-    if field == "llm.prompt":
+    if field in ("llm.prompt", "llm.cache"):
         config.provider, config.llm.model = "llm", "m"
     config.update_from_flattened_dict({field: value})
     with pytest.raises(ConfigError, match=told):

@@ -4,6 +4,8 @@ import json
 import math
 import random
 import re
+import runpy
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -153,6 +155,14 @@ def test_a_run_under_way(tmp_path):
     checked(report.write(tmp_path / "young").read_text())
     with pytest.raises(FileNotFoundError, match="no summary"):
         report.write(tmp_path)
+
+
+@pytest.mark.parametrize(("folder", "told"), [("x", "x is no folder"), ("", "holds no summary")])
+def test_the_command_without_a_run(tmp_path, monkeypatch, folder, told):
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / folder)])
+    monkeypatch.delitem(sys.modules, "fdjax.report")
+    with pytest.raises(SystemExit, match=f"^python -m fdjax.report: .*{told}"):
+        runpy.run_module("fdjax.report", run_name="__main__")
 
 
 def test_attempts_come_from_all_stages_and_steps(tmp_path):

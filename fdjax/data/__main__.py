@@ -33,9 +33,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.proofs:  # as a supervised stage needs them
         dropped += [Dropped(t.id, "no proof is known") for t in kept if t.reference is None]
         kept = [t for t in kept if t.reference is not None]
-    write_theorems(args.out, kept)
     report = Path(f"{args.out}.dropped.json")
-    write_report(report, {args.out: dropped})
+    try:
+        write_theorems(args.out, kept)
+        write_report(report, {args.out: dropped})
+    except OSError as error:
+        print(f"python -m fdjax.data: {error}", file=sys.stderr)
+        return 2
     print(summary(args.out, kept, dropped))
     if dropped:
         print(f"each with its reason: {report}")

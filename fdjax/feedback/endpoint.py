@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from fdjax.config import ConfigError
 from fdjax.feedback import wire
 from fdjax.feedback.wire import Trouble, Used
+from fdjax.files import writable
 from fdjax.metrics import console
 
 CHARS_PER_TOKEN = 3  # an estimate on the safe side, where the service does not count
@@ -56,7 +57,10 @@ class Endpoint:
         self.settings = settings
         self._options = settings.options.to_dict()
         self._key = read_key(settings.key_variable)
-        self._kept = _Kept(Path(settings.cache or Path(folder) / "llm_answers.jsonl"))
+        kept = Path(settings.cache or Path(folder) / "llm_answers.jsonl")
+        if kept.is_dir() or not writable(kept.parent):
+            raise ConfigError(f"feedback.llm.cache: {kept} cannot be written to")
+        self._kept = _Kept(kept)
         self._pace = _Pace(settings.requests_per_minute, settings.tokens_per_minute)
         self._under_way: list[Used] = []  # what requests may cost that are not yet answered
         self._down = False  # nothing is asked but whether it is back

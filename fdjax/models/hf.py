@@ -139,7 +139,10 @@ def read_config(folder: str | Path) -> ModelConfig:
     if not file.is_file():
         raise ValueError(f"{folder} has no config.json, so it is no Hugging Face model's folder")
     try:
-        return config_of(json.loads(file.read_text(encoding="utf-8")))
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("no JSON object")
+        return config_of(data)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 
