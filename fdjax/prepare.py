@@ -222,6 +222,12 @@ def make_template(prompt: ConfigDict) -> Template:
                 "can be {goal} {signature} {name} {context} {informal} {header} {doc}, the "
                 "teacher's also {feedback}, the answer's {proof}."
             ) from error
+    other = Theorem("", "u", ": False", context="open X", goal="⊢ False", informal="no")
+    if template.text(some) == template.text(other):
+        raise ConfigError(
+            f"{named}student={template.student!r} says nothing of the theorem; {{goal}} or "
+            "{signature} would"
+        )
     if prompt.thinking not in THINKING:
         raise ConfigError(f"prompt.thinking is {prompt.thinking!r}; known are {list(THINKING)}")
     if prompt.thinking and not template.chat:
