@@ -186,6 +186,32 @@ def test_killed_at_any_moment_a_run_ends_the_same(finished, environment, tmp_pat
     assert_same_costs(finished[0], tmp_path)
 
 
+@pytest.mark.slow
+def test_adapters_killed_and_resumed(finished, environment, tmp_path):
+    """On a trained stage; and what they were added to is what it was."""
+    flags = (
+        f"--config.init_from={finished[0] / 'sft'}", "--config.model.lora_rank=2",
+        "--config.grpo.kl_coefficient=0.1", "--config.fd.optimizer.moments=bfloat16",
+    )  # fmt: skip
+    for workdir, moments in (("whole", ()), ("killed", ("fd/metrics.jsonl", "grpo/rollouts"))):
+        for moment in moments:
+            process = start(tmp_path / workdir, environment, *flags)
+            wait_for(tmp_path / workdir / moment, process)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        process = start(tmp_path / workdir, environment, *flags)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    assert_same(tmp_path / "whole", tmp_path / "killed", ["fd", "grpo"])
+    (_, before), (_, after) = arrays(finished[0], "sft"), arrays(tmp_path / "whole", "grpo")
+    adapters = [name for name in after if name.startswith("params") and "_lora" in name]
+    base = [name for name in after if name.startswith("params") and name not in adapters]
+    assert len(adapters) == 2 * 7 and set(base) == {n for n in before if n.startswith("params")}
+    for name in base:
+        np.testing.assert_array_equal(after[name], before[name])
+    assert all(after[name].any() for name in adapters)
+
+
 def test_sigterm_saves_and_exits(finished, environment, tmp_path):
     process = start(tmp_path, environment)
     wait_for(tmp_path / "fd" / "rollouts" / "000002.jsonl", process)

@@ -406,6 +406,25 @@ def test_init_from_a_run_or_one_of_its_checkpoints(config, stage, tmp_path):
         assert run.prompting.tokenizer == trained.prompting.tokenizer
 
 
+def test_init_from_parameters_without_a_record(config, stage, tmp_path):
+    """An Orbax checkpoint that lies in no stage: its model is the config's, its tokenizer too."""
+    trained = run_of(config, tmp_path / "a")[0]
+    config.init_from = str(stage)
+    _, expected, _ = run_of(config, tmp_path / "b")
+    (stage / "checkpoints" / str(config.sft.steps) / "params").rename(tmp_path / "params")
+    config.init_from = str(tmp_path / "params")
+    with pytest.raises(ConfigError, match=r"init_from=.*params: .*neither tokenizer\.json nor"):
+        run_of(config, tmp_path / "c")
+    config.tokenizer.path = str(stage)
+    run, policy, names = run_of(config, tmp_path / "c")
+    assert names == config.stages and policy.name == "pretrained"
+    assert run.prompting == trained.prompting
+    jax.tree.map(np.testing.assert_array_equal, policy.params, expected.params)
+    config.model.width = 64
+    with pytest.raises(ConfigError, match=r"init_from=.*of another model.*\n.*embedding: float32"):
+        run_of(config, tmp_path / "d")
+
+
 PUBLISHED = ModelConfig(
     vocab_size=512, width=16, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24,
     tie_embeddings=False, max_positions=700,
