@@ -12,6 +12,7 @@ import argparse
 import functools
 import itertools
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ import rich.table
 
 from fdjax import accounting, report
 from fdjax.evaluation.summary import minus_start
-from fdjax.figures import draw_comparison, png, svg
+from fdjax.figures import COMPARED_PER_ROW, draw_comparison, png, svg
 from fdjax.files import read_lines, write_atomically
 from fdjax.metrics import console
 
@@ -309,6 +310,7 @@ def write(runs: Sequence[Run], folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     curves = {run.name: path for run in runs if (path := points(run))}
     draw = functools.partial(draw_comparison, curves=curves)
+    height = 6 + 0.2 * math.ceil(len(curves) / COMPARED_PER_ROW)  # inches
     title, note = "Equal rollouts, equal FLOPs", (
         "Faint: each step's rollouts. Bold: the mean of the last tenth of the steps so far. Solve "
         "rates are those of the theorems that the run rolled out, while it trained."
@@ -318,9 +320,9 @@ def write(runs: Sequence[Run], folder: str | Path) -> Path:
     sections = [f"<header><h1>{report.esc(', '.join(r.name for r in runs))}</h1></header>",
                 *(report.section(t.title, html(t), t.note) for t in told)]  # fmt: skip
     if curves:
-        write_atomically(folder / "comparison.png", png(draw, height=6))
+        write_atomically(folder / "comparison.png", png(draw, height=height))
         text.append(f"## {title}\n\n{note}\n\n![{title}](comparison.png)")
-        sections.append(report.section(title, svg(draw, "comparison", height=6), note))
+        sections.append(report.section(title, svg(draw, "comparison", height=height), note))
     write_atomically(folder / "comparison.md", "\n\n".join(text) + "\n")
     write_atomically(folder / "comparison.html", report.page("fdjax: comparison", sections))
     return folder

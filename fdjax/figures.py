@@ -141,6 +141,9 @@ def timing_figure(metrics: Metrics) -> str:
     return svg(draw, "timing", height=0.9 + 0.55 * len(medians))
 
 
+COMPARED_PER_ROW = 3  # of the legend
+
+
 def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> None:
     """Solve rate and entropy over rollouts and over FLOPs, a curve for each run.
 
@@ -148,20 +151,24 @@ def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> 
     """
     values = {"solve_rate": "solve rate while training", "entropy": "entropy, nats per token"}
     costs = {"rollouts": "rollouts", "flops": "FLOPs"}
+    colours = len(matplotlib.rcParams["axes.prop_cycle"])
+    dashes = ("-", (0, (5, 2)), (0, (2, 1)))  # for further runs in the same colours
     grid = figure.subplots(len(values), len(costs), sharex="col", sharey="row")
     for axes, (value, title) in zip(grid, values.items()):
         for axis, cost in zip(axes, costs):
             for i, (run, points) in enumerate(curves.items()):
                 known = [p for p in points if p[value] is not None]
                 x, y = [p[cost] for p in known], [p[value] for p in known]
-                axis.plot(x, y, color=f"C{i}", alpha=0.25, linewidth=1)
-                axis.plot(x, _smooth(y), color=f"C{i}", label=run)
+                look = {"color": f"C{i}", "linestyle": dashes[i // colours % len(dashes)]}
+                axis.plot(x, y, alpha=0.25, linewidth=1, **look)
+                axis.plot(x, _smooth(y), label=run, **look)
             axis.set(title=title, ylim=(0, None))
             axis.locator_params(axis="x", nbins=5)
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis, label in zip(grid[-1], costs.values()):
         axis.set_xlabel(f"{label} since the start")
-    grid[0][0].legend()
+    lines = grid[0][0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=COMPARED_PER_ROW)
 
 
 def png(draw: Callable[[Figure], None], *, width: float = 9.6, height: float) -> bytes:
