@@ -26,9 +26,13 @@ python3.11 -m venv .venv
 .venv/bin/python -m pip install --quiet --constraint constraints.txt '.[{extras}]'
 """
 # The program outlives the connection that began it; its exit status is all that is asked for. One
-# that a lost launcher left behind is ended: it goes on from its last checkpoint.
+# that a lost launcher left behind is ended first: it goes on from its last checkpoint. This very
+# text names the program, too, hence the pattern's `^`.
 BEGIN = """set -e
-cd fdjax && rm -f exit_status && (pkill -f fdjax.main && sleep 5 || true)
+cd fdjax
+pkill -f '^[^ ]*python -m fdjax.main' || true
+while pgrep -f '^bash job.sh' > /dev/null; do sleep 1; done
+rm -f exit_status
 sudo mkdir -p {folder}/hosts && sudo chown "$USER" {folder} {folder}/hosts
 cat > job.sh <<'END_OF_JOB'
 {environment} .venv/bin/python -m fdjax.main --coordinator=auto {arguments}

@@ -49,6 +49,15 @@ mkdir -p .venv/bin && cat > .venv/bin/python <<'END'
 END
 chmod +x .venv/bin/python
 """
+# pkill and pgrep, but for what else runs on this machine: only processes in the host's home.
+SEARCH = """#!/bin/bash
+found=1
+for of in $(cd /proc; echo [0-9]*); do
+    [[ $(readlink /proc/$of/cwd) == "$HOME"* && $of != $$ ]] || continue
+    if tr "\\0" " " 2>/dev/null < /proc/$of/cmdline | grep -q -e "$2"; then {does}; found=0; fi
+done
+exit $found
+"""
 
 
 @pytest.fixture
@@ -56,7 +65,8 @@ def cloud(tmp_path, monkeypatch):
     """Starts paper.py with arguments on a cloud that answers with `states` in turn."""
     for name, text in (("gcloud", GCLOUD.format(python=sys.executable, folder=str(tmp_path))),
                        ("sudo", SUDO), ("python3.11", PYTHON311), ("mountpoint", "#!/bin/true\n"),
-                       ("pkill", "#!/bin/false\n")):  # fmt: skip
+                       ("pkill", SEARCH.format(does="kill $of")),
+                       ("pgrep", SEARCH.format(does="true"))):  # fmt: skip
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
@@ -113,6 +123,21 @@ def test_a_program_that_fails_is_told_and_its_slice_kept(cloud):
     done, calls, _ = cloud(*SLICE, states=["ACTIVE"], status="3")
     assert done.returncode != 0 and "exit status 3" in done.stderr
     assert not [c for c in calls if c[1] in ("create", "delete")]
+
+
+def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
+    home = tmp_path / "home" / "fdjax"
+    home.mkdir()
+    (home / "job.sh").write_text(
+        "(exec -a '.venv/bin/python -m fdjax.main' sleep 60); echo $? > exit_status"
+    )
+    left = subprocess.Popen(["bash", "job.sh"], cwd=home)
+    try:
+        done, _, _ = cloud(*SLICE, states=["ACTIVE"])
+        assert done.returncode == 0, done.stderr
+        assert left.wait(0) == 0  # and its status is not taken for the new one's
+    finally:
+        left.kill()
 
 
 def test_flags_survive_the_way_to_the_hosts(cloud):
