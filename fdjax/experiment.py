@@ -49,6 +49,15 @@ class Stopping:
         if not self.training:
             raise SystemExit("stopped; the same command goes on from here")
 
+    def agreed(self) -> bool:
+        """Was any host asked? All get the same answer, between two steps; who is asked meanwhile
+        says so the next time.
+        """
+        agreed = any(hosts.gathered("stopping", self.asked))
+        if agreed:
+            self.asked = True
+        return agreed
+
     @contextlib.contextmanager
     def after_a_step(self) -> Iterator[None]:
         self.training = True
@@ -158,14 +167,14 @@ def train(
             elif "solve_rate" in metrics:
                 scores.append(metrics["solve_rate"])
             done = step + 1
-            stopping.asked = any(hosts.gathered("stopping", stopping.asked))
-            if stopping.asked or done == config.steps or done % config.save_every == 0:
+            stop = stopping.agreed()
+            if stop or done == config.steps or done % config.save_every == 0:
                 score = float(np.mean(scores)) if scores else np.nan  # since the last save
                 known = {"score": score} if np.isfinite(score) else {}
                 meta = {"curriculum": collector.curriculum.history}
                 checkpoints.save(done, train_state, meta, known)
                 scores.clear()
-            if stopping.asked:
+            if stop:
                 break
     return train_state
 

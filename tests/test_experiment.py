@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from test_presets import preset
 
-from fdjax import accounting, experiment
+from fdjax import accounting, experiment, hosts
 from fdjax.config import combined_stage
 from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
@@ -247,6 +247,20 @@ def test_a_handler_that_waits_for_the_step():
     assert reached and stopping.asked
     with pytest.raises(SystemExit):
         stopping.ask()
+
+
+def test_a_signal_while_hosts_agree_is_heard_the_next_time(monkeypatch):
+    stopping = experiment.Stopping()
+
+    def gathered(_, asked):
+        stopping.asked = True  # by the handler, once the word is out
+        return [asked, False]
+
+    monkeypatch.setattr(hosts, "gathered", gathered)
+    assert [stopping.agreed(), stopping.agreed()] == [False, True]
+    monkeypatch.setattr(hosts, "gathered", lambda *_: [False, True])
+    stopping = experiment.Stopping()
+    assert stopping.agreed() and stopping.asked  # this one ends with the other
 
 
 def wait_for(path, process, timeout=300):
