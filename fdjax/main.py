@@ -24,6 +24,8 @@ def main(argv: list[str]) -> None:
 
     if _COORDINATOR.value:
         join(_COORDINATOR.value)
+    elif (_PROCESSES.value, _PROCESS.value) != (None, None):
+        command_line.refuse("--processes and --process take --coordinator=HOST:PORT, too")
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
     except (experiment.ConfigError, Lost) as error:

@@ -21,6 +21,8 @@ CONFIG = "--config=tests/tiny_config.py"
                                           "with base 10: 'x'"),
         (("--config", "tests/tiny_confg.py", "--config.seed=1"), "--config=tests/tiny_confg.py: "
          "there is no such file; did you mean tests/tiny_config.py?"),
+        ((CONFIG, "--processes=2", "--process=0"), "--processes and --process take "
+                                                   "--coordinator=HOST:PORT, too"),
         ((CONFIG, "seed=1"), "unexpected arguments ['seed=1']; did you mean --config.x=y?"),
     ],
 )  # fmt: skip

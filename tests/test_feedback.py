@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from fdjax import hosts
 from fdjax.config import ConfigError, default
 from fdjax.data.theorems import Theorem
+from fdjax.feedback import providers
 from fdjax.feedback.compose import first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import diagnostics, error_place
 from fdjax.feedback.metrics import feedback_metrics
@@ -316,6 +318,19 @@ def test_figures_of_a_step():
 
 
 # --- What a record holds -------------------------------------------------------------------------
+
+
+def test_on_several_hosts_all_must_hear_the_same(monkeypatch, tmp_path):
+    config = default().feedback
+    means = Means(None, None, tmp_path, 0, 4)
+    monkeypatch.setattr(providers, "policy", lambda *_, **__: None)
+    config.provider = "policy,reference"
+    make_provider(config, means)
+    monkeypatch.setattr(hosts, "_here", hosts.Here(1, 2))
+    with pytest.raises(ConfigError, match="the policy cannot write feedback beside reference"):
+        make_provider(config, means)
+    config.provider = "policy,peers,diagnostics"  # whose answers hang on verdicts alone
+    make_provider(config, means)
 
 
 def test_the_record_of_the_default_is_short():

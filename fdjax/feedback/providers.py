@@ -161,10 +161,11 @@ def _check(config) -> None:
             raise ConfigError(
                 f"feedback.{field} is {config[field]!r}; known are {', '.join(known)}"
             )
-    if hosts.count() > 1 and samples_policy(config) and _asks_an_endpoint(config):
+    asks = {"llm", "reference"} & set(provider_names(config))  # a service or Lean
+    if hosts.count() > 1 and samples_policy(config) and asks:
         raise ConfigError(
             f"feedback.provider is {config.provider!r}: on several hosts the policy cannot write "
-            "feedback beside a language model; leave one of them out"
+            f"feedback beside {' and '.join(sorted(asks))}; leave one of them out"
         )
     if config.draws < 1:
         raise ConfigError(f"feedback.draws is {config.draws}, must be at least 1")
