@@ -45,6 +45,8 @@ def test_helpers_may_state_theorems_and_nothing_else():
     helpers = "theorem a : p := by simp\n\nlemma a.b' (n : Nat) : p := by\n  exact _root_.c\n"
     assert audit(helpers, helpers_of="t") is None and audit("", helpers_of="t") is None
     assert audit(helpers) is not None
+    for binders in (".{u} : p", "(n : Nat) : p", "{n} : p", "[A b] : p", "⦃n⦄ : p", ": p", " : p"):
+        assert audit(f"theorem a{binders} := h", helpers_of="t") is None
     for group in CHEATS.values():  # in a helper as in a proof
         for cheat in group:
             if cheat.strip() and not re.search("theorem|lemma|only a comment", cheat):
@@ -57,6 +59,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
     ("by xtheorem _root_.a : p := h", "needs a name"),
     ("theorem a._hyg : p := h", "`_hyg`"), ("theorem «_@».a.b._hyg : p := h", "`_@`"),
     ("theorem _private.M.«0».a : p := h", "`_private`"),
+    ("theorem a.é._hyg : p := h", "`.` directly"), ("theorem aé._hyg : p := h", "`é` directly"),
     ("theorem Foo.t : p := h", "own name, `Foo.t`"), ("theorem «Foo».t : p := h", "own name"),
     ("theorem : p := h", "needs a name"), ("theorem", "needs a name"),
     ("@[simp] theorem a : p := h", "attributes"), ("private theorem a : p := h", "`private`"),

@@ -279,7 +279,7 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
             raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
         if kind == "name":
             if helpers_of is not None and text in _HELPERS:
-                reason = _misnomer(tokens[i + 1:i + 2], helpers_of)
+                reason = _misnomer(tokens[i + 1:i + 4], helpers_of)
                 if reason is None:
                     continue
             elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
@@ -312,10 +312,15 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
 
 
 def _misnomer(named: list[Token], theorem: str) -> str | None:
-    """Why a helper may not have this name. Helpers stand in a namespace that hides them from our
-    statement, and `_root_` would leave it; names of Lean's own (`_private`, `_@`, `_hyg`) might."""
+    """Why a helper may not have the name that `named` begins with. Helpers stand in a namespace
+    that hides them from our statement, and `_root_` would leave it; names of Lean's own
+    (`_private`, `_@`, `_hyg`) might. Later Leans know letters that end a name here, so nothing but
+    what opens binders or a type may follow on it directly."""
     if not named or named[0].kind != "name":
         return "a helper needs a name"
+    behind = named[1].text if named[1:] and named[1].start == named[0].end else ""
+    if behind not in ("", *"([{⦃:") and [token.text for token in named[1:]] != [".", "{"]:
+        return f"`{behind}` directly after a helper's name: write a space"
     name = named[0].text.replace("«", "").replace("»", "")
     if own := next((part for part in name.split(".") if part.startswith("_")), None):
         return f"`{own}` is not allowed in a helper's name"
