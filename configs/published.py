@@ -31,10 +31,11 @@ def get_config():
     config.fd.update(
         prompts_per_step=64,
         samples_per_prompt=8,
+        prompts_at_once=16,  # 128 samples' keys and values are 116 GB for an 8B model
         row_buckets=(128, 256, 512),
         pipeline_depth=1,
         save_every=10,
     )
     config.fd.optimizer.update(learning_rate=1e-6, microbatches=16, moments="bfloat16")
-    config.evaluation.update(theorems=244, pool_samples=8, heldout_samples=8, batch=32)
+    config.evaluation.update(theorems=244, pool_samples=8, heldout_samples=8, batch=16)
     return config

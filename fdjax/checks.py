@@ -78,6 +78,8 @@ def check_stage(run: Run, name: str) -> None:
                 raise ConfigError(f"{rows} rows do not split into optimizer.microbatches={parts}")
         if not fixed:
             _check_rows(run, "prompts_per_step", stage.prompts_per_step)
+            if stage.prompts_at_once:
+                _check_rows(run, "prompts_at_once", stage.prompts_at_once)
             batching.row_bucket(stage.prompts_per_step * stage.samples_per_prompt, buckets)
         if stage.objective == "expert_iteration":
             check_positive(stage, ("steps_per_round", "per_theorem"))

@@ -250,6 +250,7 @@ def rollout_fields(**changes) -> dict:
         "save_every": 10,  # steps to a checkpoint
         "prompts_per_step": 16,
         "samples_per_prompt": 8,
+        "prompts_at_once": 0,  # sampled together, as many as memory has caches for; 0: all
         "temperature": 1.0,
         "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
         "curriculum": curriculum(),

@@ -206,7 +206,7 @@ def make_collector(this: Run, name: str, history: dict, timers: Timers) -> Colle
         stream=name,
         timers=timers,
         # Where they are many they are sampled as evaluation does.
-        batch=this.config.evaluation.batch if "batch_size" in config else None,
+        batch=this.config.evaluation.batch if "batch_size" in config else config.prompts_at_once,
         reads_feedback=lambda step: stages.parts_of_step(config, step) != ("policy_gradient",),
     )
 

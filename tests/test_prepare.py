@@ -1,5 +1,6 @@
 """Bad configs end before any work, with a ConfigError that names the field."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from fdjax import convert, origin, prepare, records, state, tokenizer
+from fdjax import convert, experiment, origin, prepare, records, state, tokenizer
 from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, adapters, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
@@ -19,6 +20,7 @@ from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.fingerprints import check_record, differences, write_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
+from fdjax.metrics import Timers
 from fdjax.models import hf, lora, tensor_files, transformer, weights
 from fdjax.models.config import ModelConfig
 from tests import tiny_config, tiny_tokenizers
@@ -133,6 +135,14 @@ def test_what_lean_said_of_statements_stands(config, tmp_path, monkeypatch):
     assert sorted(asked) == sorted(2 * [t.id for t in theorems("R")])  # twice, alone
 
 
+def test_prompts_at_once(config, tmp_path):
+    config.fd.prompts_at_once = 2
+    run, *_ = run_of(config, tmp_path / "w")
+    for name, batch in (("sft", 4), ("fd", 2), ("grpo", 0)):  # 0: all of a step's
+        with contextlib.closing(experiment.make_collector(run, name, {}, Timers())) as collector:
+            assert collector.batch == batch
+
+
 def test_generated_and_read_splits_mix(config, tmp_path):
     config.data.pool = "3"
     splits, _ = load_splits(config.data)
@@ -224,6 +234,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.minibatches", 0, "fd: minibatches is 0"),
         ("fd.epochs", 0, "fd: epochs is 0"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
+        ("fd.prompts_at_once", -1, "fd: prompts_at_once: -1 rows, must be a multiple"),
         ("model.lora_rank", 4, "model.lora_rank=4: adapters are added .* name it in init_from"),
         ("model.lora_targets", ("lm_head",), "model: lora_targets has lm_head; known are q_proj"),
         ("grpo.optimizer.moments", "float16", "grpo: .*moments is 'float16'; known are float32"),
