@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdjax import tokenizer as tk
+from fdjax.tokenizer import published
 from fdjax.tokenizer.engine import MARK
 from tests import tiny_tokenizers
 
@@ -158,6 +159,21 @@ def test_stop_ids_of_config_json_where_there_is_no_other(tmp_path):
     (tmp_path / "kept").mkdir()
     tokenizer.save(tmp_path / "kept")
     assert tk.load(tmp_path / "kept").stop_ids == tokenizer.stop_ids
+
+
+def test_half_of_it_saved_is_no_tokenizer(tmp_path, monkeypatch):
+    tokenizer = tk.load(tiny_tokenizers.qwen(tmp_path))
+    (tmp_path / "kept").mkdir()
+    there = []
+
+    def write(path, content):
+        there.append(tk.holds(tmp_path / "kept"))  # as whoever comes after a crash would find it
+        path.write_bytes(content)
+
+    monkeypatch.setattr(published, "write_atomically", write)
+    tokenizer.save(tmp_path / "kept")
+    assert len(there) == len(tokenizer.files) > 1 and not any(there)
+    assert tk.load(tmp_path / "kept") == tokenizer
 
 
 @every

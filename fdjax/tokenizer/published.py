@@ -119,7 +119,7 @@ class PublishedTokenizer:
         return places.offsets(self._bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
-        for name, content in self.files:
+        for name, content in reversed(self.files):  # what a folder is known by comes last
             write_atomically(Path(folder) / name, content)
 
     # --- What the files say ----------------------------------------------------------------------
