@@ -15,6 +15,8 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from fdjax import hosts
+
 
 class Restored(NamedTuple):
     state: Any
@@ -68,12 +70,15 @@ class Checkpoints:
         )
 
     def restore(self, target: Any, step: int | None = None) -> Restored | None:
-        """The latest checkpoint, or that of `step`; None where there is none.
+        """The latest checkpoint, or that of `step`; None where there is none. On several hosts the
+        first says which it is: others may not see yet what was written last.
 
         `target` is a state (arrays or ShapeDtypeStructs) whose shardings the result takes.
         Raises ValueError naming the arrays whose shape or dtype is another in the checkpoint.
         """
-        if step is None and (step := self._manager.latest_step()) is None:
+        if step is None:
+            step = hosts.told("checkpoint", self._manager.latest_step())
+        if step is None:
             return None
         items = {"state": target._replace(params=None), "params": target.params}
         found = _restore(self._manager, self._folder, step, items, meta=ocp.args.JsonRestore())

@@ -14,6 +14,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding
 
+from fdjax import hosts
 from fdjax.checkpoint import Checkpoints, restore_params
 
 
@@ -108,7 +109,7 @@ def test_the_state_may_be_donated_at_once(tmp_path):
             assert bits(checkpoints.restore(state).state) == expected != bits(state)
 
 
-def test_latest_and_best_are_kept(tmp_path):
+def test_latest_and_best_are_kept(tmp_path, monkeypatch):
     state = make_state(0, (1, 1))
     scores = {1: 0.2, 2: 0.9, 3: 0.1, 4: 0.3, 5: 0.4}
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:
@@ -120,6 +121,9 @@ def test_latest_and_best_are_kept(tmp_path):
         assert int(checkpoints.restore(state, step=2).state.step) == 2
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:  # resumed
         assert checkpoints.best_step == 2 and checkpoints.restore(state).step == 5
+        with monkeypatch.context() as patched:  # the first host has seen no more than this
+            patched.setattr(hosts, "told", lambda _, step: {5: 4}[step])
+            assert checkpoints.restore(state).step == 4
         checkpoints.save(6, state)  # in a hurry, without figures
         checkpoints.wait()
         assert checkpoints.steps == [2, 5, 6]
