@@ -82,15 +82,6 @@ def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path):
         assert Journal(tmp_path).read(0) == expected
 
 
-def test_cut_back(tmp_path):
-    journal = Journal(tmp_path)
-    for step in (0, 5, 9, 10, 1_000_000):
-        journal.append(step, "note", step)
-    journal.cut_back(9)
-    assert journal.steps() == [0, 5]
-    assert journal.read(5) == {"note": 5} and journal.read(9) == {}
-
-
 def test_bad_entries_are_named(tmp_path):
     journal = Journal(tmp_path)
     journal.append(1, "note", 1)

@@ -11,7 +11,7 @@ from typing import Any
 from fdjax import hosts
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
-from fdjax.files import append_line, read_lines, sync_folder
+from fdjax.files import append_line, read_lines
 from fdjax.lean.verdict import verdict_from_json, verdict_to_json
 from fdjax.rollout.attempts import Attempt, Segment
 
@@ -59,13 +59,6 @@ class Journal:
     def steps(self) -> list[int]:
         """The steps of which something is known, in order."""
         return sorted(int(file.stem) for file in self.folder.glob("*.jsonl"))
-
-    def cut_back(self, step: int) -> None:
-        """Forgets `step` and all after it, the latest first."""
-        for later in reversed(self.steps()):
-            if later >= step:
-                self._file(later).unlink()
-        sync_folder(self.folder)
 
     def _file(self, step: int) -> Path:
         return self.folder / f"{step:06d}.jsonl"
