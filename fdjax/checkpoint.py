@@ -77,7 +77,7 @@ class Checkpoints:
         Raises ValueError naming the arrays whose shape or dtype is another in the checkpoint.
         """
         if step is None:
-            step = hosts.told("checkpoint", self._manager.latest_step())
+            step = hosts.told("checkpoint", self._manager.latest_step)
         if step is None:
             return None
         items = {"state": target._replace(params=None), "params": target.params}

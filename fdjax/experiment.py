@@ -53,7 +53,7 @@ class Stopping:
         """Was any host asked? All get the same answer, between two steps; who is asked meanwhile
         says so the next time.
         """
-        agreed = any(hosts.gathered("stopping", self.asked))
+        agreed = any(hosts.gathered("stopping", lambda: self.asked))
         if agreed:
             self.asked = True
         return agreed
@@ -327,9 +327,12 @@ def once(
         "seed": this.config.seed,
     }
     file = this.workdir / name / "evals.jsonl"
-    known = [line["figures"] for line in read_lines(file) if line["key"] == key]
-    if known := hosts.told("evaluations", known):
-        return known[0]
+
+    def known() -> list[dict]:
+        return [line["figures"] for line in read_lines(file) if line["key"] == key]
+
+    if found := hosts.told("evaluations", known):
+        return found[0]
     with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in key.items() if k in _SHOWN)}"):
         figures = measure()
     file.parent.mkdir(parents=True, exist_ok=True)

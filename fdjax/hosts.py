@@ -13,8 +13,8 @@ import collections
 import pickle
 import threading
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -56,19 +56,22 @@ def is_mine(number: int) -> bool:
     return number % _here.count == _here.index
 
 
-def told(name: str, value: T) -> T:
-    """The first process's `value`, on all. To be called by all, for each name in the same order."""
-    return _exchanged(name, value, [0])[0]
+def told(name: str, find: Callable[[], T]) -> T:
+    """What `find` returns on the first process, on all. An exception of it is raised on all.
+
+    To be called by all, for each name in the same order.
+    """
+    return _exchanged(name, find, [0])[0]
 
 
-def gathered(name: str, value: T) -> list[T]:
-    """Every process's `value`, in the order of processes. To be called as `told` is."""
-    return _exchanged(name, value, range(_here.count))
+def gathered(name: str, find: Callable[[], T]) -> list[T]:
+    """What `find` returns on each process, in their order. To be called as `told` is."""
+    return _exchanged(name, find, range(_here.count))
 
 
-def _exchanged(name: str, value: T, senders: Sequence[int]) -> list[T]:
+def _exchanged(name: str, find: Callable[[], T], senders: Sequence[int]) -> list[T]:
     if _here.count == 1:
-        return [value]
+        return [find()]
     from orbax.checkpoint import multihost
 
     service = multihost.get_jax_distributed_client()
@@ -76,13 +79,30 @@ def _exchanged(name: str, value: T, senders: Sequence[int]) -> list[T]:
         key = f"fdjax/{name}/{_uses[name]}"
         _uses[name] += 1
     if _here.index in senders:
-        service.key_value_set_bytes(f"{key}/{_here.index}", zlib.compress(pickle.dumps(value), 1))
-    values = [
-        value if sender == _here.index else pickle.loads(zlib.decompress(
+        service.key_value_set_bytes(f"{key}/{_here.index}", _packed(find))
+    found = [
+        pickle.loads(zlib.decompress(
             service.blocking_key_value_get_bytes(f"{key}/{sender}", _DAY_MS)))
         for sender in senders
     ]  # fmt: skip
     service.wait_at_barrier(key, _DAY_MS)  # all have read it
     if _here.index in senders:
         service.key_value_delete(f"{key}/{_here.index}")
-    return values
+    for _, error in found:
+        if error:
+            raise error
+    return [value for value, _ in found]
+
+
+def _packed(find: Callable[[], Any]) -> bytes:
+    """Its value and None, or None and its exception."""
+    try:
+        outcome = find(), None
+    except Exception as error:
+        outcome = None, error
+    try:
+        data = pickle.dumps(outcome)
+        pickle.loads(data)  # not every exception survives that
+    except Exception:
+        data = pickle.dumps((None, RuntimeError(repr(outcome[1] or outcome[0])[:1000])))
+    return zlib.compress(data, 1)

@@ -18,21 +18,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MOUNT = "/mnt/fdjax"
+# A program that a lost launcher left behind is ended first: it goes on from its last checkpoint.
+# This very text names the program, too, hence the pattern's `^`.
 SETUP = """set -e
+pkill -f '^[^ ]*python -m fdjax.main' || true
+for i in $(seq 60); do pgrep -f '^bash job.sh' > /dev/null || break; sleep 1; done
+pkill -9 -f '^[^ ]*python -m fdjax.main' || true
 sudo apt-get -qq update && sudo apt-get -qq install -y nfs-common python3.11-venv
 sudo mkdir -p {mount} && (mountpoint -q {mount} || sudo mount -t nfs {share} {mount})
 mkdir -p fdjax && tar -xzf fdjax.tar.gz -C fdjax && cd fdjax
 python3.11 -m venv .venv
 .venv/bin/python -m pip install --quiet --constraint constraints.txt '.[{extras}]'
 """
-# The program outlives the connection that began it; its exit status is all that is asked for. One
-# that a lost launcher left behind is ended first: it goes on from its last checkpoint. This very
-# text names the program, too, hence the pattern's `^`.
+# The program outlives the connection that began it; its exit status is all that is asked for.
 BEGIN = """set -e
-cd fdjax
-pkill -f '^[^ ]*python -m fdjax.main' || true
-while pgrep -f '^bash job.sh' > /dev/null; do sleep 1; done
-rm -f exit_status
+cd fdjax && rm -f exit_status
 sudo mkdir -p {folder}/hosts && sudo chown "$USER" {folder} {folder}/hosts
 cat > job.sh <<'END_OF_JOB'
 {environment} .venv/bin/python -m fdjax.main --coordinator=auto {arguments}
@@ -41,6 +41,7 @@ END_OF_JOB
 setsid nohup bash job.sh > {folder}/hosts/$(hostname).log 2>&1 < /dev/null &
 """
 STATUS = "cat fdjax/exit_status 2>/dev/null || true"
+TRIES = 10
 GONE = ("SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
 
 
@@ -153,12 +154,15 @@ class Pod:
                 return int(answer[-1])
 
     def _state(self) -> str:
-        """Empty where there is no such resource."""
-        found = self._gcloud(
-            "queued-resources", "list", f"--filter=name~/{self.name}$",
-            "--format=value(state.state)",
-        )  # fmt: skip
-        return found.strip()
+        """Empty where there is no such resource. A question that fails is asked again."""
+        question = ("queued-resources", "list", f"--filter=name~/{self.name}$",
+                    "--format=value(state.state)")  # fmt: skip
+        for _ in range(TRIES - 1):
+            try:
+                return self._gcloud(*question).strip()
+            except RuntimeError:
+                time.sleep(self.poll)
+        return self._gcloud(*question).strip()
 
     def _delete(self) -> None:
         self._gcloud("queued-resources", "delete", self.name, "--force", "--quiet")

@@ -92,24 +92,37 @@ hosts.join(f"localhost:{port}", 3, index)
 assert hosts.count() == 3 and hosts.is_first() == (index == 0)
 with concurrent.futures.ThreadPoolExecutor(4) as pool:  # each name in a thread, in any order
     names = ["d", "c", "b", "a"] if index else ["a", "b", "c", "d"]
-    talks = {n: pool.submit(lambda n: [hosts.told(n, (n, i, index)) for i in range(9)], n)
+    talks = {n: pool.submit(lambda n: [hosts.told(n, lambda: (n, i, index)) for i in range(9)], n)
              for n in names}
     heard = [talks[n].result() for n in sorted(talks)]
-large = hosts.gathered("large", bytes([index]) * (6 << 20))
+large = hosts.gathered("large", lambda: bytes([index]) * (6 << 20))
+class Odd(Exception):  # of this program alone, and not as it is made
+    def __init__(self, of, what):
+        super().__init__(f"{of} {what}")
+raised = []
+def fail(error):
+    raise error
+for ask in (lambda: hosts.told("failing", lambda: fail(KeyError("k"))),
+            lambda: hosts.gathered("one fails", lambda: index == 1 and fail(Odd("odd", 1)))):
+    try:
+        ask()
+    except Exception as error:
+        raised.append(f"{type(error).__name__} {error}")
 print("RESULT", json.dumps([
-    heard, hosts.gathered("small", {"of": index}), [sum(part) for part in large],
-    [hosts.is_mine(i) for i in range(5)],
+    heard, hosts.gathered("small", lambda: {"of": index}), [sum(part) for part in large],
+    [hosts.is_mine(i) for i in range(5)], raised,
 ]))
 """
 
 
 def test_what_hosts_tell_each_other():
     results = results_of(TALK, 3)
-    for index, (heard, small, large, mine) in enumerate(results):
+    for index, (heard, small, large, mine, raised) in enumerate(results):
         assert heard == [[[name, i, 0] for i in range(9)] for name in "abcd"]
         assert small == [{"of": 0}, {"of": 1}, {"of": 2}]
         assert large == [i * (6 << 20) for i in range(3)]
         assert mine == [i % 3 == index for i in range(5)]
+        assert raised == ["KeyError 'k'", "RuntimeError Odd('odd 1')"]
 
 
 @pytest.fixture(scope="module")

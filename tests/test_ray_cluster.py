@@ -47,7 +47,7 @@ def hurry(monkeypatch):
     monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.2)
 
 
-class Frail(ray_cluster.Host):
+class Frail(ray_cluster.NodeLeans):
     """Does what a candidate says."""
 
     def check(self, batch, timeout):
@@ -61,7 +61,7 @@ class Frail(ray_cluster.Host):
         return super().check(batch, timeout)
 
 
-class Differing(ray_cluster.Host):
+class Differing(ray_cluster.NodeLeans):
     """Of another Lean on each node."""
 
     def open(self, *asked):
@@ -110,19 +110,19 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
     answered = []
     with Farm(backend, workers=3) as farm, pytest.warns(UserWarning, match="is lost, others do"):
-        assert len(processes("ray::Host")) == 2
+        assert len(processes("ray::NodeLeans")) == 2
         joining = cluster.another()
         wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
         raylet = joining.all_processes["raylet"][0].process.pid
-        [host] = [each for each in processes("ray::Host") if each.ppid() == raylet]
+        [host] = [each for each in processes("ray::NodeLeans") if each.ppid() == raylet]
         futures = [farm.submit(theorem, proof) for theorem, proof in items]
         for future in futures:
             future.add_done_callback(answered.append)
-        wait_for(lambda: "ray::Host.check" in host.cmdline())
+        wait_for(lambda: "ray::NodeLeans.check" in host.cmdline())
         cluster.remove_node(joining, allow_graceful=False)
         with contextlib.suppress(psutil.NoSuchProcess):
             host.kill()
-        assert "FDJAX_TEST_SECRET" in processes("ray::Host")[0].environ()
+        assert "FDJAX_TEST_SECRET" in processes("ray::NodeLeans")[0].environ()
         assert "FDJAX_TEST_SECRET" not in wait_for(variables_of_a_lean)
         verdicts = [future.result(60) for future in futures]
     assert list(map(without_seconds, verdicts)) == list(map(without_seconds, expected))

@@ -1,5 +1,6 @@
 """The theorems of each split: generated, or read from files and cleaned of what repeats."""
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,20 +64,21 @@ def leave_out_misstated(
     What the workdir's first start was told stands, since on another day a statement near the time
     limit may come out the other way. Returns what is new, to be kept by `tell_dropped`.
     """
-    known = read_lines(workdir / STATEMENTS)
-    new = []
-    for name in (name for name in SPLITS if not str(data[name]).isdigit()):
-        lean = [farm.backend.name, farm.backend.version, farm.backend.limits]
+    lean = [farm.backend.name, farm.backend.version, farm.backend.limits]
+    new: list[dict[str, Any]] = []
+
+    def misstated(name: str) -> dict[str, str]:
         key = {"theorems": split_digest(splits[name]), "lean": lean}
-        line = next((line for line in known + new if line["key"] == key), None)
-        if line is None and hosts.is_first():
-            with status(f"statements of {name}"):
-                wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
-            line = {"key": key, "misstated": wrong}
-        line = hosts.told("statements", line)
-        if line not in known + new:
-            new.append(line)
-        bad = line["misstated"]
+        for line in read_lines(workdir / STATEMENTS) + new:
+            if line["key"] == key:
+                return line["misstated"]
+        with status(f"statements of {name}"):
+            wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
+        new.append({"key": key, "misstated": wrong})
+        return wrong
+
+    for name in (name for name in SPLITS if not str(data[name]).isdigit()):
+        bad = hosts.told("statements", functools.partial(misstated, name))
         dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
         if len(bad) == len(splits[name]) > 0:
             raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")

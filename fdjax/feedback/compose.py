@@ -1,5 +1,6 @@
 """Several providers as one, and one for several hosts."""
 
+import asyncio
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -50,8 +51,11 @@ def asked_once(provider: Provider) -> Provider:
     """The first host asks and tells the others."""
 
     async def provide(groups: Sequence[Sequence[Item]], moment: Moment) -> Said:
-        said = await provider(groups, moment) if hosts.is_first() else []
-        return hosts.told(f"feedback {moment.stream}", said)
+        asked = None
+        if hosts.is_first():
+            asked = asyncio.ensure_future(provider(groups, moment))
+            await asyncio.wait([asked])
+        return hosts.told(f"feedback {moment.stream}", lambda: asked.result())
 
     return provide
 

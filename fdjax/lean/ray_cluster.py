@@ -46,7 +46,7 @@ class Identity(NamedTuple):
     source: str  # of the farm itself
 
 
-class Host:
+class NodeLeans:
     """Lives in a process on a node: as a Ray actor, with a thread for each of its workers."""
 
     def open(self, backend: str, options: Mapping[str, Any], workers: int) -> Identity:
@@ -253,7 +253,7 @@ class RayCluster:
         size = max(1, int(share))
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        actor = self._ray.remote(Host).options(
+        actor = self._ray.remote(NodeLeans).options(
             num_cpus=min(share, size), max_concurrency=size,
             scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote()
         name = f"{listed['NodeManagerHostname']} ({listed['NodeManagerAddress']}, {id[:8]})"

@@ -72,9 +72,10 @@ def judge(
         [submit(farm, theorem, a, urgent) for a in attempts] if hosts.is_mine(number) else []
         for number, (theorem, attempts) in enumerate(groups)
     ]
-    verdicts = [[v.result() for v in group] for group in waiting]
-    of_all = hosts.gathered(f"verdicts {name}", verdicts)
-    return [of_all[number % len(of_all)][number] for number in range(len(verdicts))]
+    of_all = hosts.gathered(
+        f"verdicts {name}", lambda: [[v.result() for v in group] for group in waiting]
+    )
+    return [of_all[number % len(of_all)][number] for number in range(len(waiting))]
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:

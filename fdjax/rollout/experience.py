@@ -64,7 +64,7 @@ class Collector:
         journal = self.journal
         if refill:
             journal = Journal(journal.folder / f"refill_{refill}")
-        record = hosts.told(f"journal {self.stream}", journal.read(step))
+        record = hosts.told(f"journal {self.stream}", lambda: journal.read(step))
         groups = record.get("attempts")
         if groups is None:
             with self.timers("sample"):
