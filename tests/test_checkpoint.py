@@ -122,7 +122,7 @@ def test_latest_and_best_are_kept(tmp_path, monkeypatch):
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:  # resumed
         assert checkpoints.best_step == 2 and checkpoints.restore(state).step == 5
         with monkeypatch.context() as patched:  # the first host has seen no more than this
-            patched.setattr(hosts, "told", lambda _, step: {5: 4}[step])
+            patched.setattr(hosts, "told", lambda _, latest: {5: 4}[latest()])
             assert checkpoints.restore(state).step == 4
         checkpoints.save(6, state)  # in a hurry, without figures
         checkpoints.wait()

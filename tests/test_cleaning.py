@@ -102,7 +102,7 @@ def test_a_runs_training_splits_are_cleaned_and_the_report_says_so(files, tmp_pa
     data.update(sft="0", validation="0", **files)
     splits, dropped = load_splits(data)
     assert [t.id for t in splits["pool"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
-    tell_dropped(tmp_path / "w", splits, dropped)
+    tell_dropped(tmp_path / "w", splits, dropped, [])
     assert "data.pool: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
         capsys.readouterr().out
     )

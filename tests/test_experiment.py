@@ -252,7 +252,8 @@ def test_a_handler_that_waits_for_the_step():
 def test_a_signal_while_hosts_agree_is_heard_the_next_time(monkeypatch):
     stopping = experiment.Stopping()
 
-    def gathered(_, asked):
+    def gathered(_, find):
+        asked = find()
         stopping.asked = True  # by the handler, once the word is out
         return [asked, False]
 

@@ -137,7 +137,7 @@ def test_two_farms_share_the_nodes(cluster):
 
 
 def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster, monkeypatch):
-    monkeypatch.setattr(ray_cluster, "Host", Frail)
+    monkeypatch.setattr(ray_cluster, "NodeLeans", Frail)
     backend = RayCluster("embedded", {}, cluster.address)
     with Farm(backend, workers=2) as farm:
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
@@ -160,6 +160,6 @@ def test_nodes_must_be_able_and_alike(cluster, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(Unavailable, match="another fdjax"):
         patched.setattr(ray_cluster, "source_version", lambda: "of long ago")
         RayCluster("embedded", {}, cluster.address)
-    monkeypatch.setattr(ray_cluster, "Host", Differing)
+    monkeypatch.setattr(ray_cluster, "NodeLeans", Differing)
     with pytest.raises(Unavailable, match=r"version is Lean-\w+, that of others is Lean-\w+"):
         RayCluster("embedded", {}, cluster.address)
