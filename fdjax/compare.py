@@ -329,9 +329,14 @@ def write(runs: Sequence[Run], folder: str | Path) -> Path:
 
 
 def markdown(told: Table) -> str:
-    rows = [told.head, ["---"] * len(told.head), *told.rows]
-    lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
-    return f"## {told.title}\n\n{told.note}\n\n" + "\n".join(lines)
+    return f"## {told.title}\n\n{told.note}\n\n{markdown_rows(told.head, told.rows)}"
+
+
+def markdown_rows(head: list[str], rows: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows
+    )
 
 
 def html(told: Table) -> str:

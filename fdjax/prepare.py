@@ -1,5 +1,5 @@
-"""From a config to what a run works with: theorems, tokenizer, model shape, mesh, Lean farm; what
-each stage is made of, and the record of it by which it is known again.
+"""From a config to what a run works with: theorems, tokenizer, model shape, mesh, Lean farm; which
+stages it has, and what the first one begins with.
 """
 
 import contextlib

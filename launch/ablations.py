@@ -13,8 +13,8 @@ on. A run that is there already is not run again; one that was killed goes on.
 """
 
 import argparse
-import importlib.util
 import itertools
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +35,7 @@ RECIPES = (
     "sdpo", "opsd", "sdft", "gkd", "grpo", "dr_grpo", "dapo", "gspo", "cispo",
     "fd_grpo", "fd_grpo alternating", "fd_grpo weighted", "expert_iteration",
 )  # fmt: skip
+CONFIGS = Path(__file__).parent.parent / "configs"
 FULL = 100  # the steps of 16 x 8 attempts that recipes make in full
 
 
@@ -82,20 +83,12 @@ def recipes(steps: int) -> Iterator[tuple[str, ConfigDict]]:
     """Each with the share of its stages' steps that `steps` is of the full ones."""
     for name in RECIPES:
         file, _, stage = name.partition(" ")
-        config = _load(file)
+        config = runpy.run_path(CONFIGS / f"{file}.py")["get_config"]()
         if stage:
             config.stages = ("sft", stage)
         for learning in config.stages[1:]:
             config[learning].steps = round(config[learning].steps * steps / FULL)
         yield name, config
-
-
-def _load(name: str) -> ConfigDict:
-    file = Path(__file__).parent.parent / "configs" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
 
 
 if __name__ == "__main__":

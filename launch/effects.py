@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ablations import CONTROL, FIELDS
 
-from fdjax.compare import Run, read_runs
+from fdjax.compare import Run, markdown_rows, read_runs
 from fdjax.evaluation.pass_at_k import bootstrap, estimate
 from fdjax.evaluation.summary import minus_start
 
@@ -39,7 +39,7 @@ def main() -> int:
     if not folders:
         parser.error("the folder holds no finished run")
     runs = [judged(run) for run in read_runs(folders)]
-    print(*(markdown(*table) for table in (effects(runs), absolute(runs))), sep="\n\n")
+    print(*(markdown_rows(*table) for table in (effects(runs), absolute(runs))), sep="\n\n")
     return 0
 
 
@@ -100,10 +100,6 @@ def _interval(values_T: np.ndarray) -> str:
 def _figures(figures: dict) -> list[str]:
     rates = [figures["pass_at_k"][str(k)]["mean"] for k in KS]
     return [f"{value:.3f}" for value in (*rates, figures["entropy"])]
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 if __name__ == "__main__":

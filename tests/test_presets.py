@@ -3,7 +3,7 @@
 Batches come from the stage itself, so that gate, weights and normalisation are part of it.
 """
 
-import importlib.util
+import runpy
 import types
 from pathlib import Path
 
@@ -33,10 +33,7 @@ PROMPTING = types.SimpleNamespace(
 
 
 def preset(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
+    return runpy.run_path(ROOT / "configs" / f"{name}.py")["get_config"]()
 
 
 def groups():

@@ -9,7 +9,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import queue
 import socket
 import threading
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdjax.data.theorems import Theorem
+from fdjax.fingerprints import digest
 from fdjax.lean.backend import Candidate, Lost, Worker, check_options, make_backend
 from fdjax.lean.verdict import Verdict
 
@@ -79,12 +79,9 @@ class NodeLeans:
 @functools.cache
 def source_version() -> str:
     """Changes with the farm's own source: the audit, the evidence, the reading of messages."""
-    folder, digest = Path(__file__).parent, hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in (".py", ".lean"):
-            text = file.read_bytes()
-            digest.update(f"\0{file.relative_to(folder).as_posix()} {len(text)}\0".encode() + text)
-    return digest.hexdigest()[:16]
+    folder = Path(__file__).parent
+    files = [file for file in folder.rglob("*") if file.suffix in (".py", ".lean")]
+    return digest({f.relative_to(folder).as_posix(): f.read_text("utf-8") for f in files})
 
 
 @dataclasses.dataclass(eq=False)
