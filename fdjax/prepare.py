@@ -28,6 +28,7 @@ from fdjax.lean.backend import Backend, check_options, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.ray_cluster import RayCluster
+from fdjax.lock import Lock
 from fdjax.metrics import status
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.origin import Origin
@@ -47,30 +48,34 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
     Raises ConfigError where config or files make no run, before anything is trained.
     """
     check_workdir(workdir)
-    check_numbers(config)
-    found = find_origin(config)
-    names = stages_to_run(config, found)
-    with status("theorems"):
-        theorems, dropped = load_splits(config.data)
-    prompting = make_prompting(config, workdir, found, theorems["sft"])
-    with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
-        run = Run(config, workdir, found, prompting, theorems, farm)
-        check_evaluation(run)
-        for name in names:
-            check_stage(run, name)
-        with blaming(f"lean.backend={config.lean.backend}", MissingImports):
-            farm.require(t for split in theorems.values() for t in split)
-        statements = leave_out_misstated(config.data, workdir, farm, theorems, dropped)
-        for name in names:
-            check_references(run, name)
-        check_records(run, names)
-        if not tokenizer.holds(workdir):  # a start that is refused leaves none behind
-            with blaming(f"workdir={workdir}", OSError):
+    with Lock(workdir) as lock:
+        with blaming(f"workdir={workdir}", OSError):
+            lock.take(make=False)
+        check_numbers(config)
+        found = find_origin(config)
+        names = stages_to_run(config, found)
+        with status("theorems"):
+            theorems, dropped = load_splits(config.data)
+        prompting = make_prompting(config, workdir, found, theorems["sft"])
+        with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
+            run = Run(config, workdir, found, prompting, theorems, farm)
+            check_evaluation(run)
+            for name in names:
+                check_stage(run, name)
+            with blaming(f"lean.backend={config.lean.backend}", MissingImports):
+                farm.require(t for split in theorems.values() for t in split)
+            statements = leave_out_misstated(config.data, workdir, farm, theorems, dropped)
+            for name in names:
+                check_references(run, name)
+            check_records(run, names)
+            with blaming(f"workdir={workdir}", OSError):  # a refused start leaves none behind
                 workdir.mkdir(parents=True, exist_ok=True)
-                prompting.tokenizer.save(workdir)
-        if dropped:
-            tell_dropped(workdir, theorems, dropped, statements)
-        yield run
+                lock.take(make=True)
+                if not tokenizer.holds(workdir):
+                    prompting.tokenizer.save(workdir)
+            if dropped:
+                tell_dropped(workdir, theorems, dropped, statements)
+            yield run
 
 
 def make_farm(lean: ConfigDict) -> Farm:

@@ -591,6 +591,26 @@ def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path
         run_of(config, tmp_path / "y")
 
 
+def test_a_second_start_in_a_workdir_is_refused(config, tmp_path, monkeypatch):
+    """At once where the first has begun; where both begin together before anything is written."""
+    refused, load = r"^workdir=.*/w: a run is at work there, process \d+ on ", prepare.load_splits
+    with contextlib.ExitStack() as first:
+
+        def load_while_another_begins(data):
+            monkeypatch.setattr(prepare, "load_splits", load)
+            first.enter_context(prepare.prepare(config, tmp_path / "w"))
+            return load(data)
+
+        monkeypatch.setattr(prepare, "load_splits", load_while_another_begins)
+        with pytest.raises(ConfigError, match=refused):
+            run_of(config, tmp_path / "w")
+        monkeypatch.setattr(prepare, "load_splits", None)
+        with pytest.raises(ConfigError, match=refused):
+            run_of(config, tmp_path / "w")
+    monkeypatch.setattr(prepare, "load_splits", load)
+    run_of(config, tmp_path / "w")
+
+
 @pytest.mark.parametrize("workdir", ["file", "file/run"])
 def test_a_workdir_that_cannot_be_written_to(config, tmp_path, workdir):
     (tmp_path / "file").touch()
