@@ -115,6 +115,9 @@ HELPER_CHEATS = {  # what only the audit can refuse, besides these
             "rfl",
         ),
         (AUXILIARY, "theorem a : True := trivial\nattribute [simp] a", "rfl"),
+        (AUXILIARY, "theorem a : True := trivial\ndef trick : Nat := 1", "rfl"),
+        (AUXILIARY, "theorem a : True := trivial\ndef trick : Nat := 2 - 1", "rfl"),
+        (AUXILIARY, "theorem a : True := trivial\ndef trick : Nat := 2\ndef Foo.trick := 1", "rfl"),
     ],
     "unchecked": [
         (
@@ -171,6 +174,18 @@ HELPER_HONEST = [
         Theorem("c", "Foo.goal", ": two = 2", context="def two : Nat := 2"),
         "def two : Nat := 2\n\ntheorem Foo.a : two = 2 := rfl",
         "Foo.a",
+    ),
+    (
+        Theorem("r", "again", ": two = succ 1", context="open Nat\n\ndef two : Nat := 2"),
+        "theorem a : two = 2 := rfl\n\nopen Nat\n\ntheorem b : 2 = succ 1 := rfl\n\n"
+        "open Nat\n\n/-- 2 -/\ndef two : Nat := 2",
+        "a.trans b",
+    ),
+    (
+        Theorem("i", "again", "(n : Nat) : succ n = n + 1", context="open Nat in"),
+        "theorem a (n : Nat) : succ n = n + 1 := rfl\n\nopen Nat in\n"
+        "theorem b (n : Nat) : succ n = n + 1 := a n\n\nopen Nat in",
+        "b n",
     ),
 ]
 

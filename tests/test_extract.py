@@ -124,6 +124,29 @@ def test_with_helpers_the_candidate_begins_at_the_first(ignored, helpers, modifi
     assert re.sub("/-  Ours -/", "", parts.helpers).strip() == helpers.strip()
 
 
+@pytest.mark.parametrize("repeated, kept", [
+    ("open Nat\n\n", ""),
+    ("open Nat -- again\n/-- c -/ def three := 3\n", ""),
+    ("/- c -/ open Nat\nopen Nat\n@[simp] private ", "/- c -/"),
+    ("open Nat\nlemma b : True := trivial\n\nopen Nat in\n", "lemma b : True := trivial"),
+    ("open Nat\nset_option maxHeartbeats 400 in\n", ""),
+    ("open Nat Real\n", "open Nat Real"),
+    ("open Nat in\nlemma b : True := trivial\n", "open Nat in\nlemma b : True := trivial"),
+    ("open Real\n", "open Real"),
+    ("def three := 3\n", "def three := 3"),
+    ("open Nat\ndef three := 3 + 1\n", "def three := 3 + 1"),
+    ("open Nat\nimport Mathlib\n", "open Nat\nimport Mathlib"),
+])
+def test_our_context_among_the_helpers_is_space(repeated, kept):
+    answer = fenced(f"{AUX}\n\n{repeated}{STATED}{PROOF}")
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    assert candidate == f"\n{AUX}\n\n{repeated}{STATED}{PROOF}"
+    parts = split(candidate, THEOREM)
+    assert candidate[parts.start:] == PROOF
+    assert parts.helpers.split() == f"{AUX} {kept}".split()
+    assert all((b in (a, " ") and a != "\n") or a == b for a, b in zip(candidate, parts.helpers))
+
+
 def test_without_helpers_it_is_the_proof():
     answer = fenced(f"{THEOREM.context}\n\n{STATED}{PROOF} -- no lemma, no theorem foo.bar")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]

@@ -9,7 +9,8 @@ the model wrote it, so that places in it are places in the answer. `split` takes
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby, product
 from typing import NamedTuple
 
 from fdjax.data.theorems import Theorem
@@ -26,6 +27,7 @@ _DECLARATIONS = frozenset({
 _STATES = re.compile(r"\b(?:theorem|lemma)\b")
 _MODIFIERS = frozenset({"private", "protected", "nonrec", "noncomputable", "public", "unsafe",
                         "partial"})
+_BEGINS = _DECLARATIONS | _MODIFIERS | {"@", "set_option", "open"}
 
 
 class Span(NamedTuple):
@@ -39,7 +41,9 @@ class Span(NamedTuple):
 class Parts(NamedTuple):
     """Of a candidate with helpers."""
 
-    helpers: str  # all before our statement and its modifiers; doc comments are plain ones
+    # All before our statement and its modifiers, in as many characters; doc comments are plain
+    # ones, and there is only space where our context is repeated.
+    helpers: str
     start: int  # of the proof, in the candidate
 
 
@@ -60,9 +64,10 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
 
     The block restates the theorem as ours token by token (modulo space, comments, and `lemma` for
     `theorem`); imports, options and opened namespaces may stand before it and are ignored, as is
-    our own context. The end of the answer ends a block that is not closed. Raises NoProof for an
-    answer without such a block, and for one that declares other things before the theorem, unless
-    `allow_helpers` and the first of them is a theorem: what the others are is for the audit.
+    our own context (among helpers by `split`). The end of the answer ends a block that is not
+    closed. Raises NoProof for an answer without such a block, and for one that declares other
+    things before the theorem, unless `allow_helpers` and the first of them is a theorem: what the
+    others are is for the audit.
     """
     blocks = list(_BLOCK.finditer(answer))
     if not blocks:
@@ -96,7 +101,10 @@ def split(candidate: str, theorem: Theorem) -> Parts | None:
         return None
     own = _modified(stated.before, len(stated.before))
     end = stated.before[own].start if own < len(stated.before) else stated.start
-    return Parts(_DOC_COMMENT.sub("/- ", candidate[:end]), stated.end)
+    helpers = _DOC_COMMENT.sub("/- ", candidate[:end])
+    for start, stop in _repetitions(stated.before[:own], theorem):
+        helpers = helpers[:start] + re.sub(".", " ", helpers[start:stop]) + helpers[stop:]
+    return Parts(helpers, stated.end)
 
 
 def _statement(theorem: Theorem) -> list[str] | None:
@@ -149,6 +157,21 @@ def _without_context(before: list[Token], theorem: Theorem) -> list[Token]:
         if words[i : i + len(context)] == context:
             return before[:i] + before[i + len(context) :]
     return before
+
+
+def _repetitions(tokens: Sequence[Token], theorem: Theorem) -> Iterator[tuple[int, int]]:
+    """Where they state our context once more, or a line of it that opens namespaces, and go on with
+    the next declaration: (start, end). What it says is in force there already."""
+    context = _tokens(theorem.context)
+    lines = [list(line) for _, line in
+             groupby(context, lambda token: theorem.context.count("\n", 0, token.start))]
+    opened = [line for line in lines if line[0].text == "open" and line[-1].text != "in"]
+    known = [[token.text for token in part] for part in (context, *opened) if part]
+    words = [token.text for token in tokens]
+    for begin, part in product(range(len(words)), known):
+        end = begin + len(part)
+        if words[begin:end] == part and _BEGINS.issuperset(words[end : end + 1]):
+            yield tokens[begin].start, tokens[end - 1].end
 
 
 def _modified(tokens: Sequence[Token], i: int) -> int:
