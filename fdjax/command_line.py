@@ -1,5 +1,6 @@
 """Flags that cannot be are told in one line, with the nearest that can."""
 
+import collections
 import difflib
 import re
 import runpy
@@ -16,14 +17,15 @@ _FIELD = re.compile(r"--?(?:no)?config\.([^=\[]+)")
 
 def parse(argv: Sequence[str]) -> list[str]:
     """The arguments that are no flags, for `absl.app.run`. Ends the program with code 2 where a
-    flag is unknown or has no such value, or where there is no such config.
+    flag is unknown or has no such value, or where there is no such config; and where one of
+    several values is there twice, which ml_collections would add up.
     """
     given = _config(argv)
     path = Path(given.split(":")[0])
     if given and not path.is_file():
         refuse(f"--config={given}: there is no such file{_nearest(str(path), _recipes(path))}")
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
     except flags.Error as error:
         refuse(str(error))
     except (AttributeError, KeyError):  # of ml_collections, which does not name the flag
@@ -32,6 +34,14 @@ def parse(argv: Sequence[str]) -> list[str]:
             if name not in known:
                 refuse(f"--config.{name}: there is no such field{_nearest(name, known)}")
         raise
+    times = collections.Counter(match[1] for match in map(_FIELD.match, argv) if match)
+    for name, count in times.items():
+        if count > 1 and isinstance(flags.FLAGS[f"config.{name}"], flags.MultiFlag):
+            refuse(
+                f"--config.{name} is there {count} times: give all of its values at once, "
+                f"--config.{name}='(...)'"
+            )
+    return rest
 
 
 def refuse(told: str) -> None:

@@ -23,6 +23,9 @@ CONFIG = "--config=tests/tiny_config.py"
          "there is no such file; did you mean tests/tiny_config.py?"),
         ((CONFIG, "--processes=2", "--process=0"), "--processes and --process take "
                                                    "--coordinator=HOST:PORT, too"),
+        ((CONFIG, "--config.stages=('sft',)", "--config.seed=1", "--config.seed=2",
+          "--config.stages", "fd"), "--config.stages is there 2 times: give all of its values at "
+                                    "once, --config.stages='(...)'"),
         ((CONFIG, "seed=1"), "unexpected arguments ['seed=1']; did you mean --config.x=y?"),
     ],
 )  # fmt: skip
