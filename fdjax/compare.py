@@ -135,8 +135,11 @@ def _learning(stages: Sequence[Stage], last: Stage) -> list[Stage]:
 
 
 def _measure(key: Line) -> str:
-    """Equal for evaluations that can be paired: the same theorems, prompts, seed, ..."""
-    return json.dumps({k: v for k, v in key.items() if k != "policy"}, sort_keys=True)
+    """Equal for evaluations that can be paired: the same theorems, prompts, seed, ..., whichever
+    Lean was the judge.
+    """
+    of_what = {k: v for k, v in key.items() if k not in ("policy", "lean")}
+    return json.dumps(of_what, sort_keys=True)
 
 
 # --- Tables --------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from fdjax.fingerprints import digest, split_digest, write_record
 from fdjax.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.prepare import initial_policy, prepare
-from fdjax.records import Policy, Run, prompt_record, stage_record
+from fdjax.records import Policy, Run, lean_record, prompt_record, stage_record
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
 from fdjax.supervised_stages import expert_iteration, supervised, tell_left_out
@@ -324,6 +324,7 @@ def once(
         "policy": policy.fingerprint,
         "theorems": split_digest(theorems),
         "prompt": digest(prompt_record(this)),
+        "lean": lean_record(this.farm),
         "seed": this.config.seed,
     }
     file = this.workdir / name / "evals.jsonl"

@@ -569,6 +569,30 @@ def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_p
     ]  # fmt: skip
 
 
+def test_an_evaluation_is_known_only_of_the_same_lean(config, tmp_path, monkeypatch):
+    run, *_ = run_of(config, tmp_path / "w")
+    measured = []
+
+    def figures():
+        def measure():
+            measured.append(1)
+            return {"times": len(measured)}
+
+        policy = records.Policy("sft", None, "x")
+        return experiment.once(run, "sft", policy, {"split": "pool"}, [], measure)["times"]
+
+    assert [figures(), figures()] == [1, 1]
+    run.farm.allow_helpers = True
+    assert figures() == 2
+    run.farm.allow_helpers = False
+    for field in ("version", "name", "limits"):
+        monkeypatch.setattr(Lean, field, "other")
+        assert figures() == len(measured) and figures() == len(measured)
+    assert len(measured) == 5
+    monkeypatch.undo()
+    assert figures() == 1
+
+
 def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path):
     """Whichever stage it is that differs, and nothing is left behind."""
     with prepare.prepare(config, tmp_path / "first") as run:
