@@ -24,7 +24,7 @@ import rich.table
 from fdjax import accounting, report
 from fdjax.evaluation.summary import minus_start
 from fdjax.figures import COMPARED_PER_ROW, draw_comparison, png, svg
-from fdjax.files import read_lines, write_atomically
+from fdjax.files import read_lines, read_object, write_atomically
 from fdjax.metrics import console
 
 Line = Mapping[str, Any]
@@ -100,10 +100,9 @@ def read_runs(folders: Sequence[str | Path]) -> list[Run]:
 def read_workdir(folder: Path, name: str) -> list[Run]:
     """One run, or where stages branch one for each last stage, with that in its name."""
     stages = [
-        Stage(file.parent.name, json.loads(file.read_text(encoding="utf-8")),
-              read_lines(file.parent / "metrics.jsonl"))
+        Stage(file.parent.name, read_object(file), read_lines(file.parent / "metrics.jsonl"))
         for file in sorted(folder.glob("*/config.json"))
-    ]  # fmt: skip
+    ]
     evaluations = [
         line for file in sorted(folder.glob("*/evals.jsonl")) for line in read_lines(file)
         if "split" in line["key"]

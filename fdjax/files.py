@@ -13,6 +13,10 @@ from typing import Any
 from fdjax import hosts
 
 
+class Damaged(ValueError):
+    """A file is not what was written to it. Says which, and what helps."""
+
+
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
     """Readers, and those who come after a crash, find the old content or the new one."""
     if not hosts.is_first():
@@ -51,22 +55,20 @@ def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
         sync_folder(path.parent)
 
 
+def read_object(path: str | os.PathLike, remedy: str = "") -> dict[str, Any]:
+    """The JSON object that a file is. Raises OSError, Damaged naming the file and the remedy."""
+    return _object(Path(path).read_bytes(), f"{path}", remedy)
+
+
 def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file; none where there is no file.
 
-    Raises ValueError naming the line that is no JSON object.
+    Raises Damaged naming the line that is no JSON object.
     """
-    lines = []
     # Not splitlines(): JSON strings may hold U+2028 and its like.
-    for number, line in enumerate(_whole_lines(Path(path)).split(b"\n")[:-1], start=1):
-        try:
-            data = json.loads(line.decode("utf-8", "surrogatepass"))
-        except ValueError as error:
-            raise ValueError(f"{path}:{number} is no JSON: {error}") from error
-        if not isinstance(data, dict):
-            raise ValueError(f"{path}:{number} is no JSON object")
-        lines.append(data)
-    return lines
+    lines = _whole_lines(Path(path)).split(b"\n")[:-1]
+    remedy = "Mend the line, or take it out"
+    return [_object(line, f"{path}:{i}", remedy) for i, line in enumerate(lines, start=1)]
 
 
 def cut_back(path: str | os.PathLike, step: int) -> None:
@@ -90,6 +92,17 @@ def sync_folder(folder: str | os.PathLike) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _object(data: bytes, where: str, remedy: str) -> dict[str, Any]:
+    remedy = remedy and f". {remedy}"
+    try:
+        read = json.loads(data.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise Damaged(f"{where} is no JSON: {error}{remedy}") from error
+    if not isinstance(read, dict):
+        raise Damaged(f"{where} is no JSON object{remedy}")
+    return read
 
 
 def _whole_lines(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
-from fdjax.files import write_atomically
+from fdjax.files import read_object, write_atomically
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -21,10 +21,11 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> None:
-    """Raises ConfigError if the folder holds a stage of another config."""
+    """Raises ConfigError if the folder holds a stage of another config, Damaged."""
     file = folder / "config.json"
-    old = json.loads(file.read_text()) if file.exists() else record
-    if old["fingerprint"] != record["fingerprint"]:
+    remedy = f"Put back a copy, remove {folder} (the stage begins anew) or take another --workdir"
+    old = read_object(file, remedy) if file.exists() else record
+    if old.get("fingerprint") != record["fingerprint"]:
         changes = "\n  ".join(differences(old, record))
         raise ConfigError(
             f"{folder} holds a stage of another config:\n  {changes}\n"

@@ -20,6 +20,7 @@ def main(argv: list[str]) -> None:
         command_line.refuse(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
     logging.set_verbosity(logging.WARNING)  # Orbax tells a story of its own at every save
     from fdjax import experiment  # after the flags: --help need not wait for JAX
+    from fdjax.files import Damaged
     from fdjax.lean.backend import Lost
 
     if _COORDINATOR.value:
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> None:
         command_line.refuse("--processes and --process take --coordinator=HOST:PORT, too")
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
-    except (experiment.ConfigError, Lost) as error:
+    except (experiment.ConfigError, Damaged, Lost) as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -9,7 +9,6 @@
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from jax.sharding import Mesh
 
 from fdjax import sharding
 from fdjax.checkpoint import restore_params
+from fdjax.files import read_object
 from fdjax.models import hf, lora, transformer, weights
 from fdjax.models.config import ModelConfig, from_fields
 
@@ -94,13 +94,7 @@ def _fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.P
 
 def _read_record(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
-    try:
-        record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{file} is no JSON object")
-    return record
+    return read_object(file) if file.exists() else {}
 
 
 def _checkpoint(item: Path) -> Origin:

@@ -45,7 +45,8 @@ RANDOM = "random"  # the fingerprint of one that nothing was trained on
 def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
     """The run, its farm open, its mesh the current one.
 
-    Raises ConfigError where config or files make no run, before anything is trained.
+    Raises ConfigError where config or files make no run, Damaged where a file in the workdir is,
+    before anything is trained.
     """
     check_workdir(workdir)
     with Lock(workdir) as lock:

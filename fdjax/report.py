@@ -14,7 +14,7 @@ from fdjax.accounting import KINDS, amount
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.figures import SPLITS, pass_at_k_figure, timing_figure, training_figure
-from fdjax.files import read_lines, write_atomically
+from fdjax.files import Damaged, read_lines, read_object, write_atomically
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.journal import Journal
@@ -41,11 +41,12 @@ class Shown(NamedTuple):
 def write(workdir: str | Path, attempts: int = 30) -> Path:
     """Writes report.html from whatever the workdir holds so far; returns its path.
 
-    Raises FileNotFoundError where the folder holds no stage of a run.
+    Raises FileNotFoundError where the folder holds no stage of a run, Damaged.
     """
     workdir = Path(workdir)
     file = workdir / "summary.json"
-    summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    remedy = "Remove it: the run's command writes it again"
+    summary = read_object(file, remedy) if file.exists() else {}
     names = list(summary.get("stages", {}))
     stages = read_stages(workdir, names)
     if not stages and not summary:
@@ -91,10 +92,10 @@ def read_stages(workdir: Path, order: Sequence[str]) -> list[Stage]:
 
 
 def _read_stage(folder: Path) -> Stage:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     rollouts = folder / "rollouts"
     journal = Journal(rollouts) if rollouts.is_dir() else None
-    return Stage(folder.name, config, read_lines(folder / "metrics.jsonl"), journal)
+    config, metrics = read_object(folder / "config.json"), read_lines(folder / "metrics.jsonl")
+    return Stage(folder.name, config, metrics, journal)
 
 
 def choose_attempts(stages: Sequence[Stage], count: int) -> list[Shown]:
@@ -388,5 +389,5 @@ if __name__ == "__main__":
         sys.exit(f"python -m fdjax.report: {sys.argv[1]} is no folder")
     try:
         print(write(sys.argv[1]))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, Damaged) as error:
         sys.exit(f"python -m fdjax.report: {error}")

@@ -3,8 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from fdjax import experiment, main
+from fdjax.files import Damaged
+from fdjax.lean.backend import Lost
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "--config=tests/tiny_config.py"
@@ -34,3 +39,15 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path, flags, told):
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr, ended.stdout) == (2, f"error: {told}\n", "")
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("kind", [experiment.ConfigError, Damaged, Lost])
+def test_what_ends_a_run_is_told_in_one_line(monkeypatch, kind):
+    def run(*_):
+        raise kind("this")
+
+    monkeypatch.setattr(experiment, "run", run)
+    for flag in ("_CONFIG", "_WORKDIR", "_COORDINATOR", "_PROCESSES", "_PROCESS"):
+        monkeypatch.setattr(main, flag, SimpleNamespace(value=None))
+    with pytest.raises(SystemExit, match=r"^error: this$"):
+        main.main(["fdjax"])

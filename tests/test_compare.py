@@ -216,3 +216,6 @@ def test_what_cannot_be_compared(tmp_path, capsys):
         assert told in capsys.readouterr().err
     assert compare.main([str(warm), str(warm)]) == 2
     assert "named twice" in capsys.readouterr().err
+    (warm / "sft" / "config.json").write_text('{"stage": ')
+    assert compare.main([str(warm)]) == 2
+    assert "sft/config.json is no JSON" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, adapters, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
+from fdjax.files import Damaged
 from fdjax.fingerprints import check_record, differences, write_record
 from fdjax.lean.backend import make_backend
 from fdjax.lean.verdict import Message, Verdict
@@ -613,6 +614,25 @@ def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path
     config.grpo.clip_high, config.sft.steps = 0.28, 29
     with pytest.raises(ConfigError, match=r"y/grpo holds .*\n  before: "):
         run_of(config, tmp_path / "y")
+
+
+def test_a_damaged_workdir_is_told_what_helps(config, tmp_path):
+    workdir = tmp_path / "w"
+    with prepare.prepare(config, workdir) as run:
+        write_record(workdir / "sft", records.stage_record(run, "sft", "random"))
+    statements, record = workdir / "statements.jsonl", workdir / "sft" / "config.json"
+    whole = record.read_text()
+    record.write_text(whole[:-20])
+    with pytest.raises(Damaged, match=rf"^{record} is no JSON: .* remove {record.parent} "):
+        run_of(config, workdir)
+    record.write_text(whole)
+    lines = statements.read_text()
+    statements.write_text(lines[: len(lines) // 2])  # torn: Lean is asked again
+    run_of(config, workdir)
+    assert statements.read_text() == lines
+    statements.write_text("{}{}\n" + lines)
+    with pytest.raises(Damaged, match=rf"^{statements}:1 is no JSON.* take it out$"):
+        run_of(config, workdir)
 
 
 def test_a_second_start_in_a_workdir_is_refused(config, tmp_path, monkeypatch):

@@ -157,8 +157,17 @@ def test_a_run_under_way(tmp_path):
         report.write(tmp_path)
 
 
-@pytest.mark.parametrize(("folder", "told"), [("x", "x is no folder"), ("", "holds no summary")])
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("x", "x is no folder"),
+        ("", "holds no summary"),
+        ("torn", "torn/summary.json is no JSON: .* Remove it: the run's command writes it again"),
+    ],
+)
 def test_the_command_without_a_run(tmp_path, monkeypatch, folder, told):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "summary.json").write_text('{"stages": ')
     monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / folder)])
     monkeypatch.delitem(sys.modules, "fdjax.report")
     with pytest.raises(SystemExit, match=f"^python -m fdjax.report: .*{told}"):
