@@ -28,7 +28,8 @@ def attempts(draw):
     numbers = st.lists(FLOATS, max_size=4).map(tuple)
     offsets = st.lists(INTS, max_size=4).map(tuple)
     return Attempt(draw(TEXT), draw(INTS), tuple(segments), draw(numbers), draw(st.booleans()),
-                   draw(TEXT), draw(offsets), draw(FLOATS), draw(st.none() | TEXT))
+                   draw(TEXT), draw(offsets), draw(FLOATS), draw(st.none() | TEXT),
+                   draw(INTS))
 
 
 MESSAGES = st.builds(Message, st.sampled_from(["error", "warning"]), TEXT, TEXT,

@@ -45,6 +45,8 @@ def item(proof=PROOF, verdict=FAILED, sample=0, finished=True, theorem=THEOREM):
 class Lean:
     """Accepts what it is told to, and remembers what it saw."""
 
+    allow_helpers = False
+
     def __init__(self, *accepted):
         self.accepted, self.seen = accepted, []
 

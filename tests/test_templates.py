@@ -223,6 +223,7 @@ def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
     with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
         right, *wrong = (submit(farm, PLAIN, read).result() for read in attempts)
     assert right.proved and attempts[0].proof == HELPED.format("h", "h")
+    assert [a.main_proof for a in attempts] == [f" by\n  exact aux {h}" for h in ("h", "h", "b𝔸")]
     for attempt, verdict, before in zip(attempts[1:], wrong, ("  exact", "  exact aux")):
         place = departure(attempt, verdict, Feedback(("no",), "some"))
         assert "b" in ours.decode(attempt.tokens[place : place + 1])

@@ -4,6 +4,9 @@
 `step`: the last good line and the line that should follow it. `correction`: the attempt as it
 should have been. `proof`: the shortest known proof.
 
+Of an attempt with helper lemmas it is the main proof that is mended, or compared with a known one,
+unless Lean refuses one of the helpers: there it goes wrong then.
+
 Steps and corrections come from the interpreter of synthetic tactic proofs and know more than the
 student: the way on that they show is the shortest that a search finds. None where the help asked
 for cannot be given.
@@ -13,10 +16,12 @@ import functools
 import zlib
 from collections.abc import Sequence
 
-from fdjax.data.synthetic import repair, shortest_proof
+from fdjax.data.synthetic import Repair, repair, shortest_proof
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.lean.extract import split
 from fdjax.lean.verdict import DECIDED, Message, Verdict
+from fdjax.rollout.attempts import Attempt
 
 
 def diagnostics(help: str) -> Provider:
@@ -26,71 +31,72 @@ def diagnostics(help: str) -> Provider:
     async def provide(
         groups: Sequence[Sequence[Item]], moment: Moment
     ) -> list[list[Feedback | None]]:
-        return [[describe(theorem, a.proof, verdict) for theorem, a, verdict in g] for g in groups]
+        return [[describe(*item) for item in group] for group in groups]
 
     return provide
 
 
-def _verdict(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
+def _verdict(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
     if verdict.status not in DECIDED:
         return None
     text = "Lean accepts it" if verdict.proved else "Lean refuses it"
     return Feedback((text,), "diagnostics: verdict", departs_at=error_place(verdict))
 
 
-def _error(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
+def _error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
     """Lean's message of an unsolved goal shows the goal state."""
     error = verdict.first_error
     if error is None:
-        return _verdict(theorem, proof, verdict)
+        return _verdict(theorem, attempt, verdict)
     messages = [error.text]
     place = error_place(verdict)
     if place is not None:
-        begin = proof.rfind("\n", 0, place) + 1
-        messages.insert(0, f"Lean refuses {proof[begin:].splitlines()[0].strip()}")
+        begin = attempt.proof.rfind("\n", 0, place) + 1
+        messages.insert(0, f"Lean refuses {attempt.proof[begin:].splitlines()[0].strip()}")
     return Feedback(tuple(messages), "diagnostics: error", departs_at=place)
 
 
-def _step(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
-    found = repair(theorem, proof)
-    if found is None or _disagree(found, verdict):
+def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+    found = _repair(theorem, attempt, verdict)
+    if found is None:
         return None
     previous, following = found.previous, found.next_tactic
     if following is None:  # a proof: any of its lines is good advice, always the same one
+        proof = attempt.main_proof
         lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
         place = zlib.crc32(proof.encode()) % len(lines)
         previous, following = (lines[place - 1] if place else None), lines[place]
     return Feedback(
         (f"after {previous} use {following}" if previous else f"begin with {following}",),
         "diagnostics: step",
-        departs_at=found.departs_at,
+        departs_at=_in_attempt(attempt, verdict, found.departs_at),
         proof=found.good_prefix + found.completion,
     )
 
 
-def _correction(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
-    found = repair(theorem, proof)
-    if found is None or _disagree(found, verdict):
+def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+    found = _repair(theorem, attempt, verdict)
+    if found is None:
         return None
     corrected = found.good_prefix + found.completion
     return Feedback(
-        (shown(corrected),),
+        (shown(theorem, corrected),),
         "diagnostics: correction",
         leak=1.0,
-        departs_at=found.departs_at,
+        departs_at=_in_attempt(attempt, verdict, found.departs_at),
         proof=corrected,
     )
 
 
-def _proof(theorem: Theorem, proof: str, verdict: Verdict) -> Feedback | None:
+def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
     known = _shortest(theorem) or theorem.reference
     if known is None:
         return None
     return Feedback(
-        (shown(known),),
+        (shown(theorem, known),),
         "diagnostics: proof",
         leak=1.0,
-        departs_at=departure(proof, known),
+        departs_at=departure((theorem, attempt, verdict), known),
         proof=known,
     )
 
@@ -116,21 +122,46 @@ def error_place(verdict: Verdict) -> int | None:
     return error.end if error.kind == "Tactic.unsolvedGoals" else error.start
 
 
-def departure(proof: str, known: str) -> int | None:
-    """Where the attempt's text first differs from that of a known proof."""
-    departs = next((i for i, (a, b) in enumerate(zip(proof, known)) if a != b), None)
-    if departs is None and len(proof) != len(known):
-        departs = min(len(proof), len(known))
-    return departs
+def departure(item: Item, known: str) -> int | None:
+    """Where the attempt's text first differs from that of a known proof, helpers aside."""
+    theorem, attempt, verdict = item
+    parts = split(known, theorem)
+    main = known[parts.start :] if parts else known
+    differs = None if attempt.main_proof == main else in_common(attempt.main_proof, main)
+    return _in_attempt(attempt, verdict, differs)
 
 
-def shown(proof: str) -> str:
+def in_common(one: str, other: str) -> int:
+    """With how many characters both begin."""
+    differ = (i for i, (a, b) in enumerate(zip(one, other)) if a != b)
+    return next(differ, min(len(one), len(other)))
+
+
+def shown(theorem: Theorem, proof: str) -> str:
+    if split(proof, theorem):
+        return "a proof with helper lemmas is\n" + proof.strip("\n")
     return f"a proof is{proof.removeprefix(' by')}"
 
 
-def _disagree(found, verdict: Verdict) -> bool:
-    """The interpreter holds for a proof what Lean refused: it knows no better."""
-    return found.next_tactic is None and not verdict.proved
+def _repair(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Repair | None:
+    """Of the main proof. None, too, where the interpreter holds for a proof what Lean refused: it
+    knows no better."""
+    found = repair(theorem, attempt.main_proof)
+    if found is None or found.next_tactic is not None or verdict.proved:
+        return found
+    return None if _refused_helper(attempt, verdict) is None else found
+
+
+def _in_attempt(attempt: Attempt, verdict: Verdict, place: int | None) -> int | None:
+    """Where an attempt goes wrong whose main proof does so at `place`."""
+    helper = _refused_helper(attempt, verdict)
+    return helper if helper is not None or place is None else attempt.main + place
+
+
+def _refused_helper(attempt: Attempt, verdict: Verdict) -> int | None:
+    """Where Lean's first error is, if that is in a helper."""
+    place = error_place(verdict)
+    return place if place is not None and place < attempt.main else None
 
 
 @functools.lru_cache(maxsize=1 << 14)

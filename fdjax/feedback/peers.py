@@ -5,7 +5,7 @@ As in SDPO (the first other success) and MOPD (two successes and a failure).
 
 from collections.abc import Iterator, Sequence
 
-from fdjax.feedback.diagnostics import departure, shown
+from fdjax.feedback.diagnostics import departure, in_common, shown
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.verdict import DECIDED, REFUSED
 
@@ -26,7 +26,7 @@ def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
         return [[describe(group, item) for item in group] for group in groups]
 
     def describe(group: Sequence[Item], item: Item) -> Feedback | None:
-        _, attempt, verdict = item
+        theorem, attempt, verdict = item
         if verdict.status not in DECIDED:
             return None
         nearest = order == "nearest"
@@ -39,9 +39,9 @@ def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
         failed = others(group, item, REFUSED, failures, nearest=nearest)
         refused = [_refused(*peer[1:]) for peer in failed]
         return Feedback(
-            (*map(shown, proofs), *refused),
+            (*(shown(theorem, proof) for proof in proofs), *refused),
             "peers",
-            departs_at=departure(attempt.proof, proofs[0]),
+            departs_at=departure(item, proofs[0]),
             proof=proofs[0],
         )
 
@@ -57,10 +57,10 @@ def others(
     nearest: bool = False,
 ) -> list[Item]:
     """At most `count` attempts of these statuses, all different in text, and from `item`'s: the
-    first ones, or the `nearest`, of equally near ones the first."""
+    first ones, or the `nearest` in their main proofs, of equally near ones the first."""
     found = list(_others(group, item, statuses))
     if nearest:
-        found.sort(key=lambda peer: -departure(item[1].proof, peer[1].proof))
+        found.sort(key=lambda peer: -in_common(item[1].main_proof, peer[1].main_proof))
     return found[:count]
 
 
@@ -74,4 +74,7 @@ def _others(group, item: Item, statuses) -> Iterator[Item]:
 
 def _refused(attempt, verdict) -> str:
     reason = f"\nbecause {verdict.first_error.text}" if verdict.first_error else ""
-    return f"Lean refuses{attempt.proof.removeprefix(' by')}{reason}"
+    written = attempt.proof.removeprefix(" by")
+    if attempt.main:
+        written = "\n" + written.strip("\n")
+    return f"Lean refuses{written}{reason}"

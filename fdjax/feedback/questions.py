@@ -9,6 +9,7 @@ from fdjax.feedback.endpoint import Answer
 from fdjax.feedback.peers import others
 from fdjax.feedback.plain import fenced
 from fdjax.feedback.protocol import Item, Moment
+from fdjax.lean.extract import split
 from fdjax.lean.verdict import DECIDED, REFUSED, Message, Verdict
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -49,10 +50,12 @@ def describe(group: Sequence[Item], index: int, show_peers: int, proof: str | No
     """All that is known of an attempt, as data."""
     theorem, attempt, verdict = item = group[index]
     blocks = statement(theorem)
-    blocks.append(("the student's attempt, what follows :=", attempt.proof.rstrip()))
+    written = "helper lemmas, the theorem again, its proof" if attempt.main else "what follows :="
+    blocks.append((f"the student's attempt, {written}", attempt.proof.rstrip()))
     blocks.append(("what Lean says of it", lean_says(attempt.proof, verdict)))
     if proof is not None:
-        blocks.append(("a reference proof, not to be quoted", proof.strip("\n")))
+        helped = " with helper lemmas" if split(proof, theorem) else ""
+        blocks.append((f"a reference proof{helped}, not to be quoted", proof.strip("\n")))
     peers = [p for s in ({"proved"}, REFUSED) for p in others(group, item, s, show_peers)]
     for _, other, judged in peers[:show_peers]:
         told = "accepts" if judged.proved else "refuses"

@@ -11,12 +11,13 @@ from fdjax.feedback.diagnostics import departure, shown
 from fdjax.feedback.endpoint import Endpoint, Question
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import as_data, costs, statement
-from fdjax.lean.extract import NoProof, extract
+from fdjax.lean.extract import NoProof, extract, split
 from fdjax.lean.farm import Farm
 
 
 class Solution(NamedTuple):
-    proof: str | None  # what follows `:=`, verified; None: nobody knows one
+    # What follows `:=`, or with helper lemmas all from the first on, verified; None: nobody knows.
+    proof: str | None
     costs: Feedback | None = None  # without messages; None where nobody was asked
 
 
@@ -42,7 +43,8 @@ def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) 
             unknown = [t for t in unknown if t not in known]
             questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
             answers = dict(zip(unknown, await endpoint.ask(questions)))
-            proofs = {t: read_proof(a.text or "", t) for t, a in answers.items()}
+            proofs = {t: read_proof(a.text or "", t, farm.allow_helpers)
+                      for t, a in answers.items()}  # fmt: skip
             await verify({t: proof for t, proof in proofs.items() if proof is not None})
             for theorem, answer in answers.items():
                 cost = Feedback((), "reference", **costs(answer, used=theorem in known))
@@ -72,17 +74,25 @@ def reference(solve: Solve) -> Provider:
     return provide
 
 
-def read_proof(answer: str, theorem: Theorem) -> str | None:
-    """What follows `:=` by a model's answer, None where nothing does. The tactics of an outermost
-    `by` are set on lines of their own, indented by two, as our prompts begin a proof.
+def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> str | None:
+    """What follows `:=` by a model's answer, with its helper lemmas where they are allowed; None
+    where there is no such thing. The tactics of an outermost `by` are set on lines of their own,
+    indented by two, as our prompts begin a proof.
     """
     try:
-        start, end = extract(answer, theorem)
+        start, end = extract(answer, theorem, allow_helpers)
     except NoProof:
         return None
-    head, by, body = answer[start:end].partition("by")
+    read = answer[start:end]
+    parts = split(read, theorem) if allow_helpers else None
+    main = parts.start if parts else 0
+    return read[:main] + _as_ours(read[main:])
+
+
+def _as_ours(proof: str) -> str:
+    head, by, body = proof.partition("by")
     if head.strip() or not by or not body[:1].isspace():
-        return answer[start:end]
+        return proof
     first, _, rest = body.partition("\n")
     lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
     return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
@@ -91,5 +101,5 @@ def read_proof(answer: str, theorem: Theorem) -> str | None:
 def _shown(item: Item, proof: str | None) -> Feedback | None:
     if proof is None:
         return None
-    departs = departure(item[1].proof, proof)
-    return Feedback((shown(proof),), "reference", leak=1.0, departs_at=departs, proof=proof)
+    said = (shown(item[0], proof),)
+    return Feedback(said, "reference", leak=1.0, departs_at=departure(item, proof), proof=proof)

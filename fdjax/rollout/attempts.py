@@ -35,6 +35,12 @@ class Attempt:
     # Nats: the mean over its own tokens of the entropy of what they were drawn from.
     entropy: float = 0.0
     refusal: str | None = None  # why no proof could be read; `proof` is then the whole response
+    main: int = 0  # where in `proof` the theorem's own proof begins, behind helper lemmas
+
+    @property
+    def main_proof(self) -> str:
+        """What follows `:=` of the theorem itself."""
+        return self.proof[self.main :]
 
     @property
     def tokens(self) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ class Template:
         """A response that gives `proof`."""
         fields = theorem_fields(theorem)
         if parts := split(proof, theorem):
-            fields["header"] += parts.helpers.strip("\n") + "\n\n"
+            fields["header"] += parts.helpers.rstrip().lstrip("\n") + "\n\n"
             proof = proof[parts.start :]
         proof = proof.removeprefix(self.prefill)
         if self.chat and not proof[:1].isspace():
@@ -179,14 +179,17 @@ def read_attempt(
     except NoProof as no_proof:
         found, refusal = Span(0, len(response)), str(no_proof)
     places = [*tokenizer.offsets(body), *[len(response)] * finished]
+    proof = template.prefill + response[found.start : found.end]
+    helped = split(proof, theorem) if allow_helpers and refusal is None else None
     return Attempt(
         theorem_id=theorem.id,
         sample=sample,
         segments=(Segment(tuple(int(t) for t in tokens)),),
         logprobs=tuple(float(x) for x in logprobs),
         finished=finished,
-        proof=template.prefill + response[found.start : found.end],
+        proof=proof,
         offsets=tuple(prefill + place - found.start for place in places),
         entropy=entropy,
         refusal=refusal,
+        main=helped.start if helped else 0,
     )
