@@ -15,6 +15,7 @@ from fdjax.feedback.peers import peers
 from fdjax.feedback.protocol import Feedback, Moment
 from fdjax.feedback.providers import Means, consequences, make_provider
 from fdjax.feedback.shuffled import shuffled
+from fdjax.lean.audit import audit
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt
 
@@ -49,6 +50,12 @@ def test_error_quotes_the_line_of_the_first_error():
     said = one("error", proof, Verdict("failed", (late, first)))
     assert said.messages == ("Lean refuses exact h2", "unknown identifier 'h2'")
     assert said.departs_at == proof.index("h2")
+
+
+def test_an_empty_proof_is_quoted_as_nothing():
+    empty = audit("")
+    said = one("error", "", Verdict("rejected", (empty,)))
+    assert said.messages == ("Lean refuses nothing", empty.text) and said.departs_at == 0
 
 
 def test_an_open_goal_departs_where_the_tactics_end():

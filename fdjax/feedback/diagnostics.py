@@ -52,7 +52,8 @@ def _error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | N
     place = error_place(verdict)
     if place is not None:
         begin = attempt.proof.rfind("\n", 0, place) + 1
-        messages.insert(0, f"Lean refuses {attempt.proof[begin:].splitlines()[0].strip()}")
+        line = next(iter(attempt.proof[begin:].splitlines()), "nothing")
+        messages.insert(0, f"Lean refuses {line.strip()}")
     return Feedback(tuple(messages), "diagnostics: error", departs_at=place)
 
 
