@@ -4,11 +4,14 @@ FLOPs are those of the model on real tokens, whatever is padded, recomputed or c
 
     forward  = 2 * parameters * tokens + 4 * layers * heads * head_dim * sum of contexts
     training = 3 * forward  (6 per parameter and token, as Kaplan et al. 2020)
+             - 2 * frozen parameters * tokens
 
-`parameters` are those of the layers' matrices, and those of the head for tokens whose logits are
-needed: the response's. A token's context is what it attends to, itself included. Sampling counts a
-prompt once for its whole group and each token of the attempts; a teacher counts as a forward pass,
-and so does feedback that the policy writes. Evaluations are no cost of training.
+`parameters` are those of the layers' matrices, adapters included, and those of the head for tokens
+whose logits are needed: the response's. Beside adapters all else is frozen: gradients pass through
+it, and none of its own is taken. A token's context is what it attends to, itself included. Sampling
+counts a prompt once for its whole group and each token of the attempts; a teacher counts as a
+forward pass, and so does each feedback that the policy reads for and writes. Evaluations are no
+cost of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fdjax.models import lora
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined
 from fdjax.objectives.distillation import Distillation
@@ -48,7 +52,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
             sampling += forward_flops(model, prompt, prompt + length, logits=length)
     checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
     said = [feedback for *_, feedback in items if feedback is not None]
-    writing = sum(forward_flops(model, 0, f.own_tokens, logits=f.own_tokens) for f in said)
+    writing = sum(f.own_flops for f in said)
     return _costs(
         rollouts=len(items),
         tokens_generated=sum(sum(a.trained) for _, a, _, _ in items),
@@ -74,7 +78,7 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
     learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
     response = learned.shape[1]
     mask = batch.student_mask if hasattr(batch, "student_mask") else batch.mask
-    training = 3 * rows_flops(model, mask, response)
+    training = training_flops(model, mask, response)
     teacher = 0
     if isinstance(objective, Distillation):
         teachers = 2 if objective.trust_rate else 1
@@ -103,17 +107,39 @@ def rows_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
     return sum(forward_flops(model, 0, int(n), logits=int(k)) for n, k in zip(lengths, logits))
 
 
+def training_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
+    """Of a forward pass as `rows_flops` has it, and of the gradients of what is trained."""
+    flops = 3 * rows_flops(model, mask_NT, response)
+    if model.lora_rank:
+        tokens, logits = int(mask_NT.sum()), int(mask_NT[:, -response:].sum())
+        flops -= _matrices_flops(lora.without(model), tokens, logits)
+    return flops
+
+
 def forward_flops(model: ModelConfig, start: int, end: int, *, logits: int) -> int:
     """Of a forward pass over the tokens at `start` up to `end` of one sequence."""
-    matrices = (
-        2 * model.width * (model.num_heads + model.num_kv_heads) * model.head_dim
-        + 3 * model.width * model.mlp_width
-    )
     seen = (min(end, model.window) if windowed else end for windowed in model.windowed_layers)
     contexts = sum(_triangle(start, end, most) for most in seen)
     attention = 4 * model.num_heads * model.head_dim * contexts
-    layers = 2 * model.num_layers * matrices * (end - start) + attention
-    return layers + 2 * model.width * model.vocab_size * logits
+    return _matrices_flops(model, end - start, logits) + attention
+
+
+def _matrices_flops(model: ModelConfig, tokens: int, logits: int) -> int:
+    """Of so many tokens times the layers' matrices, and so many times the head."""
+    width, queries = model.width, model.num_heads * model.head_dim
+    keys, inner = model.num_kv_heads * model.head_dim, model.mlp_width
+    shapes = {
+        "q_proj": (width, queries),
+        "k_proj": (width, keys),
+        "v_proj": (width, keys),
+        "o_proj": (queries, width),
+        "gate_proj": (width, inner),
+        "up_proj": (width, inner),
+        "down_proj": (inner, width),
+    }
+    parameters = sum(rows * columns for rows, columns in shapes.values())
+    parameters += model.lora_rank * sum(sum(shapes[name]) for name in set(model.lora_targets))
+    return 2 * model.num_layers * parameters * tokens + 2 * width * model.vocab_size * logits
 
 
 def _triangle(start: int, end: int, most: int) -> int:

@@ -19,7 +19,7 @@ from fdjax.accounting import (
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
 from fdjax.lean.verdict import Verdict
-from fdjax.models import transformer
+from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
@@ -31,19 +31,27 @@ MODEL = ModelConfig(vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_h
                     mlp_width=40)  # fmt: skip
 
 
-def by_hand(start, end, logits):
-    """Token by token, matrix by matrix, as the parameters stand in the model itself."""
-    params = jax.eval_shape(lambda k: transformer.init(MODEL, k), jax.random.key(0))
-    kernels = [x.shape for path, x in jax.tree_util.tree_leaves_with_path(params["layers"])
-               if "kernel" in jax.tree_util.keystr(path)]  # fmt: skip
-    assert len(kernels) == 7 and all(shape[0] == MODEL.num_layers for shape in kernels)
+def by_hand(start, end, logits, model=MODEL, frozen=1, trained=1, seen=1):
+    """Token by token, matrix by matrix, as the parameters stand in the model itself. The last three
+    say how often each is used: a matrix in and beside an adapter, and what attention computes.
+    """
+    params = jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
+    adapters, base = lora.split(params) if model.lora_rank else ({}, params)
+    kernels, small = (
+        [x.shape for path, x in jax.tree_util.tree_leaves_with_path(tree.get("layers", {}))
+         if jax.tree_util.keystr(path).endswith(("['kernel']", "['a']", "['b']"))]
+        for tree in (base, adapters)
+    )  # fmt: skip
+    assert len(kernels) == 7 and len(small) == 2 * len(adapters.get("layers", {}))
+    assert all(shape[0] == model.num_layers for shape in kernels + small)
     flops = 0
     for position in range(start, end):
-        for layers, rows, columns in kernels:
-            flops += 2 * layers * rows * columns
-        for _ in range(MODEL.num_layers * MODEL.num_heads):
-            flops += 2 * 2 * MODEL.head_dim * (position + 1)  # scores, and values by weights
-    return flops + logits * 2 * int(np.prod(params["embedding"].shape))
+        for times, some in ((frozen, kernels), (trained, small)):
+            for layers, rows, columns in some:
+                flops += times * 2 * layers * rows * columns
+        for _ in range(model.num_layers * model.num_heads):
+            flops += seen * 2 * 2 * model.head_dim * (position + 1)  # scores, values by weights
+    return flops + frozen * logits * 2 * int(np.prod(params["embedding"].shape))
 
 
 @pytest.mark.parametrize("start, end, logits", [(0, 1, 0), (0, 17, 5), (6, 9, 3)])
@@ -75,6 +83,25 @@ def test_a_forward_pass_as_xla_counts_it():
     assert 0.8 * counted < ours < counted
 
 
+def test_training_adapters_as_xla_counts_it():
+    """It takes no gradient for the first layer's inputs, either."""
+    model = dataclasses.replace(
+        MODEL, vocab_size=64, width=256, head_dim=32, mlp_width=512, scan_unroll=3, lora_rank=4
+    )
+    tokens = np.ones((2, 32), np.int32)
+
+    def loss(trained, frozen):
+        params = lora.join(trained, frozen)
+        hidden = transformer.hidden_states(model, params, tokens, tokens > 0)
+        return jax.nn.log_softmax(hidden @ transformer.unembedding(params))[..., 0].sum()
+
+    params = lora.split(
+        jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
+    )
+    counted = jax.jit(jax.grad(loss)).lower(*params).compile().cost_analysis()["flops"]
+    assert 0.95 * counted < accounting.training_flops(model, tokens > 0, 32) < counted
+
+
 def attempt(*segments, proof="x"):
     segments = tuple(Segment((7,) * n, origin) for n, origin in segments)
     count = sum(len(s.tokens) for s in segments)
@@ -102,9 +129,9 @@ def test_rollouts():
         "lean_seconds": 0.5, "feedback_tokens": 22, "feedback_seconds": 1.0, "feedback_money": 0.0,
     }  # fmt: skip
     # Whoever speaks at last: what the policy wrote counts, another model's tokens do not.
-    dear = Feedback((), "llm: a policy", tokens=9, own_tokens=7, money=0.02)
+    dear = Feedback((), "llm: a policy", tokens=9, own_flops=7, money=0.02)
     cost = total([of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])])
-    assert cost["feedback_money"] == 0.02 and cost["flops_feedback"] == by_hand(0, 7, 7)
+    assert cost["feedback_money"] == 0.02 and cost["flops_feedback"] == 7
     assert cost["flops"] == cost["flops_feedback"] + cost["flops_sampling"]
 
 
@@ -154,6 +181,19 @@ def test_updates():
         "flops_training": 2 * 6 * forward, "flops_teacher": 2 * teacher,
     }  # fmt: skip
     assert total([of_scoring(MODEL, policy_gradient, 2)])["flops"] == 2 * forward
+
+
+def test_adapters():
+    """Gradients pass through the frozen matrices, and are taken of the adapters alone."""
+    model = dataclasses.replace(MODEL, lora_rank=4, lora_targets=("q_proj", "o_proj", "down_proj"))
+    assert forward_flops(model, 3, 9, logits=2) == by_hand(3, 9, 2, model) > by_hand(3, 9, 2)
+    mask, nothing = rows([3, 6, 0], [5, 2, 0]), np.zeros((3, 5))
+    batch = PolicyGradientBatch(mask, mask, mask[:, -5:], nothing, nothing, np.ones(3))
+    cost = total([of_update(model, PolicyGradient(), batch)])
+    times = {"model": model, "frozen": 2, "trained": 3, "seen": 3}
+    assert cost["flops_training"] == by_hand(0, 8, 5, **times) + by_hand(0, 8, 2, **times)
+    scored = total([of_scoring(model, batch, 1)])["flops"]
+    assert scored == by_hand(0, 8, 5, model) + by_hand(0, 8, 2, model)
 
 
 def test_sums_over_lines():

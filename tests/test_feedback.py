@@ -259,14 +259,14 @@ GROUP = group_of(("x", "failed"), ("y", "failed"), ("z", "failed"))
 
 
 def test_the_first_with_something_to_say_and_the_costs_of_all():
-    one = fixed("a", "", None, name="one", tokens=5, own_tokens=4, asked=1, troubles=("t",))
+    one = fixed("a", "", None, name="one", tokens=5, own_flops=4, asked=1, troubles=("t",))
     two = fixed("b", "b", None, name="two", tokens=3, money=0.5)
     three = fixed("c", "c", "c", name="three")
     [said] = ask(first([one, two, three]), GROUP)
     assert [(f.text, f.provider, f.tokens, f.asked, f.troubles) for f in said] == [
         ("a", "one", 5, 1, ("t",)), ("b", "two", 8, 1, ("t",)), ("c", "three", 0, 0, ()),
     ]  # fmt: skip
-    assert said[1].money == 0.5 and [f.own_tokens for f in said] == [4, 4, 0]
+    assert said[1].money == 0.5 and [f.own_flops for f in said] == [4, 4, 0]
     assert two.wanted == [[[False, True, True]]] and three.wanted == [[[False, False, True]]]
 
 
@@ -278,13 +278,14 @@ def test_what_nobody_can_say_still_costs():
 
 
 def test_merged_keeps_each_message_once_and_one_proof():
-    one = fixed("a", "", None, name="one", tokens=1, own_tokens=1)
-    two = fixed("b", "b", None, name="two", tokens=1, proof="p", departs_at=3, leak=0.5)
+    one = fixed("a", "", None, name="one", tokens=1, own_flops=1)
+    two = fixed("b", "b", None, name="two", tokens=1, own_flops=1, proof="p", departs_at=3,
+                leak=0.5)  # fmt: skip
     [said] = ask(together([one, two, fixed("a", "a", None, name="two")], merged), GROUP)
     assert said[0].messages == ("a", "b") and said[0].provider == "one + two"
     assert said[0].proof == "p" and said[0].departs_at == 3 and said[0].leak == 0.5
     assert said[1].messages == ("b", "a")
-    assert [(f.tokens, f.own_tokens) for f in said[:2]] == [(2, 1)] * 2
+    assert [(f.tokens, f.own_flops) for f in said[:2]] == [(2, 2)] * 2
     assert said[2] is None
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback
+from fdjax.files import append_line
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.rollout.attempts import Attempt, Segment
 from fdjax.rollout.journal import Journal
@@ -60,6 +61,12 @@ def test_theorems_and_plain_data(tmp_path):
     journal.append(0, "theorems", [theorem])
     journal.append(0, "dropped", {"too long": 2})
     assert journal.read(0) == {"theorems": [theorem], "dropped": {"too long": 2}}
+
+
+def test_feedback_of_an_older_journal(tmp_path):
+    said = {"messages": ["a"], "provider": "policy", "own_tokens": 7}
+    append_line(tmp_path / "000000.jsonl", {"kind": "feedback", "payload": [[said, None]]})
+    assert Journal(tmp_path).read(0) == {"feedback": [[Feedback(("a",), "policy"), None]]}
 
 
 def test_an_unknown_step_is_empty(tmp_path):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fdjax import tokenizer as tokenizer_lib
+from fdjax.accounting import forward_flops
 from fdjax.config import default
 from fdjax.data.theorems import Theorem
 from fdjax.feedback import policy as policy_lib
@@ -75,7 +76,13 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
     assert prompting.tokenizer.decode(ids) == (
         "h1 : p\n⊢ p\n:= by\n  exact h2\nLean refuses exact h2\nunknown identifier 'h2'\n⊢ p\n"
     )
-    assert said[0].tokens == said[0].own_tokens == len(ids) + 3
+    read, written = len(ids), 3
+    assert said[0].tokens == read + written
+    model = prompting.model
+    assert said[0].own_flops == (
+        forward_flops(model, 0, read, logits=0)
+        + forward_flops(model, read, read + written, logits=written)
+    )
     assert said[0].departs_at == ERROR.start
     assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
     assert params == "params" and writing.response_length == 28 and not writing.template.prefill

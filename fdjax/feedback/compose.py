@@ -92,7 +92,7 @@ def with_costs(feedback: Feedback | None, other: Feedback | None) -> Feedback | 
     return dataclasses.replace(
         feedback,
         tokens=other.tokens + feedback.tokens,
-        own_tokens=other.own_tokens + feedback.own_tokens,
+        own_flops=other.own_flops + feedback.own_flops,
         seconds=other.seconds + feedback.seconds,
         money=other.money + feedback.money,
         asked=other.asked + feedback.asked,
@@ -108,7 +108,7 @@ def _one(
     if not speaking:
         return _total(said)
     free = dict(
-        tokens=0, own_tokens=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=()
+        tokens=0, own_flops=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=()
     )
     return with_costs(dataclasses.replace(choose(speaking), **free), _total(said))
 

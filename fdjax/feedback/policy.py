@@ -4,6 +4,7 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
+from fdjax.accounting import forward_flops
 from fdjax.config import ConfigError
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.diagnostics import diagnostics, error_place
@@ -79,7 +80,8 @@ def policy(
         return {at: sample for at, [sample] in zip(prompts, rolled)}
 
     def read(asked: int, written: Attempt | None, item: Item) -> Feedback:
-        tokens = asked + len(written.tokens) if written else 0
+        length = len(written.tokens) if written else 0
+        tokens = asked + length if written else 0
         said = without_thoughts(written.proof) if written else ""
         messages = tuple(filter(None, map(str.strip, plain(said, LONGEST).splitlines())))
         trouble = (
@@ -92,7 +94,7 @@ def policy(
             () if trouble else messages,
             "policy",
             tokens=tokens,
-            own_tokens=tokens,
+            own_flops=forward_flops(prompting.model, 0, tokens, logits=length),
             departs_at=None if trouble else error_place(item[2]),
             asked=1,
             unanswered=int(trouble is not None),

@@ -26,7 +26,7 @@ class Feedback:
     asked: int = 0  # answers of a language model that were wanted for it, also from a cache
     unanswered: int = 0  # of these, how many did not come or were of no use
     troubles: tuple[str, ...] = ()  # what went wrong on the way, also where a retry mended it
-    own_tokens: int = 0  # of `tokens`, those that the policy in training read and wrote
+    own_flops: int = 0  # cost: of the policy in training, where it wrote (fdjax/accounting.py)
 
     @property
     def text(self) -> str:
