@@ -151,6 +151,9 @@ def test_without_helpers_it_is_the_proof():
     answer = fenced(f"{THEOREM.context}\n\n{STATED}{PROOF} -- no lemma, no theorem foo.bar")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     assert candidate == proof_in(answer) and split(candidate, THEOREM) is None
+    answer = fenced(f"{STATED}{PROOF}\n\n{STATED} by simp")  # the theorem again is no helper's
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    assert split(candidate, THEOREM) is None and "`theorem` starts" in audit(candidate).text
 
 
 @pytest.mark.parametrize("before, told", [

@@ -93,11 +93,12 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
 
 
 def split(candidate: str, theorem: Theorem) -> Parts | None:
-    """None for a candidate without helpers, which is all proof."""
+    """None for a candidate without helpers, which is all proof, also where it states the theorem
+    once more behind that."""
     if not _STATES.search(candidate) or (ours := _statement(theorem)) is None:
         return None
     stated = _find(candidate, ours)
-    if not isinstance(stated, _Stated):
+    if not isinstance(stated, _Stated) or not _BEGINS.issuperset(t.text for t in stated.before[:1]):
         return None
     own = _modified(stated.before, len(stated.before))
     end = stated.before[own].start if own < len(stated.before) else stated.start
