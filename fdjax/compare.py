@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import rich.table
 
-from fdjax import accounting, report
+from fdjax import accounting
 from fdjax.evaluation.summary import minus_start
 from fdjax.figures import COMPARED_PER_ROW, draw_comparison, png, svg
 from fdjax.files import read_lines, read_object, write_atomically
 from fdjax.metrics import console
+from fdjax.page import esc, page, section, table
 
 Line = Mapping[str, Any]
 
@@ -297,13 +298,13 @@ def _cell(value: Line | None, against: Line | None) -> str:
 
 
 def show(told: Table) -> None:
-    table = rich.table.Table(title=told.title, title_justify="left", caption=told.note,
+    shown = rich.table.Table(title=told.title, title_justify="left", caption=told.note,
                              caption_justify="left")  # fmt: skip
     for i, name in enumerate(told.head):
-        table.add_column(name, overflow="fold", no_wrap=False, style="bold" if i == 0 else "")
+        shown.add_column(name, overflow="fold", no_wrap=False, style="bold" if i == 0 else "")
     for row in told.rows:
-        table.add_row(*(rich.markup.escape(cell).replace("**", "") for cell in row))
-    console.print(table)
+        shown.add_row(*(rich.markup.escape(cell).replace("**", "") for cell in row))
+    console.print(shown)
 
 
 def write(runs: Sequence[Run], folder: str | Path) -> Path:
@@ -319,14 +320,14 @@ def write(runs: Sequence[Run], folder: str | Path) -> Path:
     )
     told = tables(runs)
     text = ["# " + ", ".join(run.name for run in runs), *map(markdown, told)]
-    sections = [f"<header><h1>{report.esc(', '.join(r.name for r in runs))}</h1></header>",
-                *(report.section(t.title, html(t), t.note) for t in told)]  # fmt: skip
+    sections = [f"<header><h1>{esc(', '.join(r.name for r in runs))}</h1></header>",
+                *(section(t.title, html(t), t.note) for t in told)]  # fmt: skip
     if curves:
         write_atomically(folder / "comparison.png", png(draw, height=height))
         text.append(f"## {title}\n\n{note}\n\n![{title}](comparison.png)")
-        sections.append(report.section(title, svg(draw, "comparison", height=height), note))
+        sections.append(section(title, svg(draw, "comparison", height=height), note))
     write_atomically(folder / "comparison.md", "\n\n".join(text) + "\n")
-    write_atomically(folder / "comparison.html", report.page("fdjax: comparison", sections))
+    write_atomically(folder / "comparison.html", page("fdjax: comparison", sections))
     return folder
 
 
@@ -343,12 +344,12 @@ def markdown_rows(head: list[str], rows: list[list[str]]) -> str:
 
 def html(told: Table) -> str:
     def cell(text: str) -> str:
-        plain, *rest = report.esc(text).split("**")
+        plain, *rest = esc(text).split("**")
         return plain + "".join(f"<b>{t}</b>" if i % 2 == 0 else t for i, t in enumerate(rest))
 
     body = [f"<tr><th>{cell(row[0])}</th>" + "".join(f"<td>{cell(c)}</td>" for c in row[1:])
             + "</tr>" for row in told.rows]  # fmt: skip
-    return report.table(told.head, body)
+    return table(told.head, body)
 
 
 if __name__ == "__main__":

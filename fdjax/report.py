@@ -3,10 +3,9 @@
     python -m fdjax.report WORKDIR
 """
 
-import html
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from fdjax.feedback.protocol import Feedback
 from fdjax.figures import SPLITS, pass_at_k_figure, timing_figure, training_figure
 from fdjax.files import Damaged, read_lines, read_object, write_atomically
 from fdjax.lean.verdict import Message, Verdict
+from fdjax.page import esc, page, section, table
 from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.journal import Journal
 
@@ -138,16 +138,6 @@ def _of_step(stage: Stage, step: int) -> list[Shown]:
 # --- Text ----------------------------------------------------------------------------------------
 
 
-def esc(text: Any) -> str:
-    return html.escape(str(text))
-
-
-def section(title: str, content: str, note: str = "") -> str:
-    """Nothing at all where there is no content."""
-    note = f"<p class=note>{esc(note)}</p>" if note else ""
-    return f"<section><h2>{esc(title)}</h2>{note}{content}</section>" if content else ""
-
-
 def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
     names = dict.fromkeys([*summary.get("stages", {}), *(s.name for s in stages)])
     facts = {"stages": " → ".join(names)}
@@ -239,12 +229,6 @@ def cost_table(summary: Mapping) -> str:
     return table(["stage", *(KINDS[kind] for kind in kinds)], body) if kinds else ""
 
 
-def table(head: Iterable[str], body: Iterable[str]) -> str:
-    head = "".join(f"<th>{esc(h)}</th>" for h in head)
-    return (f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(body)}</tbody></table></div>")
-
-
 def interval(value: Mapping | None) -> str:
     if not value:
         return "–"
@@ -280,12 +264,14 @@ def card(shown: Shown) -> str:
     if not shown.attempt.finished:
         meta += ", unfinished"
     proof = marked(shown.attempt.proof, verdict.first_error, departs)
+    if not shown.attempt.main:  # with helper lemmas it states the theorem itself
+        proof = f"{esc(statement)} :={proof}"
     said = [f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
             f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
     if feedback and feedback.messages:
         said.append(f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
                     f"<pre class='said feedback'>{esc(feedback.text)}</pre>")
-    return (f"<article><div><p class=meta>{meta}</p><pre>{esc(statement)} :={proof}</pre></div>"
+    return (f"<article><div><p class=meta>{meta}</p><pre>{proof}</pre></div>"
             f"<div>{''.join(said)}</div></article>")
 
 
@@ -315,71 +301,6 @@ def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
     if end is not None and start <= len(proof) < end:
         out.append("</mark>")
     return "".join(out)
-
-
-def page(title: str, sections: Iterable[str]) -> str:
-    """A whole HTML document; empty sections are left out."""
-    return _PAGE.format(title=esc(title), css=_CSS, body="\n".join(filter(None, sections)))
-
-
-# --- Page ----------------------------------------------------------------------------------------
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{css}</style></head><body>
-{body}
-</body></html>
-"""
-
-_CSS = """
-:root { color-scheme: light dark; --font: system-ui, sans-serif; --mono: ui-monospace, monospace;
-  --page: #fafaf8; --card: #fff; --ink: #22272e; --soft: #667080; --grid: #dfe2e6;
-  --red: #c22f2f; --green: #23824a; --amber: #a86a00; --mark: #ffd0ca; --blue: #2869c9;
-  --series0: #3273d8; --series1: #d9730d; --series2: #2c8f57; --series3: #8a54d6;
-  --series4: #c93d72; --series5: #168a96; --series6: #8a7a1f; --series7: #667080; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #14171b; --card: #1c2026; --ink: #e2e6eb; --soft: #98a2b0; --grid: #343b45;
-  --red: #ff8078; --green: #62cf8d; --amber: #e8b45a; --mark: #6b2a2a; --blue: #7fb0ff;
-  --series0: #6ea6ff; --series1: #ffa657; --series2: #5fd08f; --series3: #c297ff;
-  --series4: #ff86b0; --series5: #4fd0dc; --series6: #d8c95a; --series7: #98a2b0; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background: var(--page);
-  color: var(--ink); font: 15px/1.5 var(--font); }
-h1 { margin: 0 0 .75rem; font-size: 1.8rem; } h2 { margin: 2.5rem 0 .25rem; font-size: 1.2rem; }
-h3 { margin: 1.5rem 0 .25rem; font-size: 1rem; }
-small, .note, dt, .tile span { color: var(--soft); } .note { margin: 0 0 .75rem; }
-dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0; } dd { margin: 0; }
-dt { font-size: .8rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
-  margin-top: 1.5rem; }
-.tile, article, details, section > svg, .scroll { background: var(--card);
-  border: 1px solid var(--grid); border-radius: 8px; }
-.tile { padding: .75rem 1rem; } .tile b { display: block; font-size: 1.5rem; }
-.tile b small { font-size: 1rem; font-weight: normal; } .tile span { font-size: .85rem; }
-section > svg { display: block; width: 100%; height: auto; padding: .75rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
-th, td { padding: .4rem .45rem .4rem .6rem; text-align: left; vertical-align: top;
-  white-space: nowrap; font-variant-numeric: tabular-nums; }
-thead th { color: var(--soft); font-weight: normal; white-space: normal; }
-tr.first > * { border-top: 1px solid var(--grid); }
-article { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem 2rem; padding: .75rem 1rem;
-  margin: .75rem 0; }
-article > div { min-width: 0; }
-@media (max-width: 45rem) { article { grid-template-columns: 1fr; } }
-.meta { margin: 0; color: var(--soft); font-size: .85rem; }
-.meta b { color: var(--amber); } b.proved { color: var(--green); }
-b.failed, b.rejected { color: var(--red); }
-pre { margin: .25rem 0 .5rem; font: 13px/1.45 var(--mono); white-space: pre-wrap;
-  overflow-wrap: anywhere; }
-code { font: 12px var(--mono); color: var(--ink); }
-pre.said { padding-left: .75rem; border-left: 3px solid var(--grid); }
-pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
-pre.feedback { border-color: var(--blue); }
-mark { background: var(--mark); color: inherit; border-radius: 3px; }
-mark.point { border-left: 3px solid var(--red); } pre i { color: var(--blue); font-style: normal; }
-details { padding: .5rem 1rem; margin: .5rem 0; } summary { cursor: pointer; }
-"""
 
 
 if __name__ == "__main__":

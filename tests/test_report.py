@@ -183,6 +183,14 @@ def test_attempts_come_from_all_stages_and_steps(tmp_path):
     assert len({(s.stage, s.step, s.attempt.sample) for s in shown}) == 30
 
 
+def test_an_attempt_with_helper_lemmas_states_its_theorem_itself():
+    theorem, stated = Theorem("t", "t", ": True"), "theorem a : True := ⟨⟩\n\ntheorem t : True :="
+    for proof, main in ((" a", 0), (f"\n{stated} a", 1 + len(stated))):
+        attempt = Attempt("t", 0, (), (), True, proof, (), main=main)
+        card = report.card(report.Shown("fd", 0, theorem, attempt, Verdict("proved"), None))
+        assert card.count("theorem t : True := a") == 1
+
+
 @pytest.mark.parametrize("start, end, expected", [
     (None, None, ""),
     (4, 6, " at <code>a&lt;</code>"),
