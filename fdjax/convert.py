@@ -27,7 +27,7 @@ import jax
 import numpy as np
 
 from fdjax import array_store, origin, sharding
-from fdjax.models import hf, lora, transformer, weights
+from fdjax.models import hf, lora, tensor_names, transformer, weights
 from fdjax.models.config import ModelConfig
 from fdjax.models.tensor_files import (
     Stored,
@@ -61,7 +61,7 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
     folder = Path(folder)
     config = hf.read_config(folder)
     stored = weights.account(folder, config)
-    tensors, shapes = hf.tensors(config), weights.shapes(config)
+    tensors, shapes = tensor_names.tensors(config), weights.shapes(config)
     arrays, chunks = {}, {}
     for path, tensor in tensors.items():
         parts = [stored[name] for name in weights.names(tensor, config)]
@@ -112,7 +112,7 @@ def to_hf(
     """
     source, config = _checkpoint(checkpoint)
     arrays = array_store.open_item(source.item)
-    tensors = hf.tensors(config)
+    tensors = tensor_names.tensors(config)
     expected = weights.expected_shapes(config)
     wanted = {
         name: (expected[name], np.dtype(dtype or arrays[path].dtype.numpy_dtype))
@@ -136,7 +136,7 @@ def to_peft(checkpoint: str | Path, out: str | Path) -> None:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
     arrays = array_store.open_item(source.item)
     found = {}
-    for path, tensor in hf.tensors(config).items():
+    for path, tensor in tensor_names.tensors(config).items():
         if adapter := _adapter(arrays, path, config):
             name = "base_model.model." + tensor.name.removesuffix(".weight")
             for layer in range(config.num_layers):
@@ -191,7 +191,7 @@ def _model(source: origin.Origin, path: str | Path) -> ModelConfig:
 
 
 def _copy_out(
-    tensor: hf.Tensor,
+    tensor: tensor_names.Tensor,
     array: array_store.Array,
     adapter: _Adapter | None,
     files: Mapping[str, Stored],

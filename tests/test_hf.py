@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fdjax.models import hf
+from fdjax.models import hf, tensor_names
 from fdjax.models.config import ModelConfig, RopeScaling
 
 QWEN3_8B = {  # as it stands beside the weights
@@ -138,4 +138,4 @@ def test_names_of_text_inside_a_multimodal_model():
         ("vision_tower.vision_model.embeddings.patch_embedding.weight", None),
         ("model.multi_modal_projector.mm_soft_emb_norm.weight", None),
     ]:
-        assert hf.text_name(given) == name
+        assert tensor_names.text_name(given) == name

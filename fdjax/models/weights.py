@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fdjax.models import hf, lora, transformer
+from fdjax.models import lora, tensor_names, transformer
 from fdjax.models.config import ModelConfig
-from fdjax.models.hf import Tensor
 from fdjax.models.tensor_files import Stored, open_folder, read_rows, row_blocks
+from fdjax.models.tensor_names import Tensor
 from fdjax.sharding import RULES, Rules, tree_shardings
 
 Shapes = dict[str, tuple[int, ...]]  # path of a parameter -> its shape
@@ -25,7 +25,7 @@ def load(
     Each process reads the parts that its own devices hold, a parameter at a time. Raises
     ValueError as `account` does.
     """
-    tensors, stored = hf.tensors(config), account(folder, config)
+    tensors, stored = tensor_names.tensors(config), account(folder, config)
     template = _template(config)
 
     def read(path, shape, sharding):
@@ -57,7 +57,7 @@ def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
     stored = {
         name: tensor
         for given, tensor in open_folder(folder).items()
-        if (name := hf.text_name(given)) and not name.endswith(".rotary_emb.inv_freq")
+        if (name := tensor_names.text_name(given)) and not name.endswith(".rotary_emb.inv_freq")
     }
     expected = expected_shapes(config)
     head, embedding = stored.get("lm_head.weight"), stored.get("model.embed_tokens.weight")
@@ -84,7 +84,7 @@ def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor that a folder of this model holds."""
     out, ours = {}, shapes(config)
-    for path, tensor in hf.tensors(config).items():
+    for path, tensor in tensor_names.tensors(config).items():
         shape = ours[path][1:] if tensor.stacked else ours[path]
         shape = shape[::-1] if tensor.transposed else shape
         out |= {name: shape for name in names(tensor, config)}
