@@ -69,15 +69,20 @@ class Checkpoints:
             metrics=dict(metrics or {}),
         )
 
+    def latest(self) -> int | None:
+        """Its step; None where there is no checkpoint. On several hosts the first says which it is:
+        others may not see yet what was written last.
+        """
+        return hosts.told("checkpoint", self._manager.latest_step)
+
     def restore(self, target: Any, step: int | None = None) -> Restored | None:
-        """The latest checkpoint, or that of `step`; None where there is none. On several hosts the
-        first says which it is: others may not see yet what was written last.
+        """The latest checkpoint, or that of `step`; None where there is none.
 
         `target` is a state (arrays or ShapeDtypeStructs) whose shardings the result takes.
         Raises ValueError naming the arrays whose shape or dtype is another in the checkpoint.
         """
         if step is None:
-            step = hosts.told("checkpoint", self._manager.latest_step)
+            step = self.latest()
         if step is None:
             return None
         items = {"state": target._replace(params=None), "params": target.params}

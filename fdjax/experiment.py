@@ -110,15 +110,18 @@ def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Polic
         this.prompting.tokenizer.save(folder)
 
     optimizer = state.make_optimizer(optimizer_config(config))
-    train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))
     keep = this.config.keep_checkpoints
     with Checkpoints(folder / "checkpoints", keep=keep, best="score") as checkpoints:
-        found = checkpoints.restore(train_state)
-        train_state, step = (found.state, found.step) if found else (train_state, 0)
-        history = found.meta.get("curriculum", {}) if found else {}
+        step, history = checkpoints.latest() or 0, {}
+        if step < config.steps and part(config, "distillation"):
+            measure_teacher(this, name, before)
+        # From here on the state alone holds parameters: those of `before` are donated.
+        train_state = begin(this, before.params, optimizer, with_teacher=has_teacher(config))
+        if step:
+            train_state = state.shapes(train_state)
+            train_state, meta, _ = checkpoints.restore(train_state, step)
+            history = meta.get("curriculum", {})
         if step < config.steps:
-            if part(config, "distillation"):
-                measure_teacher(this, name, before)
             with stopping.after_a_step():
                 train_state = train(
                     this, name, train_state, step, history, optimizer, checkpoints, stopping

@@ -58,7 +58,9 @@ def make_model(this: Run) -> Model:
 
 
 def begin(this: Run, params, optimizer, *, with_teacher: bool) -> state.TrainState:
-    """A fresh state around the parameters of the stage before, or around random ones."""
+    """A fresh state around the parameters of the stage before, which are donated, or around random
+    ones.
+    """
     mesh = this.prompting.mesh
     if params is not None:
         return state.restart(params, optimizer, mesh, with_teacher=with_teacher)

@@ -131,16 +131,21 @@ def restart(
 ) -> TrainState:
     """A state for the next stage: these parameters (global or host arrays), all else fresh.
 
-    The teacher, if there is one, starts as the student. `params` stay usable.
+    The teacher, if there is one, starts as the student. `params` are donated.
     """
 
     def make(params):
-        # Without a copy jit hands its inputs on, and the first update would donate them.
-        params = jax.tree.map(jnp.copy, params)
         return from_params(params, optimizer, with_teacher=with_teacher)
 
     params = jax.device_put(params, tree_shardings(params, mesh, rules))
-    return _born_sharded(make, params, mesh, rules)
+    return _born_sharded(make, params, mesh, rules, donate=True)
+
+
+def shapes(state: TrainState) -> TrainState:
+    """A ShapeDtypeStruct per leaf, with its sharding: what a checkpoint is restored as."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )
 
 
 def shardings(state: TrainState, mesh: Mesh, rules: Rules = RULES) -> TrainState:
@@ -162,9 +167,9 @@ def from_params(
     )
 
 
-def _born_sharded(make, argument, mesh, rules):
+def _born_sharded(make, argument, mesh, rules, donate=False):
     placed = tree_shardings(jax.eval_shape(make, argument), mesh, rules)
-    return jax.jit(make, out_shardings=placed)(argument)
+    return jax.jit(make, out_shardings=placed, donate_argnums=0 if donate else ())(argument)
 
 
 def _copy(x):

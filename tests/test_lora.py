@@ -93,7 +93,8 @@ def train(*mesh):
     mesh = sharding.make_mesh(*mesh)
     optimizer = state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
     with jax.set_mesh(mesh):
-        made = state.restart(moved(), optimizer, mesh, with_teacher=True)
+        start = jax.tree.map(jnp.copy, moved())
+        made = state.restart(start, optimizer, mesh, with_teacher=True)
         update = make_update(
             Distillation(chunk=16),
             optimizer,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -653,6 +654,35 @@ def test_a_second_start_in_a_workdir_is_refused(config, tmp_path, monkeypatch):
             run_of(config, tmp_path / "w")
     monkeypatch.setattr(prepare, "load_splits", load)
     run_of(config, tmp_path / "w")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_stage_holds_its_parameters_once(config, tmp_path, monkeypatch, rank):
+    """And restores into nothing but shapes. With adapters the teacher has no base of its own."""
+    def embeddings():
+        return sum(x.shape == (model.vocab_size, model.width) for x in jax.live_arrays())
+
+    def train(this, name, train_state, step, history, optimizer, checkpoints, stopping):
+        held.append(embeddings() - before)
+        if step == 0:
+            checkpoints.save(3, train_state, {"curriculum": {"t0": [1]}})
+        steps.append((step, history))
+        return train_state
+
+    held, steps = [], []
+    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.setattr(experiment, "measure_teacher", lambda *_: None)
+    with prepare.prepare(config, tmp_path / "w") as run:
+        model = dataclasses.replace(run.prompting.model, lora_rank=rank)
+        run = run._replace(prompting=dataclasses.replace(run.prompting, model=model))
+        init = jax.jit(functools.partial(transformer.init, model))
+        for _ in range(2):
+            before = embeddings()
+            policy = records.Policy("sft", init(jax.random.key(0)), "x")
+            experiment.run_stage(run, "fd", policy, experiment.Stopping())
+    teacher_and_moments = 0 if rank else 3
+    assert held == [1 + teacher_and_moments] * 2
+    assert steps == [(0, {}), (3, {"t0": [1]})]
 
 
 @pytest.mark.parametrize("workdir", ["file", "file/run"])

@@ -69,9 +69,14 @@ def test_restart_keeps_parameters_and_nothing_else():
     mesh, optimizer = sharding.make_mesh(), optax.adam(1e-3)
     made = state.create(init, jax.random.key(0), optimizer, mesh)
     assert made.teacher_params is None
+    kept = jax.tree.map(np.array, made.params)
     new = state.restart(made.params, optimizer, sharding.make_mesh(1, 2, 1), with_teacher=True)
-    same = jax.tree.map(lambda *x: np.array_equal(*map(np.asarray, x)), made.params, new.params)
-    assert all(jax.tree.leaves(same))
+    jax.tree.map(np.testing.assert_array_equal, kept, new.params)
     assert new.params["embedding"].sharding.num_devices == 2
     pairs = zip(jax.tree.leaves(new.params), jax.tree.leaves(new.teacher_params))
     assert all(np.array_equal(a, b) for a, b in pairs)
+    again = state.restart(new.params, optimizer, sharding.make_mesh(1, 2, 1), with_teacher=True)
+    assert all(x.is_deleted() for x in jax.tree.leaves(new.params))  # in their place, no copy
+    moved = jax.jit(lambda s: jax.tree.map(jax.numpy.negative, s), donate_argnums=0)(again)
+    for tree in (moved.params, moved.teacher_params):  # each has buffers of its own
+        jax.tree.map(lambda x, old: np.testing.assert_array_equal(-x, old), tree, kept)
