@@ -100,7 +100,7 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
             memory.append(own.memory_info().rss / 2**20)
             with farm._changed:
                 worker = rng.choice(farm._workers)
-                child = worker._child
+                child = worker.processes.child
                 due = kills * farm._counts["finished"] / len(pairs)
                 if child and killed < due and not worker.alone:
                     with contextlib.suppress(ProcessLookupError):

@@ -3,9 +3,10 @@
     python benchmarks/lean_cheats.py [--honest=300] [--workers=2] [--backends embedded kimina ...]
 
 The cheats are those of tests/cheats.py and tests/helper_cheats.py, each tried with the audit, and
-those that evidence alone must catch without it, too. lean_interact and kimina are asked over
-programs of the tests: their protocols, and the embedded Lean behind them. A line of counts for each
-backend; exit code 1 if a cheat was accepted or an honest proof refused.
+those that evidence alone must catch without it, too. Where a backend can replay, all are tried
+without the audit but with replay, and honest proofs with it. lean_interact and kimina are asked
+over programs of the tests: their protocols, and the embedded Lean behind them. A line of counts for
+each backend; exit code 1 if a cheat was accepted or an honest proof refused.
 """
 
 import argparse
@@ -23,7 +24,9 @@ import cheats
 import helper_cheats
 
 from fdjax.lean.backend import BACKENDS
+from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
+from fdjax.lean.replay import Compiler, replaying_farm
 
 THEOREMS = (cheats.FALSE, cheats.NOT_YET, cheats.AUXILIARY)
 TIMEOUT = 3.0  # of a cheat; honest proofs get PATIENCE
@@ -35,8 +38,13 @@ def with_helpers(groups) -> list[tuple]:
             for case in group]
 
 
-def accepted(backend, workers: int, pairs, timeout: float = TIMEOUT) -> list[tuple]:
-    with Farm(backend, workers, timeout, allow_helpers=True) as farm:
+def accepted(
+    backend, workers: int, pairs, timeout: float = TIMEOUT, replay: bool = False
+) -> list[tuple]:
+    second = None
+    if replay:
+        second = replaying_farm(backend, workers, timeout, VerdictCache(), allow_helpers=True)
+    with Farm(backend, workers, timeout, allow_helpers=True, second=second) as farm:
         verdicts = farm.check(pairs)
     return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.proved]
 
@@ -62,17 +70,22 @@ def main() -> int:
             with_audit = accepted(backend, flags.workers, audited)
             pairs = [(theorem, proof) for theorem in THEOREMS for proof in caught]
             pairs += helped_caught
+            replay = isinstance(backend, Compiler)
             with mock.patch("fdjax.lean.farm.audit", lambda *_: None):
                 without_audit = accepted(backend, flags.workers, pairs)
+                unseen = audited if replay else []
+                replayed = accepted(backend, flags.workers, unseen, replay=True) if replay else []
             honest = cheats.honest_proofs(flags.honest)
-            lost = len(honest) - len(accepted(backend, flags.workers, honest, PATIENCE))
-        for theorem, proof in with_audit + without_audit:
+            kept = accepted(backend, flags.workers, honest, PATIENCE, replay)
+            lost = len(honest) - len(kept)
+        for theorem, proof in with_audit + without_audit + replayed:
             print(f"{name} accepted for {theorem.name}: {proof}", file=sys.stderr)
         print(json.dumps({
             "backend": name, "cheats": len(audited), "without_audit": len(pairs),
-            "accepted": len(with_audit) + len(without_audit), "honest": len(honest),
+            "replayed_without_audit": len(unseen),
+            "accepted": len(with_audit + without_audit + replayed), "honest": len(honest),
             "honest_refused": lost, "seconds": round(time.monotonic() - began, 1)}), flush=True)
-        failed |= bool(with_audit or without_audit or lost)
+        failed |= bool(with_audit or without_audit or replayed or lost)
     return int(failed)
 
 

@@ -279,7 +279,8 @@ def _results(key: Line, rows: Iterable[tuple[str, dict, dict | None]]) -> Table:
     note = (f"{theorems} theorems, {key['samples']} attempts each, 95 % intervals over theorems; "
             "the difference to the start is paired by theorem, bold where its interval excludes 0. "
             "Entropy in nats per token.")  # fmt: skip
-    title = f"{key['split']}, temperature {key['temperature']:g}"
+    replayed = ", replayed" if key.get("replayed") else ""
+    title = f"{key['split']}, temperature {key['temperature']:g}{replayed}"
     return Table(title, note, ["run", *(f"pass@{k}" for k in ks), "entropy"], body)
 
 

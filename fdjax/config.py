@@ -85,13 +85,18 @@ def default() -> ConfigDict:
                 "ray_address": "",
                 "timeout": 10.0,  # seconds of wall time for one candidate
                 "cache": "",  # a file that keeps verdicts between runs; empty: in memory only
-                # May the answers of chats state lemmas of their own before the theorem?
+                # Must the kernel accept a second time, in a process of its own, what an evaluation
+                # counts as proved? See docs/lean.md.
+                "replay": False,
+                # May the answers of chats state lemmas of their own before the theorem? They, too,
+                # are replayed, in training as well.
                 "allow_helpers": False,
                 "lean_interact": {  # fields of its backend's class
                     "project": "",  # folder of a Lake project (with Mathlib); empty: Lean alone
                     "lean_version": "",  # of Lean alone, such as v4.24.0; empty: the newest
                     "repl": "",  # folder of a built REPL; empty: one is built on first use
                     "readable": "",  # folders that Lean needs besides these, with `:` between
+                    "checker": "",  # the program that replays; empty: the toolchain's leanchecker
                     "max_heartbeats": 400_000,  # thousands, of one declaration
                     "memory_mb": 8192,  # private memory of one REPL
                     "spares": 1,  # REPLs kept ready, with everything imported

@@ -329,7 +329,7 @@ def once(
         "prompt": digest(prompt_record(this)),
         "lean": lean_record(this.farm),
         "seed": this.config.seed,
-    }
+    } | ({"replayed": True} if this.farm.second else {})
     file = this.workdir / name / "evals.jsonl"
 
     def known() -> list[dict]:

@@ -28,6 +28,7 @@ from fdjax.lean.backend import Backend, check_options, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.ray_cluster import RayCluster
+from fdjax.lean.replay import replaying_farm
 from fdjax.lock import Lock
 from fdjax.metrics import status
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
@@ -83,8 +84,19 @@ def make_farm(lean: ConfigDict) -> Farm:
     backend = find_lean(lean)
     with blaming("lean.cache", OSError):
         cache = VerdictCache(lean.cache or None)
+    if lean.allow_helpers and not lean.replay:
+        raise ConfigError("lean.allow_helpers: proofs with helpers must be replayed; so set"
+                          " lean.replay, too")
     with blaming("lean", ValueError):
-        return Farm(backend, lean.workers, lean.timeout, cache, allow_helpers=lean.allow_helpers)
+        second = make_second(lean, backend, cache) if lean.replay else None
+        return Farm(backend, lean.workers, lean.timeout, cache, lean.allow_helpers, second)
+
+
+def make_second(lean: ConfigDict, first: Backend, cache: VerdictCache) -> Farm:
+    """The farm that replays what the other one finds proved; it is here, wherever that is."""
+    with blaming("lean.replay", ValueError, RuntimeError, OSError):
+        here = make_backend(lean.backend, lean.get(lean.backend)) if lean.ray_address else first
+        return replaying_farm(here, lean.workers, lean.timeout, cache, lean.allow_helpers)
 
 
 def find_lean(lean: ConfigDict) -> Backend:

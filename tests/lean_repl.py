@@ -1,8 +1,9 @@
-"""A Lean REPL for tests: the real one's protocol, answered by the embedded Lean; and it misbehaves
-where a candidate says so (`-- repl: hang`). `toolchain(folder)` puts it where lean-interact looks.
+"""A Lean toolchain for tests, over the embedded Lean. Its REPL speaks the real one's protocol, and
+misbehaves where a candidate says so (`-- repl: hang`); its `lean` compiles modules, which its
+`leanchecker` replays. `toolchain(folder)` puts them where lean-interact and Lake would.
 
-As a program: `lean_repl.py IMPORT_SECONDS`. It can import what MODULES holds, and gives them no
-meaning.
+As a program: `lean_repl.py repl IMPORT_SECONDS`, `lean_repl.py lean ARGS...` and `lean_repl.py
+leanchecker MODULE`. It can import what MODULES holds, and gives them no meaning.
 """
 
 import json
@@ -25,16 +26,11 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     from fdjax.lean.embedded import library
 
     repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
-    repl.parent.mkdir(parents=True)
+    root = folder / "toolchain"
+    _program(repl, "repl", str(import_seconds))
+    _program(root / "bin" / "lean", "lean")
+    _program(root / "bin" / "leanchecker", "leanchecker")
     (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
-    program = [sys.executable, "-B", str(Path(__file__).resolve()), str(import_seconds)]
-    repl.write_text(textwrap.dedent(f"""\
-        #!{sys.executable}
-        import os
-        os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
-        os.environ["FDJAX_CACHE"] = {str(library.cache_folder())!r}
-        os.execv({program[0]!r}, {program!r})
-        """))
     # what this program reads, told in the way in which lake tells it
     reads = [sys.prefix, sys.base_prefix, Path(__file__).resolve().parents[1],
              library.ensure_library().parent]
@@ -42,11 +38,25 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
         #!/bin/sh
         [ "$1" = env ] || exit 1
         shift
-        LEAN_PATH=/lean LEAN_SRC_PATH='{":".join(map(str, reads))}' exec "$@"
+        LEAN_PATH=/lean LEAN_SYSROOT='{root}' LEAN_SRC_PATH='{":".join(map(str, reads))}' exec "$@"
         """))
-    repl.chmod(0o755)
     lake.chmod(0o755)
     return {"repl": str(folder), "lake": str(lake)}
+
+
+def _program(path: Path, *arguments: str) -> None:
+    from fdjax.lean.embedded import library
+
+    program = [sys.executable, "-B", str(Path(__file__).resolve()), *arguments]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(f"""\
+        #!{sys.executable}
+        import os, sys
+        os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
+        os.environ["FDJAX_CACHE"] = {str(library.cache_folder())!r}
+        os.execv({program[0]!r}, {program!r} + sys.argv[1:])
+        """))
+    path.chmod(0o755)
 
 
 def project(folder: Path) -> str:
@@ -162,7 +172,7 @@ def answer(request: dict, environments: list[str]) -> dict:
     if request.get("env") is None:
         command, errors = header(command)
         prefix = ""
-        time.sleep(float(sys.argv[1]))
+        time.sleep(float(sys.argv[2]))
         messages = errors + run(prefix, command)
     elif request["env"] >= len(environments):
         return {"message": "Unknown environment."}
@@ -175,7 +185,27 @@ def answer(request: dict, environments: list[str]) -> dict:
     return {"env": len(environments) - 1} | ({"messages": messages} if messages else {})
 
 
-def main() -> None:
+def compile_module(arguments: list[str]) -> None:
+    """As `lean --stdin ...`: what is imported becomes our library, on the first line."""
+    from fdjax.lean.embedded import library, process
+
+    text = sys.stdin.read()
+    lines = ["" if line.startswith("import ") else line for line in text.split("\n")]
+    lines[0] = "prelude import FdPrelude"
+    done = subprocess.run(process.lean_argv(*arguments), input="\n".join(lines), text=True,
+                          env=process.lean_environment(library.ensure_library()))
+    sys.exit(done.returncode)
+
+
+def replay(module: str) -> None:
+    from fdjax.lean.embedded import library, process, replay_child
+
+    os.environ["LEAN_PATH"] += f":{library.ensure_library()}"
+    os.execv(sys.executable, [sys.executable, replay_child.__file__, process.shared_library(),
+                              module])
+
+
+def repl() -> None:
     environments: list[str] = []
     lines: list[str] = []
     sys.stdin.reconfigure(encoding="utf-8")
@@ -194,4 +224,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1]:
+        case "repl":
+            repl()
+        case "lean":
+            compile_module(sys.argv[2:])
+        case "leanchecker":
+            replay(sys.argv[2])

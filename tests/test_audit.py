@@ -128,7 +128,7 @@ def lean_says(file: str) -> list[str]:
     from fdjax.lean.embedded.backend import EmbeddedBackend
 
     backend = EmbeddedBackend()
-    done = subprocess.run(backend.argv(60), input=file.encode(), capture_output=True,
+    done = subprocess.run(backend.compiler(60), input=file.encode(), capture_output=True,
                           env=process.lean_environment(backend.library))
     return [json.loads(line)["data"] for line in done.stdout.splitlines()]
 

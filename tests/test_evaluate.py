@@ -1,13 +1,14 @@
 """Evaluation with attempts and verdicts made by hand: no model, no Lean."""
 
 import asyncio
+import types
 
 import pytest
 
 from fdjax.data.theorems import Theorem
 from fdjax.evaluation import evaluate
 from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import Verdict
+from fdjax.lean.verdict import REPLAY, Message, Verdict
 from fdjax.rollout.attempts import Attempt, Segment
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
@@ -39,14 +40,20 @@ def test_figures_of_an_evaluation(monkeypatch):
          (other, attempt(other, 1), Verdict("failed"))],
     ]
     monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: groups)
-    found = evaluate.evaluate(Prompting(), None, None, [one, other], **SAMPLING)
+    farm = types.SimpleNamespace(second=None)
+    found = evaluate.evaluate(Prompting(), None, farm, [one, other], **SAMPLING)
     assert found["solved"] == {"t0": 2, "t1": 0}
     assert found["pass_at_k"]["1"]["mean"] == 0.5
     assert found["entropy"] == pytest.approx((3 * 0.2 + 1.0 + 4 * 0.5) / 8)  # by token
     assert found["distinct_proofs"] == 0.5  # a and b are one proof; the other theorem has none
     assert found["unique_ratio"] == 2 / 4
     assert found["unverified"] == 1 and found["unfinished"] == 0.25
-    assert found["response_tokens"] == 2.0
+    assert found["response_tokens"] == 2.0 and "replay_refused" not in found
+    refused = Verdict("failed", (Message("error", "no", REPLAY),))
+    groups.append([(one, a, refused), (one, b, Verdict("proved"))])
+    farm.second = farm
+    found = evaluate.evaluate(Prompting(), None, farm, [one, other, THEOREMS[2]], **SAMPLING)
+    assert found["replay_refused"] == 1 and found["solved"] == {"t0": 2, "t1": 0, "t2": 1}
 
 
 def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatch):

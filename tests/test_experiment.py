@@ -139,6 +139,23 @@ def test_finished_stages_are_reused(finished, environment):
     assert {f: f.stat().st_mtime_ns for f in before} == before
 
 
+def test_a_finished_run_is_evaluated_again_where_proofs_are_replayed(
+    finished, environment, tmp_path
+):
+    shutil.copytree(finished[0], tmp_path / "w")
+    process = start(tmp_path / "w", environment, "--config.lean.replay=True")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    for stage in STAGES:
+        trained = (tmp_path / "w" / stage / "metrics.jsonl").read_bytes()
+        assert trained == (finished[0] / stage / "metrics.jsonl").read_bytes()
+        before = read_lines(finished[0] / stage / "evals.jsonl")
+        again = read_lines(tmp_path / "w" / stage / "evals.jsonl")[len(before):]
+        assert all(line["key"].pop("replayed") for line in again)
+        assert {line["figures"].pop("replay_refused") for line in again} == {0}
+        assert again == [line for line in before if "split" in line["key"]] != []
+
+
 def test_a_changed_config_is_refused_by_name(finished, environment):
     workdir, _ = finished
     process = start(workdir, environment, "--config.fd.ema_rate=0.5")

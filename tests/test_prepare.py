@@ -21,6 +21,7 @@ from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.files import Damaged
 from fdjax.fingerprints import check_record, differences, write_record
 from fdjax.lean.backend import make_backend
+from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.metrics import Timers
 from fdjax.models import hf, lora, tensor_files, transformer, weights
@@ -517,7 +518,7 @@ def test_a_published_model_that_does_not_fit(config, published, tmp_path):
     refused("has no config.json and holds no finished stage")
 
 
-def test_a_published_tokenizer_and_a_template(config, tmp_path):
+def test_a_published_tokenizer_and_a_template(config, tmp_path, monkeypatch):
     pytest.importorskip("tokenizers")
     pytest.importorskip("jinja2")
     config.tokenizer.path = str(tiny_tokenizers.qwen(tmp_path / "model"))
@@ -531,10 +532,16 @@ def test_a_published_tokenizer_and_a_template(config, tmp_path):
     record = records.stage_record(run, "fd", "x")
     assert record["prompt"]["thinking"] is False and "proof plan" in record["prompt"]["teacher"]
     config.lean.allow_helpers = True
+    with pytest.raises(ConfigError, match=r"allow_helpers: .* so set lean.replay"):
+        run_of(config, tmp_path / "w")
+    config.lean.replay = True
+    with pytest.raises(ConfigError, match=r"lean.replay: the backend embedded cannot replay"):
+        run_of(config, tmp_path / "w")  # that of this file
+    monkeypatch.setattr(prepare, "replaying_farm", lambda *_: Farm(Lean(), 1))
     helped, _, _ = run_of(config, tmp_path / "w")
-    assert helped.prompting.allow_helpers and helped.farm.allow_helpers
-    changed = differences(record, records.stage_record(helped, "fd", "x"))
-    assert any("lean.allow_helpers" in line for line in changed)
+    assert helped.prompting.allow_helpers and helped.farm.allow_helpers and helped.farm.second
+    [changed] = differences(record, records.stage_record(helped, "fd", "x"))
+    assert "lean.allow_helpers" in changed
     (tmp_path / "model").rename(tmp_path / "moved")  # the run goes on without that folder
     config.tokenizer.path = ""
     assert run_of(config, tmp_path / "w")[0].prompting.tokenizer == run.prompting.tokenizer

@@ -52,6 +52,7 @@ def evaluate(
     `entropy`: nats per token, of the full softmax at the sampling temperature. `distinct_proofs`
     counts among verified attempts, `unique_ratio` and `distinct_2` among all. `solved`: verified
     attempts per theorem, for paired comparisons with other evaluations of the same theorems.
+    `replay_refused`, where successes are replayed: those that did not stand it.
     """
     groups = attempt_and_check(
         prompting,
@@ -67,7 +68,8 @@ def evaluate(
     )
     solved = np.array([sum(v.proved for _, _, v in g) for g in groups])
     attempts = [a for g in groups for _, a, _ in g]
-    unverified = sum(v.status not in DECIDED for g in groups for _, _, v in g)
+    verdicts = [v for g in groups for _, _, v in g]
+    replayed = {"replay_refused": sum(v.refused_on_replay for v in verdicts)} if farm.second else {}
     proofs = [[a.proof for _, a, _ in g] for g in groups]
     return {
         "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
@@ -79,7 +81,8 @@ def evaluate(
         "distinct_2": distinct_n(proofs, 2),
         "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
         "unfinished": float(np.mean([not a.finished for a in attempts])),
-        "unverified": unverified,
+        "unverified": sum(v.status not in DECIDED for v in verdicts),
+        **replayed,
         "samples": samples,
         "temperature": temperature,
         "solved": dict(zip((t.id for t in theorems), solved.tolist())),

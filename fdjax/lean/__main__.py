@@ -17,6 +17,7 @@ from fdjax.lean.backend import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.ray_cluster import RayCluster
+from fdjax.lean.replay import replaying_farm
 from fdjax.lean.verdict import Message, Verdict
 
 AHEAD = 10_000  # lines read before the first of them is answered
@@ -91,7 +92,7 @@ def _submit(line: bytes, farm: Farm) -> tuple[Id, Verdict | Future]:
     except BadLine as bad:
         reason, name = bad.args
         return name, Verdict("rejected", (Message("error", reason, "input"),))
-    return name, farm.submit(theorem, proof)
+    return name, farm.submit(theorem, proof, urgent=True)  # whatever is, may be replayed
 
 
 def _row(name: Id, verdict: Verdict) -> dict:
@@ -110,6 +111,9 @@ def main(argv: list[str] | None = None) -> int:
                     ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.')
     checker.add_argument("file", help="JSON lines; - for standard input")
     checker.add_argument("--cache", help="a file that keeps verdicts between runs")
+    checker.add_argument("--replay", action="store_true",
+                         help="what is proved must stand a second check by Lean's kernel, in a"
+                              " process of its own")
     healer = commands.add_parser(
         "doctor", help="what the backends lack on this machine, and what to do about it",
         description="Ends with 0 if the backend works; without --backend, if any of them does.")
@@ -142,7 +146,12 @@ def main(argv: list[str] | None = None) -> int:
             imports = tuple(flags.imports)
             return bench.main(backend, flags.workers, flags.timeout, flags.count, imports)
         source = sys.stdin.buffer if flags.file == "-" else open(flags.file, "rb")  # noqa: SIM115
-        farm = Farm(backend, flags.workers, flags.timeout, VerdictCache(flags.cache))
+        cache = VerdictCache(flags.cache)
+        second = None
+        if flags.replay:
+            here = make_backend(flags.backend, options) if flags.ray_address else backend
+            second = replaying_farm(here, flags.workers, flags.timeout, cache)
+        farm = Farm(backend, flags.workers, flags.timeout, cache, second=second)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"python -m fdjax.lean {flags.command}: {error}", file=sys.stderr)
         return 2

@@ -1,11 +1,13 @@
 """Command lines for Leans that can do nothing but check proofs: see confined_child.py."""
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fdjax.lean import confined_child
 
@@ -18,16 +20,33 @@ PROTECTIONS = {
 }
 
 
-def command(memory: int, cpu_seconds: int, readable: Sequence[str], *what: str) -> list[str]:
+class NotStarted(RuntimeError):
+    """The confined program could not be loaded: what the system says."""
+
+
+def command(
+    memory: int, cpu_seconds: int, readable: Sequence[str], *what: str, writable: str = ""
+) -> list[str]:
     """The command line of a confined child. `memory`: bytes of address space, 0 for any;
-    `cpu_seconds`: 0 for any. `readable`: files and folders that it needs besides the system's.
+    `cpu_seconds`: 0 for any. `readable`: files and folders that it needs besides the system's;
+    `writable`: a folder in which it may write files of some size.
     `what`: "lean", a libleanshared and arguments, or "run", a program and arguments.
 
     The child is killed when the thread that started it ends.
     """
     missing = unprotected(tuple(readable))
     taken = [name for name in PROTECTIONS if name not in missing]
-    return command_with(taken, memory, cpu_seconds, readable, *what)
+    return command_with(taken, memory, cpu_seconds, readable, *what, writable=writable)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for `writable`, with all that was written gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="fdjax-lean-") as folder:
+        if os.geteuid() == 0:  # whose children are nobody, or root without any power
+            os.chown(folder, 0, confined_child.NOBODY)
+            os.chmod(folder, 0o770)
+        yield folder
 
 
 @functools.cache
@@ -49,8 +68,10 @@ def unprotected(readable: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def command_with(
-    protections: Sequence[str], memory: int, cpu_seconds: int, readable: Sequence[str], *what: str
+    protections: Sequence[str], memory: int, cpu_seconds: int, readable: Sequence[str], *what: str,
+    writable: str = "",
 ) -> list[str]:
     """As `command`, with these protections."""
     return [sys.executable, "-I", "-S", os.path.abspath(confined_child.__file__), str(os.getpid()),
-            str(memory), str(cpu_seconds), ",".join(protections), os.pathsep.join(readable), *what]
+            str(memory), str(cpu_seconds), ",".join(protections), os.pathsep.join(readable),
+            writable, *what]

@@ -10,6 +10,7 @@ from fdjax.data.theorems import Theorem
 from fdjax.lean import confined
 from fdjax.lean.backend import BACKENDS, Backend, make_backend, option_names
 from fdjax.lean.farm import Farm
+from fdjax.lean.replay import ReplayBackend
 
 START_SECONDS = 300.0  # for a proof of True, with everything that has to be imported first
 TRUE = Theorem("doctor", "doctor", ": True")
@@ -55,6 +56,7 @@ def examine(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
         yield finding
     if good:
         yield _try("proof of True", lambda: _prove(make_backend(name, options)))
+        yield Finding("replay", True, _replay(name, options))
 
 
 def _try(what: str, probe: Probe) -> Finding:
@@ -74,6 +76,16 @@ def _prove(backend: Backend) -> str:
         seconds = time.monotonic() - began
         mathlib = "without" if backend.missing(("Mathlib",)) else "with"
     return f"in {seconds:.1f} s, and a wrong one fails; {mathlib} Mathlib"
+
+
+def _replay(name: str, options: Mapping[str, Any]) -> str:
+    """What is lacking is told, and no reason not to run."""
+    began = time.monotonic()
+    try:
+        ReplayBackend(make_backend(name, options)).try_out(START_SECONDS)
+    except Exception as error:
+        return f"no, and only lean.replay needs it: {error}"
+    return f"in {time.monotonic() - began:.1f} s a proof and what is none"
 
 
 def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:

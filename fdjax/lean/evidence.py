@@ -227,7 +227,7 @@ class Item:
         start, end = self._place(said["pos"]), self._place(said.get("endPos"))
         if end and start is None:  # it ends in the proof, though it starts at our `:=`
             start = 0
-        return Message(said["severity"], self._readable(said["data"]), kind, start, end)
+        return Message(said["severity"], self.readable(said["data"]), kind, start, end)
 
     def _place(self, pos: dict | None) -> int | None:
         """Lean's line and column as a character offset in the proof; None before its start."""
@@ -245,7 +245,7 @@ class Item:
         text = _HIDING.sub("", text)
         return _NONCE.sub(lambda _: _LAST_PART.search(self.theorem.name).group(), text)
 
-    def _readable(self, text: str) -> str:
+    def readable(self, text: str) -> str:
         """Lean's text without what depends on the batch, and without offers of options."""
         text = self._own_name(text).replace("unexpected token '#print'", "unexpected end of input")
         if len(self.places) > 1:  # where ours closes a namespace, the candidate's text goes on so

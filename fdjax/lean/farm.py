@@ -47,7 +47,9 @@ class Farm:
 
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
     more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates state
-    theorems of their own before the proof? `submit` and `check` are safe in threads.
+    theorems of their own before the proof? `second`: a farm (over replay.ReplayBackend) that must
+    find proved, too, what is urgent or has such helpers; this one closes it at its end.
+    `submit` and `check` are safe in threads.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Farm:
         timeout: float = 20.0,
         cache: VerdictCache | None = None,
         allow_helpers: bool = False,
+        second: "Farm | None" = None,
     ):
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}")
@@ -66,6 +69,7 @@ class Farm:
         self.timeout = timeout
         self.cache = cache if cache is not None else VerdictCache()
         self.allow_helpers = allow_helpers
+        self.second = second
         self._changed = threading.Condition()
         # all below is guarded by _changed
         # urgency, imports, the backend's pool -> jobs, where there are any; in order of their turns
@@ -127,11 +131,18 @@ class Farm:
         while MAX_WAITING candidates are to be checked; so do not submit from a future's callback.
         Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        return self._submit([(theorem, proof)], urgent=urgent)[0]
+        first = self._submit([(theorem, proof)], urgent=urgent)[0]
+        if self.second and (urgent or split(proof, theorem)):
+            return self._confirmed(first, theorem, proof)
+        return first
 
     def check(self, pairs: Iterable[tuple[Theorem, str]]) -> list[Verdict]:
         """One verdict for each (theorem, what follows `:=`), in order."""
-        return [future.result() for future in self._submit(list(pairs))]
+        pairs = list(pairs)
+        answers = self._submit(pairs)
+        if self.second:
+            answers = [self._confirmed(a, *pair) for a, pair in zip(answers, pairs, strict=True)]
+        return [answer.result() for answer in answers]
 
     @property
     def counters(self) -> Counters:
@@ -142,9 +153,11 @@ class Farm:
 
     def figures(self) -> dict[str, float]:
         """{"lean/NAME": figure} of the time since the last call, for a step's metrics."""
-        now = self.counters
-        recent, self._told = now.since(self._told), now
-        return recent.figures()
+        figures = self._recent().figures()
+        if not self.second:
+            return figures
+        again = self.second._recent()
+        return figures | {"lean/replayed": again.finished, "lean/replay_refused": again.failed}
 
     def close(self) -> None:
         """Kills what runs, cancels what waits, ends the threads. May be called twice."""
@@ -163,6 +176,37 @@ class Farm:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        if self.second:
+            self.second.close()
+
+    def _recent(self) -> Counters:
+        now = self.counters
+        recent, self._told = now.since(self._told), now
+        return recent
+
+    def _confirmed(
+        self, first: "concurrent.futures.Future[Verdict]", theorem: Theorem, proof: str
+    ) -> "concurrent.futures.Future[Verdict]":
+        """As `first`, unless that is a success which `second` does not share: then its verdict."""
+        confirmed: concurrent.futures.Future[Verdict] = concurrent.futures.Future()
+
+        def heard(answer: "concurrent.futures.Future[Verdict]") -> None:
+            if answer.cancelled():
+                confirmed.cancel()
+            elif error := answer.exception():
+                if confirmed.set_running_or_notify_cancel():
+                    confirmed.set_exception(error)
+            elif answer is first and first.result().proved:
+                try:
+                    self.second.submit(theorem, proof, urgent=True).add_done_callback(heard)
+                except RuntimeError:  # both are being closed
+                    confirmed.cancel()
+            else:
+                agreed = answer.result().proved
+                _answer(confirmed, first.result() if agreed else answer.result())
+
+        first.add_done_callback(heard)
+        return confirmed
 
     def _submit(
         self, pairs: list[tuple[Theorem, str]], *, audited: bool = True, urgent: bool = False

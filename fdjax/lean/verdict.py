@@ -9,6 +9,8 @@ Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
 DECIDED = frozenset({"proved", "failed", "rejected"})
 REFUSED = DECIDED - {"proved"}
 
+REPLAY = "replay"  # the kind of the message that Lean's kernel refuses a proof on replay
+
 
 @dataclasses.dataclass(frozen=True)
 class Message:
@@ -35,6 +37,10 @@ class Verdict:
     @property
     def proved(self) -> bool:
         return self.status == "proved"
+
+    @property
+    def refused_on_replay(self) -> bool:
+        return any(m.kind == REPLAY for m in self.messages)
 
     @property
     def first_error(self) -> Message | None:

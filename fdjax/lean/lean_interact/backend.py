@@ -6,11 +6,14 @@ them, in an environment that no other candidate has touched; tactic mode is neve
 
 import collections
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 from fdjax.data.theorems import Theorem
+from fdjax.lean import confined
 from fdjax.lean.backend import Candidate, Lost
 from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
 from fdjax.lean.lean_interact import toolchain
@@ -34,6 +37,7 @@ class LeanInteractBackend:
     newest by default), prepared by the package lean-interact. `repl`: the folder of a REPL built
     for just that Lean; without it one is fetched and built on first use. `readable`: folders that
     Lean needs besides the project's and the toolchain's, with `:` between; it sees no others.
+    `checker`: the program for kernel replay; the toolchain's leanchecker by default.
 
     `max_heartbeats`: thousands, per declaration. `memory_mb`: private memory of one REPL, which is
     killed above it, and replaced before that or after `max_commands`. `spares`: REPLs kept ready,
@@ -48,6 +52,7 @@ class LeanInteractBackend:
     repl: str = ""
     lake: str = "lake"
     readable: str = ""
+    checker: str = ""
     max_heartbeats: int = 400_000
     memory_mb: int = 8192
     max_commands: int = 300
@@ -85,6 +90,29 @@ class LeanInteractBackend:
 
     def worker(self) -> "LeanInteractWorker":
         return LeanInteractWorker(self._sessions)
+
+    # For kernel replay:
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.installed.environment
+
+    def top(self, imports: Imports) -> str:
+        return f"{import_lines(imports)}\n{options(self.max_heartbeats)}\n\n"
+
+    def compiler(self, cpu_seconds: int, module: str = "") -> list[str]:
+        lean = [self._compiling.lean, "--stdin", "--json", f"-M{self.memory_mb}", "-o", module]
+        return confined.command(0, cpu_seconds, self.installed.readable, "run", *lean,
+                                writable=os.path.dirname(module))
+
+    def replayer(self, cpu_seconds: int, module: str) -> list[str]:
+        folder, checker = os.path.dirname(module), self._compiling.checker
+        readable = [*self.installed.readable, os.path.dirname(checker), folder]
+        return confined.command(0, cpu_seconds, readable, "run", checker, Path(module).stem)
+
+    @property
+    def _compiling(self) -> toolchain.Compiling:
+        return toolchain.find_checker(self.installed, self.project, self.checker)
 
 
 class LeanInteractWorker:

@@ -33,6 +33,13 @@ class Unavailable(RuntimeError):
         self.missing, self.remedy = missing, remedy
 
 
+class Compiling(NamedTuple):
+    """What kernel replay takes besides an Installation."""
+
+    lean: str
+    checker: str  # leanchecker or lean4checker
+
+
 class Installation(NamedTuple):
     """All that starting a REPL takes."""
 
@@ -95,6 +102,25 @@ def find_repl(repl: str) -> str:
                           " github.com/augustepoiroux/repl there with `lake build`, at the tag of"
                           " the project's Lean version.")
     return str(program)
+
+
+def find_checker(installed: Installation, project: str, checker: str = "") -> Compiling:
+    """The toolchain's `lean`, and what replays a module that it compiled: the program `checker`,
+    else the toolchain's own, else the one that the project requires."""
+    root = Path(installed.environment.get("LEAN_SYSROOT", ""))
+    lean = root / "bin" / "lean"
+    if not os.access(lean, os.X_OK):
+        raise Unavailable(f"kernel replay needs the toolchain's `lean`: {lean} is missing",
+                          "`lake env` names the toolchain in LEAN_SYSROOT: try it there.")
+    built = Path(project).expanduser() / ".lake/packages/lean4checker/.lake/build/bin/lean4checker"
+    places = [Path(checker).expanduser()] if checker else [root / "bin" / "leanchecker", built]
+    for place in places:
+        if os.access(place, os.X_OK):
+            return Compiling(str(lean), str(place))
+    raise Unavailable(f"nothing to replay proofs with: no {' and no '.join(map(str, places))}",
+                      "Lean has leanchecker since 2026. Before, build github.com/leanprover/"
+                      "lean4checker at the tag of that Lean, and name its program in the option"
+                      " `checker`.")
 
 
 def prepare(
