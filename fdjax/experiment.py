@@ -28,7 +28,7 @@ from fdjax.fingerprints import digest, split_digest, write_record
 from fdjax.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.prepare import initial_policy, prepare
-from fdjax.records import Policy, Run, lean_record, prompt_record, stage_record
+from fdjax.records import Policy, Run, lean_record, prompt_record
 from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
 from fdjax.supervised_stages import expert_iteration, supervised, tell_left_out
@@ -75,9 +75,9 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     Raises ConfigError for a config that cannot run, or that is not the one the workdir began with.
     """
     with prepare(config, Path(workdir)) as this, on_sigterm() as stopping:
-        policy, names = initial_policy(this)
+        policy = initial_policy(this)
         evaluations = {policy.name: evaluate_policy(this, policy)} if policy.name else {}
-        for name in names:
+        for name in this.stages:
             policy = run_stage(this, name, policy, stopping)
             evaluations[name] = evaluate_policy(this, policy)
         summary = summarise(evaluations, {name: spent(this, name) for name in evaluations})
@@ -103,8 +103,7 @@ def spent(this: Run, name: str) -> dict[str, float]:
 
 def run_stage(this: Run, name: str, before: Policy, stopping: Stopping) -> Policy:
     """Trains the stage, or the rest of it, or reads what a finished one left."""
-    config, folder = this.config[name], this.workdir / name
-    record = stage_record(this, name, before.fingerprint)
+    config, folder, record = this.config[name], this.workdir / name, this.stages[name]
     write_record(folder, record)
     if not tokenizer.holds(folder):
         this.prompting.tokenizer.save(folder)

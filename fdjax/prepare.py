@@ -60,7 +60,7 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
             theorems, dropped = load_splits(config.data)
         prompting = make_prompting(config, workdir, found, theorems["sft"])
         with make_farm(config.lean) as farm, jax.set_mesh(prompting.mesh):
-            run = Run(config, workdir, found, prompting, theorems, farm)
+            run = Run(config, workdir, found, prompting, theorems, farm, stages={})
             check_evaluation(run)
             for name in names:
                 check_stage(run, name)
@@ -69,7 +69,7 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
             statements = leave_out_misstated(config.data, workdir, farm, theorems, dropped)
             for name in names:
                 check_references(run, name)
-            check_records(run, names)
+            run = run._replace(stages=checked_records(run, names))
             with blaming(f"workdir={workdir}", OSError):  # a refused start leaves none behind
                 workdir.mkdir(parents=True, exist_ok=True)
                 lock.take(make=True)
@@ -305,14 +305,11 @@ def stages_to_run(config: ConfigDict, found: Origin | None) -> tuple[str, ...]:
     return after
 
 
-def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
-    """What the first stage begins with, and the stages to run: a stage that `init_from` names
-    replaces those up to it.
-    """
+def initial_policy(run: Run) -> Policy:
+    """What the first stage begins with."""
     found = run.origin
-    names = stages_to_run(run.config, found)
     if not found:
-        return Policy("", None, RANDOM), names
+        return Policy("", None, RANDOM)
     with (
         status(f"parameters of {run.config.init_from}"),
         blaming(f"init_from={run.config.init_from}", ValueError, OSError),
@@ -320,24 +317,26 @@ def initial_policy(run: Run) -> tuple[Policy, tuple[str, ...]]:
         model, mesh = run.prompting.model, run.prompting.mesh
         params = origin.load(found, model, mesh, seed=run.config.seed)
     name = found.folder.name if found.is_stage else PRETRAINED
-    return Policy(name, params, found.fingerprint), names
+    return Policy(name, params, found.fingerprint)
 
 
-def check_records(run: Run, names: Sequence[str]) -> None:
-    """Raises ConfigError if `init_from` is of another kind than the first stage, or if the workdir
-    holds one of the stages with another config: each record names the one before, so all of them
-    are known before any work.
+def checked_records(run: Run, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Their records, by name: each names the one before, so all are known before any work.
+
+    Raises ConfigError if `init_from` is of another kind than the first stage, or if the workdir
+    holds one of the stages with another config.
     """
     found = run.origin
     if found and found.is_stage:
         here = stage_record(run, names[0], "")
         if changes := "\n  ".join(differences(_kind(found.record), _kind(here))):
             raise ConfigError(f"init_from={found.folder} is of another kind:\n  {changes}")
-    before = found.fingerprint if found else RANDOM
+    before, records = found.fingerprint if found else RANDOM, {}
     for name in names:
-        record = stage_record(run, name, before)
-        check_record(run.workdir / name, record)
-        before = record["fingerprint"]
+        records[name] = stage_record(run, name, before)
+        check_record(run.workdir / name, records[name])
+        before = records[name]["fingerprint"]
+    return records
 
 
 def _kind(record: dict[str, Any]) -> dict[str, Any]:

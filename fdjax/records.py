@@ -33,6 +33,7 @@ class Run(NamedTuple):
     prompting: Prompting
     theorems: dict[str, list[Theorem]]
     farm: Farm
+    stages: dict[str, dict[str, Any]]  # name -> record of those to run, in order
 
 
 _OF_NO_CONSEQUENCE = ("show_every", "save_every", "least_gap")

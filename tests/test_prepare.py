@@ -79,7 +79,7 @@ def config(tmp_path, monkeypatch):
 
 def run_of(config, workdir):
     with prepare.prepare(config, workdir) as run:
-        return run, *prepare.initial_policy(run)
+        return run, prepare.initial_policy(run), tuple(run.stages)
 
 
 def test_a_good_config_passes(config, tmp_path):
