@@ -187,6 +187,12 @@ HELPER_HONEST = [
         "theorem b (n : Nat) : succ n = n + 1 := a n\n\nopen Nat in",
         "b n",
     ),
+    (Theorem("u", "Foo.u", ".{u, v} {α : Type u} (β : Type v) (a : α) : a = a"),
+     "theorem fact.{w} {α : Sort w} (a : α) : a = a := rfl", "fact a"),
+    (Theorem("s", "s", "{α : Sort _} (a b : α) (h : a = b) : b = a"),
+     "theorem fact {p : Prop} (h : p) : p := h", "fact h.symm"),
+    (Theorem("m", "m", "(n : Nat) : match n with | 0 => True | _ + 1 => True"),
+     "theorem fact : True := trivial", "by cases n <;> exact fact"),
 ]
 
 

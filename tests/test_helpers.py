@@ -121,12 +121,13 @@ def test_a_refusal_in_the_proof_is_placed_there(backend):
     assert verdict.status == "rejected" and text[message.start:message.end] == "sorry"
 
 
-def test_the_shadow_would_fool_whoever_states_the_theorem_among_the_helpers(monkeypatch):
+def test_a_statement_that_helpers_have_changed_is_told(backend, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     theorem, helper, proof = HELPER_CHEATS["shadows"][0]
-    assert theorem is SHADOWED and "_root_" in helper
-    [verdict] = check(EmbeddedBackend(), [(theorem, with_helpers(theorem, helper, proof))])
-    assert verdict.proved
+    assert theorem is SHADOWED and "_root_" in helper  # it leaves the namespace that hides it
+    [verdict] = check(backend, [(theorem, with_helpers(theorem, helper, proof))])
+    [error] = verdict.messages  # of the theorem as it is now, Lean took the proof
+    assert verdict.status == "failed" and error.text.startswith("Type mismatch\n  shadowed\n")
 
 
 def test_random_text_fools_nobody_and_harms_no_neighbours():

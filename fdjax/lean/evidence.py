@@ -18,7 +18,7 @@ from fdjax.lean.verdict import Message, Status, Verdict
 STARTED = "#print axioms True"  # its report says that Lean has come so far
 MAX_MESSAGE = 10_000  # characters
 MAX_MESSAGES = 100  # to a candidate, and as many errors more
-_NONCE = re.compile(r"fd_[0-9a-f]{32}")
+_NONCE = re.compile(r"(?:main_|_stated_)?fd_[0-9a-f]{32}")
 _HIDING = re.compile(rf"helpers_{_NONCE.pattern}\.?")  # the namespace of a candidate's helpers
 _LAST_PART = re.compile(r"(?:«[^»]*»|[^.«»]+)\Z")
 _REPORT = re.compile(
@@ -70,21 +70,26 @@ def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Ite
     """
     nonce = f"fd_{secrets.token_hex(16)}"
     # only the last part of the name: the others are namespaces that the proof may use
-    name = _LAST_PART.sub("", theorem.name) + nonce
+    space = _LAST_PART.sub("", theorem.name)
+    name = proved = space + nonce
     gap = "" if theorem.signature.startswith(".{") else " "
     parts = split(proof, theorem)
     text, places, body = "", [], proof
     if parts:  # hidden from our statement, and open to its proof
-        text = f"namespace helpers_{nonce}\n{_opened(head)}\n"
+        stated, proved = f"{space}_stated_{nonce}", f"{space}main_{nonce}"
+        text = f"{head}axiom {stated}{gap}{theorem.signature}\n\n"
+        text += f"namespace helpers_{nonce}\n{_opened(head)}\n"
         places.append(Place(line + text.count("\n"), 0, 0, parts.helpers))
         text += f"{parts.helpers}\n\nend helpers_{nonce}\n\n"
         body = proof[parts.start:]
-    text += f"{head}theorem {name}{gap}{theorem.signature} := "
+    text += f"{head}theorem {proved}{gap}{theorem.signature} := "
     if parts:
         text += f"open helpers_{nonce} in "
     column = len(text) - text.rfind("\n") - 1
     places.append(Place(line + text.count("\n"), column, len(proof) - len(body), body))
     text += f"{body}\n\n"
+    if parts:  # of the type that the statement had before there were helpers
+        text += f"theorem {name} : type_of% @{stated} := @{proved}\n\n"
     report_line = line + text.count("\n")
     item = Item(theorem, proof, nonce, tuple(places), report_line)
     return f"{text}#print axioms {name}\n\n", item
