@@ -21,10 +21,12 @@ from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
 from fdjax.data.published import theorem_of
 from fdjax.data.theorems import Theorem
 from fdjax.lean.backend import Lost, make_backend
+from fdjax.lean.cache import VerdictCache
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.lean_interact import toolchain
 from fdjax.lean.lean_interact.backend import LeanInteractBackend
+from fdjax.lean.replay import replaying_farm
 
 HEARTBEATS = 500
 
@@ -315,7 +317,14 @@ def test_a_real_toolchain():
     pairs = [(right, "by omega"), (right, "by simp"), (right, "by exact nope"),
              (Theorem("f", "f", ": False", imports), "by native_decide"),
              (Theorem("d", "d", ": 2 ^ 10 = 1024", imports), "by decide +native")]
-    with Farm(LeanInteractBackend(project=project), workers=1, timeout=100) as farm:
+    backend = LeanInteractBackend(project=project)
+    with Farm(backend, workers=1, timeout=100) as farm:
         farm.require([right])
         statuses = [v.status for v in farm.check(pairs)]
     assert statuses == ["proved", "failed", "failed", "rejected", "rejected"]
+    try:
+        second = replaying_farm(backend, 1, 100, VerdictCache())
+    except toolchain.Unavailable as error:
+        pytest.skip(f"all but replay: {error.missing}")
+    with Farm(backend, workers=1, timeout=100, second=second) as farm:
+        assert farm.check(pairs[:1])[0].proved
