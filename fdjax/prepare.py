@@ -24,7 +24,8 @@ from fdjax.config import ConfigError, blaming, part
 from fdjax.data.splits import leave_out_misstated, load_splits, tell_dropped
 from fdjax.data.theorems import Theorem
 from fdjax.fingerprints import check_record, differences
-from fdjax.lean.backend import Backend, check_options, make_backend
+from fdjax.lean.backend import Backend
+from fdjax.lean.backends import check_options, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.ray_cluster import RayCluster

@@ -10,7 +10,7 @@ import lean_repl
 from fdjax.data.synthetic import generate, shortest_proof
 from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import MAX_CHARS
-from fdjax.lean.backend import make_backend
+from fdjax.lean.backends import make_backend
 
 # Not provable: nothing at hand, something that does not help, something in the context.
 FALSE = Theorem("false", "absurdity", ": False")

@@ -21,7 +21,7 @@ from cheats import (
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
-from fdjax.lean.backend import BACKENDS
+from fdjax.lean.backends import BACKENDS
 from fdjax.lean.farm import Farm
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BACKENDS if name != "embedded"]

@@ -20,7 +20,7 @@ from test_audit import PIECES
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.audit import audit
-from fdjax.lean.backend import BACKENDS
+from fdjax.lean.backends import BACKENDS
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.extract import extract
 from fdjax.lean.farm import Farm

@@ -14,7 +14,8 @@ from test_lean_interact import HEARTBEATS, PROOFS
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean import kimina
-from fdjax.lean.backend import Lost, make_backend
+from fdjax.lean.backend import Lost
+from fdjax.lean.backends import make_backend
 from fdjax.lean.cache import cache_key
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports

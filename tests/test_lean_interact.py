@@ -20,7 +20,8 @@ from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
 
 from fdjax.data.published import theorem_of
 from fdjax.data.theorems import Theorem
-from fdjax.lean.backend import Lost, make_backend
+from fdjax.lean.backend import Lost
+from fdjax.lean.backends import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports

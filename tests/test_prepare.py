@@ -20,7 +20,7 @@ from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.files import Damaged
 from fdjax.fingerprints import check_record, differences, write_record
-from fdjax.lean.backend import make_backend
+from fdjax.lean.backends import make_backend
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.metrics import Timers

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 
 from fdjax.data.theorems import Theorem, parse_statement
 from fdjax.lean import bench, doctor
-from fdjax.lean.backend import BACKENDS, make_backend
+from fdjax.lean.backends import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.ray_cluster import RayCluster

@@ -4,17 +4,14 @@ A backend only runs Lean on a batch and says what it saw; isolation of what goes
 tries, caching and futures are the farm's.
 """
 
-import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Protocol
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean.verdict import Verdict
 
 # A proof may rest on these and on no others: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
-
-BACKENDS = ("embedded", "lean_interact", "kimina")
 
 Candidate = tuple[Theorem, str]  # and what follows `:=`, which has passed the audit
 
@@ -58,42 +55,3 @@ class Backend(Protocol):
         ...
 
     def worker(self) -> Worker: ...
-
-
-def make_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend:
-    """The backend of this name; `options` are fields of its class, as a config's `lean.<name>` has
-    them. Raises ValueError for an unknown name or option, and the backend's own error (a
-    RuntimeError) where this machine cannot run it."""
-    options = dict(options or {})
-    check_options(name, options)
-    return _backend_class(name)(**options)
-
-
-def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raises ValueError for an unknown name or option."""
-    known = option_names(name)
-    if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"the Lean backend {name} has no option {unknown[0]!r}: known are"
-                         f" {', '.join(known)}")
-
-
-def option_names(name: str) -> list[str]:
-    """Raises ValueError for an unknown backend."""
-    return [field.name for field in dataclasses.fields(_backend_class(name)) if field.init]
-
-
-def _backend_class(name: str) -> type:
-    match name:
-        case "embedded":
-            from fdjax.lean.embedded.backend import EmbeddedBackend
-
-            return EmbeddedBackend
-        case "lean_interact":
-            from fdjax.lean.lean_interact.backend import LeanInteractBackend
-
-            return LeanInteractBackend
-        case "kimina":
-            from fdjax.lean.kimina import KiminaBackend
-
-            return KiminaBackend
-    raise ValueError(f"unknown Lean backend {name!r}: known are {', '.join(BACKENDS)}")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from fdjax.data.theorems import Theorem
 from fdjax.lean import confined
-from fdjax.lean.backend import BACKENDS, Backend, make_backend, option_names
+from fdjax.lean.backend import Backend
+from fdjax.lean.backends import BACKENDS, make_backend, option_names
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import ReplayBackend
 

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from fdjax.data.theorems import Theorem
 from fdjax.fingerprints import digest
-from fdjax.lean.backend import Candidate, Lost, Worker, check_options, make_backend
+from fdjax.lean.backend import Candidate, Lost, Worker
+from fdjax.lean.backends import check_options, make_backend
 from fdjax.lean.verdict import Verdict
 
 CONNECT_SECONDS = 10.0
