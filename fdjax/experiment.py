@@ -81,13 +81,16 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
             policy = run_stage(this, name, policy, stopping)
             evaluations[name] = evaluate_policy(this, policy)
         summary = summarise(evaluations, {name: spent(this, name) for name in evaluations})
-    if hosts.is_first():
-        write_summary(workdir, summary)
-        report.write(workdir)
-        for line in summary_lines(summary):
-            console.print(line, markup=False)
-        print(json.dumps(summary), flush=True)
+    hosts.told("end", functools.partial(tell, workdir, summary))  # the others wait for it
     return summary
+
+
+def tell(workdir: str | Path, summary: dict) -> None:
+    write_summary(workdir, summary)
+    report.write(workdir)
+    for line in summary_lines(summary):
+        console.print(line, markup=False)
+    print(json.dumps(summary), flush=True)
 
 
 def spent(this: Run, name: str) -> dict[str, float]:

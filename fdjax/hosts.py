@@ -27,6 +27,7 @@ class Here(NamedTuple):
 _here = Here()
 _uses: collections.Counter[str] = collections.Counter()
 _lock = threading.Lock()
+_LEAVING_S = 30  # one that leaves alone waits so long for the others; then JAX ends them all
 _DAY_MS = 24 * 60 * 60 * 1000  # one may wait for another's Lean or language model
 
 
@@ -39,7 +40,9 @@ def join(coordinator: str = "", processes: int | None = None, index: int | None 
     global _here
     import jax  # not for those who only read a run's files
 
-    jax.distributed.initialize(coordinator or None, processes, index)
+    jax.distributed.initialize(
+        coordinator or None, processes, index, shutdown_timeout_seconds=_LEAVING_S
+    )
     _here = Here(jax.process_index(), jax.process_count())
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -123,6 +124,27 @@ def test_what_hosts_tell_each_other():
         assert large == [i * (6 << 20) for i in range(3)]
         assert mine == [i % 3 == index for i in range(5)]
         assert raised == ["KeyError 'k'", "RuntimeError Odd('odd 1')"]
+
+
+LEAVING = """
+import sys
+from fdjax import hosts
+hosts._LEAVING_S = 3
+index, port = int(sys.argv[1]), sys.argv[2]
+hosts.join(f"localhost:{port}", 2, index)
+hosts.gathered("all are there", lambda: None)
+if index == 1:
+    raise SystemExit("stopped")
+hosts.gathered("one has left", lambda: None)
+"""
+
+
+def test_who_leaves_alone_ends_the_others():
+    """JAX would let them wait for five minutes."""
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match=r"Shutdown barrier .* failed"):
+        results_of(LEAVING, 2)
+    assert time.monotonic() - began < 100
 
 
 @pytest.fixture(scope="module")
