@@ -18,7 +18,7 @@ from fdjax.lean.verdict import Message, Status, Verdict
 STARTED = "#print axioms True"  # its report says that Lean has come so far
 MAX_MESSAGE = 10_000  # characters
 MAX_MESSAGES = 100  # to a candidate, and as many errors more
-_NONCE = re.compile(r"(?:main_|_stated_)?fd_[0-9a-f]{32}")
+_NONCE = re.compile(r"(?:main_|_stated_|_any_)?fd_[0-9a-f]{32}")
 _HIDING = re.compile(rf"helpers_{_NONCE.pattern}\.?")  # the namespace of a candidate's helpers
 _LAST_PART = re.compile(r"(?:«[^»]*»|[^.«»]+)\Z")
 _REPORT = re.compile(
@@ -77,7 +77,9 @@ def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Ite
     text, places, body = "", [], proof
     if parts:  # hidden from our statement, and open to its proof
         stated, proved = f"{space}_stated_{nonce}", f"{space}main_{nonce}"
-        text = f"{head}axiom {stated}{gap}{theorem.signature}\n\n"
+        # a theorem, as ours is: it takes in the context's variables as ours does
+        text = f"axiom _any_{nonce} : ∀ {{_p : Prop}}, _p\n\n"
+        text += f"{head}theorem {stated}{gap}{theorem.signature} := _any_{nonce}\n\n"
         text += f"namespace helpers_{nonce}\n{_opened(head)}\n"
         places.append(Place(line + text.count("\n"), 0, 0, parts.helpers))
         text += f"{parts.helpers}\n\nend helpers_{nonce}\n\n"
