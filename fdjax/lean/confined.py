@@ -25,23 +25,26 @@ class NotStarted(RuntimeError):
 
 
 def command(
-    memory: int, cpu_seconds: int, readable: Sequence[str], *what: str, writable: str = ""
+    memory: int, cpu_seconds: int, readable: Sequence[str], *what: str, scratch: str = "",
+    writable: str = "",
 ) -> list[str]:
     """The command line of a confined child. `memory`: bytes of address space, 0 for any;
-    `cpu_seconds`: 0 for any. `readable`: files and folders that it needs besides the system's;
-    `writable`: a folder in which it may write files of some size.
+    `cpu_seconds`: 0 for any. `readable`: files and folders that it needs besides the system's,
+    the same for many children; `scratch`: a scratch folder that it may read, `writable`: one in
+    which it may write files of some size, too.
     `what`: "lean", a libleanshared and arguments, or "run", a program and arguments.
 
     The child is killed when the thread that started it ends.
     """
     missing = unprotected(tuple(readable))
     taken = [name for name in PROTECTIONS if name not in missing]
+    readable = [*readable, *filter(None, [scratch])]
     return command_with(taken, memory, cpu_seconds, readable, *what, writable=writable)
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[str]:
-    """A folder for `writable`, with all that was written gone at the end."""
+    """A folder for a child, with all that was written gone at the end."""
     with tempfile.TemporaryDirectory(prefix="fdjax-lean-") as folder:
         if os.geteuid() == 0:  # whose children are nobody, or root without any power
             os.chown(folder, 0, confined_child.NOBODY)

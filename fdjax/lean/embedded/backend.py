@@ -79,10 +79,10 @@ class EmbeddedBackend:
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
         child = os.path.abspath(replay_child.__file__)
-        readable = [*self._readable, os.path.dirname(module), child]
-        return confined.command(self.memory_mb << 20, cpu_seconds, readable, "run",
+        return confined.command(self.memory_mb << 20, cpu_seconds, [*self._readable, child], "run",
                                 os.path.realpath(sys.executable), "-I", "-S", child,
-                                process.shared_library(), Path(module).stem)
+                                process.shared_library(), Path(module).stem,
+                                scratch=os.path.dirname(module))
 
     @property
     def _readable(self) -> list[str]:

@@ -106,9 +106,10 @@ class LeanInteractBackend:
                                 writable=os.path.dirname(module))
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
-        folder, checker = os.path.dirname(module), self._compiling.checker
-        readable = [*self.installed.readable, os.path.dirname(checker), folder]
-        return confined.command(0, cpu_seconds, readable, "run", checker, Path(module).stem)
+        checker = self._compiling.checker
+        readable = [*self.installed.readable, os.path.dirname(checker)]
+        return confined.command(0, cpu_seconds, readable, "run", checker, Path(module).stem,
+                                scratch=os.path.dirname(module))
 
     @property
     def _compiling(self) -> toolchain.Compiling:
