@@ -16,6 +16,7 @@ from helper_cheats import HELPER_HONEST, SWAP, with_helpers
 from test_embedded_backend import GOOD, WRONG
 
 from fdjax.data.theorems import Theorem
+from fdjax.lean import confined
 from fdjax.lean import farm as farm_module
 from fdjax.lean.__main__ import main
 from fdjax.lean.cache import VerdictCache
@@ -160,7 +161,9 @@ class Lying(EmbeddedBackend):
 @pytest.mark.parametrize(("script", "status"), [
     ("pass", "proved"),  # which is why it is tried out on what is no proof
     ("import sys; sys.exit(1)", "crashed"),
-    ("import sys; sys.exit('no such module')", "failed"),
+    ("import sys; sys.exit('no such module')", "crashed"),
+    ("import sys; sys.exit('(kernel) deep recursion detected')", "crashed"),
+    ("import sys; sys.exit('(kernel) declaration type mismatch' + 'x' * 20_000)", "failed"),
     ("import os; os.kill(os.getpid(), 9)", "crashed"),
     ("import time; time.sleep(100)", "timeout"),
     ("print('x' * 40_000_000)", "crashed"),
@@ -191,6 +194,15 @@ def test_a_module_must_hold_the_theorem(empty):
     object.__setattr__(backend, "empty", empty)
     [verdict] = ReplayBackend(backend).worker().check([(SWAP, GOOD)], 5.0)
     assert verdict.status == "crashed" and "no module" in verdict.first_error.text
+
+
+def test_what_the_system_offers_is_not_asked_for_each_module(first):
+    worker = ReplayBackend(first).worker()
+    asked = set()
+    for _ in range(2):
+        assert worker.check([(SWAP, GOOD)], 20.0)[0].proved
+        asked.add(confined.unprotected.cache_info().misses)
+    assert len(asked) == 1
 
 
 def test_backends_without_replay_say_so(tmp_path):

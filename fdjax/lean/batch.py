@@ -23,6 +23,7 @@ from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_co
 from fdjax.lean.verdict import Message, Status, Verdict
 
 MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
+MAX_COMPLAINT = 100_000  # bytes kept of standard error: the kernel's begins with what matters
 
 
 class Processes:
@@ -103,7 +104,7 @@ def run(
                 if not chunk:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is child.stderr:
-                    complaint = (complaint + chunk)[-1000:]
+                    complaint = (complaint + chunk)[-MAX_COMPLAINT:]
                 else:
                     said += chunk
                     if b"\n" in chunk:
@@ -123,7 +124,7 @@ def run(
         return Ending("timeout", "the limit on CPU time was reached")
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     told = f"Lean ended with {ended} and no report on this theorem"
-    return Ending("crashed", told + (f": {words}" if words else ""), code, words)
+    return Ending("crashed", told + (f": {words[-1000:]}" if words else ""), code, words)
 
 
 class BatchFile:

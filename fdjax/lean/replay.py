@@ -7,6 +7,7 @@ declaration of that module to the kernel again. What got into Lean's environment
 """
 
 import dataclasses
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +22,9 @@ from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import REPLAY, Message, Status, Verdict
 
 MODULE = "FdReplay"
+# What the kernel says of a declaration, unless it came to no end.
+_REFUSAL = re.compile(
+    r"\(kernel\) (?!deep recursion|deterministic timeout|excessive memory|interrupted)")
 
 _TRUE = Theorem("true", "true", ": True"), "True.intro"
 # What a kernel that looks at all refuses, and Lean takes where it is told not to ask the kernel.
@@ -58,7 +62,7 @@ class Compiler(Protocol):
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
         """The command that replays a module, which LEAN_PATH leads to, and ends with 0 if the
-        kernel accepts it."""
+        kernel accepts it; else it says what the kernel says."""
         ...
 
 
@@ -167,9 +171,10 @@ class ReplayWorker:
                          self._compiler.start_seconds)
         if ending.code == 0:
             return None
-        if ending.code is None or ending.code < 0 or not ending.complaint:
-            return self._verdict(item, ending.status, f"replay: {ending.told}")
-        return self._verdict(item, "failed", f"the kernel refuses it on replay: {ending.complaint}")
+        if _REFUSAL.search(ending.complaint):
+            told = f"the kernel refuses it on replay: {ending.complaint}"
+            return self._verdict(item, "failed", told)
+        return self._verdict(item, ending.status, f"replay: {ending.told}")
 
     def _cpu_seconds(self, file: BatchFile, timeout: float) -> int:
         return int(self._compiler.start_seconds + timeout * len(file.items)) + 1
