@@ -94,10 +94,13 @@ def make_farm(lean: ConfigDict) -> Farm:
 
 
 def make_second(lean: ConfigDict, first: Backend, cache: VerdictCache) -> Farm:
-    """The farm that replays what the other one finds proved; it is here, wherever that is."""
+    """The farm that replays what the other one finds proved; it is here, wherever that is, and
+    then with as many workers as there are CPUs here."""
     with blaming("lean.replay", ValueError, RuntimeError, OSError):
-        here = make_backend(lean.backend, lean.get(lean.backend)) if lean.ray_address else first
-        return replaying_farm(here, lean.workers, lean.timeout, cache, lean.allow_helpers)
+        workers = lean.workers
+        if lean.ray_address:
+            first, workers = make_backend(lean.backend, lean.get(lean.backend)), None
+        return replaying_farm(first, workers, lean.timeout, cache, lean.allow_helpers)
 
 
 def find_lean(lean: ConfigDict) -> Backend:

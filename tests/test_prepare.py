@@ -21,6 +21,7 @@ from fdjax.data.theorems import Theorem, write_theorems
 from fdjax.files import Damaged
 from fdjax.fingerprints import check_record, differences, write_record
 from fdjax.lean.backends import make_backend
+from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.verdict import Message, Verdict
 from fdjax.metrics import Timers
@@ -516,6 +517,16 @@ def test_a_published_model_that_does_not_fit(config, published, tmp_path):
     refused("init_from=.*'mamba' .no architecture. is not known")
     (published / "config.json").unlink()
     refused("has no config.json and holds no finished stage")
+
+
+def test_replay_beside_a_cluster_has_the_workers_of_this_machine(config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(prepare, "make_backend", lambda *_: Lean())
+    monkeypatch.setattr(prepare, "replaying_farm", lambda _, workers, *__: asked.append(workers))
+    config.lean.workers = 120
+    for config.lean.ray_address in ("", "auto"):
+        prepare.make_second(config.lean, Lean(), VerdictCache())
+    assert asked == [120, None]
 
 
 def test_a_published_tokenizer_and_a_template(config, tmp_path, monkeypatch):

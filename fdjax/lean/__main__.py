@@ -149,8 +149,10 @@ def main(argv: list[str] | None = None) -> int:
         cache = VerdictCache(flags.cache)
         second = None
         if flags.replay:
-            here = make_backend(flags.backend, options) if flags.ray_address else backend
-            second = replaying_farm(here, flags.workers, flags.timeout, cache)
+            here, workers = backend, flags.workers
+            if flags.ray_address:  # what its nodes can take says nothing of this machine
+                here, workers = make_backend(flags.backend, options), None
+            second = replaying_farm(here, workers, flags.timeout, cache)
         farm = Farm(backend, flags.workers, flags.timeout, cache, second=second)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"python -m fdjax.lean {flags.command}: {error}", file=sys.stderr)
