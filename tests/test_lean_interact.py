@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,16 @@ def test_statements_are_tried_at_the_start(farm):
     [(first, error), (second, _)] = farm.misstated([SWAP, FALSE, wrong, context])
     assert (first, second) == (wrong, context)
     assert "Natt" in error.text and error.start is None
+
+
+def test_folders_that_lake_names_from_the_projects_are_found_from_elsewhere(tmp_path):
+    options = lean_repl.toolchain(tmp_path)
+    lake = Path(options["lake"])
+    lake.write_text(lake.read_text().replace("=/lean ", "=././.lake/lib:/lean "))
+    backend = LeanInteractBackend(**options)
+    ours, other = backend.environment["LEAN_PATH"].split(":")
+    assert os.path.samefile(Path(ours).parent, tmp_path / ".lake") and other == "/lean"
+    assert ours in backend.installed.readable
 
 
 def test_a_repl_that_cannot_start_is_no_verdict(tmp_path):

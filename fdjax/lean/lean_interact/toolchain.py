@@ -174,13 +174,18 @@ def _configure(project: str, lean_version: str, repl: str, lake: str):
 
 
 def _lake_environment(lake: str, folder: str) -> dict[str, str]:
-    """What `lake env` sets, asked once: it reads the whole project, and takes seconds for that."""
+    """What `lake env` sets, asked once: it reads the whole project, and takes seconds for that.
+    Some Lakes name folders as seen from the project's; here they do for whoever runs elsewhere."""
     asked = [lake, "env", sys.executable, "-I", "-S", "-c", _PRINT_ENVIRONMENT]
     done = subprocess.run(asked, cwd=folder, text=True, errors="replace", capture_output=True,
                           stdin=subprocess.DEVNULL)
     with contextlib.suppress(ValueError, AttributeError):
         found = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
-        return {name: found[name] for name in _VARIABLES if name in found} | {"LC_ALL": "C.UTF-8"}
+        kept = {name: found[name] for name in _VARIABLES if name in found}
+        for name in kept.keys() & set(_FOLDERS):
+            parts = filter(None, kept[name].split(os.pathsep))
+            kept[name] = os.pathsep.join(os.path.join(folder, part) for part in parts)
+        return kept | {"LC_ALL": "C.UTF-8"}
     said = (done.stderr or done.stdout).strip()[-500:]
     raise Unavailable(f"`lake env` fails in {folder}: {said}",
                       f"Try it there: `cd {folder} && lake env`.")
