@@ -57,7 +57,7 @@ def test_the_kernel_sees_what_lean_did_not_show_it(first, monkeypatch):
         assert "kernel" in refused.text and "absurdity" in refused.text
         assert not re.search("fd_[0-9a-f]", refused.text)  # the same words in every run
         figures = farm.figures()
-        assert figures["lean/replayed"] == 3 and figures["lean/replay_refused"] == 1
+        assert figures["lean/replayed"] == 3 and figures["lean/unconfirmed"] == 1
 
 
 def test_no_cheat_known_to_us_counts_though_nobody_audits(first, monkeypatch):

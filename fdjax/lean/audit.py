@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fdjax.lean.verdict import Message
 
-AUDIT_VERSION = "3"  # part of every cache key: change it with any rule
+AUDIT_VERSION = "4"  # part of every cache key: change it with any rule, and with evidence.write
 MAX_CHARS = 32_768
 MAX_DEPTH = 400  # of brackets; some thousands overflow Lean's stack
 MAX_STRAY_QUOTES = 64

@@ -157,7 +157,8 @@ class Farm:
         if not self.second:
             return figures
         again = self.second._recent()
-        return figures | {"lean/replayed": again.finished, "lean/replay_refused": again.failed}
+        unconfirmed = again.finished - again.proved
+        return figures | {"lean/replayed": again.finished, "lean/unconfirmed": unconfirmed}
 
     def close(self) -> None:
         """Kills what runs, cancels what waits, ends the threads. May be called twice."""
