@@ -287,7 +287,7 @@ def place(message: Message, proof: str) -> str:
 
 def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
     """The proof as HTML; the error's place marked, and a sign where the attempt departs."""
-    start = error.start if error else None
+    start = error.place if error else None
     end = max(error.end or start, start) if start is not None else None
     out = []
     for i in range(len(proof) + 1):

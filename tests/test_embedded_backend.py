@@ -176,6 +176,19 @@ def test_a_flood_of_messages_is_cut_and_still_judged(farm):
     assert "mismatch" in wrong.first_error.text
 
 
+def test_the_first_error_is_where_the_proof_goes_wrong_first(farm):
+    """Not that of the goal which the refused step leaves open, reported at the whole proof."""
+    theorem = Theorem("f", "f", "(p q r : Prop) (h1 : p → q ↔ q) (h2 : r ∧ ¬p) : q")
+    proof = " by\n  obtain ⟨h3, h4⟩ := h2\n  have h5 := h1 h2\n  exact h5 h4"
+    verdict = judge(farm, theorem, proof)
+    kinds = [m.kind for m in verdict.messages]
+    assert len(kinds) == 2 and "Tactic.unsolvedGoals" in kinds
+    assert "Function expected" in verdict.first_error.text
+    assert proof[verdict.first_error.place:].startswith("h1 h2")
+    [open_goal] = judge(farm, SWAP, "by\n  obtain ⟨a, b⟩ := h").messages
+    assert open_goal.place == open_goal.end > open_goal.start
+
+
 def test_options_are_not_advertised(farm):
     text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error.text
     assert "heartbeats" in text and "set_option" not in text and "Hint" not in text

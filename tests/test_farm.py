@@ -223,6 +223,23 @@ def test_what_is_urgent_goes_first(monkeypatch):
     assert sum(map(len, backend.batches)) == 24
 
 
+def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
+    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    backend = Scripted()
+    with Farm(backend, workers=1) as farm:
+        first = farm.submit(THEOREM, "block 1")
+        backend.started.wait(5)
+        waiting = [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+        running = farm.submit(THEOREM, "block 1", urgent=True)
+        urgent = [farm.submit(THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
+        backend.release.set()
+        for future in [first, running, *urgent, *waiting]:
+            future.result(5)
+    assert backend.batches[1] == ["good 19", "good 7"]
+    assert sorted(p for batch in backend.batches for p in batch) == sorted(
+        ["block 1", *(f"good {i}" for i in range(20))])
+
+
 def test_whoever_submits_too_much_waits(monkeypatch):
     monkeypatch.setattr(farm_module, "MAX_WAITING", 5)
     backend = Scripted()

@@ -109,7 +109,7 @@ def test_only_finished_failures_are_asked_about(ask):
         assert said[1:] == [None] * 3 and len(served.asked) == 1
         assert said[0].messages == ("h2 is not there.", "Take h.2.")
         assert said[0].provider == "llm: m" and said[0].proof is None
-        assert said[0].departs_at == len(PROOF)  # an open goal departs where the tactics end
+        assert said[0].departs_at == PROOF.index("h2")  # the goal is left open at its end
         assert (said[0].tokens, said[0].asked, said[0].unanswered) == (110, 1, 0)
         [said] = ask(served.url, [group], successes=True)
         assert said[1].messages and said[2:] == [None] * 2 and len(served.asked) == 2

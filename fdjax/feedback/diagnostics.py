@@ -20,7 +20,7 @@ from fdjax.data.synthetic import Repair, repair, shortest_proof
 from fdjax.data.theorems import Theorem
 from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.lean.extract import split
-from fdjax.lean.verdict import DECIDED, Message, Verdict
+from fdjax.lean.verdict import DECIDED, Verdict
 from fdjax.rollout.attempts import Attempt
 
 
@@ -112,15 +112,9 @@ LEVELS = {
 
 
 def error_place(verdict: Verdict) -> int | None:
-    """Where the attempt goes wrong by Lean's first error, as an offset into the proof text.
-
-    A goal that stays open is reported at the tactics that were to close it; what is wrong is that
-    they end.
-    """
-    error: Message | None = None if verdict.proved else verdict.first_error
-    if error is None:
-        return None
-    return error.end if error.kind == "Tactic.unsolvedGoals" else error.start
+    """Where the attempt goes wrong by Lean's first error, as an offset into the proof text."""
+    error = None if verdict.proved else verdict.first_error
+    return error and error.place
 
 
 def departure(item: Item, known: str) -> int | None:

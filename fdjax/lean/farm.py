@@ -260,14 +260,28 @@ class Farm:
         if job := self._jobs.get(key):
             self._counts["joined"] += 1
             job.futures.append(future)
+            if urgent and not job.urgent:
+                self._hasten(job)
             return None
         job = self._jobs[key] = _Job(key, theorem, proof, [future], urgent=urgent)
         self._wait_in_pool(job)
         return None
 
     def _wait_in_pool(self, job: _Job) -> None:
-        pool = (job.urgent, job.theorem.imports, self.backend.pool(job.theorem))
-        self._pools.setdefault(pool, collections.deque()).append(job)
+        self._pools.setdefault(self._pool(job), collections.deque()).append(job)
+
+    def _pool(self, job: _Job) -> tuple[bool, Hashable, Hashable]:
+        return job.urgent, job.theorem.imports, self.backend.pool(job.theorem)
+
+    def _hasten(self, job: _Job) -> None:
+        """Wherever it waits, if it does not run already."""
+        waiting = self._pools.get(pool := self._pool(job), ())
+        job.urgent = True
+        if job in waiting:
+            waiting.remove(job)
+            if not waiting:
+                del self._pools[pool]
+            self._wait_in_pool(job)
 
     def _work(self, worker: Worker) -> None:
         """A thread: takes batches until the farm is closed."""
@@ -348,7 +362,7 @@ class Farm:
                 job.suspect = verdict is not None
                 # where nobody is to blame for the silence, everyone is
                 if job.suspect or not broken or job.tries >= MAX_TRIES:
-                    self._alone.append(job)
+                    (self._alone.appendleft if job.urgent else self._alone.append)(job)
                 else:
                     self._wait_in_pool(job)
             for job, verdict in done:

@@ -22,6 +22,12 @@ class Message:
     start: int | None = None  # offsets into the proof text, in characters;
     end: int | None = None  # None where the message is not about a place in it
 
+    @property
+    def place(self) -> int | None:
+        """Where the text goes wrong. A goal that stays open is reported at the tactics that were to
+        close it: what is wrong is that they end."""
+        return self.end if self.kind == "Tactic.unsolvedGoals" else self.start
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -44,9 +50,9 @@ class Verdict:
 
     @property
     def first_error(self) -> Message | None:
-        """The error that starts first in the proof text (those without a place come last)."""
+        """The one at which the proof text goes wrong first (those without a place come last)."""
         errors = [m for m in self.messages if m.severity == "error"]
-        return min(errors, key=lambda m: (m.start is None, m.start or 0), default=None)
+        return min(errors, key=lambda m: (m.place is None, m.place or 0), default=None)
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
