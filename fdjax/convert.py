@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fdjax import array_store, origin, sharding
+from fdjax import array_store, origin, sharding, tokenizer
 from fdjax.models import hf, lora, tensor_names, transformer, weights
 from fdjax.models.config import ModelConfig
 from fdjax.models.tensor_files import (
@@ -38,6 +38,7 @@ from fdjax.models.tensor_files import (
     write_rows,
 )
 from fdjax.objectives.divergence import to_logits
+from fdjax.tokenizer import exported
 
 BESIDE = (  # files that go along with weights, where there are some
     "tokenizer.json",
@@ -123,10 +124,16 @@ def to_hf(
         files = create_folder(made, wanted, shard_bytes=shard_bytes)
         for path, tensor in tensors.items():
             _copy_out(tensor, arrays[path], _adapter(arrays, path, config), files)
+        config = dataclasses.replace(config, max_positions=_max_positions(source))
         data = hf.config_json(config, str(wanted["model.embed_tokens.weight"][1]))
-        data |= _token_ids(source.folder)
+        if words := _trained_tokenizer(source):
+            data |= exported.token_ids(words)
+            for name, content in exported.files(words).items():
+                (made / name).write_text(content, encoding="utf-8")
+        else:
+            data |= _token_ids(source.folder)
+            _copy_beside(source.folder, made)
         (made / "config.json").write_text(json.dumps(data, indent=2))
-        _copy_beside(source.folder, made)
 
 
 def to_peft(checkpoint: str | Path, out: str | Path) -> None:
@@ -188,6 +195,24 @@ def _model(source: origin.Origin, path: str | Path) -> ModelConfig:
     if source.model is None:
         raise ValueError(f"{path} lies in no stage whose config.json names its model")
     return source.model
+
+
+def _max_positions(source: origin.Origin) -> int:
+    """Tokens of the longest sequence it was made for, or else that its run had room for; 0 where
+    neither is said."""
+    prompt = source.record.get("prompt")
+    if source.model.max_positions or not prompt:
+        return source.model.max_positions
+    longest = max(*prompt["student_buckets"], *prompt["teacher_buckets"])
+    return longest + prompt["response_length"]
+
+
+def _trained_tokenizer(source: origin.Origin) -> tokenizer.SentencePieceTokenizer | None:
+    """That of a stage whose run trained one."""
+    if not (source.is_stage and tokenizer.holds(source.folder)):
+        return None
+    words = tokenizer.load(source.folder)
+    return words if isinstance(words, tokenizer.SentencePieceTokenizer) else None
 
 
 def _copy_out(

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import array_store, convert, origin, sharding
+from fdjax import array_store, convert, origin, sharding, tokenizer
 from fdjax.checkpoint import Checkpoints
+from fdjax.data import synthetic
 from fdjax.models import hf, tensor_files, transformer, weights
 from fdjax.models.config import ModelConfig
 from fdjax.state import OptimizerConfig, from_params, make_optimizer
@@ -231,10 +232,42 @@ def test_a_trained_checkpoint_goes_out(tmp_path):
     assert model.dtype == torch.bfloat16
 
 
-def save_stage(folder, config, params, fingerprint, before, steps):
+def test_a_tokenizer_trained_here_goes_out(tmp_path):
+    """transformers gives the ids that we give, ends where we do and knows the run's lengths; and
+    what went out comes in again."""
+    texts = [f"{t.goal}\n:= by\n  {t.reference}" for t in synthetic.generate(0, 200)]
+    words = tokenizer.train(texts, 400)
+    config = ModelConfig(vocab_size=words.vocab_size, width=16, num_layers=1, num_heads=1,
+                         num_kv_heads=1, head_dim=16, mlp_width=8)  # fmt: skip
+    params = jax.jit(transformer.init, static_argnums=0)(config, jax.random.key(0))
+    prompt = {"student_buckets": [48, 64], "teacher_buckets": [96], "response_length": 28}
+    save_stage(tmp_path / "sft", config, params, "a", "random", steps=(4,), prompt=prompt)
+    words.save(tmp_path / "sft")
+    convert.to_hf(tmp_path / "sft", tmp_path / "out")
+
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    again = tokenizer.load(tmp_path / "out")
+    assert len(theirs) == words.vocab_size
+    odd = ["", "a ▁ b▅", "   x\n\n    y\t\r\0", "𝔸é<0x41>", "".join(texts[:9])]
+    for text in texts + odd:
+        ids = words.encode(text)
+        assert theirs(text, add_special_tokens=False).input_ids == again.encode(text) == ids
+        assert theirs(text).input_ids == again.encode_prompt(text) == words.encode_prompt(text)
+        assert theirs.decode(ids) == text
+    data = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert data["max_position_embeddings"] == 96 + 28
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    for found in (theirs, model.config, model.generation_config):
+        assert found.bos_token_id == words.bos_id
+        assert found.eos_token_id == words.eos_id
+        assert found.pad_token_id == words.pad_id
+    assert again.stop_ids == words.stop_ids and again.pad_id == words.pad_id
+
+
+def save_stage(folder, config, params, fingerprint, before, steps, **more):
     """A stage of 4 steps, with checkpoints of `steps`."""
     folder.mkdir(parents=True)
-    record = {"model": dataclasses.asdict(config), "stage": {"steps": 4}, "before": before}
+    record = {"model": dataclasses.asdict(config), "stage": {"steps": 4}, "before": before} | more
     (folder / "config.json").write_text(json.dumps(record | {"fingerprint": fingerprint}))
     state = from_params(params, make_optimizer(OptimizerConfig()), with_teacher=False)
     with Checkpoints(folder / "checkpoints") as checkpoints:
