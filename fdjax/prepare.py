@@ -31,7 +31,7 @@ from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.ray_cluster import RayCluster
 from fdjax.lean.replay import replaying_farm
 from fdjax.lock import Lock
-from fdjax.metrics import status
+from fdjax.metrics import console, status
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.origin import Origin
 from fdjax.records import Policy, Run, stage_record
@@ -78,6 +78,7 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
                     prompting.tokenizer.save(workdir)
             if dropped:
                 tell_dropped(workdir, theorems, dropped, statements)
+            warn_of_missing_goals(run)
             yield run
 
 
@@ -258,6 +259,23 @@ def make_template(prompt: ConfigDict) -> Template:
 
 
 THINKING = {"": None, "on": True, "off": False}
+
+
+def warn_of_missing_goals(run: Run) -> None:
+    """Where prompts show the goal, a theorem without one is shown by its signature: to a model that
+    learned from goals that is another language."""
+    template, some = run.prompting.template, Theorem(id="", name="t", signature=": True")
+    if template.text(some) == template.text(dataclasses.replace(some, goal="⊢ False")):
+        return
+    if not run.origin and all(t.goal is None for t in run.theorems["sft"]):
+        return
+    for name, theorems in run.theorems.items():
+        if without := sum(t.goal is None for t in theorems):
+            console.print(
+                f"[bold]warning[/]: data.{name}: {without} of {len(theorems)} theorems have no "
+                "`goal`, which prompts show; their signatures stand in for it, and a model that "
+                "learned from goals fails at those. Give each its goal as Lean prints it."
+            )
 
 
 def make_mesh(axes: ConfigDict) -> jax.sharding.Mesh:

@@ -101,6 +101,31 @@ def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
         run_of(config, tmp_path / "v")
 
 
+def test_theorems_without_a_goal_are_warned_of(config, tmp_path, capsys):
+    """Where prompts show goals and the model has learned, or learns, from some."""
+
+    def warned():
+        capsys.readouterr()
+        run_of(config, tmp_path / "w")
+        shutil.rmtree(tmp_path / "w")
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split(" have no")[0] for line in lines if line.startswith("warning")]
+
+    config.prompt.student = "{goal}\n"
+    assert warned() == []  # none has any: all are asked by signature
+    with_goals = [dataclasses.replace(t, goal="⊢ P") for t in theorems("P")]
+    write_theorems(tmp_path / "theorems.jsonl", [*with_goals[:6], *theorems("P")[6:]])
+    told = {"sft": 2, "pool": 2, "validation": 8, "test": 8}
+    assert warned() == [f"warning: data.{n}: {k} of 8 theorems" for n, k in told.items()]
+    write_theorems(tmp_path / "theorems.jsonl", with_goals)
+    evaluated = [dataclasses.replace(t, goal="⊢ Q") for t in theorems("Q")]
+    write_theorems(tmp_path / "evaluation.jsonl", evaluated)
+    assert warned() == []
+    write_theorems(tmp_path / "evaluation.jsonl", theorems("Q"))
+    config.prompt.student = "{signature}\n"
+    assert warned() == []
+
+
 def test_supervised_stages_need_references(config, tmp_path):
     """Of what fits the budget: the rest is left out anyway."""
     long = Theorem("b", "b", f"(h : {'x ' * 99}P) : P")
