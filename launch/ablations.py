@@ -8,8 +8,9 @@
 
 Grids: `fields`, a field at a time; `corners`, the first two values of each field in all
 combinations; `product`, all values in all combinations; `recipes`, the published methods of
-configs/. Every run has the same budget of attempts and is judged on the theorems that it trained
-on. A run that is there already is not run again; one that was killed goes on.
+configs/. Every run has the same budget of attempts, but for dapo, which refills its steps (it made
+35,072 in place of 7,680), and is judged on the theorems that it trained on. A run that is there
+already is not run again; one that was killed goes on.
 """
 
 import argparse

@@ -91,6 +91,7 @@ def _replay(name: str, options: Mapping[str, Any]) -> str:
 
 def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
     from fdjax.lean.embedded import library, process
+    from fdjax.lean.embedded.backend import EmbeddedBackend
 
     def wheel() -> str:
         process.shared_library()
@@ -101,7 +102,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
         "Lean": process.lean_version,
         "library": lambda: str(library.ensure_library()),
         "confinement": _confinement,
-        "memory": lambda: _memory(1024),
+        "memory": lambda: _memory(options.get("memory_mb", EmbeddedBackend.memory_mb)),
     }
 
 

@@ -52,8 +52,9 @@ class EmbeddedBackend:
         unknown = [module for module in imports if module not in IMPORTS]
         if not unknown:
             return None
-        return (f"the embedded Lean has no {', '.join(unknown)}: it can import nothing beyond"
-                " Lean's core (theorems over Mathlib need a backend with a toolchain)")
+        return (f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
+                " own that is less than Lean's core (theorems over Mathlib need a backend with a"
+                " toolchain)")
 
     def pool(self, theorem: Theorem) -> Hashable:
         return theorem.context
