@@ -53,8 +53,11 @@ def run(jobs: Sequence[Job], description: str) -> None:
         pods = {job.name: Pod.from_flags(parser, args, job.name) for job in chosen}
         for wave in waves(chosen):
             with concurrent.futures.ThreadPoolExecutor(len(wave)) as pool:
-                for _ in pool.map(lambda job: pods[job.name].run(job.arguments(args.folder)), wave):
-                    pass
+                running = pool.map(lambda job: pods[job.name].run(job.arguments(args.folder)), wave)
+                try:
+                    list(running)
+                except RuntimeError as error:
+                    raise SystemExit(f"error: {error}") from None
 
 
 def waves(jobs: Sequence[Job]) -> list[list[Job]]:

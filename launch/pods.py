@@ -9,6 +9,7 @@ asked for again, and the same command goes on from the last checkpoint.
 
 import argparse
 import dataclasses
+import re
 import shlex
 import subprocess
 import tempfile
@@ -42,6 +43,13 @@ setsid nohup bash job.sh > {folder}/hosts/$(hostname).log 2>&1 < /dev/null &
 """
 STATUS = "cat fdjax/exit_status 2>/dev/null || true"
 TRIES = 10
+# Of gcloud's errors those that pass: the rest (a project, a permission, a type) comes again.
+PASSES = re.compile(
+    r"unavailable|unreachable|internal|deadline.exceeded|resource.exhausted|aborted|timed? ?out|"
+    r"connection|retries exceeded|name resolution|find the server|\b(429|50\d)\b",
+    re.IGNORECASE,
+)
+LINES = 10  # of what gcloud says of an error
 GONE = ("SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
 
 
@@ -154,13 +162,15 @@ class Pod:
                 return int(answer[-1])
 
     def _state(self) -> str:
-        """Empty where there is no such resource. A question that fails is asked again."""
+        """Empty where there is no such resource. Asked again after errors that pass."""
         question = ("queued-resources", "list", f"--filter=name~/{self.name}$",
                     "--format=value(state.state)")  # fmt: skip
         for _ in range(TRIES - 1):
             try:
                 return self._gcloud(*question).strip()
-            except RuntimeError:
+            except RuntimeError as error:
+                if not PASSES.search(str(error)):
+                    raise
                 time.sleep(self.poll)
         return self._gcloud(*question).strip()
 
@@ -182,8 +192,8 @@ class Pod:
         command = ["gcloud", "compute", "tpus", *args, f"--zone={self.zone}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["nothing"]
-            raise RuntimeError(f"{shlex.join(command[:5])} ... failed: {said[0]}")
+            said = "\n".join(done.stderr.strip().splitlines()[-LINES:]) or "nothing"
+            raise RuntimeError(f"{shlex.join(command[:5])} ... failed: {said}")
         return done.stdout
 
     def _tell(self, what: str) -> None:

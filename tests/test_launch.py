@@ -22,6 +22,8 @@ with open(here / "calls.jsonl", "a") as file:
 states = json.loads((here / "states.json").read_text())  # of one question after the other
 match args[:2]:
     case ["queued-resources", "list"]:
+        if states[0] == "refused":
+            sys.exit("ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project")
         if states[0] == "unreachable":
             (here / "states.json").write_text(json.dumps(states[1:]))
             sys.exit("the service is unreachable")
@@ -127,6 +129,14 @@ def test_a_program_that_fails_is_told_and_its_slice_kept(cloud):
     done, calls, _ = cloud(*SLICE, states=["ACTIVE"], status="3")
     assert done.returncode != 0 and "exit status 3" in done.stderr
     assert not [c for c in calls if c[1] in ("create", "delete")]
+
+
+def test_an_error_that_does_not_pass_is_told_whole_and_at_once(cloud):
+    done, calls, _ = cloud(*SLICE, states=["refused"])
+    assert done.returncode == 1 and len(calls) == 1
+    assert done.stderr.endswith(
+        "list ... failed: ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project\n"
+    ) and "Traceback" not in done.stderr
 
 
 def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
