@@ -63,9 +63,12 @@ class Table(NamedTuple):
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m fdjax.compare", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m fdjax.compare", description=__doc__.split("\n\n", 2)[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("runs", nargs="+", help="workdirs")
-    parser.add_argument("--out", default="comparison", help="folder to write; default: comparison")
+    parser.add_argument("--out", metavar="FOLDER", default="comparison", help="default: comparison")
     args = parser.parse_args(argv)
     try:
         runs = read_runs(args.runs)
@@ -299,13 +302,30 @@ def _cell(value: Line | None, against: Line | None) -> str:
 
 
 def show(told: Table) -> None:
-    shown = rich.table.Table(title=told.title, title_justify="left", caption=told.note,
-                             caption_justify="left")  # fmt: skip
-    for i, name in enumerate(told.head):
-        shown.add_column(name, overflow="fold", no_wrap=False, style="bold" if i == 0 else "")
-    for row in told.rows:
-        shown.add_row(*(rich.markup.escape(cell).replace("**", "") for cell in row))
-    console.print(shown)
+    """On a narrow console in parts, each with the first column: no word or number is broken."""
+    longest = [max(len(word) for cell in cells for word in cell.replace("**", "").split() or [""])
+               for cells in zip(told.head, *told.rows)]  # fmt: skip
+    parts = [[0]]
+    for i in range(1, len(told.head)):
+        width = 1 + sum(longest[j] + 3 for j in (*parts[-1], i))  # with the lines between them
+        if width > console.width and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(i)
+    for part in parts:
+        shown = rich.table.Table(
+            title=told.title if part is parts[0] else None, title_justify="left",
+            caption=told.note if part is parts[-1] else None, caption_justify="left",
+        )  # fmt: skip
+        for i in part:
+            shown.add_column(told.head[i], min_width=longest[i], style="" if i else "bold")
+        for row in told.rows:
+            shown.add_row(*(_marked(rich.markup.escape(row[i]), "[bold]{}[/]") for i in part))
+        console.print(shown)
+
+
+def _marked(text: str, bold: str) -> str:
+    plain, *rest = text.split("**")
+    return plain + "".join(bold.format(t) if i % 2 == 0 else t for i, t in enumerate(rest))
 
 
 def write(runs: Sequence[Run], folder: str | Path) -> Path:
@@ -344,12 +364,9 @@ def markdown_rows(head: list[str], rows: list[list[str]]) -> str:
 
 
 def html(told: Table) -> str:
-    def cell(text: str) -> str:
-        plain, *rest = esc(text).split("**")
-        return plain + "".join(f"<b>{t}</b>" if i % 2 == 0 else t for i, t in enumerate(rest))
-
-    body = [f"<tr><th>{cell(row[0])}</th>" + "".join(f"<td>{cell(c)}</td>" for c in row[1:])
-            + "</tr>" for row in told.rows]  # fmt: skip
+    rows = [[_marked(esc(cell), "<b>{}</b>") for cell in row] for row in told.rows]
+    body = [f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+            for name, *cells in rows]  # fmt: skip
     return table(told.head, body)
 
 

@@ -1,8 +1,11 @@
 """Runs side by side, from made-up workdirs: what is paired with what, and at which budget."""
 
+import io
 import json
+import re
 
 import pytest
+import rich.console
 from test_report import checked
 
 from fdjax import compare
@@ -192,6 +195,18 @@ def test_files_and_console(folders, tmp_path, capsys):
     first = {f.name: f.read_bytes() for f in out.iterdir()}
     compare.main([*map(str, folders), f"--out={out}"])
     assert {f.name: f.read_bytes() for f in out.iterdir()} == first
+
+
+def test_a_narrow_console_breaks_no_number(monkeypatch):
+    head = ["run", *(f"tokens {i}" for i in range(9))]
+    told = compare.Table("T", "", head, [["fd [x]", *(f"{i},234,567 **+1**" for i in range(9))]])
+    narrow = rich.console.Console(file=io.StringIO(), width=60, force_terminal=True)
+    monkeypatch.setattr(compare, "console", narrow)
+    compare.show(told)
+    printed = narrow.file.getvalue()
+    assert all(printed.count(f"{i},234,567") == 1 for i in range(9)) and printed.count("[x]") > 1
+    assert printed.count("\x1b[1m+1") == 9  # in bold
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines())) <= 60
 
 
 def test_runs_that_begin_differently_or_counted_no_costs(tmp_path):
