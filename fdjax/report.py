@@ -3,6 +3,7 @@
     python -m fdjax.report WORKDIR
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,10 +100,12 @@ def _read_stage(folder: Path) -> Stage:
 
 
 def choose_attempts(stages: Sequence[Stage], count: int) -> list[Shown]:
-    """Evenly over stages with rollouts and over their steps; two failed ones for a proved one."""
+    """Evenly over stages with rollouts, the last one first, and over their steps; two failed ones
+    for a proved one.
+    """
     told = [(stage, steps) for stage in stages if (steps := _judged(stage))]
     chosen = []
-    for index, (stage, steps) in enumerate(told):
+    for index, (stage, steps) in enumerate(reversed(told)):
         share, known = (count + index) // len(told), {}
         for i in range(share):
             step = steps[i * len(steps) // share]
@@ -260,7 +263,7 @@ def card(shown: Shown) -> str:
         f"theorem {shown.attempt.theorem_id}"
     departs = feedback.departs_at if feedback else None
     meta = (f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
-            f"step {shown.step}, sample {shown.attempt.sample}")
+            f"step {shown.step + 1}, sample {shown.attempt.sample}")
     if not shown.attempt.finished:
         meta += ", unfinished"
     proof = marked(shown.attempt.proof, verdict.first_error, departs)
@@ -304,11 +307,14 @@ def marked(proof: str, error: Message | None, departs_at: int | None) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m fdjax.report WORKDIR")
-    if not Path(sys.argv[1]).is_dir():
-        sys.exit(f"python -m fdjax.report: {sys.argv[1]} is no folder")
+    parser = argparse.ArgumentParser(
+        prog="python -m fdjax.report", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("workdir", help="of a run, finished or not")
+    workdir = parser.parse_args().workdir
+    if not Path(workdir).is_dir():
+        sys.exit(f"python -m fdjax.report: {workdir} is no folder")
     try:
-        print(write(sys.argv[1]))
+        print(write(workdir))
     except (FileNotFoundError, Damaged) as error:
         sys.exit(f"python -m fdjax.report: {error}")

@@ -35,7 +35,7 @@ def summary() -> dict:
         "sft": evaluation(2, 5),
         "fd": evaluation(4, 6, backwards=True) | {"teacher_solve_rate": rates},
         "grpo": evaluation(8, 9),
-    }, {"fd": {"rollouts": 1280, "flops": 2.5e15, "flops_sampling": 1e15, "feedback_tokens": 0}})
+    }, {"fd": {"flops": 2.5e15, "rollouts": 1280, "flops_sampling": 1e15, "feedback_tokens": 0}})
 
 
 def minus_start(figures: dict) -> float:

@@ -75,7 +75,7 @@ def summary_lines(summary: dict) -> list[str]:
                 lines.append(_line(label, sharper[split]))
     for name, stage in summary["stages"].items():
         if "spent" in stage:
-            costs = {KINDS[k]: v for k, v in stage["spent"].items() if v and k in KINDS}
+            costs = {title: v for k, title in KINDS.items() if (v := stage["spent"].get(k))}
             told = ", ".join(f"{amount(value)} {kind}" for kind, value in costs.items())
             lines.append(f"spent by {name}: {told}")
     for name, stage in summary["stages"].items():
