@@ -214,7 +214,7 @@ def test_command_line(tmp_path, capsys):
     out = tmp_path / "f.jsonl"
     assert main(["--count=4", f"--out={out}", "--check", "--workers=1"]) == 0
     assert read_theorems(out) == generate(0, 4)
-    assert "4 of 4" in capsys.readouterr().out
+    assert "4 of 4" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--count=0"])
 
@@ -223,4 +223,5 @@ def test_check_fails_where_lean_refuses(monkeypatch, capsys):
     wrong = [dataclasses.replace(t, reference=" by\n  exact h9") for t in generate(0, 2)]
     monkeypatch.setattr("fdjax.data.synthetic.__main__.generate", lambda *_, **__: wrong)
     assert main(["--count=2", "--check", "--workers=1"]) == 1
-    assert "0 of 2" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "0 of 2" in err and len([json.loads(line) for line in out.splitlines()]) == 2

@@ -1,6 +1,7 @@
 """`python -m fdjax.data.synthetic --count=N [--check]`: theorems as lines of JSON.
 
-`--check` has every reference proof verified by Lean and exits with 1 if it refuses any.
+`--check` also has every reference proof verified by Lean, says on standard error what came of it,
+and exits with 1 if Lean refuses any.
 """
 
 import argparse
@@ -44,15 +45,17 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     if args.out:
         write_theorems(args.out, theorems)
-    elif not args.check:
+    else:
         for theorem in theorems:
             print(to_json(theorem))
     if not args.check:
         return 0
     wrong = refused(theorems, args.workers)
     for theorem, reason in wrong:
-        print(f"{theorem.id}: {theorem.signature} :={theorem.reference}\n{reason}\n")
-    print(f"{len(theorems) - len(wrong)} of {len(theorems)} references accepted by Lean")
+        told = f"{theorem.id}: {theorem.signature} :={theorem.reference}\n{reason}\n"
+        print(told, file=sys.stderr)
+    accepted = f"{len(theorems) - len(wrong)} of {len(theorems)} references accepted by Lean"
+    print(accepted, file=sys.stderr)
     return 1 if wrong else 0
 
 
