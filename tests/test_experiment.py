@@ -161,7 +161,7 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
     process = start(workdir, environment, "--config.fd.ema_rate=0.5")
     output, _ = process.communicate(timeout=200)
     assert process.returncode != 0
-    assert "stage.ema_rate: 0.005 there, 0.5 now" in output and "Traceback" not in output
+    assert "fd.ema_rate: 0.005 there, 0.5 now" in output and "Traceback" not in output
 
 
 @pytest.mark.parametrize(

@@ -650,9 +650,9 @@ def test_a_workdir_of_another_config_is_refused_before_any_work(config, tmp_path
     for folder in ("x", "y"):
         shutil.copytree(tmp_path / "w" / "grpo", tmp_path / folder / "grpo")
     config.grpo.clip_high = 0.3
-    with pytest.raises(ConfigError, match=r"w/grpo holds .*\n  stage.clip_high: 0.28 there, 0.3 "):
+    with pytest.raises(ConfigError, match=r"w/grpo holds .*\n  grpo.clip_high: 0.28 there, 0.3 "):
         run_of(config, tmp_path / "w")
-    with pytest.raises(ConfigError, match=r"x/grpo holds .*\n  stage.clip_high"):
+    with pytest.raises(ConfigError, match=r"x/grpo holds .*\n  grpo.clip_high"):
         run_of(config, tmp_path / "x")
     assert [file.name for file in (tmp_path / "x").iterdir()] == ["grpo"]
     config.grpo.clip_high, config.sft.steps = 0.28, 29

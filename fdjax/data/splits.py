@@ -32,6 +32,9 @@ def load_splits(
     ones are disjoint up to renaming as they come.
     """
     given = {name: str(data[name]) for name in SPLITS}
+    for name, x in given.items():
+        if x.startswith("-") and x[1:].isdigit():
+            raise ConfigError(f"data.{name} is {x}, must not be negative")
     files = [name for name, x in given.items() if not x.isdigit()]
     counts = {name: 0 if name in files else int(x) for name, x in given.items()}
     with blaming("data", ValueError, OSError):

@@ -132,6 +132,8 @@ def main(argv: list[str] | None = None) -> int:
         for option, text in OPTIONS.items():
             command.add_argument(f"--{option.replace('_', '-')}", help=text)
     flags = parser.parse_args(argv)
+    if flags.command == "bench" and flags.count < 1:
+        timer.error(f"--count: {flags.count} is not above 0")
     # Proofs and messages are full of ∀ and →, whatever the locale says.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     options = {o: value for o in OPTIONS if (value := getattr(flags, o)) is not None}
