@@ -28,6 +28,8 @@ def parse(argv: Sequence[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         refuse(str(error))
+    except SyntaxError as error:
+        refuse(f"--config={given}: it is no recipe in Python: {error}")
     except (AttributeError, KeyError):  # of ml_collections, which does not name the flag
         known = list(_fields(_read(given)))
         for name in (match[1] for match in map(_FIELD.match, argv) if match):
@@ -63,7 +65,10 @@ def _recipes(path: Path) -> list[str]:
 
 def _read(given: str) -> ConfigDict:
     path, *arguments = given.split(":", 1)
-    return runpy.run_path(path)["get_config"](*arguments)
+    made = runpy.run_path(path)
+    if "get_config" not in made:
+        refuse(f"--config={given}: it is no recipe: it has no get_config(), as configs/fd.py has")
+    return made["get_config"](*arguments)
 
 
 def _fields(block: ConfigDict, before: str = "") -> Iterator[str]:

@@ -35,6 +35,8 @@ from fdjax.supervised_stages import expert_iteration, supervised, tell_left_out
 
 __all__ = ["ConfigError", "run"]
 
+STOPPED = "stopped; the same command goes on from here"
+
 
 class Stopping:
     """What SIGTERM (a preempted machine) does: the training step under way is ended and saved;
@@ -47,7 +49,7 @@ class Stopping:
     def ask(self, *_) -> None:
         self.asked = True
         if not self.training:
-            raise SystemExit("stopped; the same command goes on from here")
+            raise SystemExit(STOPPED)
 
     def agreed(self) -> bool:
         """Was any host asked? All get the same answer, between two steps; who is asked meanwhile
@@ -87,8 +89,8 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
 
 def tell(workdir: str | Path, summary: dict) -> None:
     write_summary(workdir, summary)
-    report.write(workdir)
-    for line in summary_lines(summary):
+    page = report.write(workdir)
+    for line in [*summary_lines(summary), f"report: {page}"]:
         console.print(line, markup=False)
     print(json.dumps(summary), flush=True)
 

@@ -1,4 +1,11 @@
-"""Flags only: reads a config file and a workdir, and runs the experiment. Keep it short."""
+"""Runs a recipe in a folder. Any field of its config, fdjax/config.py, can be set by a flag.
+
+    python -m fdjax.main --config=configs/fd.py --workdir=runs/mine --config.fd.steps=50
+
+The same command goes on where a run was stopped.
+"""
+
+import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -29,6 +36,9 @@ def main(argv: list[str]) -> None:
         command_line.refuse("--processes and --process take --coordinator=HOST:PORT, too")
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
+    except KeyboardInterrupt:
+        print(experiment.STOPPED, file=sys.stderr)
+        raise SystemExit(130) from None
     except (experiment.ConfigError, Damaged, Lost) as error:
         raise SystemExit(f"error: {error}") from None
 
@@ -45,7 +55,13 @@ def join(coordinator: str) -> None:
     try:
         hosts.join(*given)
     except (ValueError, RuntimeError) as error:
-        raise SystemExit(f"error: --coordinator={coordinator}: {error}") from None
+        told = f"error: --coordinator={coordinator}: {error}"
+        if coordinator == "auto":
+            told += (
+                " Where JAX finds no TPU pod and no SLURM it takes --coordinator=HOST:PORT"
+                " --processes=N --process=I (docs/pods.md)"
+            )
+        raise SystemExit(told) from None
     console.quiet = not hosts.is_first()
 
 

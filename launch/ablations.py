@@ -23,6 +23,8 @@ from ml_collections import ConfigDict
 
 from fdjax import experiment
 from fdjax.config import default
+from fdjax.files import Damaged
+from fdjax.lean.backend import Lost
 
 # The first value of each is the default.
 FIELDS = {
@@ -55,7 +57,10 @@ def main() -> None:
         if not (workdir / "summary.json").exists():
             config.update(seed=seed, init_from=args.init_from)
             config.evaluation.heldout = config.evaluation.pool  # measured once for both
-            experiment.run(config, workdir)
+            try:
+                experiment.run(config, workdir)
+            except (experiment.ConfigError, Damaged, Lost) as error:
+                raise SystemExit(f"error: {error}") from None
 
 
 def changed(grid: str, steps: int) -> Iterator[tuple[str, ConfigDict]]:

@@ -30,4 +30,4 @@ def comparison() -> list[jobs.Job]:
 
 
 if __name__ == "__main__":
-    jobs.run(comparison(), __doc__.split("\n")[0])
+    jobs.run(comparison(), __doc__.split("\n\n")[0])

@@ -31,6 +31,10 @@ CONFIG = "--config=tests/tiny_config.py"
         ((CONFIG, "--config.stages=('sft',)", "--config.seed=1", "--config.seed=2",
           "--config.stages", "fd"), "--config.stages is there 2 times: give all of its values at "
                                     "once, --config.stages='(...)'"),
+        (("--config=configs/models/qwen3.py",), "--config=configs/models/qwen3.py: it is no recipe:"
+                                                " it has no get_config(), as configs/fd.py has"),
+        (("--config=Makefile",), "--config=Makefile: it is no recipe in Python: invalid syntax "
+                                 "(Makefile, line 2)"),
         ((CONFIG, "seed=1"), "unexpected arguments ['seed=1']; did you mean --config.x=y?"),
     ],
 )  # fmt: skip
@@ -41,13 +45,29 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path, flags, told):
     assert not (tmp_path / "w").exists()
 
 
+def test_an_interrupted_run_says_that_it_goes_on(monkeypatch, capsys):
+    def run(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", run)
+    without_flags(monkeypatch)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["fdjax"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
+
+
 @pytest.mark.parametrize("kind", [experiment.ConfigError, Damaged, Lost])
 def test_what_ends_a_run_is_told_in_one_line(monkeypatch, kind):
     def run(*_):
         raise kind("this")
 
     monkeypatch.setattr(experiment, "run", run)
-    for flag in ("_CONFIG", "_WORKDIR", "_COORDINATOR", "_PROCESSES", "_PROCESS"):
-        monkeypatch.setattr(main, flag, SimpleNamespace(value=None))
+    without_flags(monkeypatch)
     with pytest.raises(SystemExit, match=r"^error: this$"):
         main.main(["fdjax"])
+
+
+def without_flags(monkeypatch):
+    for flag in ("_CONFIG", "_WORKDIR", "_COORDINATOR", "_PROCESSES", "_PROCESS"):
+        monkeypatch.setattr(main, flag, SimpleNamespace(value=None))
