@@ -111,7 +111,6 @@ def test_theorems_without_a_goal_are_warned_of(config, tmp_path, capsys):
         lines = capsys.readouterr().out.splitlines()
         return [line.split(" have no")[0] for line in lines if line.startswith("warning")]
 
-    config.prompt.student = "{goal}\n"
     assert warned() == []  # none has any: all are asked by signature
     with_goals = [dataclasses.replace(t, goal="⊢ P") for t in theorems("P")]
     write_theorems(tmp_path / "theorems.jsonl", [*with_goals[:6], *theorems("P")[6:]])
@@ -386,11 +385,12 @@ def stage(config, tmp_path):
     return folder
 
 
-def test_init_from(config, stage, tmp_path, monkeypatch):
+def test_init_from(config, stage, tmp_path, monkeypatch, capsys):
     config.init_from, looked = str(stage), []
     find = origin.find
     monkeypatch.setattr(origin, "find", lambda path: looked.append(path) or find(path))
     run, policy, names = run_of(config, tmp_path / "a")
+    assert "data.pool: 8 of 8 theorems have no `goal`" in capsys.readouterr().out
     record = records.stage_record(run, "fd", "x")
     assert names == config.stages[1:] and policy.name == "sft" and policy.params is not None
     assert looked == [str(stage)]  # once: what lies there may change
