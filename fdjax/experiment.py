@@ -35,8 +35,6 @@ from fdjax.supervised_stages import expert_iteration, supervised, tell_left_out
 
 __all__ = ["ConfigError", "run"]
 
-STOPPED = "stopped; the same command goes on from here"
-
 
 class Stopping:
     """What SIGTERM (a preempted machine) does: the training step under way is ended and saved;
@@ -49,7 +47,7 @@ class Stopping:
     def ask(self, *_) -> None:
         self.asked = True
         if not self.training:
-            raise SystemExit(STOPPED)
+            raise SystemExit("stopped; the same command goes on from here")
 
     def agreed(self) -> bool:
         """Was any host asked? All get the same answer, between two steps; who is asked meanwhile

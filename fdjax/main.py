@@ -26,6 +26,14 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         command_line.refuse(f"unexpected arguments {argv[1:]}; did you mean --config.x=y?")
     logging.set_verbosity(logging.WARNING)  # Orbax tells a story of its own at every save
+    try:
+        run()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def run() -> None:
     from fdjax import experiment  # after the flags: --help need not wait for JAX
     from fdjax.files import Damaged
     from fdjax.lean.backend import Lost
@@ -36,9 +44,6 @@ def main(argv: list[str]) -> None:
         command_line.refuse("--processes and --process take --coordinator=HOST:PORT, too")
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
-    except KeyboardInterrupt:
-        print(experiment.STOPPED, file=sys.stderr)
-        raise SystemExit(130) from None
     except (experiment.ConfigError, Damaged, Lost) as error:
         raise SystemExit(f"error: {error}") from None
 
