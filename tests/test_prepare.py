@@ -189,6 +189,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("seed", 2**31, "^seed is 2147483648, must be in"),
         ("keep_checkpoints", 0, "^keep_checkpoints is 0, must be positive"),
         ("data.seed", -1, "^data: seed is -1, must not be negative"),
+        ("data.pool", "-5", "^data.pool is -5, must not be negative"),
         ("mesh.fsdp", 0, "mesh"),
         ("model.num_layers", 0, "^model: num_layers is 0, must be positive"),
         ("model.num_kv_heads", 0, "^model: num_kv_heads is 0, must be positive"),
