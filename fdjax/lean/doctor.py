@@ -102,7 +102,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
         "Lean": process.lean_version,
         "library": lambda: str(library.ensure_library()),
         "confinement": _confinement,
-        "memory": lambda: _memory(options.get("memory_mb", EmbeddedBackend.memory_mb)),
+        "memory": lambda: _memory(1024, options.get("memory_mb", EmbeddedBackend.memory_mb)),
     }
 
 
@@ -125,7 +125,8 @@ def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
     else:
         probes["project"] = lambda: "none: Lean alone, without Mathlib (--project names one)"
     probes["confinement"] = _confinement
-    probes["memory"] = lambda: _memory(options.get("memory_mb", 8192))
+    memory_mb = options.get("memory_mb", 8192)
+    probes["memory"] = lambda: _memory(memory_mb, memory_mb)
     return probes
 
 
@@ -137,14 +138,15 @@ def _confinement() -> str:
     return "\n".join(told)
 
 
-def _memory(needed_mb: int) -> str:
+def _memory(needed_mb: int, limit_mb: int) -> str:
+    """`needed_mb`: what one Lean seldom exceeds; `limit_mb`: where it is stopped."""
     import psutil
 
     free = psutil.virtual_memory().available >> 20
+    told = f"{free:,} MB are free, one Lean is stopped at {limit_mb:,}"
     if free < needed_mb:
-        raise RuntimeError(f"{free:,} MB are free, one Lean may take {needed_mb:,}\n"
-                           "Use fewer workers, or a machine with more memory.")
-    return f"{free:,} MB are free, one Lean may take {needed_mb:,}"
+        raise RuntimeError(f"{told}\nUse fewer workers, or a machine with more memory.")
+    return told
 
 
 def _kimina(options: Mapping[str, Any]) -> dict[str, Probe]:
