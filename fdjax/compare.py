@@ -364,7 +364,9 @@ def markdown_rows(head: list[str], rows: list[list[str]]) -> str:
 
 
 def html(told: Table) -> str:
-    rows = [[_marked(esc(cell), "<b>{}</b>") for cell in row] for row in told.rows]
+    rows = [  # a difference goes below its figure
+        [_marked(esc(c).replace("] ", "]<br>"), "<b>{}</b>") for c in row] for row in told.rows
+    ]
     body = [f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
             for name, *cells in rows]  # fmt: skip
     return table(told.head, body)

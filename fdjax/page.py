@@ -60,7 +60,7 @@ dt { font-size: .8rem; }
 .tile { padding: .75rem 1rem; } .tile b { display: block; font-size: 1.5rem; }
 .tile b small { font-size: 1rem; font-weight: normal; } .tile span { font-size: .85rem; }
 section > svg { display: block; width: 100%; height: auto; padding: .75rem; }
-.scroll { overflow-x: auto; width: max-content; min-width: 100%; max-width: calc(100vw - 2.5rem);
+.scroll { overflow-x: auto; width: min-content; min-width: 100%; max-width: calc(100vw - 2.5rem);
   position: relative; left: 50%; transform: translateX(-50%); }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; }
 th, td { padding: .4rem .45rem .4rem .6rem; text-align: left; vertical-align: top;
