@@ -1,6 +1,7 @@
 """The farm's own logic, over a scripted backend: whatever candidates do, one verdict each."""
 
 import collections
+import contextlib
 import dataclasses
 import random
 import threading
@@ -208,13 +209,19 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
     assert statuses == ["timeout"] * 10 + ["proved"] * 10
 
 
-def test_what_is_urgent_goes_first(monkeypatch):
+@contextlib.contextmanager
+def busy(monkeypatch):
+    """(backend, farm, first, waiting): its one worker is at `first`, and 20 more wait."""
     monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         first = farm.submit(THEOREM, "block 1")
         backend.started.wait(5)
-        waiting = [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+        yield backend, farm, first, [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+
+
+def test_what_is_urgent_goes_first(monkeypatch):
+    with busy(monkeypatch) as (backend, farm, first, waiting):
         urgent = [farm.submit(THEOREM, f"wrong {i}", urgent=True) for i in range(3)]
         backend.release.set()
         for future in [first, *urgent, *waiting]:
@@ -224,12 +231,7 @@ def test_what_is_urgent_goes_first(monkeypatch):
 
 
 def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
-    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
-    backend = Scripted()
-    with Farm(backend, workers=1) as farm:
-        first = farm.submit(THEOREM, "block 1")
-        backend.started.wait(5)
-        waiting = [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+    with busy(monkeypatch) as (backend, farm, first, waiting):
         running = farm.submit(THEOREM, "block 1", urgent=True)
         urgent = [farm.submit(THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
         backend.release.set()

@@ -78,6 +78,11 @@ class Ending(NamedTuple):
     complaint: str = ""  # what it last said on standard error
 
 
+def cpu_seconds(candidates: int, timeout: float, start_seconds: float) -> int:
+    """The limit that holds without us; wall time is what `run` watches."""
+    return int(start_seconds + timeout * candidates) + 1
+
+
 def run(
     child: subprocess.Popen, text: str, take: Callable[[list[bytes]], bool], timeout: float,
     start_seconds: float,

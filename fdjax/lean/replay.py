@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from fdjax.data.theorems import Theorem
 from fdjax.lean import confined
 from fdjax.lean.backend import Backend, Candidate
-from fdjax.lean.batch import BatchFile, Ending, Processes, run
+from fdjax.lean.batch import BatchFile, Ending, Processes, cpu_seconds, run
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.evidence import Item
 from fdjax.lean.farm import Farm
@@ -103,7 +103,7 @@ class ReplayBackend:
         return theorem.context
 
     def worker(self) -> "ReplayWorker":
-        return ReplayWorker(self.first)
+        return ReplayWorker(self.first, self.name)
 
     def try_out(self, timeout: float) -> None:
         """Raises Unavailable unless a proof is accepted, and one refused that only the kernel can
@@ -128,14 +128,14 @@ def replaying_farm(
 
 
 class ReplayWorker:
-    def __init__(self, compiler: Compiler):
-        self._compiler = compiler
+    def __init__(self, compiler: Compiler, name: str):
+        self._compiler, self._name = compiler, name
         self._processes = Processes()
 
     def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
         compiler = self._compiler
         top = compiler.top(batch[0][0].imports)
-        file = BatchFile(batch, top, compiler.max_heartbeats, f"{compiler.name}, replayed")
+        file = BatchFile(batch, top, compiler.max_heartbeats, self._name)
         with confined.scratch_folder() as folder:
             module = Path(folder) / f"{MODULE}.olean"
             verdicts = file.verdicts(self._compile(file, module, timeout))
@@ -175,9 +175,9 @@ class ReplayWorker:
         return self._verdict(item, ending.status, f"replay: {ending.told}")
 
     def _cpu_seconds(self, file: BatchFile, timeout: float) -> int:
-        return int(self._compiler.start_seconds + timeout * len(file.items)) + 1
+        return cpu_seconds(len(file.items), timeout, self._compiler.start_seconds)
 
     def _verdict(self, item: Item, status: Status, told: str) -> Verdict:
         kind = REPLAY if status == "failed" else status
         message = Message("error", item.readable(told), kind)
-        return item.verdict(status, [message], f"{self._compiler.name}, replayed")
+        return item.verdict(status, [message], self._name)

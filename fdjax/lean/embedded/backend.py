@@ -9,7 +9,7 @@ from pathlib import Path
 from fdjax.data.theorems import Theorem
 from fdjax.lean import confined
 from fdjax.lean.backend import Candidate
-from fdjax.lean.batch import BatchFile, Processes, run
+from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
 from fdjax.lean.embedded import library, process, replay_child
 from fdjax.lean.verdict import Verdict
 
@@ -98,8 +98,7 @@ class EmbeddedWorker:
     def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
         backend = self._backend
         file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
-        # Wall time is watched here; CPU time is the limit that holds without us.
-        compiler = backend.compiler(int(backend.start_seconds + timeout * len(batch)) + 1)
+        compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))
         try:
             with self.processes.started(compiler, backend.environment) as child:
                 ending = run(child, file.text, file.read, timeout, backend.start_seconds)

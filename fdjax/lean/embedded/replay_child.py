@@ -14,7 +14,7 @@ from typing import NoReturn
 _VALUE = 8  # bytes from an object's start: of a constructor's first field
 _TAG = 7
 _TEXT = 32  # of a string's characters
-_NIL, _LEAF = 0, 1  # constructors without fields: of lists and numbers, of an empty search tree
+_LEAF = 1  # of an empty search tree, a constructor without fields
 _PRIVATE = 2  # of OLeanLevel: all that a module holds
 
 
