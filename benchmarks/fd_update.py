@@ -12,13 +12,14 @@ import time
 import jax
 import numpy as np
 
-from fdjax import sharding, state
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 from fdjax.objectives.protocol import Model
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
-from fdjax.update import make_update
+from fdjax.runtime import sharding
+from fdjax.training import state
+from fdjax.training.step import make_update
 
 
 def main():
@@ -38,9 +39,9 @@ def main():
     teacher_tokens = np.hstack([rng.permutation(tokens[:, :P], axis=1), tokens[:, P:]])
     mask, weights = np.ones((N, P + R), bool), np.ones((N, R), np.float32)
     logprobs = np.full((N, R), -np.log(args.vocab), np.float32)
-    departs, lines = np.full(N, R // 2, np.int32), np.zeros((N, R), np.int32)
+    first_error_token, lines = np.full(N, R // 2, np.int32), np.zeros((N, R), np.int32)
     distillation = DistillationBatch(
-        tokens, mask, teacher_tokens, mask, weights > 0, weights, logprobs, departs, lines
+        tokens, mask, teacher_tokens, mask, weights > 0, weights, logprobs, first_error_token, lines
     )
     fd = _step(args, Distillation(alpha=args.alpha, chunk=args.chunk), distillation)
     sft = _step(args, Supervised(chunk=args.chunk), SupervisedBatch(tokens, mask, weights))

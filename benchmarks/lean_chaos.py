@@ -27,12 +27,11 @@ from unittest import mock
 
 import psutil
 
-from fdjax.data.theorems import Theorem
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend, EmbeddedWorker
 from fdjax.lean.bench import candidates
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.backend import EmbeddedBackend, EmbeddedWorker
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Theorem, Verdict
 
 SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
 BOMB = Theorem("bomb", "bomb", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB

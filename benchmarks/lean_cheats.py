@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import cheats
 import helper_cheats
 
-from fdjax.lean.backends import BACKENDS
+from fdjax.lean.backends.registry import BACKENDS
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import Compiler, replaying_farm

@@ -17,8 +17,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.bench import Item, candidates, wrong_verdicts
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 
 

@@ -16,8 +16,8 @@ import statistics
 import sys
 import time
 
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.bench import candidates
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 
 

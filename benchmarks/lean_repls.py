@@ -23,11 +23,11 @@ from lean_interact import Command, LeanREPLConfig, LeanServerPool, LocalProject
 from lean_interact.interface import CommandResponse
 
 from fdjax.data.theorems import lean_text
+from fdjax.lean.backends.lean_interact import toolchain
+from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.bench import candidates, wrong_verdicts
 from fdjax.lean.evidence import import_lines, options
 from fdjax.lean.farm import Farm
-from fdjax.lean.lean_interact import toolchain
-from fdjax.lean.lean_interact.backend import LeanInteractBackend
 
 TIMEOUT = 60.0
 

@@ -15,7 +15,7 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd")
-    config.data.pool = "2048"  # 64 steps of 32 prompts: none is met twice
+    config.data.train = "2048"  # 64 steps of 32 prompts: none is met twice
     config.feedback.provider = "peers"
     config.feedback.peers.update(order="nearest", own="always")
     config.fd.update(

@@ -14,7 +14,7 @@ Prices are per million tokens, in whatever currency; set your model's. Where the
 the budget is used up, Lean's own messages stand in. The service of the tests is a small server that
 speaks the protocol, well and badly; no hosted model has been asked, and no figure comes from here.
 The small prover of the defaults cannot read prose: this recipe is for a model that can, with
-theorems of its own (`data.pool`) and prompts long enough for what is said (`prompt`).
+theorems of its own (`data.train`) and prompts long enough for what is said (`prompt`).
 """
 
 from fdjax.config import default
@@ -36,5 +36,5 @@ def get_config():
     )
     # The warm start reads feedback too; each of its attempts that fails is a question.
     config.sft.update(prompts_per_step=256, samples_per_prompt=1, feedback_fraction=0.3)
-    config.fd.gate = "failed"  # no questions are asked about successes
+    config.fd.distill_attempts = "failed"  # no questions are asked about successes
     return config

@@ -23,8 +23,8 @@ def get_config():
     config.fd.update(
         temperature=0.9,
         alpha=0.5,
-        ratio_cap=0.0,
-        gate="all",
+        is_clip=0.0,
+        distill_attempts="all",
         success_weight=1.0,
         weights="all",
         teacher="frozen",

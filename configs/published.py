@@ -2,7 +2,7 @@
 
     python -m fdjax.main --config=configs/published.py --workdir=runs/goedel \\
         --config.init_from=models/Goedel-Prover-V2-8B \\
-        --config.data.pool=pool.jsonl --config.data.validation=minif2f_valid.jsonl \\
+        --config.data.train=pool.jsonl --config.data.validation=minif2f_valid.jsonl \\
         --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=mathlib_project
 
 docs/models.md walks through it, and says what of it has not been run: the numbers below are where
@@ -31,11 +31,11 @@ def get_config():
     config.fd.update(
         prompts_per_step=64,
         samples_per_prompt=8,
-        prompts_at_once=16,  # 128 samples' keys and values are 116 GB for an 8B model
+        generation_batch=16,  # 128 samples' keys and values are 116 GB for an 8B model
         row_buckets=(128, 256, 512),
         pipeline_depth=1,
         save_every=10,
     )
     config.fd.optimizer.update(learning_rate=1e-6, microbatches=16, moments="bfloat16")
-    config.evaluation.update(theorems=244, pool_samples=8, heldout_samples=8, batch=16)
+    config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8, batch=16)
     return config

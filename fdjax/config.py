@@ -13,7 +13,7 @@ class ConfigError(ValueError):
 
 
 @contextlib.contextmanager
-def blaming(field: str, *errors: type[Exception]) -> Iterator[None]:
+def naming_field(field: str, *errors: type[Exception]) -> Iterator[None]:
     """Turns `errors`, and a ConfigError, into a ConfigError that names the field of the config."""
     try:
         yield
@@ -57,7 +57,7 @@ def default() -> ConfigDict:
                 # or parquet, as published). Of files, sft and pool lose what they repeat and what
                 # validation or test state too; data.json in the workdir says what went and why.
                 "sft": "12000",
-                "pool": "96",  # reinforcement learning trains on these
+                "train": "96",  # reinforcement learning trains on these
                 "validation": "200",
                 "test": "200",
                 "seed": 0,  # of the generator
@@ -171,14 +171,14 @@ def default() -> ConfigDict:
                 },
             },
             "evaluation": {
-                "pool": "pool",  # the split behind the summary's "pool" and "heldout" figures
+                "train": "train",  # the split behind the summary's "pool" and "heldout" figures
                 "heldout": "test",
                 "theorems": 200,  # of each split, the first ones
-                "pool_samples": 64,  # attempts per theorem: the largest k of pass@k
+                "train_samples": 64,  # attempts per theorem: the largest k of pass@k
                 "heldout_samples": 64,
                 "batch": 16,  # theorems at a time
                 "temperature": 1.0,
-                "sharper": 0.6,  # once more at this temperature: is a gain only sharpening?
+                "low_temperature": 0.6,  # once more at this temperature: is a gain only sharpening?
             },
             "keep_checkpoints": 2,  # the latest ones of each stage
             "sft": supervised_stage(),
@@ -237,7 +237,7 @@ def curriculum() -> dict:
     """Fields of fdjax.rollout.curriculum.Settings, which explains them."""
     return {
         "window": 0,  # visits that a theorem's solve rate is taken from; 0: all are taken alike
-        "hopeless": 0.0,  # passed over at this solve rate or below
+        "min_solve_rate": 0.0,  # passed over at this solve rate or below
         "solved": 1.0,  # passed over at this solve rate or above
         "again": 0.1,  # the chance, each epoch, that such a one is taken all the same
         "visits": 2,  # with as many in an epoch a theorem fills no other's place any more
@@ -249,13 +249,13 @@ def curriculum() -> dict:
 
 def rollout_fields(**changes) -> dict:
     return {
-        "theorems": "pool",
+        "theorems": "train",
         "steps": 100,
         "show_every": 1,  # steps to a line on the console
         "save_every": 10,  # steps to a checkpoint
         "prompts_per_step": 16,
         "samples_per_prompt": 8,
-        "prompts_at_once": 0,  # sampled together, as many as memory has caches for; 0: all
+        "generation_batch": 0,  # sampled together, as many as memory has caches for; 0: all
         "temperature": 1.0,
         "pipeline_depth": 0,  # rollouts that may wait, sampled by the policy of as many steps ago
         "curriculum": curriculum(),
@@ -280,25 +280,25 @@ def distillation_stage(**changes) -> ConfigDict:
             "entry_clip": 0.0,  # the most that an entry of the vocabulary adds; 0: no bound
             "token_clip": 0.0,  # of a token (k1, k2, k3: bounds |log q - log p|); 0: no bound
             # How tokens add up.
-            "ratio_cap": 2.0,  # c of the importance weight min(q / q_sampler, c); 0: no weight
+            "is_clip": 2.0,  # c of the importance weight min(q / q_sampler, c); 0: no weight
             "ratio_mean": "token",  # or sequence: its mean over the response for all its tokens
             "aggregation": "token_mean",  # of the whole batch, or sequence_mean: of the responses
             "line_cap": 0.0,  # lines far from the teacher weigh less, others up to this; 0: alike
             # What is distilled.
-            "gate": "all",  # which attempts are distilled: failed, or all
+            "distill_attempts": "all",  # which attempts are distilled: failed, or all
             "solved_below": 0.0,  # only of groups whose solve rate is below this; 0: of all
             # Of a proved attempt's tokens beside 1 of a failed one's: feedback on a success repeats
             # it, which sharpens. 1 loses a fifth of the entropy on the pool, 0 much of the gain.
             "success_weight": 0.3,
             # Learn up to where the attempt goes wrong (departure), from there on (error), or all.
-            "weights": "departure",
+            "weights": "up_to_error",
             "skip_tokens": 0,  # the first ones of a response, not learned
             "group_weights": "equal",  # or spread: sqrt(p(1-p)) of the group's solve rate p
             "teacher": "ema",  # ema, frozen, live, or trust_region: frozen, mixed with the student
             "ema_rate": 0.005,
             "ema_per": "update",  # or batch: the average moves once a batch, after its last update
             "trust_rate": 0.05,  # of the student's logits in the trust region's
-            "least_gap": 0.02,  # warn if feedback raises the teacher's solve rate by less
+            "min_gap": 0.02,  # warn if feedback raises the teacher's solve rate by less
             "optimizer": optimizer(),
         }
         | changes
@@ -318,7 +318,7 @@ def policy_gradient_stage(**changes) -> ConfigDict:
             "dual_clip": 0.0,  # c: a negative advantage counts c times at most; 0: no such bound
             "normalize_std": False,
             "aggregation": "token_mean",  # token_mean, sequence_mean or constant
-            "sampler_ratio_cap": 0.0,  # of the weight min(q_old / q_sampler, cap); 0: no weight
+            "is_clip": 0.0,  # of the weight min(q_old / q_sampler, cap); 0: no weight
             # Of the KL to the policy that the stage began with; 0: no such reference is kept.
             "kl_coefficient": 0.0,
             "kl": "k3",  # its estimate: k1 (taken off the rewards), k2 or k3 (added to the loss)
@@ -363,7 +363,7 @@ def expert_iteration_stage(**changes) -> ConfigDict:
     return ConfigDict(
         {
             "objective": "expert_iteration",
-            "theorems": "pool",
+            "theorems": "train",
             "steps": 96,
             "show_every": 1,  # steps to a line on the console
             "save_every": 12,  # steps to a checkpoint

@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
 
 
 def run() -> None:
-    from fdjax import experiment  # after the flags: --help need not wait for JAX
-    from fdjax.files import Damaged
-    from fdjax.lean.backend import Lost
+    from fdjax.lean.backend import BackendUnavailable
+    from fdjax.runtime.files import CorruptFile
+    from fdjax.training import experiment  # after the flags: --help need not wait for JAX
 
     if _COORDINATOR.value:
         join(_COORDINATOR.value)
@@ -44,13 +44,13 @@ def run() -> None:
         command_line.refuse("--processes and --process take --coordinator=HOST:PORT, too")
     try:
         experiment.run(_CONFIG.value, _WORKDIR.value)
-    except (experiment.ConfigError, Damaged, Lost) as error:
+    except (experiment.ConfigError, CorruptFile, BackendUnavailable) as error:
         raise SystemExit(f"error: {error}") from None
 
 
 def join(coordinator: str) -> None:
-    from fdjax import hosts
-    from fdjax.metrics import console
+    from fdjax.runtime import hosts
+    from fdjax.runtime.metrics import console
 
     given = ("", None, None)
     if coordinator != "auto":

@@ -4,7 +4,7 @@
     python launch/ablations.py runs/ablations --init_from=runs/fd/sft --grid=corners
     python launch/ablations.py runs/recipes --init_from=runs/fd/sft --grid=recipes
     python launch/effects.py runs/ablations                                    # the tables
-    python -m fdjax.compare runs/recipes/*
+    python -m fdjax.reporting.compare runs/recipes/*
 
 Grids: `fields`, a field at a time; `corners`, the first two values of each field in all
 combinations; `product`, all values in all combinations; `recipes`, the published methods of
@@ -21,15 +21,15 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from fdjax import experiment
 from fdjax.config import default
-from fdjax.files import Damaged
-from fdjax.lean.backend import Lost
+from fdjax.lean.backend import BackendUnavailable
+from fdjax.runtime.files import CorruptFile
+from fdjax.training import experiment
 
 # The first value of each is the default.
 FIELDS = {
     "fd.alpha": (0.0, 1.0, 0.5),
-    "fd.gate": ("all", "failed"),
+    "fd.distill_attempts": ("all", "failed"),
     "fd.teacher": ("ema", "frozen", "live"),
     "feedback.help": ("correction", "proof", "step", "error", "verdict"),
 }
@@ -56,10 +56,10 @@ def main() -> None:
         workdir = args.folder / f"{name} seed={seed}"
         if not (workdir / "summary.json").exists():
             config.update(seed=seed, init_from=args.init_from)
-            config.evaluation.heldout = config.evaluation.pool  # measured once for both
+            config.evaluation.heldout = config.evaluation.train  # measured once for both
             try:
                 experiment.run(config, workdir)
-            except (experiment.ConfigError, Damaged, Lost) as error:
+            except (experiment.ConfigError, CorruptFile, BackendUnavailable) as error:
                 raise SystemExit(f"error: {error}") from None
 
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from ablations import CONTROL, FIELDS
 
-from fdjax.compare import Run, markdown_rows, read_runs
-from fdjax.evaluation.pass_at_k import bootstrap, estimate
-from fdjax.evaluation.summary import minus_start
+from fdjax.reporting.compare import Run, markdown_rows, read_runs
+from fdjax.reporting.pass_at_k import bootstrap, estimate
+from fdjax.reporting.summary import minus_start
 
 KS = (1, 16, 64)
 SETTINGS = (*FIELDS, *CONTROL, "seed")
@@ -51,7 +51,7 @@ def judged(run: Run) -> Judged:
         block, field = path.split(".")
         settings[path] = blocks[block][field]
     figures = {line["key"]["policy"]: line["figures"] for line in run.evaluations
-               if line["key"]["split"] == "pool" and line["key"]["temperature"] == 1}  # fmt: skip
+               if line["key"]["split"] == "train" and line["key"]["temperature"] == 1}  # fmt: skip
     return Judged(run.name, settings, figures[run.end], figures[run.start])
 
 

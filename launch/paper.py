@@ -4,7 +4,7 @@ feedback is about other theorems, all begun with one warm start.
     python launch/paper.py runs/paper                                # here, one after the other
     python launch/paper.py /mnt/fdjax/paper --on=pods --accelerator=v5litepod-16 \\
         --zone=us-west4-a --share=10.0.0.2:/share                    # a TPU pod for each
-    python -m fdjax.compare runs/paper/{fd,grpo,fd_grpo,control}-0   # what came of it
+    python -m fdjax.reporting.compare runs/paper/{fd,grpo,fd_grpo,control}-0   # what came of it
 """
 
 import jobs

@@ -53,7 +53,7 @@ LINES = 10  # of what gcloud says of an error
 GONE = ("SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
 
 
-class Lost(Exception):
+class BackendUnavailable(Exception):
     """The slice was preempted, or a command could not reach it."""
 
 
@@ -105,7 +105,7 @@ class Pod:
                 self._begin(arguments)
                 status = self._wait()
                 break
-            except Lost as lost:
+            except BackendUnavailable as lost:
                 self._tell(f"{lost}; asking for another slice")
         if status != 0:
             raise RuntimeError(
@@ -130,7 +130,7 @@ class Pod:
             )  # fmt: skip
         while (state := self._state()) != "ACTIVE":
             if state in GONE:
-                raise Lost(f"the slice is {state}")
+                raise BackendUnavailable(f"the slice is {state}")
             time.sleep(self.poll)
 
     def _set_up(self) -> None:
@@ -157,7 +157,7 @@ class Pod:
         while True:
             time.sleep(self.poll)
             if (state := self._state()) != "ACTIVE":
-                raise Lost(f"the slice is {state or 'gone'}")
+                raise BackendUnavailable(f"the slice is {state or 'gone'}")
             if answer := self._on_hosts(STATUS, worker="0").split():
                 return int(answer[-1])
 
@@ -186,7 +186,7 @@ class Pod:
         except RuntimeError as error:
             if self._state() == "ACTIVE":  # the command itself is what failed
                 raise
-            raise Lost(f"the slice went away ({error})") from error
+            raise BackendUnavailable(f"the slice went away ({error})") from error
 
     def _gcloud(self, *args: str) -> str:
         command = ["gcloud", "compute", "tpus", *args, f"--zone={self.zone}"]

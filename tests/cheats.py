@@ -7,10 +7,10 @@ import contextlib
 import kimina_server
 import lean_repl
 
-from fdjax.data.synthetic import generate, shortest_proof
-from fdjax.data.theorems import Theorem
+from fdjax.benchmark import generate, shortest_proof
 from fdjax.lean.audit import MAX_CHARS
-from fdjax.lean.backends import make_backend
+from fdjax.lean.backends.registry import make_backend
+from fdjax.types import Theorem
 
 # Not provable: nothing at hand, something that does not help, something in the context.
 FALSE = Theorem("false", "absurdity", ": False")

@@ -7,7 +7,7 @@ import runpy
 import zlib
 
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Verdict
 
 
 def submit(self, theorem, proof, *, urgent=False):

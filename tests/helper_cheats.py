@@ -5,7 +5,7 @@ Each is a theorem, the helpers, and the proof.
 
 from cheats import AUXILIARY, FALSE, NOT_YET
 
-from fdjax.data.theorems import Theorem
+from fdjax.types import Theorem
 
 # False of Nat, true of the type that a helper could put in its place.
 SHADOWED = Theorem(

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from fdjax import sharding
-from fdjax.models import hf, transformer, weights
+from fdjax.models import transformer
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import weights
 from fdjax.objectives.divergence import to_logits
+from fdjax.runtime import sharding
 
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
 torch = pytest.importorskip("torch", reason="needs the parity extra")

@@ -23,7 +23,7 @@ _HEAD = "prelude\nimport FdPrelude\n"
 
 def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     """Options of the lean_interact backend: a built REPL, and a `lake` that only knows `env`."""
-    from fdjax.lean.embedded import library
+    from fdjax.lean.backends.embedded import library
 
     repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
     root = folder / "toolchain"
@@ -45,7 +45,7 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
 
 
 def _program(path: Path, *arguments: str) -> None:
-    from fdjax.lean.embedded import library
+    from fdjax.lean.backends.embedded import library
 
     program = [sys.executable, "-B", str(Path(__file__).resolve()), *arguments]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def project(folder: Path) -> str:
 
 def lean(text: str, timeout: float | None = None) -> list[dict]:
     """Messages of `lean --json`. Raises subprocess.TimeoutExpired after so many seconds."""
-    from fdjax.lean.embedded import library, process
+    from fdjax.lean.backends.embedded import library, process
 
     done = subprocess.run(
         process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false"),
@@ -187,7 +187,7 @@ def answer(request: dict, environments: list[str]) -> dict:
 
 def compile_module(arguments: list[str]) -> None:
     """As `lean --stdin ...`: what is imported becomes our library, on the first line."""
-    from fdjax.lean.embedded import library, process
+    from fdjax.lean.backends.embedded import library, process
 
     text = sys.stdin.read()
     lines = ["" if line.startswith("import ") else line for line in text.split("\n")]
@@ -198,7 +198,7 @@ def compile_module(arguments: list[str]) -> None:
 
 
 def replay(module: str) -> None:
-    from fdjax.lean.embedded import library, process, replay_child
+    from fdjax.lean.backends.embedded import library, process, replay_child
 
     os.environ["LEAN_PATH"] += f":{library.ensure_library()}"
     os.execv(sys.executable, [sys.executable, replay_child.__file__, process.shared_library(),

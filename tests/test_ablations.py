@@ -82,7 +82,7 @@ def test_an_effect_is_the_mean_over_pairs_that_differ_in_nothing_else(effects):
     head, rows = effects.effects(runs)
     assert head[:4] == ["value", "in place of", "pairs", "pass@1"]
     assert [row[:3] for row in rows] == [
-        ["`fd.alpha=1.0`", "0.0", "2"], ["`fd.gate=failed`", "all", "2"],
+        ["`fd.alpha=1.0`", "0.0", "2"], ["`fd.distill_attempts=failed`", "all", "2"],
     ]  # fmt: skip
     assert rows[0][3].split()[0] == f"{(8 + 16) / 2 / 64 / 2:+.3f}"  # two pairs, two theorems
     assert rows[1][3].split()[0] == f"{(16 + 24) / 2 / 64 / 2:+.3f}"

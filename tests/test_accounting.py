@@ -6,8 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import accounting
-from fdjax.accounting import (
+from fdjax.models import lora, transformer
+from fdjax.models.config import ModelConfig
+from fdjax.objectives.combined import Combined, Part
+from fdjax.objectives.distillation import Distillation, DistillationBatch
+from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
+from fdjax.objectives.supervised import Supervised, SupervisedBatch
+from fdjax.reporting import costs as costs
+from fdjax.reporting.costs import (
     added,
     amount,
     forward_flops,
@@ -16,16 +22,7 @@ from fdjax.accounting import (
     of_update,
     total,
 )
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import Verdict
-from fdjax.models import lora, transformer
-from fdjax.models.config import ModelConfig
-from fdjax.objectives.combined import Combined, Part
-from fdjax.objectives.distillation import Distillation, DistillationBatch
-from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
-from fdjax.objectives.supervised import Supervised, SupervisedBatch
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.types import Attempt, Feedback, Segment, Theorem, Verdict
 
 MODEL = ModelConfig(vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8,
                     mlp_width=40)  # fmt: skip
@@ -99,7 +96,7 @@ def test_training_adapters_as_xla_counts_it():
         jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
     )
     counted = jax.jit(jax.grad(loss)).lower(*params).compile().cost_analysis()["flops"]
-    assert 0.95 * counted < accounting.training_flops(model, tokens > 0, 32) < counted
+    assert 0.95 * counted < costs.training_flops(model, tokens > 0, 32) < counted
 
 
 def attempt(*segments, proof="x"):
@@ -207,4 +204,4 @@ def test_sums_over_lines():
     assert [amount(x) for x in (12800, 0.25, 3.0, 2.5e15, 412.6)] == [
         "12,800", "0.25", "3", "2.5e+15", "413",
     ]  # fmt: skip
-    assert accounting.is_cost("cost/flops") and not accounting.is_cost("loss")
+    assert costs.is_cost("cost/flops") and not costs.is_cost("loss")

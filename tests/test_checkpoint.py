@@ -14,8 +14,8 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding
 
-from fdjax import hosts
-from fdjax.checkpoint import Checkpoints, restore_params
+from fdjax.runtime import hosts
+from fdjax.runtime.checkpoint import Checkpoints, restore_params
 
 
 class State(NamedTuple):
@@ -166,7 +166,7 @@ def test_silent(tmp_path, capfd, recwarn):
 KILLED = """
 import sys, time, jax, jax.numpy as jnp
 from typing import Any, NamedTuple
-from fdjax.checkpoint import Checkpoints
+from fdjax.runtime.checkpoint import Checkpoints
 
 class State(NamedTuple):
     params: Any

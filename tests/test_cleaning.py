@@ -10,7 +10,8 @@ from fdjax.data.cleaning import clean, summary
 from fdjax.data.published import Dropped, read_file
 from fdjax.data.signatures import statement_key
 from fdjax.data.splits import SPLITS, load_splits, tell_dropped
-from fdjax.data.theorems import Theorem, write_theorems
+from fdjax.data.theorems import write_theorems
+from fdjax.types import Theorem
 
 
 def key(signature, context="", name="t"):
@@ -78,7 +79,7 @@ def test_repetitions_and_evaluation_theorems_go_each_with_its_reason():
     assert [t.id for t in kept] == ["a", "d"]
     assert dropped == [Dropped("b", "repeats a"), Dropped("c", "also in test: m1")]
     dropped.append(Dropped("row 9", "expected `theorem`"))
-    assert summary("pool", kept, dropped) == (
+    assert summary("train", kept, dropped) == (
         "pool: 2 theorems, left out: 1 repeated, 1 also in test, 1 no theorem"
     )
 
@@ -94,21 +95,21 @@ def files(tmp_path):
     ]
     (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
     write_theorems(tmp_path / "test.jsonl", [Theorem("x", "x", "(m : Nat) : m ≤ m")])
-    return {name: str(tmp_path / f"{name}.jsonl") for name in ("pool", "test")}
+    return {name: str(tmp_path / f"{name}.jsonl") for name in ("train", "test")}
 
 
 def test_a_runs_training_splits_are_cleaned_and_the_report_says_so(files, tmp_path, capsys):
     data = default().data
     data.update(sft="0", validation="0", **files)
     splits, dropped = load_splits(data)
-    assert [t.id for t in splits["pool"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
+    assert [t.id for t in splits["train"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
     tell_dropped(tmp_path / "w", splits, dropped, [])
-    assert "data.pool: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
+    assert "data.train: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
         capsys.readouterr().out
     )
     report = json.loads((tmp_path / "w" / "data.json").read_text())
-    assert {"id": "c", "reason": "repeats a"} in report["pool"] and len(report["pool"]) == 3
-    data.pool = files["test"]
+    assert {"id": "c", "reason": "repeats a"} in report["train"] and len(report["train"]) == 3
+    data.train = files["test"]
     with pytest.raises(ConfigError, match=r"data\.pool: nothing is left.*also in test: x"):
         load_splits(data)
 
@@ -124,15 +125,15 @@ def test_generated_splits_are_as_they_were():
 
 def test_the_command(files, tmp_path, capsys):
     out = tmp_path / "clean.jsonl"
-    assert main([files["pool"], files["pool"], "--against", files["test"], "--out", str(out)]) == 0
+    assert main([files["train"], files["train"], "--against", files["test"], "--out", str(out)]) == 0
     assert [t.id for t in read_file(out)[0]] == ["a"]
     assert "1 theorems, left out: 2 no theorem, 2 also in" in capsys.readouterr().out
     dropped = json.loads((tmp_path / "clean.jsonl.dropped.json").read_text())[str(out)]
     assert {"id": "a#2", "reason": "repeats a"} in dropped
-    assert main([files["pool"], "--proofs", "--out", str(out)]) == 0
+    assert main([files["train"], "--proofs", "--out", str(out)]) == 0
     assert "0 theorems, left out: 1 no theorem, 1 repeated, 2 no proof is known" in (
         capsys.readouterr().out
     )
     assert main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
-    assert main([files["pool"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
+    assert main([files["train"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err

@@ -9,11 +9,12 @@ import pytest
 from test_update import OBJECTIVES, make_batch, relative_distance
 from tiny_model import bag_of_words, log_softmax
 
-from fdjax import sharding, state
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.update import make_update
+from fdjax.runtime import sharding
+from fdjax.training import state
+from fdjax.training.step import make_update
 
 WEIGHTS = {part.name: part.weight for part in OBJECTIVES["combined"].parts}
 ALONE = {part.name: part.objective for part in OBJECTIVES["combined"].parts}
@@ -88,7 +89,7 @@ def test_a_kl_to_what_a_trust_region_is_around():
     gradient = PolicyGradient(kl_coefficient=beta, chunk=16)
     objective = Combined(
         (
-            Part("distillation", 1.0, Distillation(ratio_cap=None, trust_rate=trust, chunk=16)),
+            Part("distillation", 1.0, Distillation(is_clip=None, trust_rate=trust, chunk=16)),
             Part("policy_gradient", 0.5, gradient),
         )
     )

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from fdjax import experiment, main
-from fdjax.files import Damaged
-from fdjax.lean.backend import Lost
+from fdjax import main
+from fdjax.lean.backend import BackendUnavailable
+from fdjax.runtime.files import CorruptFile
+from fdjax.training import experiment
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "--config=tests/tiny_config.py"
@@ -57,7 +58,7 @@ def test_an_interrupted_run_says_that_it_goes_on(monkeypatch, capsys):
     assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
 
 
-@pytest.mark.parametrize("kind", [experiment.ConfigError, Damaged, Lost])
+@pytest.mark.parametrize("kind", [experiment.ConfigError, CorruptFile, BackendUnavailable])
 def test_what_ends_a_run_is_told_in_one_line(monkeypatch, kind):
     def run(*_):
         raise kind("this")

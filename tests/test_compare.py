@@ -8,8 +8,8 @@ import pytest
 import rich.console
 from test_report import checked
 
-from fdjax import compare
-from fdjax.files import append_line
+from fdjax.reporting import compare
+from fdjax.runtime.files import append_line
 
 THEOREMS = [f"t{i}" for i in range(40)]
 FEEDBACK = {"provider": "diagnostics", "help": "correction", "shuffle": False}
@@ -20,7 +20,7 @@ def record(objective, fingerprint, before, **feedback):
             "before": before}  # fmt: skip
 
 
-def evaluation(policy, solved, split="pool", temperature=1.0, samples=16):
+def evaluation(policy, solved, split="train", temperature=1.0, samples=16):
     """A line of evals.jsonl; `solved` of `samples` attempts at each theorem but the last."""
     key = {"split": split, "samples": samples, "temperature": temperature, "policy": policy,
            "theorems": "digest", "prompt": "p", "seed": 0}  # fmt: skip
@@ -38,7 +38,7 @@ def make_run(folder, *stages, start=5, evals=()):
         for step, line in enumerate(lines):
             append_line(folder / name / "metrics.jsonl", {"step": step} | line)
     (folder / "sft").mkdir(exist_ok=True, parents=True)
-    for split, temperature in (("pool", 1.0), ("pool", 0.6), ("test", 1.0)):
+    for split, temperature in (("train", 1.0), ("train", 0.6), ("test", 1.0)):
         line = evaluation("warm", start, split, temperature)
         append_line(folder / "sft" / "evals.jsonl", line)
     append_line(folder / "sft" / "evals.jsonl", {"key": {"teacher": "sft"}, "figures": {}})
@@ -62,7 +62,7 @@ def folders(tmp_path):
         ("sft", record("supervised", "warm", "random"), [{"loss": 1.0, "cost/flops": 9e15}]),
         ("grpo", record("policy_gradient", "end", "fd"), lines(10, 0.5)),
         ("fd", record("distillation", "fd", "warm", **FEEDBACK), lines(10, 0.3, flops=4e12)),
-        evals=[evaluation("end", 8), evaluation("end", 9, "pool", 0.6),
+        evals=[evaluation("end", 8), evaluation("end", 9, "train", 0.6),
                evaluation("end", 6, "test"), evaluation("old", 16)],
     )  # fmt: skip
     make_run(tmp_path / "grpo",

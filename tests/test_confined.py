@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from fdjax.lean import confined
+from fdjax.lean import sandbox as sandbox
 
 if sys.platform != "linux":
     pytest.skip("macOS offers none of it", allow_module_level=True)
 
-needs = {name: pytest.mark.skipif(name in confined.unprotected(),
-                                  reason=confined.unprotected().get(name, ""))
-         for name in confined.PROTECTIONS}  # fmt: skip
+needs = {name: pytest.mark.skipif(name in sandbox.unprotected(),
+                                  reason=sandbox.unprotected().get(name, ""))
+         for name in sandbox.PROTECTIONS}  # fmt: skip
 
 
 def run(script: str, readable=(), environment=None) -> subprocess.CompletedProcess:
-    command = confined.command(0, 10, [sys.prefix, *readable], "run", sys.executable, "-S", "-c",
+    command = sandbox.command(0, 10, [sys.prefix, *readable], "run", sys.executable, "-S", "-c",
                                script)
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
@@ -66,14 +66,14 @@ def test_it_may_read_what_it_needs(tmp_path):
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has powers to lose")
 SHOW = "while read -r line; do echo \"$line\"; done < "  # with nothing but the shell
-OFFERED = [name for name in confined.PROTECTIONS if name not in confined.unprotected()]
+OFFERED = [name for name in sandbox.PROTECTIONS if name not in sandbox.unprotected()]
 ALL_BUT_FILES = [name for name in OFFERED if name != "files"]
 
 
 def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
     """User, capabilities (as bits, of all four sets) and complaints of a child that wants to read
     `secret`."""
-    command = confined.command_with(protections, 0, 10, [], "run", "/bin/sh", "-c",
+    command = sandbox.command_with(protections, 0, 10, [], "run", "/bin/sh", "-c",
                                     f"{SHOW}/proc/self/status; {SHOW}{secret}")
     done = subprocess.run(command, capture_output=True, text=True)
     rows = dict(line.split(":", 1) for line in done.stdout.splitlines())
@@ -124,7 +124,7 @@ def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
 def test_who_needs_what_root_alone_can_read_stays_root_and_is_told(tmp_path):
     tmp_path.chmod(0o700)
     (tmp_path / "lean").write_text("")
-    command = confined.command_with(ALL_BUT_FILES, 0, 0, [str(tmp_path / "lean")], "try")
+    command = sandbox.command_with(ALL_BUT_FILES, 0, 0, [str(tmp_path / "lean")], "try")
     told = subprocess.run(command, capture_output=True, text=True).stdout
     hidden = f"({sys.base_prefix}|{tmp_path}/lean)"
     assert re.fullmatch(f"user\tnobody but root can read {hidden}\n", told)
@@ -140,27 +140,27 @@ def test_limits():
 @needs["user"]
 def test_who_is_not_root_is_confined_too():
     """A child that is nobody confines one of its own: with a user namespace in place of rights."""
-    inner = confined.command_with(list(confined.PROTECTIONS), 0, 0, [sys.prefix], "try")
+    inner = sandbox.command_with(list(sandbox.PROTECTIONS), 0, 0, [sys.prefix], "try")
     script = f"import subprocess; print(subprocess.run({inner!r}, capture_output=True).stdout)"
-    outer = confined.command_with(["files", "user"], 0, 0, ["/"], "run", sys.executable, "-S", "-c",
+    outer = sandbox.command_with(["files", "user"], 0, 0, ["/"], "run", sys.executable, "-S", "-c",
                                   script)
     done = subprocess.run(outer, capture_output=True, text=True)
     assert "b''" in done.stdout or "ermitted" in done.stdout, (done.stdout, done.stderr)
 
 
 def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
-    confined.unprotected.cache_clear()
+    sandbox.unprotected.cache_clear()
     lacking = {"network": "Operation not permitted"}
-    monkeypatch.setattr(confined, "command_with", lambda *_: [
+    monkeypatch.setattr(sandbox, "command_with", lambda *_: [
         sys.executable, "-c", "print('network\\tOperation not permitted')"])
     try:
         with pytest.warns(UserWarning, match="network of its own.*Operation not permitted"):
-            assert confined.unprotected() == lacking
+            assert sandbox.unprotected() == lacking
     finally:
-        confined.unprotected.cache_clear()
+        sandbox.unprotected.cache_clear()
 
 
 def test_a_program_that_is_not_there_says_so():
-    done = subprocess.run(confined.command(0, 0, [], "run", "/no/such/program"),
+    done = subprocess.run(sandbox.command(0, 0, [], "run", "/no/such/program"),
                           capture_output=True, text=True)
-    assert done.returncode == confined.NOT_LOADED and "No such file" in done.stderr
+    assert done.returncode == sandbox.NOT_LOADED and "No such file" in done.stderr

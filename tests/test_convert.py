@@ -11,12 +11,16 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import array_store, convert, origin, sharding, tokenizer
-from fdjax.checkpoint import Checkpoints
-from fdjax.data import synthetic
-from fdjax.models import hf, tensor_files, transformer, weights
+from fdjax import benchmark as synthetic
+from fdjax.models import tokenizer, transformer
 from fdjax.models.config import ModelConfig
-from fdjax.state import OptimizerConfig, from_params, make_optimizer
+from fdjax.models.hf import array_store, convert, weights
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import init_from as origin
+from fdjax.models.hf import safetensors as tensor_files
+from fdjax.runtime import sharding
+from fdjax.runtime.checkpoint import Checkpoints
+from fdjax.training.state import OptimizerConfig, from_params, make_optimizer
 from tests import hf_models
 from tests.hf_models import torch, transformers
 
@@ -277,7 +281,7 @@ def save_stage(folder, config, params, fingerprint, before, steps, **more):
 
 MEASURED = """
 import resource, sys
-from fdjax import convert
+from fdjax.models.hf import convert
 convert.main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB
 """

@@ -2,12 +2,9 @@
 
 import pytest
 
+from fdjax.batches.token_weights import Credit, first_token_at, solve_rate, token_lines
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt, Segment
-from fdjax.rollout.credit import Credit, first_token_at, solve_rate, token_lines
+from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREM = Theorem(id="t", name="t", signature=": True")
 SAID = Feedback(("use this",), "test")
@@ -52,7 +49,7 @@ def test_the_gate():
         item("failed", finished=False),
     ]
     assert len(weights([group])) == 3
-    assert len(weights([group], gate="failed")) == 2
+    assert len(weights([group], distill_attempts="failed")) == 2
 
 
 def test_groups_that_are_solved_too_often_are_left_out():
@@ -67,7 +64,7 @@ def test_groups_that_are_solved_too_often_are_left_out():
 @pytest.mark.parametrize(
     ("span", "wrong_h", "none_known"),
     [
-        ("departure", [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]),
+        ("up_to_error", [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]),
         ("error", [0, 0, 0, 1, 1], None),
         ("all", [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),
     ],
@@ -79,9 +76,9 @@ def test_spans(span, wrong_h, none_known):
 
 
 def test_feedback_knows_better_than_lean_where_it_departs():
-    said = Feedback(("use this",), "test", departs_at=12)
+    said = Feedback(("use this",), "test", first_error=12)
     [credited] = Credit().give([[item(wrong=22, said=said)]])
-    assert credited.departs == 1 and credited.weights == [1, 1, 0, 0, 0]
+    assert credited.first_error_token == 1 and credited.weights == [1, 1, 0, 0, 0]
 
 
 def test_tools_and_first_tokens_are_not_learned():
@@ -102,7 +99,7 @@ def test_groups_weigh_by_the_spread_of_their_verdicts():
     half = [item("proved"), item("failed")]  # .5
     fifth = [item("proved"), *[item("failed")] * 4]  # .4
     flat = [item("failed"), item("timeout")]
-    got = weights([half, flat, fifth], group_weights="spread", gate="failed")
+    got = weights([half, flat, fifth], group_weights="spread", distill_attempts="failed")
     mean = (0.5 + 4 * 0.4) / 5
     assert [w[0] for w in got] == pytest.approx([0.5 / mean, *[0.4 / mean] * 4])
     assert weights([flat], group_weights="spread") == []
@@ -111,7 +108,7 @@ def test_groups_weigh_by_the_spread_of_their_verdicts():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"gate": "x"}, "gate is 'x'; known are all, failed"),
+        ({"distill_attempts": "x"}, "gate is 'x'; known are all, failed"),
         ({"weights": "x"}, "weights is 'x'; known are departure, error, all"),
         ({"group_weights": "x"}, "group_weights is 'x'; known are equal, spread"),
         ({"success_weight": 2.0}, r"success_weight is 2\.0"),

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from fdjax import stages
-from fdjax.data.theorems import Theorem
-from fdjax.lean.verdict import Verdict
-from fdjax.metrics import Timers
 from fdjax.rollout.curriculum import Curriculum, Settings, in_epochs
+from fdjax.runtime.metrics import Timers
+from fdjax.training import sources as stages
+from fdjax.types import Theorem, Verdict
 
 THEOREMS = [
     Theorem(f"t{i}", "t", ": " + "p → " * i + "p", tags=(("easy", "hard")[i % 2],))
@@ -55,7 +54,7 @@ def test_what_is_solved_or_hopeless_gives_its_place_to_others():
 
 
 def test_bounds_and_window_count_visits_of_judged_attempts():
-    some = rated(curriculum(window=2, hopeless=0.15, solved=0.85, again=0.0), RATES)
+    some = rated(curriculum(window=2, min_solve_rate=0.15, solved=0.85, again=0.0), RATES)
     assert some.passed_over(1) == set()  # one visit is no window
     rated(some, RATES[::-1], step=1)
     mean = (np.array(RATES) + RATES[::-1]) / 2
@@ -131,7 +130,7 @@ def test_ramps():
     by_tag = curriculum(ramp="easy, hard", ramp_start=0.0, ramp_steps=4, again=0.0)
     assert by_tag.passed_over(1) == {1, 3, 5, 7, 9, 11} and by_tag.passed_over(2) == set()
     by_rate = curriculum(
-        ramp="solve_rate", window=1, hopeless=-1, solved=2, ramp_start=0.5, ramp_steps=5, again=0.0
+        ramp="solve_rate", window=1, min_solve_rate=-1, solved=2, ramp_start=0.5, ramp_steps=5, again=0.0
     )
     assert by_rate.passed_over(0) == set()  # nothing is known
     rated(by_rate, RATES, step=0)
@@ -142,7 +141,7 @@ def test_ramps():
     "settings, told",
     [
         ({"window": -1}, "window is -1"),
-        ({"hopeless": 0.5, "solved": 0.5}, "hopeless is 0.5, must be below solved = 0.5"),
+        ({"min_solve_rate": 0.5, "solved": 0.5}, "hopeless is 0.5, must be below solved = 0.5"),
         ({"again": 1.5}, "again is 1.5"),
         ({"visits": 0}, "visits is 0"),
         ({"ramp": "length"}, "needs ramp_steps"),
@@ -158,7 +157,7 @@ def test_settings_that_cannot_be(settings, told):
 # --- The loop ------------------------------------------------------------------------------------
 
 
-class Collector:
+class RolloutWorker:
     """Rolls out what the curriculum says; what it attempted is journaled before it is used."""
 
     def __init__(self, of, journal):
@@ -187,7 +186,7 @@ def test_a_resumed_run_takes_the_same_theorems(depth, stops, monkeypatch):
         of = curriculum(depth=depth, **settings)
         of.history.update(history)
         to_batch = lambda *_: stages.Step(None, {})  # noqa: E731
-        source = stages.from_rollouts(Collector(of, journal), to_batch, steps=20, depth=depth)
+        source = stages.from_rollouts(RolloutWorker(of, journal), to_batch, steps=20, depth=depth)
         for step in range(start, end):
             source(step, None)
         return json.loads(json.dumps(of.history))  # as a checkpoint keeps it

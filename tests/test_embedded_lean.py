@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fdjax.lean.embedded import library, process
+from fdjax.lean.backends.embedded import library, process
 
 DATA = Path(__file__).parent / "data"
 THEOREMS = DATA / "embedded_theorems.lean"  # an entry for each notation and tactic
@@ -312,7 +312,7 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
 
 def test_module_behaves_as_lean(tmp_path):
     (tmp_path / "A.lean").write_text("prelude\nimport FdPrelude\n#print axioms and_comm\n")
-    done = subprocess.run([sys.executable, "-m", "fdjax.lean.embedded.process",
+    done = subprocess.run([sys.executable, "-m", "fdjax.lean.backends.embedded.process",
                            str(tmp_path / "A.lean")], text=True, capture_output=True,
                           env=os.environ | {"LEAN_PATH": str(library.ensure_library())})
     assert done.returncode == 0
@@ -320,7 +320,7 @@ def test_module_behaves_as_lean(tmp_path):
 
 
 def test_many_processes_compile_at_once(tmp_path):
-    code = "from fdjax.lean.embedded import library; print(library.ensure_library())"
+    code = "from fdjax.lean.backends.embedded import library; print(library.ensure_library())"
     env = os.environ | {"FDJAX_CACHE": str(tmp_path / "cache")}
     started = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE,
                                 text=True) for _ in range(3)]

@@ -5,11 +5,8 @@ import types
 
 import pytest
 
-from fdjax.data.theorems import Theorem
-from fdjax.evaluation import evaluate
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import REPLAY, Message, Verdict
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.training import evaluation as evaluate
+from fdjax.types import REPLAY, Attempt, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
 SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
@@ -47,7 +44,7 @@ def test_figures_of_an_evaluation(monkeypatch):
     assert found["entropy"] == pytest.approx((3 * 0.2 + 1.0 + 4 * 0.5) / 8)  # by token
     assert found["distinct_proofs"] == 0.5  # a and b are one proof; the other theorem has none
     assert found["unique_ratio"] == 2 / 4
-    assert found["unverified"] == 1 and found["unfinished"] == 0.25
+    assert found["unverified"] == 1 and found["truncated"] == 0.25
     assert found["response_tokens"] == 2.0 and "replay_refused" not in found
     refused = Verdict("failed", (Message("error", "no", REPLAY),))
     groups.append([(one, a, refused), (one, b, Verdict("proved"))])

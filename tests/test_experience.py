@@ -6,15 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import Verdict
-from fdjax.metrics import Timers
-from fdjax.rollout import experience
-from fdjax.rollout.attempts import Attempt
+from fdjax.rollout import worker as experience
 from fdjax.rollout.curriculum import Curriculum, Settings
-from fdjax.rollout.experience import Collector
 from fdjax.rollout.journal import Journal
+from fdjax.rollout.worker import RolloutWorker
+from fdjax.runtime.metrics import Timers
+from fdjax.types import Attempt, Feedback, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", "t", ": True") for i in range(3)]
 
@@ -56,15 +53,15 @@ def collect(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experience, "roll_out", roll_out)
 
-    def collector(provider, provider_samples):
-        return Collector(
+    def worker(provider, provider_samples):
+        return RolloutWorker(
             prompting=None, farm=Lean(), provider=provider,
             journal=Journal(tmp_path), curriculum=Curriculum(THEOREMS, 2, 0, Settings()),
             prompts={t.id: [1] for t in THEOREMS}, samples_per_prompt=2, temperature=1.0, seed=0,
             stream="fd", timers=Timers(), provider_samples=provider_samples,
         )  # fmt: skip
 
-    return collector
+    return worker
 
 
 def texts(groups):
@@ -77,8 +74,8 @@ def test_a_policy_that_writes_is_the_one_that_learns(collect, samples):
     that needs no parameters is asked in the thread that waits for Lean.
     """
     provider = Provider()
-    collector = collect(provider, samples)
-    waiting = [collector.launch(step, State("launched", "")) for step in (0, 1)]
+    worker = collect(provider, samples)
+    waiting = [worker.launch(step, State("launched", "")) for step in (0, 1)]
     groups = waiting[0](State("learning", "average"))
     assert texts(groups) == {"main learning" if samples else "thread None"}
     assert {attempt.proof for group in groups for _, attempt, *_ in group} == {"launched"}
@@ -87,14 +84,14 @@ def test_a_policy_that_writes_is_the_one_that_learns(collect, samples):
     wanted = ["learning", "later"] if samples else [None, None]
     assert [m.params for m in provider.moments] == wanted
     assert provider.moments[0].teacher_params == ("average" if samples else None)
-    collector.close()
+    worker.close()
 
 
 @pytest.mark.parametrize("samples", [True, False])
 def test_what_the_journal_holds_is_not_asked_again(collect, samples):
-    collector = collect(Provider(), samples)
-    before = collector.launch(0, State("one", ""))(State("one", ""))
-    collector.close()
+    worker = collect(Provider(), samples)
+    before = worker.launch(0, State("one", ""))(State("one", ""))
+    worker.close()
     resumed = collect(Provider(), samples)
     assert resumed.launch(0, State("two", ""))(State("two", "")) == before
     assert not resumed.provider.moments and not resumed.farm.asked
@@ -102,8 +99,8 @@ def test_what_the_journal_holds_is_not_asked_again(collect, samples):
 
 
 def test_nobody_reads_feedback(collect):
-    collector = collect(None, False)
-    groups = collector.launch(0, State("one", ""))(State("one", ""))
+    worker = collect(None, False)
+    groups = worker.launch(0, State("one", ""))(State("one", ""))
     assert [[f for *_, f in group] for group in groups] == [[None, None]] * 2
-    assert "feedback" not in collector.journal.read(0)
-    collector.close()
+    assert "feedback" not in worker.journal.read(0)
+    worker.close()

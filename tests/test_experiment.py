@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 from test_presets import preset
 
-from fdjax import accounting, experiment, hosts
 from fdjax.config import combined_stage
 from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
-from fdjax.files import read_lines
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Message
+from fdjax.reporting import costs as costs
 from fdjax.rollout.journal import Journal
+from fdjax.runtime import hosts
+from fdjax.runtime.files import read_lines
+from fdjax.training import experiment
+from fdjax.types import Message
 from tests import coin, tiny_config
 
 ROOT = Path(__file__).parent.parent
@@ -115,11 +117,11 @@ def test_a_run_leaves_what_it_promises(finished):
     assert json.loads(output.strip().splitlines()[-1]) == summary
     for stage in STAGES:
         figures = summary["stages"][stage]
-        assert set(figures["pool"]["pass_at_k"]) == set(figures["heldout"]["pass_at_k"]) >= {"1"}
+        assert set(figures["train"]["pass_at_k"]) == set(figures["heldout"]["pass_at_k"]) >= {"1"}
         steps = [json.loads(x)["step"] for x in (workdir / stage / "metrics.jsonl").open()]
         assert steps == list(range(len(steps))) and steps
         assert json.loads((workdir / stage / "config.json").read_text())["fingerprint"]
-        spent = accounting.total(map(json.loads, (workdir / stage / "metrics.jsonl").open()))
+        spent = costs.total(map(json.loads, (workdir / stage / "metrics.jsonl").open()))
         assert figures["spent"] == spent
         parts = sum(v for kind, v in spent.items() if kind.startswith("flops_"))
         assert spent["flops"] == parts > 0
@@ -168,7 +170,7 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
     ("flag", "told"),
     [
         ("--config.init_from=/nowhere", "init_from=/nowhere: /nowhere is no folder"),
-        ("--config.data.pool=nowhere.jsonl", "data.pool: "),
+        ("--config.data.train=nowhere.jsonl", "data.train: "),
         ("--config.fd.alpha=2", "fd: distillation: alpha is 2.0"),
     ],
 )
@@ -294,11 +296,11 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     """And with theorems out of a file."""
     workdir, _ = finished
     pool = tmp_path / "pool.jsonl"
-    write_theorems(pool, load_splits(tiny_config.get_config().data)[0]["pool"])
+    write_theorems(pool, load_splits(tiny_config.get_config().data)[0]["train"])
     flags = (
         f"--config.init_from={workdir / 'sft'}",
         "--config.stages=('sft','grpo')",
-        f"--config.data.pool={pool}",
+        f"--config.data.train={pool}",
     )
     process = start(tmp_path, environment, *flags)
     output, _ = process.communicate(timeout=300)
@@ -307,7 +309,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     first = json.loads((workdir / "summary.json").read_text())
     assert list(summary["stages"]) == ["sft", "grpo"]
-    assert summary["stages"]["sft"]["pool"] == first["stages"]["sft"]["pool"]
+    assert summary["stages"]["sft"]["train"] == first["stages"]["sft"]["train"]
     assert summary["stages"]["sft"]["spent"] == first["stages"]["sft"]["spent"]
 
 
@@ -317,13 +319,13 @@ def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypat
     config = tiny_config.get_config()
     config.mesh.fsdp, config.stages = 1, ("grpo",)
     config.grpo.update(steps=3, save_every=1)
-    config.evaluation.update(theorems=2, pool_samples=2, heldout_samples=2)
+    config.evaluation.update(theorems=2, train_samples=2, heldout_samples=2)
     for name, theorems in load_splits(config.data)[0].items():
         write_theorems(tmp_path / f"{name}.jsonl", theorems)
         config.data[name] = str(tmp_path / f"{name}.jsonl")
     refused, learn, steps = [True], experiment.learn, []
 
-    def misstated(self, theorems):
+    def invalid_statements(self, theorems):
         return [(t, Message("error", "no")) for t in theorems[1:3] if refused[0]]
 
     def learn_or_die(*args):
@@ -333,7 +335,7 @@ def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypat
         return learn(*args)
 
     monkeypatch.setattr(Farm, "submit", coin.submit)
-    monkeypatch.setattr(Farm, "misstated", misstated)
+    monkeypatch.setattr(Farm, "invalid_statements", invalid_statements)
     experiment.run(config, tmp_path / "undisturbed")
     monkeypatch.setattr(experiment, "learn", learn_or_die)
     with pytest.raises(KeyboardInterrupt):
@@ -351,7 +353,7 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     config.mesh.fsdp = 1
     config.sft.samples_per_prompt = config.fd.samples_per_prompt  # hence one shape for all
     config.stages = (*STAGES, "both")
-    config.grpo.update(minibatches=2, epochs=2, refill=2, sampler_ratio_cap=2.0, kl_coefficient=0.1)
+    config.grpo.update(minibatches=2, epochs=2, refill=2, is_clip=2.0, kl_coefficient=0.1)
     config.both = combined_stage(
         **ROLLOUTS | {"row_buckets": (32,)},  # so that no shape is that of another stage
         steps=3,

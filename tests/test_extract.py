@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import audit
 from fdjax.lean.extract import NoProof, extract, split
+from fdjax.types import Theorem
 
 THEOREM = Theorem(
     id="foo",

@@ -9,12 +9,11 @@ import time
 
 import pytest
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean import farm as farm_module
-from fdjax.lean.backend import Lost
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Theorem, Verdict
 
 THEOREM = Theorem("t", "t", ": True")
 
@@ -60,7 +59,7 @@ class Scripted:
                 verdicts[i] = Verdict("crashed", backend=self.name)
                 return verdicts
             if act == "lost":
-                raise Lost("no server")
+                raise BackendUnavailable("no server")
             if act == "raise":
                 raise OSError("cannot fork")
             if act == "swallow":
@@ -143,7 +142,7 @@ def test_audit_refuses_before_any_lean():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         verdict = farm.check([(THEOREM, "good sorry")])[0]
-    assert verdict.status == "rejected" and verdict.first_error.kind == "audit"
+    assert verdict.status == "rejected" and verdict.first_error_message.kind == "audit"
     assert backend.batches == []
 
 
@@ -282,7 +281,7 @@ def test_close_frees_who_waits_to_submit(monkeypatch):
 def test_a_backend_that_is_gone_is_told_to_who_waits():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        with pytest.raises(Lost, match="no server"):
+        with pytest.raises(BackendUnavailable, match="no server"):
             farm.check([(THEOREM, "lost 1")])
         assert farm.check([(THEOREM, "good 1")])[0].proved
         assert farm.counters.queued == 0

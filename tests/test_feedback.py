@@ -4,20 +4,17 @@ import asyncio
 
 import pytest
 
-from fdjax import hosts
 from fdjax.config import ConfigError, default
-from fdjax.data.theorems import Theorem
 from fdjax.feedback import providers
 from fdjax.feedback.compose import first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import diagnostics, error_place
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.feedback.peers import peers
-from fdjax.feedback.protocol import Feedback, Moment
-from fdjax.feedback.providers import Means, consequences, make_provider
+from fdjax.feedback.providers import Means, make_provider, manifest_fields
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.audit import audit
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt
+from fdjax.runtime import hosts
+from fdjax.types import Attempt, Feedback, Message, Moment, Theorem, Verdict
 
 AND = Theorem(
     id="and",
@@ -49,20 +46,20 @@ def test_error_quotes_the_line_of_the_first_error():
     first = Message("error", "unknown identifier 'h2'", start=proof.index("h2"))
     said = one("error", proof, Verdict("failed", (late, first)))
     assert said.messages == ("Lean refuses exact h2", "unknown identifier 'h2'")
-    assert said.departs_at == proof.index("h2")
+    assert said.first_error == proof.index("h2")
 
 
 def test_an_empty_proof_is_quoted_as_nothing():
     empty = audit("")
     said = one("error", "", Verdict("rejected", (empty,)))
-    assert said.messages == ("Lean refuses nothing", empty.text) and said.departs_at == 0
+    assert said.messages == ("Lean refuses nothing", empty.text) and said.first_error == 0
 
 
 def test_an_open_goal_departs_where_the_tactics_end():
     proof = " by\n  constructor\n  exact h1.2"
     goal = Message("error", "unsolved goals\n⊢ p", "Tactic.unsolvedGoals", 1, len(proof))
     assert error_place(Verdict("failed", (goal,))) == len(proof)
-    assert one("verdict", proof, Verdict("failed", (goal,))).departs_at == len(proof)
+    assert one("verdict", proof, Verdict("failed", (goal,))).first_error == len(proof)
 
 
 def test_what_could_not_be_verified_gets_no_verdict():
@@ -75,7 +72,7 @@ def test_step_says_what_to_write_after_the_last_good_line():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
     said = one("step", bad)
     assert said.text.startswith("after constructor use ")
-    assert said.departs_at >= bad.index("exact h1.1")
+    assert said.first_error >= bad.index("exact h1.1")
     assert said.proof.startswith(" by\n  constructor\n")
 
 
@@ -84,7 +81,7 @@ def test_step_on_a_proof_repeats_one_of_its_lines():
     said = one("step", good, Verdict("proved"))
     lines = ["constructor", "exact h1.2", "exact h1.1"]
     told = ["begin with constructor", *(f"after {a} use {b}" for a, b in zip(lines, lines[1:]))]
-    assert said.text in told and said.departs_at is None and said.proof == good
+    assert said.text in told and said.first_error is None and said.proof == good
 
 
 def test_correction_keeps_the_good_part():
@@ -97,12 +94,12 @@ def test_correction_keeps_the_good_part():
 @pytest.mark.parametrize(
     "extra, departs", [("", None), ("\n  done", 0), ("x", 0)]
 )
-def test_proof_departs_where_texts_differ(extra, departs):
+def test_proof_departs_where_texts_differ(extra, first_error_token):
     known = one("proof", " by\n  constructor").proof
     said = one("proof", known + extra)
-    assert said.departs_at == (None if departs is None else len(known))
-    assert one("proof", known[:-1]).departs_at == len(known) - 1
-    assert one("proof", " by\n  #").departs_at == len(" by\n  ")
+    assert said.first_error == (None if first_error_token is None else len(known))
+    assert one("proof", known[:-1]).first_error == len(known) - 1
+    assert one("proof", " by\n  #").first_error == len(" by\n  ")
 
 
 def test_theorems_that_the_interpreter_cannot_read():
@@ -119,7 +116,7 @@ def test_a_proof_that_lean_refused_gets_no_false_praise():
 
 def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
     async def echo(groups, moment):
-        return [[Feedback((t.id,), "echo", departs_at=i) for i, (t, _, _) in enumerate(g)]
+        return [[Feedback((t.id,), "echo", first_error=i) for i, (t, _, _) in enumerate(g)]
                 for g in groups]
 
     def group(name, size):
@@ -127,7 +124,7 @@ def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
 
     out = ask(shuffled(echo), group("a", 3), group("b", 1), group("c", 2))
     assert [[f.text for f in g] for g in out] == [["b"] * 3, ["c"], ["a"] * 2]
-    assert [f.departs_at for f in out[0]] == [0, 1, 2]
+    assert [f.first_error for f in out[0]] == [0, 1, 2]
     assert out[0][0].provider == "shuffled echo"
     out = ask(shuffled(echo), group("a", 1), group("a", 1), group("b", 1))
     assert [[f.text for f in g] for g in out] == [["b"], ["b"], ["a"]]  # never its own
@@ -192,9 +189,9 @@ def test_peers_show_the_first_success_and_where_the_attempt_departs():
     group = group_of(("simp", "failed"), ("exact a", "proved"), ("exact b", "proved"))
     [[failed, one, two]] = ask(show(), group)
     assert failed.messages == ("a proof is\n  exact a",) and failed.proof == " by\n  exact a"
-    assert failed.departs_at == len(" by\n  ")
+    assert failed.first_error == len(" by\n  ")
     assert one.messages == ("a proof is\n  exact b",)  # a success sees another, not itself
-    assert one.departs_at == len(" by\n  exact ")
+    assert one.first_error == len(" by\n  exact ")
     assert two.proof == " by\n  exact a"
 
 
@@ -213,7 +210,7 @@ def test_peers_that_have_nothing_to_show():
     [said] = ask(show(failures=2), lone)
     assert said[0].proof == " by\n  a" and said[1:] == [None, None, None]
     [said] = ask(show(own="alone"), lone)
-    assert said[1].proof == " by\n  a" and said[1].departs_at is None and said[3] is None
+    assert said[1].proof == " by\n  a" and said[1].first_error is None and said[3] is None
     [said] = ask(show(failures=2, own="alone"), group_of(("x", "failed")))
     assert said == [None]
 
@@ -222,7 +219,7 @@ def test_the_nearest_peers_begin_as_the_attempt_does():
     group = group_of(("ab x", "failed"), ("b", "proved"), ("abc", "proved"), ("ab y", "proved"))
     [said] = ask(show(successes=2, order="nearest"), group)
     assert said[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
-    assert said[0].proof == " by\n  ab y" and said[0].departs_at == len(" by\n  ab ")
+    assert said[0].proof == " by\n  ab y" and said[0].first_error == len(" by\n  ab ")
     assert said[2].proof == " by\n  ab y"  # a success, too, is shown another one
 
 
@@ -230,7 +227,7 @@ def test_a_success_may_always_be_shown_itself():
     group = group_of(("x", "failed"), ("a", "proved"), ("b", "proved"))
     [said] = ask(show(own="always"), group)
     assert [f.proof for f in said] == [" by\n  a", " by\n  a", " by\n  b"]
-    assert said[1].departs_at is None
+    assert said[1].first_error is None
     [said] = ask(show(successes=2, own="always"), group)
     assert said[2].messages == ("a proof is\n  b", "a proof is\n  a")
 
@@ -279,11 +276,11 @@ def test_what_nobody_can_say_still_costs():
 
 def test_merged_keeps_each_message_once_and_one_proof():
     one = fixed("a", "", None, name="one", tokens=1, own_flops=1)
-    two = fixed("b", "b", None, name="two", tokens=1, own_flops=1, proof="p", departs_at=3,
+    two = fixed("b", "b", None, name="two", tokens=1, own_flops=1, proof="p", first_error=3,
                 leak=0.5)  # fmt: skip
     [said] = ask(together([one, two, fixed("a", "a", None, name="two")], merged), GROUP)
     assert said[0].messages == ("a", "b") and said[0].provider == "one + two"
-    assert said[0].proof == "p" and said[0].departs_at == 3 and said[0].leak == 0.5
+    assert said[0].proof == "p" and said[0].first_error == 3 and said[0].leak == 0.5
     assert said[1].messages == ("b", "a")
     assert [(f.tokens, f.own_flops) for f in said[:2]] == [(2, 2)] * 2
     assert said[2] is None
@@ -342,7 +339,7 @@ def test_on_several_hosts_all_must_hear_the_same(monkeypatch, tmp_path):
 
 
 def test_the_record_of_the_default_is_short():
-    assert consequences(default().feedback) == {"provider": "diagnostics", "help": "correction"}
+    assert manifest_fields(default().feedback) == {"provider": "diagnostics", "help": "correction"}
 
 
 @pytest.mark.parametrize(
@@ -357,7 +354,7 @@ def test_the_record_holds_what_changes_feedback(tmp_path, field):
     config = default().feedback
     config.update(provider="peers,llm,policy,reference,diagnostics")
     config.reference.asks = 1
-    before = consequences(config)
+    before = manifest_fields(config)
     value = config
     for name in field.split("."):
         value = value[name]
@@ -366,7 +363,7 @@ def test_the_record_holds_what_changes_feedback(tmp_path, field):
     config.update_from_flattened_dict(
         {field: changed.get(type(value), lambda: value + 1)()}
     )
-    assert consequences(config) != before
+    assert manifest_fields(config) != before
 
 
 @pytest.mark.parametrize(
@@ -375,7 +372,7 @@ def test_the_record_holds_what_changes_feedback(tmp_path, field):
 def test_the_record_holds_nothing_else(field):
     config = default().feedback
     config.provider = "llm"
-    before = consequences(config)
+    before = manifest_fields(config)
     value = config.llm[field]
     config.llm[field] = f"{value}x" if isinstance(value, str) else value + 1
-    assert consequences(config) == before
+    assert manifest_fields(config) == before

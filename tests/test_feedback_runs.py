@@ -10,9 +10,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from fdjax import experiment
-from fdjax.files import read_lines
 from fdjax.rollout.journal import Journal
+from fdjax.runtime.files import read_lines
+from fdjax.training import experiment
 from tests import tiny_config
 from tests.openai_server import KEY, Reply, says, serving
 
@@ -32,7 +32,7 @@ def config_of(url, **changes):
     config.prompt.update(student_buckets=(112,), teacher_buckets=(112,))
     config.mesh.fsdp = 1
     config.fd.update(steps=3, save_every=1, samples_per_prompt=2, row_buckets=(8,))
-    config.evaluation.update(theorems=2, pool_samples=2, heldout_samples=2, batch=4)
+    config.evaluation.update(theorems=2, train_samples=2, heldout_samples=2, batch=4)
     config.feedback.llm.update(base_url=url, model="m", retries=1, backoff=0.01, timeout=5.0)
     config.feedback.update_from_flattened_dict(changes)
     return config
@@ -109,8 +109,8 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
             shutil.rmtree(again / "fd" / "checkpoints" / step)
         experiment.run(config_of(served.url, **fields), again)
         assert set(served.answer.answered.values()) == {1}  # paid for once
-    assert [(f.text, f.provider, f.departs_at) for f in feedback_of(again)] == [
-        (f.text, f.provider, f.departs_at) for f in feedback_of(first)
+    assert [(f.text, f.provider, f.first_error) for f in feedback_of(again)] == [
+        (f.text, f.provider, f.first_error) for f in feedback_of(first)
     ]
     for one, other in zip(params_of(first), params_of(again), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from fdjax.files import Damaged, append_line, cut_back, read_lines, read_object, write_atomically
+from fdjax.runtime.files import (
+    CorruptFile,
+    append_line,
+    cut_back,
+    read_lines,
+    read_object,
+    write_atomically,
+)
 
 
 def test_append_after_a_torn_line(tmp_path):
@@ -15,7 +22,7 @@ def test_append_after_a_torn_line(tmp_path):
     append_line(file, {"a": "∀\u2028"})
     assert read_lines(file) == [{"a": 1}, {"a": "∀\u2028"}]
     file.write_text("{}\nnope\n")
-    with pytest.raises(Damaged, match=r"evals\.jsonl:2 is no JSON: .*\. Mend the line, or take it"):
+    with pytest.raises(CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Mend the line, or take it"):
         read_lines(file)
 
 
@@ -23,7 +30,7 @@ def test_append_after_a_torn_line(tmp_path):
 def test_a_whole_file_that_is_damaged(tmp_path, content):
     file = tmp_path / "config.json"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(Damaged, match=rf"^{file} is no JSON.*[^.]\. Do this$"):
+    with pytest.raises(CorruptFile, match=rf"^{file} is no JSON.*[^.]\. Do this$"):
         read_object(file, "Do this")
     write_atomically(file, '{"a": "∀"}')
     assert read_object(file) == {"a": "∀"}

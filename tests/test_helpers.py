@@ -20,8 +20,8 @@ from test_audit import PIECES
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.audit import audit
-from fdjax.lean.backends import BACKENDS
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.registry import BACKENDS
 from fdjax.lean.extract import extract
 from fdjax.lean.farm import Farm
 
@@ -88,7 +88,7 @@ def test_neighbours_helpers_are_unknown(backend):
     first = with_helpers(SWAP, helper, proof)
     verdicts = check(backend, [(SWAP, first), (SWAP, proof), (SWAP, f"{first} -- again")])
     assert [v.status for v in verdicts] == ["proved", "failed", "proved"]
-    assert "snd" in verdicts[1].first_error.text
+    assert "snd" in verdicts[1].first_error_message.text
 
 
 @pytest.mark.parametrize("helper, proof, place", [
@@ -101,7 +101,7 @@ def test_neighbours_helpers_are_unknown(backend):
 def test_places_are_those_of_the_answer(backend, helper, proof, place):
     text = candidate(SWAP, helper, proof)
     [verdict] = check(backend, [(SWAP, text)])
-    error = verdict.first_error
+    error = verdict.first_error_message
     assert text[error.start:error.end] == place and "fd_" not in error.text
     assert text.strip().startswith(helper.split("-/")[-1].strip()) and text.endswith(proof)
 
@@ -109,7 +109,7 @@ def test_places_are_those_of_the_answer(backend, helper, proof, place):
 def test_a_helper_that_breaks_off_is_told_where_it_ends(backend):
     text = candidate(SWAP, "theorem a : True := by\n  skip; exact (", "⟨h.2, h.1⟩")
     [verdict] = check(backend, [(SWAP, text)])
-    error = verdict.first_error
+    error = verdict.first_error_message
     assert text[error.start:].lstrip().startswith("theorem swap")
     assert "unexpected token 'theorem'" in error.text
 

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from fdjax.models import hf, tensor_names
 from fdjax.models.config import ModelConfig, RopeScaling
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import tensor_names
 
 QWEN3_8B = {  # as it stands beside the weights
     "architectures": ["Qwen3ForCausalLM"],

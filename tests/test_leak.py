@@ -4,11 +4,8 @@ import asyncio
 
 import pytest
 
-from fdjax.data.theorems import Theorem
 from fdjax.feedback.leak import guarded, overlap, speaks_of_feedback
-from fdjax.feedback.protocol import Feedback, Moment
-from fdjax.lean.verdict import Verdict
-from fdjax.rollout.attempts import Attempt
+from fdjax.types import Attempt, Feedback, Moment, Theorem, Verdict
 
 PROOF = " by\n  nlinarith [sq_nonneg (a - b), sq_nonneg (a + b)]"
 

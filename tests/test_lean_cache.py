@@ -5,10 +5,9 @@ import json
 
 import pytest
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean import cache as cache_module
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.lean.verdict import Message, Verdict, verdict_from_json, verdict_to_json
+from fdjax.types import Message, Theorem, Verdict, verdict_from_json, verdict_to_json
 
 VERDICT = Verdict("failed", (Message("error", "nope: ∀ 𝕜", "kind", 3, 7), Message("warning", "w")),
                   ("propext",), 0.25, "embedded")

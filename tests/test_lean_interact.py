@@ -20,15 +20,15 @@ import lean_repl
 from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
 
 from fdjax.data.published import theorem_of
-from fdjax.data.theorems import Theorem
-from fdjax.lean.backend import Lost
-from fdjax.lean.backends import make_backend
+from fdjax.lean.backend import BackendUnavailable
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.lean_interact import toolchain
+from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
+from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.lean.lean_interact import toolchain
-from fdjax.lean.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.replay import replaying_farm
+from fdjax.types import Theorem
 
 HEARTBEATS = 500
 
@@ -75,7 +75,7 @@ def test_verdicts_are_those_of_the_embedded_backend(farm):
 
 def test_unsolved_goals_keep_their_kind(farm):
     verdict = judge(farm, SWAP, "by\n  constructor\n  exact h.2")
-    assert verdict.first_error.kind == "Tactic.unsolvedGoals"
+    assert verdict.first_error_message.kind == "Tactic.unsolvedGoals"
 
 
 def test_contexts_and_names(farm):
@@ -86,7 +86,7 @@ def test_contexts_and_names(farm):
     other = Theorem("t", "a", ": two = 3", context="def two : Nat := 3")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (quoted, "rfl"), (other, "rfl")]
     assert [v.status for v in farm.check(pairs)] == ["proved"] * 4
-    error = judge(farm, two, "by\n  rw [h]\n  exact nope").first_error
+    error = judge(farm, two, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
 
 
@@ -104,7 +104,7 @@ PUBLISHED = [  # rows as miniF2F, PutnamBench and ProofNet have them
 def test_published_rows(farm):
     theorems = [theorem_of(row) for row in PUBLISHED]
     assert {t.imports for t in theorems} == {("Mathlib", "Aesop"), ("Mathlib",)}
-    assert farm.misstated(theorems) == []
+    assert farm.invalid_statements(theorems) == []
     pairs = list(zip(theorems, ["by rfl", "h", "rfl"], strict=True))
     assert [v.status for v in farm.check(pairs)] == ["proved"] * 3
 
@@ -112,12 +112,12 @@ def test_published_rows(farm):
 def test_a_context_that_fails_is_told(farm):
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
     verdict = judge(farm, broken, "True.intro")
-    assert verdict.status == "failed" and "context" in verdict.first_error.text
+    assert verdict.status == "failed" and "context" in verdict.first_error_message.text
 
 
 def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
     theorem = dataclasses.replace(SWAP, context="set_option maxHeartbeats 0")
-    assert "heartbeats" in judge(farm, theorem, HANGS).first_error.text
+    assert "heartbeats" in judge(farm, theorem, HANGS).first_error_message.text
 
 
 def test_nothing_is_bound_without_being_asked(farm):
@@ -206,7 +206,7 @@ def test_imports_are_tried_at_the_start(options):
 def test_statements_are_tried_at_the_start(farm):
     wrong = Theorem("w", "w", "(n : Natt) : n = n")
     context = Theorem("c", "c", ": True", context="open Nowhere")
-    [(first, error), (second, _)] = farm.misstated([SWAP, FALSE, wrong, context])
+    [(first, error), (second, _)] = farm.invalid_statements([SWAP, FALSE, wrong, context])
     assert (first, second) == (wrong, context)
     assert "Natt" in error.text and error.start is None
 
@@ -235,7 +235,7 @@ def test_repls_that_do_not_start_any_more_end_the_run(tmp_path):
         assert judge(farm, SWAP, GOOD).proved
         (tmp_path / ".lake" / "build" / "bin" / "repl").unlink()
         judge(farm, SWAP, f"{GOOD} -- repl: die")
-        with pytest.raises(Lost, match=r"did not start.*No such file"):
+        with pytest.raises(BackendUnavailable, match=r"did not start.*No such file"):
             farm.check([(SWAP, f"{GOOD} -- {i}") for i in range(10)])
 
 

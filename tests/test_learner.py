@@ -8,8 +8,9 @@ import numpy as np
 from test_update import P, make_batch
 from tiny_model import bag_of_words, log_softmax
 
-from fdjax import learner, sharding
 from fdjax.config import policy_gradient_stage
+from fdjax.runtime import sharding
+from fdjax.training import learner
 
 
 def run_on(mesh):

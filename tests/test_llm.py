@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 
 from fdjax.config import ConfigError, default
-from fdjax.data.theorems import Theorem
 from fdjax.feedback.plain import fenced, plain, without_thoughts
-from fdjax.feedback.protocol import Moment
 from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.questions import describe
 from fdjax.feedback.reference import read_proof
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt
 from fdjax.rollout.prompts import Template
+from fdjax.types import Attempt, Message, Moment, Theorem, Verdict
 from tests.openai_server import KEY, Reply, says, serving
 
 THEOREM = Theorem(
@@ -109,7 +106,7 @@ def test_only_finished_failures_are_asked_about(ask):
         assert said[1:] == [None] * 3 and len(served.asked) == 1
         assert said[0].messages == ("h2 is not there.", "Take h.2.")
         assert said[0].provider == "llm: m" and said[0].proof is None
-        assert said[0].departs_at == PROOF.index("h2")  # the goal is left open at its end
+        assert said[0].first_error == PROOF.index("h2")  # the goal is left open at its end
         assert (said[0].tokens, said[0].asked, said[0].unanswered) == (110, 1, 0)
         [said] = ask(served.url, [group], successes=True)
         assert said[1].messages and said[2:] == [None] * 2 and len(served.asked) == 2
@@ -198,7 +195,7 @@ def test_references_come_from_the_data_if_lean_accepts_them(ask):
     group = [item(), item(" by\n  exact ⟨h.1", sample=1)]
     [said] = ask("", [group, group], Lean(THEOREM.reference), provider="reference")[:1]
     assert [f.proof for f in said] == [THEOREM.reference] * 2
-    assert said[1].departs_at == len(" by\n  exact ⟨h.") and said[0].leak == 1.0
+    assert said[1].first_error == len(" by\n  exact ⟨h.") and said[0].leak == 1.0
     assert said[0].messages == ("a proof is\n  exact ⟨h.2, h.1⟩",)
     assert ask("", [group], Lean(), provider="reference") == [[None, None]]
 

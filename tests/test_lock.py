@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from fdjax.config import ConfigError
-from fdjax.lock import FILE, Lock
+from fdjax.runtime.lock import FILE, Lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from fdjax.lock import Lock
+from fdjax.runtime.lock import Lock
 with Lock(Path(sys.argv[1])) as lock:
     lock.take(make=True)
     print("held", flush=True)

@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 from test_update import make_batch, relative_distance
 
-from fdjax import convert, origin, sharding, state
-from fdjax.checkpoint import Checkpoints
-from fdjax.models import hf, lora, tensor_files, transformer, weights
+from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig, from_fields
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import convert, weights
+from fdjax.models.hf import init_from as origin
+from fdjax.models.hf import safetensors as tensor_files
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.protocol import Model
 from fdjax.rollout.sampler import sample
-from fdjax.update import make_update
+from fdjax.runtime import sharding
+from fdjax.runtime.checkpoint import Checkpoints
+from fdjax.training import state
+from fdjax.training.step import make_update
 
 BASE = ModelConfig(
     vocab_size=64, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=32,

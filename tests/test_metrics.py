@@ -9,9 +9,9 @@ import pytest
 import rich.console
 from tensorboardX.proto import event_pb2
 
-from fdjax import metrics
-from fdjax.files import read_lines
-from fdjax.metrics import MetricsLog, Timers, write_summary
+from fdjax.runtime import metrics
+from fdjax.runtime.files import read_lines
+from fdjax.runtime.metrics import MetricsLog, Timers, write_summary
 
 
 def steps(folder):

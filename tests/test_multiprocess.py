@@ -15,7 +15,7 @@ import pytest
 from test_experiment import ROOT, arrays, assert_same, command, wait_for
 from test_update import one_device
 
-from fdjax.files import read_lines
+from fdjax.runtime.files import read_lines
 
 WORKER = """
 import json, sys
@@ -24,7 +24,8 @@ process, port = int(sys.argv[1]), sys.argv[2]
 jax.config.update("jax_num_cpu_devices", 4)
 jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
 import numpy as np
-from fdjax import sharding, state
+from fdjax.runtime import sharding
+from fdjax.training import state
 from test_update import setup
 assert jax.device_count() == 8
 with jax.set_mesh(sharding.make_mesh(2, 2, 2)):
@@ -87,30 +88,30 @@ def test_two_processes_are_one_device():
 
 TALK = """
 import concurrent.futures, json, sys
-from fdjax import hosts
+from fdjax.runtime import hosts
 index, port = int(sys.argv[1]), sys.argv[2]
 hosts.join(f"localhost:{port}", 3, index)
 assert hosts.count() == 3 and hosts.is_first() == (index == 0)
 with concurrent.futures.ThreadPoolExecutor(4) as pool:  # each name in a thread, in any order
     names = ["d", "c", "b", "a"] if index else ["a", "b", "c", "d"]
-    talks = {n: pool.submit(lambda n: [hosts.told(n, lambda: (n, i, index)) for i in range(9)], n)
+    talks = {n: pool.submit(lambda n: [hosts.broadcast(n, lambda: (n, i, index)) for i in range(9)], n)
              for n in names}
     heard = [talks[n].result() for n in sorted(talks)]
-large = hosts.gathered("large", lambda: bytes([index]) * (6 << 20))
+large = hosts.allgather("large", lambda: bytes([index]) * (6 << 20))
 class Odd(Exception):  # of this program alone, and not as it is made
     def __init__(self, of, what):
         super().__init__(f"{of} {what}")
 raised = []
 def fail(error):
     raise error
-for ask in (lambda: hosts.told("failing", lambda: fail(KeyError("k"))),
-            lambda: hosts.gathered("one fails", lambda: index == 1 and fail(Odd("odd", 1)))):
+for ask in (lambda: hosts.broadcast("failing", lambda: fail(KeyError("k"))),
+            lambda: hosts.allgather("one fails", lambda: index == 1 and fail(Odd("odd", 1)))):
     try:
         ask()
     except Exception as error:
         raised.append(f"{type(error).__name__} {error}")
 print("RESULT", json.dumps([
-    heard, hosts.gathered("small", lambda: {"of": index}), [sum(part) for part in large],
+    heard, hosts.allgather("small", lambda: {"of": index}), [sum(part) for part in large],
     [hosts.is_mine(i) for i in range(5)], raised,
 ]))
 """
@@ -128,14 +129,14 @@ def test_what_hosts_tell_each_other():
 
 LEAVING = """
 import sys
-from fdjax import hosts
+from fdjax.runtime import hosts
 hosts._LEAVING_S = 3
 index, port = int(sys.argv[1]), sys.argv[2]
 hosts.join(f"localhost:{port}", 2, index)
-hosts.gathered("all are there", lambda: None)
+hosts.allgather("all are there", lambda: None)
 if index == 1:
     raise SystemExit("stopped")
-hosts.gathered("one has left", lambda: None)
+hosts.allgather("one has left", lambda: None)
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdjax.evaluation.pass_at_k import bootstrap, estimate, paired_difference, pass_at_k
+from fdjax.reporting.pass_at_k import bootstrap, estimate, paired_difference, pass_at_k
 
 
 def test_estimate_equals_enumeration():

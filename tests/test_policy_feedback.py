@@ -4,18 +4,15 @@ import asyncio
 
 import pytest
 
-from fdjax import tokenizer as tokenizer_lib
-from fdjax.accounting import forward_flops
 from fdjax.config import default
-from fdjax.data.theorems import Theorem
 from fdjax.feedback import policy as policy_lib
 from fdjax.feedback.policy import policy
-from fdjax.feedback.protocol import Moment
-from fdjax.lean.verdict import Message, Verdict
+from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.attempts import Attempt, Segment
-from fdjax.rollout.collect import Prompting
+from fdjax.reporting.costs import forward_flops
+from fdjax.rollout.generate import Prompting
 from fdjax.rollout.prompts import Template
+from fdjax.types import Attempt, Message, Moment, Segment, Theorem, Verdict
 
 PROOF = " by\n  exact h2"
 ERROR = Message("error", "unknown identifier 'h2'\n⊢ p", start=PROOF.index("h2"))
@@ -83,7 +80,7 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
         forward_flops(model, 0, read, logits=0)
         + forward_flops(model, read, read + written, logits=written)
     )
-    assert said[0].departs_at == ERROR.start
+    assert said[0].first_error == ERROR.start
     assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
     assert params == "params" and writing.response_length == 28 and not writing.template.prefill
     assert sampling == dict(samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5,
@@ -110,7 +107,7 @@ def test_samples_have_names_of_their_own(prompting, monkeypatch):
 def test_successes_too_if_so_configured(prompting, monkeypatch):
     Sampler(monkeypatch, "a", "b")
     [said] = ask(prompting, [[item(), item(status="proved")]], Moment("fd", 0), successes=True)
-    assert [f.text for f in said] == ["a", "b"] and said[1].departs_at is None
+    assert [f.text for f in said] == ["a", "b"] and said[1].first_error is None
 
 
 def test_what_is_cut_off_or_empty_says_nothing(prompting, monkeypatch):

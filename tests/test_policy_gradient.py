@@ -60,8 +60,8 @@ def expected_loss(o, params, batch, at=None):
                 gain = min(s * a, min(max(s, 1 - o.clip_low), 1 + o.clip_high) * a)
                 if a < 0 and o.dual_clip is not None:
                     gain = max(gain, o.dual_clip * a)
-            if o.sampler_ratio_cap is not None:
-                gain *= min(np.exp(old[t] - batch.sampler_logprobs[i, t]), o.sampler_ratio_cap)
+            if o.is_clip is not None:
+                gain *= min(np.exp(old[t] - batch.sampler_logprobs[i, t]), o.is_clip)
             loss = -gain
             if batch.reference_logprobs is not None:
                 gap = logq[i, t] - batch.reference_logprobs[i, t]
@@ -76,13 +76,13 @@ def expected_loss(o, params, batch, at=None):
 
 SETTINGS = [
     {},
-    {"aggregation": "sequence_mean", "dual_clip": 1.6, "sampler_ratio_cap": 1.2},
+    {"aggregation": "sequence_mean", "dual_clip": 1.6, "is_clip": 1.2},
     {"aggregation": "constant", "kl": "k2", "kl_coefficient": 0.3},
-    {"kl": "k3", "kl_coefficient": 0.3, "sampler_ratio_cap": 1.2},
+    {"kl": "k3", "kl_coefficient": 0.3, "is_clip": 1.2},
     {"surrogate": "gspo", "aggregation": "sequence_mean"},
-    {"surrogate": "gspo", "dual_clip": 1.4, "sampler_ratio_cap": 1.2, "kl_coefficient": 0.3},
+    {"surrogate": "gspo", "dual_clip": 1.4, "is_clip": 1.2, "kl_coefficient": 0.3},
     {"surrogate": "cispo"},
-    {"surrogate": "cispo", "sampler_ratio_cap": 1.2, "kl": "k2", "kl_coefficient": 0.3},
+    {"surrogate": "cispo", "is_clip": 1.2, "kl": "k2", "kl_coefficient": 0.3},
 ]
 OBJECTIVES = [PolicyGradient(**EACH | settings) for settings in SETTINGS]
 PPO, CAPPED, GSPO, CISPO = (OBJECTIVES[i] for i in (0, 3, 4, 6))
@@ -127,7 +127,7 @@ def test_loss_and_gradient(objective):
 @each_setting
 def test_the_example_meets_every_bound(objective):
     params, batch = example()
-    bounds = [field for field in ("dual_clip", "sampler_ratio_cap", "kl_coefficient")
+    bounds = [field for field in ("dual_clip", "is_clip", "kl_coefficient")
               if getattr(objective, field)]  # fmt: skip
     for field in ("clip_low", "clip_high", *bounds):
         looser = dataclasses.replace(objective, **{field: getattr(objective, field) + 0.1})
@@ -182,7 +182,7 @@ def test_metrics(objective):
         "sampler_gap": np.abs(gap(batch.sampler_logprobs)),
         "reference_kl": np.exp(-to_reference) + to_reference - 1,
     }
-    if objective.sampler_ratio_cap is not None:
+    if objective.is_clip is not None:
         expected["sampler_ratio"] = np.exp(gap(batch.sampler_logprobs) - gap(batch.old_logprobs))
     assert 0 < metrics["entropy"] < np.log(V) and metrics.keys() == expected.keys() | {"entropy"}
     for name, token in expected.items():
@@ -258,7 +258,7 @@ def test_logprobs_are_those_of_the_loss():
         ({"kl": "k4"}, "kl is 'k4'"),
         ({"kl_coefficient": -1.0}, "kl_coefficient is -1.0"),
         ({"clip_low": -0.1}, "clip_low is -0.1"),
-        ({"sampler_ratio_cap": -2.0}, "sampler_ratio_cap is -2.0"),
+        ({"is_clip": -2.0}, "is_clip is -2.0"),
         ({"dual_clip": 1.0}, "dual_clip is 1.0, must be over 1 \\+ clip_high = 1.28"),
         ({"dual_clip": 3.0, "surrogate": "cispo"}, "dual_clip .* surrogate='cispo'"),
     ],

@@ -13,20 +13,26 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from fdjax import convert, experiment, origin, prepare, records, state, tokenizer
-from fdjax.checkpoint import Checkpoints
 from fdjax.config import ConfigError, adapters, combined_stage
 from fdjax.data.splits import SPLITS, load_splits
-from fdjax.data.theorems import Theorem, write_theorems
-from fdjax.files import Damaged
-from fdjax.fingerprints import check_record, differences, write_record
-from fdjax.lean.backends import make_backend
+from fdjax.data.theorems import write_theorems
+from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.metrics import Timers
-from fdjax.models import hf, lora, tensor_files, transformer, weights
+from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ModelConfig
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import convert, weights
+from fdjax.models.hf import init_from as origin
+from fdjax.models.hf import safetensors as tensor_files
+from fdjax.runtime.checkpoint import Checkpoints
+from fdjax.runtime.files import CorruptFile
+from fdjax.runtime.metrics import Timers
+from fdjax.training import experiment, state
+from fdjax.training import manifest as records
+from fdjax.training import setup as prepare
+from fdjax.training.fingerprints import check_record, differences, write_record
+from fdjax.types import Message, Theorem, Verdict
 from tests import tiny_config, tiny_tokenizers
 
 
@@ -71,7 +77,7 @@ def config(tmp_path, monkeypatch):
     config.stages += ("expert_iteration",)
     config.tokenizer.vocab_size = 300
     config.mesh.fsdp = 1
-    files = dict.fromkeys(("sft", "pool"), "theorems") | dict.fromkeys(
+    files = dict.fromkeys(("sft", "train"), "theorems") | dict.fromkeys(
         ("validation", "test"), "evaluation"
     )
     config.data.update({split: str(tmp_path / f"{name}.jsonl") for split, name in files.items()})
@@ -95,7 +101,7 @@ def test_what_lean_does_not_accept_is_left_out_and_told(config, tmp_path):
     assert [len(run.theorems[name]) for name in SPLITS] == [8] * 4
     report = json.loads((tmp_path / "w" / "data.json").read_text())
     left_out = [{"id": "b", "reason": "Lean does not accept it: what is Bad?"}]
-    assert report == {"sft": left_out, "pool": left_out, "validation": [], "test": []}
+    assert report == {"sft": left_out, "train": left_out, "validation": [], "test": []}
     write_theorems(tmp_path / "theorems.jsonl", [Theorem("b", "b", ": Bad")])
     with pytest.raises(ConfigError, match=r"data\.sft: nothing is left.*what is Bad"):
         run_of(config, tmp_path / "v")
@@ -114,7 +120,7 @@ def test_theorems_without_a_goal_are_warned_of(config, tmp_path, capsys):
     assert warned() == []  # none has any: all are asked by signature
     with_goals = [dataclasses.replace(t, goal="⊢ P") for t in theorems("P")]
     write_theorems(tmp_path / "theorems.jsonl", [*with_goals[:6], *theorems("P")[6:]])
-    told = {"sft": 2, "pool": 2, "validation": 8, "test": 8}
+    told = {"sft": 2, "train": 2, "validation": 8, "test": 8}
     assert warned() == [f"warning: data.{n}: {k} of 8 theorems" for n, k in told.items()]
     write_theorems(tmp_path / "theorems.jsonl", with_goals)
     evaluated = [dataclasses.replace(t, goal="⊢ Q") for t in theorems("Q")]
@@ -129,7 +135,7 @@ def test_supervised_stages_need_references(config, tmp_path):
     """Of what fits the budget: the rest is left out anyway."""
     long = Theorem("b", "b", f"(h : {'x ' * 99}P) : P")
     write_theorems(tmp_path / "theorems.jsonl", [*theorems("P"), long])
-    config.data.pool, config.stages = "3", ("sft",)
+    config.data.train, config.stages = "3", ("sft",)
     run_of(config, tmp_path / "v")
     write_theorems(tmp_path / "theorems.jsonl", [*theorems("P"), Theorem("b", "b", ": P")])
     with pytest.raises(ConfigError, match=r"^sft: theorem b .* has no reference proof"):
@@ -151,12 +157,12 @@ def test_what_lean_said_of_statements_stands(config, tmp_path, monkeypatch):
     monkeypatch.setattr(Lean, "check", check)
     again, *_ = run_of(config, tmp_path / "w")
     assert again.theorems == first.theorems and not asked
-    assert json.loads((tmp_path / "w" / "data.json").read_text())["pool"][0]["id"] == "b"
+    assert json.loads((tmp_path / "w" / "data.json").read_text())["train"][0]["id"] == "b"
     for name in config.stages:
         assert records.stage_record(again, name, "x") == records.stage_record(first, name, "x")
     other, *_ = run_of(config, tmp_path / "v")  # which has asked for itself
-    assert len(other.theorems["pool"]) == 9 and "b" in asked
-    assert len(run_of(config, tmp_path / "v")[0].theorems["pool"]) == 9
+    assert len(other.theorems["train"]) == 9 and "b" in asked
+    assert len(run_of(config, tmp_path / "v")[0].theorems["train"]) == 9
     asked.clear()
     write_theorems(tmp_path / "evaluation.jsonl", theorems("R"))
     run_of(config, tmp_path / "w")  # only of what is new
@@ -164,15 +170,15 @@ def test_what_lean_said_of_statements_stands(config, tmp_path, monkeypatch):
 
 
 def test_prompts_at_once(config, tmp_path):
-    config.fd.prompts_at_once = 2
+    config.fd.generation_batch = 2
     run, *_ = run_of(config, tmp_path / "w")
     for name, batch in (("sft", 4), ("fd", 2), ("grpo", 0)):  # 0: all of a step's
-        with contextlib.closing(experiment.make_collector(run, name, {}, Timers())) as collector:
-            assert collector.batch == batch
+        with contextlib.closing(experiment.make_worker(run, name, {}, Timers())) as worker:
+            assert worker.batch == batch
 
 
 def test_generated_and_read_splits_mix(config, tmp_path):
-    config.data.pool = "3"
+    config.data.train = "3"
     splits, _ = load_splits(config.data)
     assert [len(splits[name]) for name in SPLITS] == [8, 3, 8, 8]
 
@@ -189,7 +195,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("seed", 2**31, "^seed is 2147483648, must be in"),
         ("keep_checkpoints", 0, "^keep_checkpoints is 0, must be positive"),
         ("data.seed", -1, "^data: seed is -1, must not be negative"),
-        ("data.pool", "-5", "^data.pool is -5, must not be negative"),
+        ("data.train", "-5", "^data.train is -5, must not be negative"),
         ("mesh.fsdp", 0, "mesh"),
         ("model.num_layers", 0, "^model: num_layers is 0, must be positive"),
         ("model.num_kv_heads", 0, "^model: num_kv_heads is 0, must be positive"),
@@ -214,7 +220,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("prompt.thinking", "on", "prompt.thinking=on, but prompt.template is no chat"),
         ("tokenizer.path", "nowhere", "tokenizer.path=nowhere: .*neither tokenizer.json"),
         ("prompt.student_buckets", (4,), "fd|evaluation: theorem t0 .*prompt.student_buckets"),
-        ("data.pool", "nowhere.jsonl", "data.pool: .*nowhere.jsonl"),
+        ("data.train", "nowhere.jsonl", "data.train: .*nowhere.jsonl"),
         ("data.test", "0", "evaluation: heldout='test' has no theorems"),
         ("lean.workers", 0, "lean: workers"),
         ("lean.timeout", 0.0, "lean: timeout"),
@@ -224,7 +230,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("feedback.reference.asks", -1, "^feedback.reference.asks is -1"),
         ("evaluation.batch", 0, "evaluation: batch"),
         ("evaluation.theorems", 0, "evaluation: theorems is 0, must be positive"),
-        ("evaluation.pool", "x", "evaluation: pool='x'"),
+        ("evaluation.train", "x", "evaluation: pool='x'"),
         ("sft.feedback_fraction", 1.5, r"sft: feedback_fraction is 1.5, must be in \[0, 1\]"),
         ("sft.feedback_start", -1, "sft: feedback_start is -1, must not be negative"),
         ("sft.optimizer.clip_norm", 0.0, "sft: optimizer: clip_norm is 0.0, must be positive"),
@@ -239,7 +245,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.ema_rate", 2.0, r"fd: ema_rate is 2.0, must be in \[0, 1\]"),
         ("fd.pipeline_depth", -1, "fd: pipeline_depth is -1, must not be negative"),
         ("fd.skip_tokens", -1, "fd: skip_tokens"),
-        ("fd.gate", "x", "fd: gate is 'x'"),
+        ("fd.distill_attempts", "x", "fd: gate is 'x'"),
         ("fd.theorems", "x", "fd: theorems='x'"),
         ("fd.save_every", 0, "fd: save_every"),
         ("fd.row_buckets", (), r"fd: row_buckets is \(\), must be one or more positive numbers"),
@@ -263,7 +269,7 @@ def test_generated_and_read_splits_mix(config, tmp_path):
         ("fd.minibatches", 0, "fd: minibatches is 0"),
         ("fd.epochs", 0, "fd: epochs is 0"),
         ("grpo.optimizer.decay_fraction", 2.0, "grpo: .*decay_fraction is 2.0"),
-        ("fd.prompts_at_once", -1, "fd: prompts_at_once: -1 rows, must be a multiple"),
+        ("fd.generation_batch", -1, "fd: generation_batch: -1 rows, must be a multiple"),
         ("model.lora_rank", 4, "model.lora_rank=4: adapters are added .* name it in init_from"),
         ("model.lora_targets", ("lm_head",), "model: lora_targets has lm_head; known are q_proj"),
         ("grpo.optimizer.moments", "float16", "grpo: .*moments is 'float16'; known are float32"),
@@ -326,7 +332,7 @@ def test_what_makes_no_sense_together_is_refused(config, tmp_path, changes, told
 
 
 def test_lean_that_does_not_load(config, tmp_path, monkeypatch):
-    from fdjax.lean.embedded import library, process
+    from fdjax.lean.backends.embedded import library, process
 
     cached = (process.shared_library, process.lean_version, library.library_version)
     monkeypatch.setattr(prepare, "make_backend", make_backend)
@@ -391,7 +397,7 @@ def test_init_from(config, stage, tmp_path, monkeypatch, capsys):
     find = origin.find
     monkeypatch.setattr(origin, "find", lambda path: looked.append(path) or find(path))
     run, policy, names = run_of(config, tmp_path / "a")
-    assert "data.pool: 8 of 8 theorems have no `goal`" in capsys.readouterr().out
+    assert "data.train: 8 of 8 theorems have no `goal`" in capsys.readouterr().out
     record = records.stage_record(run, "fd", "x")
     assert names == config.stages[1:] and policy.name == "sft" and policy.params is not None
     assert looked == [str(stage)]  # once: what lies there may change
@@ -564,7 +570,7 @@ def test_a_published_tokenizer_and_a_template(config, tmp_path, monkeypatch):
     )
     run, _, _ = run_of(config, tmp_path / "w")
     assert run.prompting.model.vocab_size == run.prompting.tokenizer.vocab_size == 506
-    prompt = run.prompting.tokenizer.decode(run.prompting.student_prompt(run.theorems["pool"][0]))
+    prompt = run.prompting.tokenizer.decode(run.prompting.student_prompt(run.theorems["train"][0]))
     assert "Complete the following" in prompt and prompt.endswith("<think>\n\n</think>\n\n")
     record = records.stage_record(run, "fd", "x")
     assert record["prompt"]["thinking"] is False and "proof plan" in record["prompt"]["teacher"]
@@ -600,7 +606,7 @@ def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_p
     with prepare.prepare(config, tmp_path / "w") as run:
         record = records.stage_record(run, "fd", "x")
         write_record(tmp_path / "fd", record)
-        run.config.fd.update(save_every=99, show_every=99, least_gap=math.pi)
+        run.config.fd.update(save_every=99, show_every=99, min_gap=math.pi)
         check_record(tmp_path / "fd", records.stage_record(run, "fd", "x"))
         run.config.tokenizer.vocab_size = 999
         run.config.data.seed = 7
@@ -625,7 +631,7 @@ def test_an_evaluation_is_known_only_of_the_same_lean(config, tmp_path, monkeypa
             return {"times": len(measured)}
 
         policy = records.Policy("sft", None, "x")
-        return experiment.once(run, "sft", policy, {"split": "pool"}, [], measure)["times"]
+        return experiment.once(run, "sft", policy, {"split": "train"}, [], measure)["times"]
 
     assert [figures(), figures()] == [1, 1]
     run.farm.allow_helpers = True
@@ -668,7 +674,7 @@ def test_a_damaged_workdir_is_told_what_helps(config, tmp_path):
     statements, record = workdir / "statements.jsonl", workdir / "sft" / "config.json"
     whole = record.read_text()
     record.write_text(whole[:-20])
-    with pytest.raises(Damaged, match=rf"^{record} is no JSON: .* remove {record.parent} "):
+    with pytest.raises(CorruptFile, match=rf"^{record} is no JSON: .* remove {record.parent} "):
         run_of(config, workdir)
     record.write_text(whole)
     lines = statements.read_text()
@@ -676,7 +682,7 @@ def test_a_damaged_workdir_is_told_what_helps(config, tmp_path):
     run_of(config, workdir)
     assert statements.read_text() == lines
     statements.write_text("{}{}\n" + lines)
-    with pytest.raises(Damaged, match=rf"^{statements}:1 is no JSON.* take it out$"):
+    with pytest.raises(CorruptFile, match=rf"^{statements}:1 is no JSON.* take it out$"):
         run_of(config, workdir)
 
 

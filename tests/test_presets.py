@@ -13,12 +13,9 @@ import numpy as np
 import pytest
 from tiny_model import FREE, QUICK, log_softmax
 
-from fdjax import stages
-from fdjax.assembly import make_objective
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.training import sources as stages
+from fdjax.training.build import make_objective
+from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
 
 ROOT = Path(__file__).parent.parent
 N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120

@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 
-from fdjax import tokenizer as tokenizer_lib
-from fdjax.data.theorems import Theorem
-from fdjax.rollout import batching
-from fdjax.rollout.attempts import Attempt, Segment
-from fdjax.rollout.batching import Shape
-from fdjax.rollout.prompts import (
-    PromptTooLong,
-    Template,
-    bucket,
-    left_padded,
-    read_attempt,
-)
+from fdjax.batches import arrays as batching
+from fdjax.batches.arrays import Shape
+from fdjax.models import tokenizer as tokenizer_lib
+from fdjax.rollout.prompts import PromptTooLong, Template, bucket, left_padded, read_attempt
+from fdjax.types import Attempt, Segment, Theorem
 
 TEMPLATE = Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  ")
 THEOREM = Theorem(
@@ -77,7 +70,7 @@ def test_distillation_batch_aligns_the_response_in_both_prompts():
     np.testing.assert_array_equal(batch.teacher_tokens[0], [0, 1, 8, 9, 9, 4, 5, 2, 0])
     np.testing.assert_array_equal(batch.weights, [[1, 1, 0, 0], [0, 0, 0, 0]])
     np.testing.assert_array_equal(batch.response_mask, [[1, 1, 1, 0], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(batch.departs, [1, 4])
+    np.testing.assert_array_equal(batch.first_error_token, [1, 4])
     np.testing.assert_array_equal(batch.lines, [[0, 1, 1, 0], [0, 0, 0, 0]])
     assert not batch.student_mask[1].any()
 

@@ -14,12 +14,12 @@ pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 import ray
 from test_embedded_backend import GOOD, SWAP
 
-from fdjax.lean import ray_cluster
-from fdjax.lean.backend import Lost
+from fdjax.lean.backend import BackendUnavailable
+from fdjax.lean.backends import ray_cluster
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.ray_cluster import RayCluster, Unavailable
 from fdjax.lean.bench import candidates
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
-from fdjax.lean.ray_cluster import RayCluster, Unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
 
@@ -57,7 +57,7 @@ class Frail(ray_cluster.NodeLeans):
         if "-- node: hangs" in text:
             time.sleep(1000)
         if "-- node: broken" in text:
-            raise Lost("the disk is full")
+            raise BackendUnavailable("the disk is full")
         return super().check(batch, timeout)
 
 
@@ -148,7 +148,7 @@ def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster
         assert farm.check([(SWAP, GOOD)])[0].proved
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 3)
         monkeypatch.setattr(ray_cluster, "PATIENCE", 1.0)
-        with pytest.raises(Lost, match=r"no node left(?s:.*)the disk is full"):
+        with pytest.raises(BackendUnavailable, match=r"no node left(?s:.*)the disk is full"):
             farm.check([(SWAP, f"{GOOD} -- node: broken")])
     with pytest.raises(RuntimeError, match="has been closed"):
         backend.worker().check([(SWAP, GOOD)], 20)

@@ -15,17 +15,16 @@ from cheats import CHEATS, FALSE, honest_proofs
 from helper_cheats import HELPER_HONEST, SWAP, with_helpers
 from test_embedded_backend import GOOD, WRONG
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean import confined
 from fdjax.lean import farm as farm_module
+from fdjax.lean import sandbox as sandbox
 from fdjax.lean.__main__ import main
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
+from fdjax.lean.backends.lean_interact.toolchain import Unavailable as ToolchainUnavailable
 from fdjax.lean.cache import VerdictCache
-from fdjax.lean.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
-from fdjax.lean.lean_interact.backend import LeanInteractBackend
-from fdjax.lean.lean_interact.toolchain import Unavailable as ToolchainUnavailable
 from fdjax.lean.replay import ReplayBackend, Unavailable, replaying_farm
-from fdjax.lean.verdict import Message, Verdict
+from fdjax.types import Message, Theorem, Verdict
 
 UNCHECKED = "by set_option debug.skipKernelTC true in decide +kernel"
 
@@ -52,7 +51,7 @@ def test_the_kernel_sees_what_lean_did_not_show_it(first, monkeypatch):
     with both(first) as farm:
         verdicts = farm.check(pairs)
         assert [v.status for v in verdicts] == ["proved", "failed", "failed", "proved"]
-        refused = verdicts[1].first_error
+        refused = verdicts[1].first_error_message
         assert verdicts[1].refused_on_replay and not verdicts[2].refused_on_replay
         assert "kernel" in refused.text and "absurdity" in refused.text
         assert not re.search("fd_[0-9a-f]", refused.text)  # the same words in every run
@@ -193,7 +192,7 @@ def test_a_module_must_hold_the_theorem(empty):
     backend = Silent()
     object.__setattr__(backend, "empty", empty)
     [verdict] = ReplayBackend(backend).worker().check([(SWAP, GOOD)], 5.0)
-    assert verdict.status == "crashed" and "no module" in verdict.first_error.text
+    assert verdict.status == "crashed" and "no module" in verdict.first_error_message.text
 
 
 def test_what_the_system_offers_is_not_asked_for_each_module(first):
@@ -201,7 +200,7 @@ def test_what_the_system_offers_is_not_asked_for_each_module(first):
     asked = set()
     for _ in range(2):
         assert worker.check([(SWAP, GOOD)], 20.0)[0].proved
-        asked.add(confined.unprotected.cache_info().misses)
+        asked.add(sandbox.unprotected.cache_info().misses)
     assert len(asked) == 1
 
 

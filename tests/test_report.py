@@ -10,13 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fdjax import report
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.files import append_line
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.reporting import report
 from fdjax.rollout.journal import Journal
+from fdjax.runtime.files import append_line
+from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
 
 EVIL = "<script>alert('x')</script>"
 PROOF = " by\n  intro h1\n  exact h1.right\n"
@@ -32,11 +29,11 @@ def curve(base):
 
 def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
     rng = random.Random(0)
-    summary = {"stages": {}, "sharper": {}}
+    summary = {"stages": {}, "low_temperature": {}}
     for i, name in enumerate(stages):
         splits = {split: {"pass_at_k": curve(base), "entropy": 0.2 - 0.05 * i,
                           "distinct_proofs": 3.1 + i, "unverified": 0}
-                  for split, base in (("pool", 0.2 + 0.15 * i), ("heldout", 0.22 + 0.05 * i))}
+                  for split, base in (("train", 0.2 + 0.15 * i), ("heldout", 0.22 + 0.05 * i))}
         if i:
             for figures in splits.values():
                 figures["minus_start"] = {"1": {"mean": 0.05, "low": 0.02, "high": 0.08},
@@ -44,8 +41,8 @@ def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
             splits["spent"] = {"rollouts": 6144, "flops": 3.2e14, "flops_teacher": 1e14}
             splits["teacher_solve_rate"] = {"feedback": 0.6, "none": 0.18, "shuffled": 0.15}
         summary["stages"][name] = splits
-        sharper = {"pass_at_k": curve(0.3), "entropy": 0.1}
-        summary["sharper"][name] = {"temperature": 0.6, "pool": sharper}
+        low_temperature = {"pass_at_k": curve(0.3), "entropy": 0.1}
+        summary["low_temperature"][name] = {"temperature": 0.6, "train": low_temperature}
         write_stage(folder / name, rng, steps, with_rollouts=i > 0)
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
@@ -76,7 +73,7 @@ def write_stage(folder, rng, steps, with_rollouts):
                     Verdict("failed", (error, Message("warning", "unused variable")))
                     for g in range(8)]
         feedback = [None if v.proved else Feedback(("after\nintro h1\nuse\nexact h.right",), "hint",
-                                                   departs_at=start - 6) for v in verdicts]
+                                                   first_error=start - 6) for v in verdicts]
         journal.append(step, "attempts", [attempts])
         journal.append(step, "theorems", [theorem])
         journal.append(step, "verdicts", [verdicts])
@@ -169,9 +166,9 @@ def test_the_command_without_a_run(tmp_path, monkeypatch, folder, told):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "summary.json").write_text('{"stages": ')
     monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / folder)])
-    monkeypatch.delitem(sys.modules, "fdjax.report")
-    with pytest.raises(SystemExit, match=f"^python -m fdjax.report: .*{told}"):
-        runpy.run_module("fdjax.report", run_name="__main__")
+    monkeypatch.delitem(sys.modules, "fdjax.reporting.report")
+    with pytest.raises(SystemExit, match=f"^python -m fdjax.reporting.report: .*{told}"):
+        runpy.run_module("fdjax.reporting.report", run_name="__main__")
 
 
 def test_attempts_come_from_all_stages_and_steps(tmp_path):
@@ -211,7 +208,7 @@ def test_places(start, end, expected):
     (2, None, None, "a&lt;<mark class=point></mark>b"),
     (9, 12, None, "a&lt;b"),
 ])
-def test_marks(start, end, departs, expected):
+def test_marks(start, end, first_error_token, expected):
     error = Message("error", "", start=start, end=end)
-    assert report.marked("a<b", error, departs) == expected
+    assert report.marked("a<b", error, first_error_token) == expected
     assert report.marked("a<b", None, None) == "a&lt;b"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fdjax.rollout.rewards import advantages, flat, overlong
+from fdjax.batches.advantages import advantages, flat, overlong
 
 REWARDS = np.array([[1, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0], [1, 1, 1, 1.0]])
 VALID = np.ones((5, 4), bool)

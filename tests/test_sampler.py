@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdjax import sharding
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.sampler import draw, sample
+from fdjax.runtime import sharding
 
 TINY = ModelConfig(
     vocab_size=23, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24

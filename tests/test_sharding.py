@@ -7,7 +7,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 from tiny_model import tiny_transformer
 
-from fdjax import sharding, state
+from fdjax.runtime import sharding
+from fdjax.training import state
 
 
 class Batch(NamedTuple):

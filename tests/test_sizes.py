@@ -5,8 +5,9 @@ import math
 import pytest
 
 from configs.models import gemma3, llama, qwen2, qwen3
-from fdjax.models import hf, weights
 from fdjax.models.config import from_fields
+from fdjax.models.hf import config as hf
+from fdjax.models.hf import weights
 
 BILLIONS = {  # of parameters, as the model cards have them; tied embeddings once
     (qwen3, "0.6b"): 0.596,

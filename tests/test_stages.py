@@ -9,18 +9,18 @@ import jax
 import numpy as np
 import pytest
 
-from fdjax import sharding, stages
-from fdjax import tokenizer as tokenizer_lib
+from fdjax import benchmark as synthetic
 from fdjax.config import ConfigError, combined_stage, default, part
-from fdjax.data import synthetic
 from fdjax.feedback.diagnostics import diagnostics
-from fdjax.feedback.protocol import Feedback, Moment
-from fdjax.lean.verdict import Message, Verdict
+from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.collect import Prompting
 from fdjax.rollout.curriculum import in_epochs
+from fdjax.rollout.generate import Prompting
 from fdjax.rollout.prompts import Template, read_attempt
-from fdjax.supervised_stages import expert_iteration, supervised
+from fdjax.runtime import sharding
+from fdjax.training import sources as stages
+from fdjax.training.supervised_sources import expert_iteration, supervised
+from fdjax.types import Feedback, Message, Moment, Verdict
 
 CONFIG = default()
 THEOREMS = synthetic.generate(7, 40)
@@ -88,8 +88,8 @@ class FixedAttempts:
 def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting):
     config = CONFIG.sft.copy_and_resolve_references()
     config.update(batch_size=20, feedback_start=2, feedback_fraction=0.6)
-    collector = FixedAttempts(prompting)
-    source = supervised(config, prompting, collector, seed=0)
+    worker = FixedAttempts(prompting)
+    source = supervised(config, prompting, worker, seed=0)
     for index, told in ((0, 0), (1, 0), (2, 12), (3, 12)):
         step = source(index, None)
         tokens, mask, weights = step.batch
@@ -106,7 +106,7 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
         assert answers == told
         np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
         assert step.metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
-    assert collector.launched == 1
+    assert worker.launched == 1
     # A run that resumes after `feedback_start` asks for the attempts of that same step.
     again = supervised(config, prompting, FixedAttempts(prompting), seed=0)(3, None)
     np.testing.assert_array_equal(again.batch.tokens, tokens)
@@ -162,8 +162,8 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
         {0: ["exact h1", "exact  h1", "wrong", "exact h2"], 1: ["rfl"] * 4},
         {0: ["exact h3"] * 2, 1: ["wrong"] * 2, 2: ["intro h\n  exact h", "intro k\n  exact k"]},
     )
-    collector = Rounds(prompting, *proofs)
-    source = expert_iteration(config, prompting, collector, seed=0)
+    worker = Rounds(prompting, *proofs)
+    source = expert_iteration(config, prompting, worker, seed=0)
     steps = [source(i, None) for i in range(6)]
     assert [len(s.batch.tokens) for s in steps] == [4] * 6 and steps[1].batch.weights.sum() == 0
     assert [s.metrics["rows"] for s in steps] == [0, 0, 3, 3, 4, 4]
@@ -176,13 +176,13 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     assert set(first) == {(texts[0], "exact h1"), (texts[0], "exact h2"), (texts[1], "rfl")}
     assert last == sorted([(texts[0], "exact h2"), (texts[0], "exact h3"), (texts[1], "rfl"),
                            (texts[2], "intro h\n  exact h")])  # fmt: skip
-    assert collector.launched == collector.noted == [0, 1, 2]
+    assert worker.launched == worker.noted == [0, 1, 2]
 
     # A run that resumes in mid-round reads all rounds again; their verdicts are noted already.
-    collector = Rounds(prompting, *proofs)
-    again = expert_iteration(config, prompting, collector, seed=0)(5, None)
+    worker = Rounds(prompting, *proofs)
+    again = expert_iteration(config, prompting, worker, seed=0)(5, None)
     jax.tree.map(np.testing.assert_array_equal, again, steps[5])
-    assert collector.launched == [0, 1, 2] and collector.noted == []
+    assert worker.launched == [0, 1, 2] and worker.noted == []
 
 
 def items(prompting):
@@ -203,22 +203,22 @@ def items(prompting):
 
 
 @pytest.mark.parametrize("gate, rows", [("all", 2), ("failed", 1)])
-def test_the_gate_of_distillation(prompting, gate, rows):
+def test_the_gate_of_distillation(prompting, distill_attempts, rows):
     config = CONFIG.fd.copy_and_resolve_references()
-    config.gate, config.row_buckets = gate, (4,)
+    config.distill_attempts, config.row_buckets = distill_attempts, (4,)
     step = stages.distillation(config, prompting)(0, items(prompting), None)
     assert step.metrics["rows"] == rows
     assert (step.batch.weights.sum(1) > 0).sum() == rows
     failed = rows - 1  # weights of the failed attempt end with the token of Lean's error
     tokens = items(prompting)[0][1][1].tokens
-    wrong = int(step.batch.departs[failed])
+    wrong = int(step.batch.first_error_token[failed])
     assert prompting.tokenizer.decode(tokens[wrong : wrong + 1]).strip() == "h1"
     assert (step.batch.weights[failed] > 0).sum() == wrong + 1 < len(tokens)
 
 
 def test_successes_weigh_less(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
-    config.update(gate="all", success_weight=0.25, row_buckets=(4,))
+    config.update(distill_attempts="all", success_weight=0.25, row_buckets=(4,))
     weights = stages.distillation(config, prompting)(0, items(prompting), None).batch.weights
     assert set(weights[0]) == {0.25, 0} and set(weights[1]) == {1, 0}
 
@@ -315,7 +315,7 @@ def test_k1_is_taken_off_the_reward(prompting):
         np.testing.assert_array_equal(batch.advantages[4:], 0)
 
 
-@pytest.mark.parametrize("changes", [{"minibatches": 2}, {"epochs": 2}, {"sampler_ratio_cap": 2.0}])
+@pytest.mark.parametrize("changes", [{"minibatches": 2}, {"epochs": 2}, {"is_clip": 2.0}])
 def test_old_logprobs_come_from_the_trainer_where_they_must(prompting, changes):
     [group] = items(prompting)
     score = lambda params, batch: np.full(batch.loss_mask.shape, -7, np.float32)  # noqa: E731
@@ -377,7 +377,7 @@ def test_flat_groups_are_refilled_until_there_are_enough(prompting):
     rollouts, metrics, batch = step_of(3, [flat, mixed], [flat, flat], [mixed, mixed])
     assert rollouts.launched == [(0, 0), (0, 1), (0, 2)] and rollouts.noted == [(0, 6)]
     assert metrics["refills"] == 2 and metrics["groups"] == 2 and metrics["rows"] == 8
-    assert metrics["groups_flat"] == 0.5 and metrics["solve_rate"] == pytest.approx(18 / 30)
+    assert metrics["zero_variance_groups"] == 0.5 and metrics["solve_rate"] == pytest.approx(18 / 30)
     assert metrics["cost/rollouts"] == 30
     assert (batch.advantages != 0).sum() == 8
     # The bound.
@@ -410,12 +410,12 @@ def test_rollout_metrics(prompting):
     [group] = items(prompting)
     metrics = stages.rollout_metrics([group, group[:1] * 5])
     assert metrics["solve_rate"] == pytest.approx(0.6)
-    assert metrics["unverified"] == 1 and metrics["groups_flat"] == 0.5
+    assert metrics["unverified"] == 1 and metrics["zero_variance_groups"] == 0.5
     assert metrics["policy_entropy"] == pytest.approx(0.3)
 
 
 def test_unknown_settings_are_named(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
-    config.gate = "some"
+    config.distill_attempts = "some"
     with pytest.raises(ConfigError, match="gate is 'some'; known are all, failed"):
         stages.distillation(config, prompting)

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from fdjax import state
+from fdjax.training import state
 
 
 def test_schedule():

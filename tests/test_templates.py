@@ -5,18 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fdjax import tokenizer as tk
+from fdjax.batches import arrays as batching
+from fdjax.batches.arrays import Shape
+from fdjax.batches.token_weights import Credit, departure, first_token_at, token_lines
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.lean.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Message, Verdict
-from fdjax.rollout import batching
+from fdjax.models import tokenizer as tk
 from fdjax.rollout.attempts import submit
-from fdjax.rollout.batching import Shape
-from fdjax.rollout.credit import Credit, departure, first_token_at, token_lines
 from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
+from fdjax.types import Feedback, Message, Theorem, Verdict
 from tests import tiny_tokenizers
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -244,7 +242,7 @@ def test_an_answer_without_a_proof_is_kept_whole(folders):
     read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
     assert read.proof == answer and "states t differently" in read.refusal
     assert read.offsets[0] == 0 and read.offsets[-1] == len(answer)
-    said = Feedback(("no",), "some", departs_at=0)
+    said = Feedback(("no",), "some", first_error=0)
     assert departure(read, Verdict("rejected"), said) is None
 
 

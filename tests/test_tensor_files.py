@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fdjax.models import tensor_files as tf
+from fdjax.models.hf import safetensors as tf
 
 RNG = np.random.default_rng(0)
 TENSORS = {

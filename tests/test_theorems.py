@@ -5,13 +5,13 @@ import json
 import pytest
 
 from fdjax.data.theorems import (
-    Theorem,
     lean_text,
     parse_statement,
     read_theorems,
     strip_comments,
     write_theorems,
 )
+from fdjax.types import Theorem
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdjax import tokenizer as tk
+from fdjax.models import tokenizer as tk
 
 CORPUS = [
     "theorem t (p q : Prop) (h1 : p ∧ q) : q ∧ p := by\n  exact ⟨h1.2, h1.1⟩",

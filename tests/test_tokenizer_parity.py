@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from fdjax import tokenizer as tk
-from fdjax.data import synthetic
+from fdjax import benchmark as synthetic
 from fdjax.data.theorems import lean_text
+from fdjax.models import tokenizer as tk
 from tests import tiny_tokenizers
 
 transformers = pytest.importorskip("transformers")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdjax import tokenizer as tk
-from fdjax.tokenizer import published
-from fdjax.tokenizer.engine import MARK
+from fdjax.models import tokenizer as tk
+from fdjax.models.tokenizer import published
+from fdjax.models.tokenizer.engine import MARK
 from tests import tiny_tokenizers
 
 pytest.importorskip("tokenizers")

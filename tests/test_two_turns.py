@@ -12,13 +12,13 @@ import optax
 import pytest
 from tiny_model import FREE, bag_of_words, tiny_transformer
 
-from fdjax import state
+from fdjax.batches import arrays as batching
+from fdjax.batches.arrays import Shape
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.rollout import batching
-from fdjax.rollout.attempts import Attempt, Segment
-from fdjax.rollout.batching import Shape
-from fdjax.update import make_update
+from fdjax.training import state
+from fdjax.training.step import make_update
+from fdjax.types import Attempt, Segment
 
 FIRST, TOOL, SECOND = (11, 12, 13), (41, 42, 43, 44), (14, 15, 2)
 R = 12  # two columns of padding

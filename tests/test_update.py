@@ -8,12 +8,13 @@ import optax
 import pytest
 from tiny_model import bag_of_words, tiny_transformer
 
-from fdjax import sharding, state
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
-from fdjax.update import make_update
+from fdjax.runtime import sharding
+from fdjax.training import state
+from fdjax.training.step import make_update
 
 N, P, Q, R = 8, 4, 6, 5
 OBJECTIVES = {
@@ -52,10 +53,10 @@ def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
         advantages = rng.normal(size=N).astype(np.float32)
         return PolicyGradientBatch(tokens, mask, wrote, logprobs, logprobs, advantages, logprobs)
     teacher_tokens, teacher_mask = tokens_and_mask(Q)
-    departs = np.full(N, 2, np.int32)
+    first_error_token = np.full(N, 2, np.int32)
     lines = np.sort(rng.integers(0, R, (N, R))).astype(np.int32)
     return DistillationBatch(
-        tokens, mask, teacher_tokens, teacher_mask, wrote, weights, logprobs, departs, lines
+        tokens, mask, teacher_tokens, teacher_mask, wrote, weights, logprobs, first_error_token, lines
     )
 
 
@@ -250,7 +251,7 @@ def test_the_walk_finds_logits_wherever_they_hide():
         ("distillation", {"ratio_mean": "sequence", "aggregation": "sequence_mean"}),
         ("distillation", {"line_cap": 1.2, "trust_rate": 0.05}),
         ("policy_gradient", {}),
-        ("policy_gradient", {"surrogate": "gspo", "sampler_ratio_cap": 2.0, "dual_clip": 3.0}),
+        ("policy_gradient", {"surrogate": "gspo", "is_clip": 2.0, "dual_clip": 3.0}),
         ("policy_gradient", {"surrogate": "cispo", "kl_coefficient": 0.1}),
         ("supervised", {}),
         ("combined", {}),

@@ -29,5 +29,5 @@ def get_config():
     )  # fmt: skip
     # Of the two visits of an epoch and a half; solved and hopeless theorems give way.
     config.grpo.curriculum.update(window=1, again=0.25, ramp="length", ramp_start=0.5, ramp_steps=4)
-    config.evaluation.update(pool_samples=4, heldout_samples=4, batch=4)
+    config.evaluation.update(train_samples=4, heldout_samples=4, batch=4)
     return config

@@ -1,7 +1,7 @@
 """`python -m fdjax.data FILE... [--against=FILE...] --out=FILE`: published theorems, cleaned.
 
 Reads files as they are published (JSON lines, JSON, parquet), drops repetitions and what the files
-in --against state too, and writes JSON lines for `data.pool` and its neighbours. What was dropped,
+in --against state too, and writes JSON lines for `data.train` and its neighbours. What was dropped,
 and why, stands beside them in OUT.dropped.json.
 """
 

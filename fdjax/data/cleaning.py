@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fdjax.data.published import Dropped
 from fdjax.data.signatures import statement_key
-from fdjax.data.theorems import Theorem
-from fdjax.files import write_atomically
+from fdjax.runtime.files import write_atomically
+from fdjax.types import Theorem
 
 
 def clean(

@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdjax.data.signatures import definitions
-from fdjax.data.theorems import (
-    Theorem,
-    lexemes,
-    read_theorems,
-    split_statement,
-    strip_comments,
-)
+from fdjax.data.theorems import lexemes, read_theorems, split_statement, strip_comments
+from fdjax.types import Theorem
 
 Row = Mapping[str, Any]
 

@@ -2,7 +2,8 @@
 
 import re
 
-from fdjax.data.theorems import Theorem, lexemes
+from fdjax.data.theorems import lexemes
+from fdjax.types import Theorem
 
 _SPELLINGS = {"λ": "fun", "↦": "=>", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->", "↔": "<->"}
 # Of several characters: a lexeme is one character or one name.

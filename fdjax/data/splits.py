@@ -7,19 +7,20 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fdjax import hosts
-from fdjax.config import ConfigError, blaming
-from fdjax.data import synthetic
+from fdjax import benchmark as synthetic
+from fdjax.config import ConfigError, naming_field
 from fdjax.data.cleaning import clean, summary, write_report
 from fdjax.data.published import Dropped, read_file
-from fdjax.data.theorems import Theorem, read_theorems, write_theorems
-from fdjax.files import append_line, read_lines
-from fdjax.fingerprints import digest, split_digest
-from fdjax.lean.embedded.library import cache_folder
+from fdjax.data.theorems import read_theorems, write_theorems
+from fdjax.lean.backends.embedded.library import cache_folder
 from fdjax.lean.farm import Farm
-from fdjax.metrics import console, status
+from fdjax.runtime import hosts
+from fdjax.runtime.files import append_line, read_lines
+from fdjax.runtime.metrics import console, status
+from fdjax.training.fingerprints import digest, split_digest
+from fdjax.types import Theorem
 
-SPLITS = ("sft", "pool", "validation", "test")
+SPLITS = ("sft", "train", "validation", "test")
 STATEMENTS = "statements.jsonl"  # in the workdir
 
 
@@ -37,16 +38,16 @@ def load_splits(
             raise ConfigError(f"data.{name} is {x}, must not be negative")
     files = [name for name, x in given.items() if not x.isdigit()]
     counts = {name: 0 if name in files else int(x) for name, x in given.items()}
-    with blaming("data", ValueError, OSError):
+    with naming_field("data", ValueError, OSError):
         splits = _generated(data.seed, counts) if any(counts.values()) else {}
     dropped = {}
     for name in files:
-        with blaming(f"data.{name}", ValueError, OSError):
+        with naming_field(f"data.{name}", ValueError, OSError):
             splits[name], dropped[name] = read_file(given[name])
     splits = {name: splits.get(name, []) for name in SPLITS}
     if files:
         evaluated = {name: splits[name] for name in ("validation", "test")}
-        for name in ("sft", "pool"):
+        for name in ("sft", "train"):
             splits[name], repeated = clean(splits[name], evaluated)
             dropped[name] = dropped.get(name, []) + repeated
             if repeated and not splits[name]:
@@ -54,7 +55,7 @@ def load_splits(
     return splits, dropped
 
 
-def leave_out_misstated(
+def leave_out_invalid(
     data: ConfigDict,
     workdir: Path,
     farm: Farm,
@@ -70,18 +71,18 @@ def leave_out_misstated(
     lean = [farm.backend.name, farm.backend.version, farm.backend.limits]
     new: list[dict[str, Any]] = []
 
-    def misstated(name: str) -> dict[str, str]:
+    def invalid_statements(name: str) -> dict[str, str]:
         key = {"theorems": split_digest(splits[name]), "lean": lean}
         for line in read_lines(workdir / STATEMENTS) + new:
             if line["key"] == key:
-                return line["misstated"]
+                return line["invalid_statements"]
         with status(f"statements of {name}"):
-            wrong = {t.id: error.text for t, error in farm.misstated(splits[name])}
-        new.append({"key": key, "misstated": wrong})
+            wrong = {t.id: error.text for t, error in farm.invalid_statements(splits[name])}
+        new.append({"key": key, "invalid_statements": wrong})
         return wrong
 
     for name in (name for name in SPLITS if not str(data[name]).isdigit()):
-        bad = hosts.told("statements", functools.partial(misstated, name))
+        bad = hosts.broadcast("statements", functools.partial(invalid_statements, name))
         dropped[name] += [Dropped(i, f"Lean does not accept it: {why}") for i, why in bad.items()]
         if len(bad) == len(splits[name]) > 0:
             raise ConfigError(f"data.{name}: nothing is left of it; {dropped[name][-1].reason}")

@@ -5,8 +5,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from fdjax import hosts
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.runtime import hosts
+from fdjax.types import Feedback, Item, Moment, Provider
 
 Said = list[list[Feedback | None]]
 
@@ -55,7 +55,7 @@ def asked_once(provider: Provider) -> Provider:
         if hosts.is_first():
             asked = asyncio.ensure_future(provider(groups, moment))
             await asyncio.wait([asked])
-        return hosts.told(f"feedback {moment.stream}", lambda: asked.result())
+        return hosts.broadcast(f"feedback {moment.stream}", lambda: asked.result())
 
     return provide
 

@@ -16,12 +16,9 @@ import functools
 import zlib
 from collections.abc import Sequence
 
-from fdjax.data.synthetic import Repair, repair, shortest_proof
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.benchmark import Repair, repair, shortest_proof
 from fdjax.lean.extract import split
-from fdjax.lean.verdict import DECIDED, Verdict
-from fdjax.rollout.attempts import Attempt
+from fdjax.types import DECIDED, Attempt, Feedback, Item, Moment, Provider, Theorem, Verdict
 
 
 def diagnostics(help: str) -> Provider:
@@ -40,12 +37,12 @@ def _verdict(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback |
     if verdict.status not in DECIDED:
         return None
     text = "Lean accepts it" if verdict.proved else "Lean refuses it"
-    return Feedback((text,), "diagnostics: verdict", departs_at=error_place(verdict))
+    return Feedback((text,), "diagnostics: verdict", first_error=error_place(verdict))
 
 
 def _error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
     """Lean's message of an unsolved goal shows the goal state."""
-    error = verdict.first_error
+    error = verdict.first_error_message
     if error is None:
         return _verdict(theorem, attempt, verdict)
     messages = [error.text]
@@ -54,7 +51,7 @@ def _error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | N
         begin = attempt.proof.rfind("\n", 0, place) + 1
         line = next(iter(attempt.proof[begin:].splitlines()), "nothing")
         messages.insert(0, f"Lean refuses {line.strip()}")
-    return Feedback(tuple(messages), "diagnostics: error", departs_at=place)
+    return Feedback(tuple(messages), "diagnostics: error", first_error=place)
 
 
 def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
@@ -70,7 +67,7 @@ def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | No
     return Feedback(
         (f"after {previous} use {following}" if previous else f"begin with {following}",),
         "diagnostics: step",
-        departs_at=_in_attempt(attempt, verdict, found.departs_at),
+        first_error=_in_attempt(attempt, verdict, found.first_error),
         proof=found.good_prefix + found.completion,
     )
 
@@ -84,7 +81,7 @@ def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedbac
         (shown(theorem, corrected),),
         "diagnostics: correction",
         leak=1.0,
-        departs_at=_in_attempt(attempt, verdict, found.departs_at),
+        first_error=_in_attempt(attempt, verdict, found.first_error),
         proof=corrected,
     )
 
@@ -97,7 +94,7 @@ def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | N
         (shown(theorem, known),),
         "diagnostics: proof",
         leak=1.0,
-        departs_at=departure((theorem, attempt, verdict), known),
+        first_error=departure((theorem, attempt, verdict), known),
         proof=known,
     )
 
@@ -113,7 +110,7 @@ LEVELS = {
 
 def error_place(verdict: Verdict) -> int | None:
     """Where the attempt goes wrong by Lean's first error, as an offset into the proof text."""
-    error = None if verdict.proved else verdict.first_error
+    error = None if verdict.proved else verdict.first_error_message
     return error and error.place
 
 

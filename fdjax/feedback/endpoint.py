@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from fdjax.config import ConfigError
 from fdjax.feedback import wire
 from fdjax.feedback.wire import Trouble, Used
-from fdjax.files import writable
-from fdjax.metrics import console
+from fdjax.runtime.files import writable
+from fdjax.runtime.metrics import console
 
 CHARS_PER_TOKEN = 3  # an estimate on the safe side, where the service does not count
 WRITTEN = 1024  # tokens that an answer may have, where the options set no bound

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.types import Feedback, Item, Moment, Provider
 
 NGRAM = 4  # tokens: `sq_nonneg (a -` is one's own idea no more
 _TOKEN = re.compile(r"[^\W\d][\w'!?]*(?:\.[\w'!?]+)*|\d+|[^\w\s`]")
@@ -75,7 +75,7 @@ def silenced(feedback: Feedback, trouble: str) -> Feedback:
     return dataclasses.replace(
         feedback,
         messages=(),
-        departs_at=None,
+        first_error=None,
         proof=None,
         unanswered=feedback.asked,
         troubles=(*feedback.troubles, trouble),

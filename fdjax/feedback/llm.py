@@ -6,10 +6,9 @@ from fdjax.feedback.compose import with_costs
 from fdjax.feedback.diagnostics import error_place
 from fdjax.feedback.endpoint import Answer, Endpoint, Question
 from fdjax.feedback.plain import plain
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import costs, describe, to_ask
 from fdjax.feedback.reference import Solution, Solve
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Feedback, Item, Moment, Provider, Verdict
 
 
 def llm(
@@ -53,7 +52,7 @@ def llm(
         return Feedback(
             messages,
             f"llm: {endpoint.settings.model}",
-            departs_at=error_place(verdict) if messages else None,
+            first_error=error_place(verdict) if messages else None,
             proof=proof if messages else None,
             **costs(answer, used=bool(messages)),
         )

@@ -1,4 +1,4 @@
-"""Of what use a step's feedback was, by the feedback itself. Its costs: fdjax/accounting.py."""
+"""Of what use a step's feedback was, by the feedback itself. Its costs: fdjax/reporting/costs.py."""
 
 import collections
 from collections.abc import Iterable, Sequence

@@ -6,8 +6,7 @@ As in SDPO (the first other success) and MOPD (two successes and a failure).
 from collections.abc import Iterator, Sequence
 
 from fdjax.feedback.diagnostics import departure, in_common, shown
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
-from fdjax.lean.verdict import DECIDED, REFUSED
+from fdjax.types import DECIDED, REFUSED, Feedback, Item, Moment, Provider
 
 ORDERS = ("first", "nearest")
 OWN = ("never", "alone", "always")
@@ -41,7 +40,7 @@ def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
         return Feedback(
             (*(shown(theorem, proof) for proof in proofs), *refused),
             "peers",
-            departs_at=departure(item, proofs[0]),
+            first_error=departure(item, proofs[0]),
             proof=proofs[0],
         )
 
@@ -73,7 +72,7 @@ def _others(group, item: Item, statuses) -> Iterator[Item]:
 
 
 def _refused(attempt, verdict) -> str:
-    reason = f"\nbecause {verdict.first_error.text}" if verdict.first_error else ""
+    reason = f"\nbecause {verdict.first_error.text}" if verdict.first_error_message else ""
     written = attempt.proof.removeprefix(" by")
     if attempt.main:
         written = "\n" + written.strip("\n")

@@ -4,16 +4,14 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
-from fdjax.accounting import forward_flops
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
 from fdjax.feedback.diagnostics import diagnostics, error_place
 from fdjax.feedback.plain import plain, without_thoughts
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import to_ask
-from fdjax.rollout.attempts import Attempt
-from fdjax.rollout.collect import Prompting, roll_out
+from fdjax.reporting.costs import forward_flops
+from fdjax.rollout.generate import Prompting, roll_out
 from fdjax.rollout.prompts import Template, theorem_fields
+from fdjax.types import Attempt, Feedback, Item, Moment, Provider, Theorem
 
 LONGEST = 10_000  # characters; the length in tokens is the bound that matters
 
@@ -95,7 +93,7 @@ def policy(
             "policy",
             tokens=tokens,
             own_flops=forward_flops(prompting.model, 0, tokens, logits=length),
-            departs_at=None if trouble else error_place(item[2]),
+            first_error=None if trouble else error_place(item[2]),
             asked=1,
             unanswered=int(trouble is not None),
             troubles=(f"policy: {trouble}",) if trouble else (),

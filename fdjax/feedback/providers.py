@@ -5,8 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fdjax import hosts
-from fdjax.config import ConfigError, blaming
+from fdjax.config import ConfigError, naming_field
 from fdjax.feedback.compose import asked_once, first, merged, most_agreed, together
 from fdjax.feedback.diagnostics import LEVELS, diagnostics
 from fdjax.feedback.endpoint import Endpoint
@@ -14,12 +13,13 @@ from fdjax.feedback.leak import guarded
 from fdjax.feedback.llm import llm
 from fdjax.feedback.peers import ORDERS, OWN, peers
 from fdjax.feedback.policy import policy
-from fdjax.feedback.protocol import Provider
 from fdjax.feedback.questions import read_prompt
 from fdjax.feedback.reference import reference, solver
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.farm import Farm
-from fdjax.rollout.collect import Prompting
+from fdjax.rollout.generate import Prompting
+from fdjax.runtime import hosts
+from fdjax.types import Provider
 
 NAMES = ("diagnostics", "llm", "policy", "reference", "peers")
 COMPOSE = ("first", "merge")
@@ -44,7 +44,7 @@ def make_provider(config, means: Means, *, shuffle: bool | None = None) -> Provi
     names = provider_names(config)
     _check(config)
     endpoint = Endpoint(config.llm, means.folder) if _asks_an_endpoint(config) else None
-    with blaming("feedback.reference.prompt"):
+    with naming_field("feedback.reference.prompt"):
         instructions = read_prompt(config.reference.prompt) if config.reference.asks else ""
     solve = solver(means.farm, endpoint, instructions, config.reference.asks)
 
@@ -61,7 +61,7 @@ def make_provider(config, means: Means, *, shuffle: bool | None = None) -> Provi
             case "reference":
                 return reference(solve)
             case "llm":
-                with blaming("feedback.llm.prompt"):
+                with naming_field("feedback.llm.prompt"):
                     asked = read_prompt(config.llm.prompt)
                 return drawn(
                     lambda draw: llm(
@@ -114,7 +114,7 @@ def samples_policy(config) -> bool:
     return "policy" in provider_names(config)
 
 
-def consequences(config) -> dict[str, Any]:
+def manifest_fields(config) -> dict[str, Any]:
     """The fields that decide on what the named providers say (`shuffle` aside), without those
     that only decide on costs. Nothing that is secret is ever part of a config.
     """

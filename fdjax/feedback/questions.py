@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
 from fdjax.feedback.endpoint import Answer
 from fdjax.feedback.peers import others
 from fdjax.feedback.plain import fenced
-from fdjax.feedback.protocol import Item, Moment
 from fdjax.lean.extract import split
-from fdjax.lean.verdict import DECIDED, REFUSED, Message, Verdict
+from fdjax.types import DECIDED, REFUSED, Item, Message, Moment, Theorem, Verdict
 
 PROMPTS = Path(__file__).parent / "prompts"
 LONGEST_BLOCK = 4000  # characters of a theorem, an attempt, or what Lean said, as they are sent

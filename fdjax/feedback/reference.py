@@ -5,14 +5,13 @@ import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from fdjax.data.theorems import Theorem
 from fdjax.feedback.compose import with_costs
 from fdjax.feedback.diagnostics import departure, shown
 from fdjax.feedback.endpoint import Endpoint, Question
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
 from fdjax.feedback.questions import as_data, costs, statement
 from fdjax.lean.extract import NoProof, extract, split
 from fdjax.lean.farm import Farm
+from fdjax.types import Feedback, Item, Moment, Provider, Theorem
 
 
 class Solution(NamedTuple):
@@ -102,4 +101,4 @@ def _shown(item: Item, proof: str | None) -> Feedback | None:
     if proof is None:
         return None
     said = (shown(item[0], proof),)
-    return Feedback(said, "reference", leak=1.0, departs_at=departure(item, proof), proof=proof)
+    return Feedback(said, "reference", leak=1.0, first_error=departure(item, proof), proof=proof)

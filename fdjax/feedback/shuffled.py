@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from fdjax.feedback.protocol import Feedback, Item, Moment, Provider
+from fdjax.types import Feedback, Item, Moment, Provider
 
 
 def shuffled(provider: Provider) -> Provider:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
-from fdjax.lean.verdict import Message
+from fdjax.types import Message
 
 AUDIT_VERSION = "4"  # part of every cache key: change it with any rule, and with evidence.write
 MAX_CHARS = 32_768

@@ -7,8 +7,7 @@ tries, caching and futures are the farm's.
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Theorem, Verdict
 
 # A proof may rest on these and on no others: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
@@ -16,7 +15,7 @@ AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 Candidate = tuple[Theorem, str]  # and what follows `:=`, which has passed the audit
 
 
-class Lost(RuntimeError):
+class BackendUnavailable(RuntimeError):
     """The backend itself is gone, so that no candidate can be judged: whoever waits is told."""
 
 

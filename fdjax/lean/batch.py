@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fdjax.lean import confined
+from fdjax.lean import sandbox as sandbox
 from fdjax.lean.backend import Candidate
 from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_context, write
-from fdjax.lean.verdict import Message, Status, Verdict
+from fdjax.types import Message, Status, Verdict
 
 MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
 MAX_COMPLAINT = 100_000  # bytes kept of standard error: the kernel's begins with what matters
@@ -123,8 +123,8 @@ def run(
     except subprocess.TimeoutExpired:
         return Ending("crashed", "Lean closed its output and hung")
     words = complaint.decode(errors="replace").strip()
-    if code == confined.NOT_LOADED:
-        raise confined.NotStarted(words)
+    if code == sandbox.NOT_LOADED:
+        raise sandbox.NotStarted(words)
     if code == -signal.SIGXCPU:
         return Ending("timeout", "the limit on CPU time was reached")
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -12,10 +12,9 @@ import sys
 import time
 from collections.abc import Iterable
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.backend import Backend
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Verdict
+from fdjax.types import Theorem, Verdict
 
 THEOREMS = [  # with a right proof and a wrong one
     (Theorem("and", "and_swap", "(p q : Prop) (h : p ∧ q) : q ∧ p"),

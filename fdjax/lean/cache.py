@@ -8,10 +8,9 @@ import threading
 import warnings
 from pathlib import Path
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import AUDIT_VERSION
 from fdjax.lean.backend import Backend
-from fdjax.lean.verdict import DECIDED, Verdict, verdict_from_json, verdict_to_json
+from fdjax.types import DECIDED, Theorem, Verdict, verdict_from_json, verdict_to_json
 
 
 def cache_key(backend: Backend, theorem: Theorem, proof: str) -> str:

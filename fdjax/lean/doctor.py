@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean import confined
+from fdjax.lean import sandbox as sandbox
 from fdjax.lean.backend import Backend
-from fdjax.lean.backends import BACKENDS, make_backend, option_names
+from fdjax.lean.backends.registry import BACKENDS, make_backend, option_names
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import ReplayBackend
+from fdjax.types import Theorem
 
 START_SECONDS = 300.0  # for a proof of True, with everything that has to be imported first
 TRUE = Theorem("doctor", "doctor", ": True")
@@ -90,8 +90,8 @@ def _replay(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
-    from fdjax.lean.embedded import library, process
-    from fdjax.lean.embedded.backend import EmbeddedBackend
+    from fdjax.lean.backends.embedded import library, process
+    from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 
     def wheel() -> str:
         process.shared_library()
@@ -107,7 +107,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
 
 
 def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
-    from fdjax.lean.lean_interact import toolchain
+    from fdjax.lean.backends.lean_interact import toolchain
 
     lake, project = options.get("lake", "lake"), options.get("project", "")
     repl = options.get("repl", "")
@@ -132,9 +132,9 @@ def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
 
 def _confinement() -> str:
     """What is lacking is told, and no reason not to run."""
-    lacking = confined.unprotected()
-    told = [f"{confined.PROTECTIONS[name]}: {lacking.get(name, 'yes')}"
-            for name in confined.PROTECTIONS]
+    lacking = sandbox.unprotected()
+    told = [f"{sandbox.PROTECTIONS[name]}: {lacking.get(name, 'yes')}"
+            for name in sandbox.PROTECTIONS]
     return "\n".join(told)
 
 

@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.backend import AXIOMS
 from fdjax.lean.extract import split
-from fdjax.lean.verdict import Message, Status, Verdict
+from fdjax.types import Message, Status, Theorem, Verdict
 
 STARTED = "#print axioms True"  # its report says that Lean has come so far
 MAX_MESSAGE = 10_000  # characters

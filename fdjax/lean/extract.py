@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 from typing import NamedTuple
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import Refused, Token, tokenize
+from fdjax.types import Theorem
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
 _DOC_COMMENT = re.compile("/-[-!]")

@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Hashable, Iterable
 
-from fdjax.data.theorems import Theorem
 from fdjax.lean.audit import audit
-from fdjax.lean.backend import Backend, Lost, Worker
+from fdjax.lean.backend import Backend, BackendUnavailable, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.lean.counters import Counters
 from fdjax.lean.extract import split
-from fdjax.lean.verdict import DECIDED, Message, Verdict
+from fdjax.types import DECIDED, Message, Theorem, Verdict
 
 MAX_WAITING = 50_000  # candidates; whoever submits more waits for some to be done
 MIN_BATCH = 16  # fewer do not pay for the start of a process
@@ -110,7 +109,7 @@ class Farm:
                     for reason, ids in without.items())
             raise MissingImports("; ".join(told))
 
-    def misstated(self, theorems: Iterable[Theorem]) -> list[tuple[Theorem, Message]]:
+    def invalid_statements(self, theorems: Iterable[Theorem]) -> list[tuple[Theorem, Message]]:
         """Those whose statement or context Lean does not accept, each with Lean's first error; for
         start-up, so that no attempt is blamed for it. What Lean could not decide is among them.
 
@@ -291,7 +290,7 @@ class Farm:
             try:
                 verdicts = worker.check([(j.theorem, j.proof) for j in batch], self.timeout)
                 trouble = "Lean ended without a report on this theorem"
-            except Lost as lost:
+            except BackendUnavailable as lost:
                 self._give_up(batch, lost, isolated)
                 continue
             except Exception as error:  # the farm must lose no candidate, whatever broke
@@ -299,7 +298,7 @@ class Farm:
                 trouble = f"{type(error).__name__}: {error}"
             self._settle(batch, verdicts, trouble, time.monotonic() - began, isolated)
 
-    def _give_up(self, batch: list[_Job], lost: Lost, isolated: bool) -> None:
+    def _give_up(self, batch: list[_Job], lost: BackendUnavailable, isolated: bool) -> None:
         """Tells those who wait for `batch` that nobody can judge it."""
         with self._changed:
             if self._closed:

@@ -12,14 +12,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean import confined
+from fdjax.lean import sandbox as sandbox
 from fdjax.lean.backend import Backend, Candidate
 from fdjax.lean.batch import BatchFile, Ending, Processes, cpu_seconds, run
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.evidence import Item
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import REPLAY, Message, Status, Verdict
+from fdjax.types import REPLAY, Message, Status, Theorem, Verdict
 
 MODULE = "FdReplay"
 # What the kernel says of a declaration, unless it came to no end.
@@ -136,7 +135,7 @@ class ReplayWorker:
         compiler = self._compiler
         top = compiler.top(batch[0][0].imports)
         file = BatchFile(batch, top, compiler.max_heartbeats, self._name)
-        with confined.scratch_folder() as folder:
+        with sandbox.scratch_folder() as folder:
             module = Path(folder) / f"{MODULE}.olean"
             verdicts = file.verdicts(self._compile(file, module, timeout))
             if not all(verdict and verdict.proved for verdict in verdicts):

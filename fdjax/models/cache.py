@@ -9,7 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from fdjax.sharding import shard_rows
+from fdjax.runtime.sharding import shard_rows
 
 
 @jax.tree_util.register_dataclass

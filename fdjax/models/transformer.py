@@ -17,7 +17,7 @@ from fdjax.models import attention, lora, rope
 from fdjax.models import cache as kv
 from fdjax.models.config import ModelConfig
 from fdjax.models.head import CappedHead
-from fdjax.sharding import shard_rows
+from fdjax.runtime.sharding import shard_rows
 
 Params = dict  # nested dict of fp32 arrays; those under "layers" have a leading layer axis
 

@@ -39,7 +39,7 @@ class DistillationBatch(NamedTuple):
     response_mask: jax.Array  # bool[N, R], tokens that the model wrote; for metrics
     weights: jax.Array  # f32[N, R], 0 where nothing is learned
     sampler_logprobs: jax.Array  # f32[N, R]
-    departs: jax.Array  # i32[N], the first wrong response token; R if none or not known
+    first_error_token: jax.Array  # i32[N], the first wrong response token; R if none or not known
     lines: jax.Array  # i32[N, R], the line of the proof that a token begins in; below R
 
 
@@ -57,7 +57,7 @@ class Distillation:
     tail: bool = True  # a bucket for all outside of the support; False: both renormalised
     entry_clip: float | None = None  # the most that an entry of the vocabulary adds
     token_clip: float | None = None  # the most of a token; of estimators: bounds log q - log p
-    ratio_cap: float | None = 2.0  # c, the cap of the importance weight; None: no such weight
+    is_clip: float | None = 2.0  # c, the cap of the importance weight; None: no such weight
     ratio_mean: Literal["token", "sequence"] = "token"  # sequence: a row's mean for all its tokens
     line_cap: float | None = None  # the most that a line weighs by its divergence (`line_weights`)
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
@@ -129,7 +129,7 @@ class Distillation:
             chunk_logprobs, *jax.lax.stop_gradient((hidden, head)), columns, chunk=self.chunk
         )
         if self.ratio_mean == "sequence":
-            capped = jnp.minimum(_ratio(logprob, columns), self.ratio_cap)
+            capped = jnp.minimum(_ratio(logprob, columns), self.is_clip)
             weight = weight * _row_mean(capped, learned)
         if self.line_cap is not None:
             gap = jnp.abs(logprob - teacher_logprob)
@@ -145,8 +145,8 @@ class Distillation:
         value = self._divergence(logits, teacher_logits, teacher_logprob, column["target"])
 
         ratio = _ratio(logprob, column)
-        capped = ratio if self.ratio_cap is None else jnp.minimum(ratio, self.ratio_cap)
-        of_token = self.ratio_cap is not None and self.ratio_mean == "token"
+        capped = ratio if self.is_clip is None else jnp.minimum(ratio, self.is_clip)
+        of_token = self.is_clip is not None and self.ratio_mean == "token"
         weight = column["weight"] * (capped if of_token else 1)
         return (weight * value).sum(), {
             "divergence": jax.lax.stop_gradient(value),
@@ -210,7 +210,7 @@ def _contradictions(of: Distillation) -> Iterator[str]:
         yield f"alpha is {of.alpha}, must be in [0, 1]"
     if not 0 <= of.trust_rate < 1:
         yield f"trust_rate is {of.trust_rate}, must be in [0, 1)"
-    for field in ("top_k", "entry_clip", "token_clip", "ratio_cap"):
+    for field in ("top_k", "entry_clip", "token_clip", "is_clip"):
         if (value := getattr(of, field)) is not None and not value > 0:
             yield f"{field} is {value}, must be positive"
     if of.line_cap is not None and not of.line_cap >= 1:
@@ -223,7 +223,7 @@ def _contradictions(of: Distillation) -> Iterator[str]:
             yield f"estimator={of.estimator} sees one token: top_k and entry_clip must be off"
     if of.top_k is None and (of.support != "union" or not of.tail):
         yield f"support={of.support}, tail={of.tail} are about the top_k: set top_k"
-    if of.ratio_cap is None and of.ratio_mean == "sequence":
+    if of.is_clip is None and of.ratio_mean == "sequence":
         yield "ratio_mean=sequence is a mean of capped ratios: set ratio_cap"
 
 
@@ -239,7 +239,7 @@ def _row_mean(values, mask):
 
 def _metrics(token, batch: DistillationBatch) -> Metrics:
     wrote, learned = batch.response_mask, batch.weights > 0
-    after = jnp.arange(batch.weights.shape[1])[None, :] - batch.departs[:, None]
+    after = jnp.arange(batch.weights.shape[1])[None, :] - batch.first_error_token[:, None]
     gap = jnp.abs(token["logprob"] - batch.sampler_logprobs)
     return {
         "divergence": Mean.over(token["divergence"], learned),

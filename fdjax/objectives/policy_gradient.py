@@ -55,7 +55,7 @@ class PolicyGradient:
     dual_clip: float | None = None  # c
     aggregation: Literal["token_mean", "sequence_mean", "constant"] = "token_mean"
     responses: float | None = None  # sampled for a batch, with those of flat groups
-    sampler_ratio_cap: float | None = None  # None: no weight w
+    is_clip: float | None = None  # None: no weight w
     kl: Literal["k1", "k2", "k3"] = "k3"
     kl_coefficient: float = 0.0  # beta
     chunk: int = 1024  # tokens whose logits exist at once
@@ -78,9 +78,9 @@ class PolicyGradient:
                 raise ValueError(
                     f"policy gradient: {field} is {getattr(self, field)}, must not be negative"
                 )
-        if self.sampler_ratio_cap is not None and not self.sampler_ratio_cap > 0:
+        if self.is_clip is not None and not self.is_clip > 0:
             raise ValueError(
-                f"policy gradient: sampler_ratio_cap is {self.sampler_ratio_cap}, must be positive"
+                f"policy gradient: is_clip is {self.is_clip}, must be positive"
             )
         if self.dual_clip is not None and not self.dual_clip > 1 + self.clip_high:
             raise ValueError(
@@ -129,7 +129,7 @@ class PolicyGradient:
             "old": batch.old_logprobs,
             "advantage": jnp.broadcast_to(batch.advantages[:, None], mask.shape),
         }
-        if self.sampler_ratio_cap is not None:
+        if self.is_clip is not None:
             columns["sampler"] = batch.sampler_logprobs
         if batch.reference_logprobs is not None:
             columns["reference"] = batch.reference_logprobs
@@ -192,9 +192,9 @@ class PolicyGradient:
                 gain = jnp.where(advantage < 0, jnp.maximum(gain, least), gain)
             bounded = gain != ratio * advantage
         token = {"logprob": logprob, "ratio": ratio, "clipped": bounded}
-        if self.sampler_ratio_cap is not None:
+        if self.is_clip is not None:
             sampler_ratio = jnp.exp(_gap(column["old"], column["sampler"], learned))
-            gain *= jnp.minimum(sampler_ratio, self.sampler_ratio_cap)
+            gain *= jnp.minimum(sampler_ratio, self.is_clip)
             token["sampler_ratio"] = sampler_ratio
         loss = -gain
         if "reference" in column:

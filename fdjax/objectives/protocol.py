@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fdjax.models.head import CappedHead
-from fdjax.sharding import shard_rows
+from fdjax.runtime.sharding import shard_rows
 
 Params = Any  # a pytree of arrays
 Batch = Any  # a NamedTuple of arrays, defined beside the objective that eats it

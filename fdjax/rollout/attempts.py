@@ -1,55 +1,11 @@
 """An attempt: what the policy wrote for one theorem, as ids and as proof text."""
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from typing import Literal
 
-from fdjax import hosts
-from fdjax.data.theorems import Theorem
 from fdjax.lean.farm import Farm
-from fdjax.lean.verdict import Message, Verdict
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """A run of token ids by one author. Tool tokens are attended to and never trained on."""
-
-    tokens: tuple[int, ...]
-    origin: Literal["model", "tool"] = "model"
-
-
-@dataclasses.dataclass(frozen=True)
-class Attempt:
-    theorem_id: str
-    sample: int  # index within the theorem's group
-    segments: tuple[Segment, ...]
-    logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
-    finished: bool  # ended by an end-of-sequence token, which is kept as the last token
-    # What follows `:=`: the template's prefill and what the response goes on with. With helper
-    # lemmas all from the first of them on, the statement as the answer has it included.
-    proof: str
-    # Where each token's text starts, in characters from where `proof` does. Of a response that says
-    # more than the proof, tokens before it are below 0 and those behind it at len(proof) or above.
-    offsets: tuple[int, ...]
-    # Nats: the mean over its own tokens of the entropy of what they were drawn from.
-    entropy: float = 0.0
-    refusal: str | None = None  # why no proof could be read; `proof` is then the whole response
-    main: int = 0  # where in `proof` the theorem's own proof begins, behind helper lemmas
-
-    @property
-    def main_proof(self) -> str:
-        """What follows `:=` of the theorem itself."""
-        return self.proof[self.main :]
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        return tuple(t for s in self.segments for t in s.tokens)
-
-    @property
-    def trained(self) -> tuple[bool, ...]:
-        """Per token: did the model itself write it?"""
-        return tuple(s.origin == "model" for s in self.segments for _ in s.tokens)
+from fdjax.runtime import hosts
+from fdjax.types import Attempt, Message, Theorem, Verdict
 
 
 def submit(
@@ -78,7 +34,7 @@ def judge(
         [submit(farm, theorem, a, urgent) for a in attempts] if hosts.is_mine(number) else []
         for number, (theorem, attempts) in enumerate(groups)
     ]
-    of_all = hosts.gathered(
+    of_all = hosts.allgather(
         f"verdicts {name}", lambda: [[v.result() for v in group] for group in waiting]
     )
     return [of_all[number % len(of_all)][number] for number in range(len(waiting))]

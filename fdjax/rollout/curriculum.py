@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fdjax.data.theorems import Theorem
-from fdjax.lean.verdict import DECIDED
+from fdjax.types import DECIDED, Theorem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Settings:
     """
 
     window: int = 0  # 0: no theorem is ever solved or hopeless
-    hopeless: float = 0.0  # passed over at this solve rate or below
+    min_solve_rate: float = 0.0  # passed over at this solve rate or below
     solved: float = 1.0  # passed over at this solve rate or above
     again: float = 0.1  # the chance, each epoch, that what is passed over is taken all the same
     visits: int = 2  # a theorem with as many in the epoch fills no settled one's place any more
@@ -40,7 +39,7 @@ class Settings:
     def __post_init__(self):
         if self.window < 0:
             raise ValueError(f"curriculum: window is {self.window}, must be 0 or more")
-        if not self.hopeless < self.solved:
+        if not self.min_solve_rate < self.solved:
             raise ValueError(
                 f"curriculum: hopeless is {self.hopeless}, must be below solved = {self.solved}"
             )
@@ -118,7 +117,7 @@ class Curriculum:
 
     def _settled(self, step: int) -> set[int]:
         """The solved and the hopeless."""
-        low, high = self.settings.hopeless, self.settings.solved
+        low, high = self.settings.min_solve_rate, self.settings.solved
         return {i for i, rate in enumerate(self._rates(step)) if rate is not None
                 and not low < rate < high}  # fmt: skip
 

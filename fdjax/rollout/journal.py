@@ -8,12 +8,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fdjax import hosts
-from fdjax.data.theorems import Theorem
-from fdjax.feedback.protocol import Feedback
-from fdjax.files import append_line, read_lines
-from fdjax.lean.verdict import verdict_from_json, verdict_to_json
-from fdjax.rollout.attempts import Attempt, Segment
+from fdjax.runtime import hosts
+from fdjax.runtime.files import append_line, read_lines
+from fdjax.types import Attempt, Feedback, Segment, Theorem, verdict_from_json, verdict_to_json
 
 
 class Journal:

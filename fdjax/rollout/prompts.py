@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fdjax.config import ConfigError
-from fdjax.data.theorems import Theorem
 from fdjax.lean.extract import NoProof, Span, extract, split
-from fdjax.rollout.attempts import Attempt, Segment
-from fdjax.tokenizer import Tokenizer
+from fdjax.models.tokenizer import Tokenizer
+from fdjax.types import Attempt, Segment, Theorem
 
 
 class PromptTooLong(ConfigError):

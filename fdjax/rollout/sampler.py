@@ -86,7 +86,7 @@ def sample(
         token, rollout = write(loop.rollout, loop.step, hidden_BGD)
         return _Loop(loop.step + 1, token, rollout, cache)
 
-    def unfinished(loop: _Loop) -> jax.Array:
+    def truncated(loop: _Loop) -> jax.Array:
         return (loop.step < max_new) & ~jnp.all(loop.rollout.finished)
 
     shape = (*keys_BG.shape, max_new)
@@ -101,7 +101,7 @@ def sample(
     hidden_BGD = jnp.broadcast_to(hidden_BD[:, None], (*keys_BG.shape, hidden_BD.shape[-1]))
     token, rollout = write(empty, 0, hidden_BGD)
     loop = _Loop(jnp.int32(1), token, rollout, cache)
-    return jax.lax.while_loop(unfinished, advance, loop).rollout
+    return jax.lax.while_loop(truncated, advance, loop).rollout
 
 
 def draw(

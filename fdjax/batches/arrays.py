@@ -1,0 +1,137 @@
+"""Fixed-shape host batches: whatever was gathered, the device sees only a few known shapes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fdjax.batches.token_weights import token_lines
+from fdjax.config import ConfigError
+from fdjax.objectives.distillation import DistillationBatch
+from fdjax.objectives.policy_gradient import PolicyGradientBatch
+from fdjax.objectives.supervised import SupervisedBatch
+from fdjax.rollout.prompts import left_padded
+from fdjax.types import Attempt
+
+
+class Shape(NamedTuple):
+    """What a batch is padded to: rows and, in tokens, the prompt and the response."""
+
+    rows: int
+    prompt: int
+    response: int
+
+
+class DistillationRow(NamedTuple):
+    student_prompt: list[int]
+    teacher_prompt: list[int]
+    attempt: Attempt
+    first_error_token: int | None  # index of the first wrong token; None: none is known to be wrong
+    weights: Sequence[float]  # per token of the attempt
+
+
+class PolicyGradientRow(NamedTuple):
+    prompt: list[int]
+    attempt: Attempt
+    advantage: float
+
+
+class SupervisedRow(NamedTuple):
+    prompt: Sequence[int]
+    response: Sequence[int]
+    learned: Sequence[bool] | None = None  # per token of the response; None: all of them
+
+
+def row_bucket(rows: int, buckets: Sequence[int]) -> int:
+    """The least bucket that holds `rows`; a row count over the largest is a config error."""
+    fitting = [b for b in buckets if b >= rows]
+    if not fitting:
+        raise ConfigError(f"{rows} rows, but the largest of row_buckets is {max(buckets)}")
+    return min(fitting)
+
+
+def distillation_batch(
+    rows: Sequence[DistillationRow], shape: Shape, teacher_prompt: int, pad_id: int
+) -> DistillationBatch:
+    """`shape` is the student's; the teacher's prompts are padded to `teacher_prompt` instead."""
+    attempts = [r.attempt for r in rows]
+    student_tokens, student_mask = _tokens(
+        [r.student_prompt for r in rows], [a.tokens for a in attempts], shape, pad_id
+    )
+    teacher_tokens, teacher_mask = _tokens(
+        [r.teacher_prompt for r in rows],
+        [a.tokens for a in attempts],
+        shape._replace(prompt=teacher_prompt),
+        pad_id,
+    )
+    first_error_token = np.full(shape.rows, shape.response, np.int32)
+    for i, row in enumerate(rows):
+        if row.first_error_token is not None:
+            first_error_token[i] = row.first_error_token
+    return DistillationBatch(
+        student_tokens=student_tokens,
+        student_mask=student_mask,
+        teacher_tokens=teacher_tokens,
+        teacher_mask=teacher_mask,
+        response_mask=_columns([a.trained for a in attempts], shape, bool),
+        weights=_columns([r.weights for r in rows], shape, np.float32),
+        sampler_logprobs=_columns([a.logprobs for a in attempts], shape, np.float32),
+        first_error_token=first_error_token,
+        lines=_columns([token_lines(a) for a in attempts], shape, np.int32),
+    )
+
+
+def policy_gradient_batch(
+    rows: Sequence[PolicyGradientRow], shape: Shape, pad_id: int
+) -> PolicyGradientBatch:
+    """`old_logprobs` are the sampler's: near enough as long as there is one update a batch."""
+    attempts = [r.attempt for r in rows]
+    tokens, mask = _tokens([r.prompt for r in rows], [a.tokens for a in attempts], shape, pad_id)
+    logprobs = _columns([a.logprobs for a in attempts], shape, np.float32)
+    advantages = np.zeros(shape.rows, np.float32)
+    advantages[: len(rows)] = [r.advantage for r in rows]
+    return PolicyGradientBatch(
+        student_tokens=tokens,
+        student_mask=mask,
+        loss_mask=_columns([a.trained for a in attempts], shape, bool),
+        sampler_logprobs=logprobs,
+        old_logprobs=logprobs,
+        advantages=advantages,
+    )
+
+
+def supervised_batch(
+    rows: Sequence[SupervisedRow], shape: Shape, pad_id: int
+) -> SupervisedBatch:
+    tokens, mask = _tokens([r.prompt for r in rows], [r.response for r in rows], shape, pad_id)
+    learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
+    weights = _columns(learned, shape, np.float32)
+    return SupervisedBatch(tokens=tokens, mask=mask, weights=weights)
+
+
+def minibatches(batch: Any, count: int) -> list[Any]:
+    """`count` batches of every `count`-th row: padding, at the end, is spread over all of them."""
+
+    def every(start: int):
+        return jax.tree.map(lambda x: x[start::count], batch)
+
+    return [every(start) for start in range(count)]
+
+
+def _tokens(prompts, responses, shape: Shape, pad_id: int):
+    """-> tokens i32[rows, P+R] as [ pad prompt | response pad ], mask bool of the same shape"""
+    empty = [[]] * (shape.rows - len(prompts))
+    tokens_NP, mask_NP = left_padded([*prompts, *empty], shape.prompt, pad_id)
+    tokens_NR = np.full((shape.rows, shape.response), pad_id, np.int32)
+    for i, ids in enumerate(responses):
+        tokens_NR[i, : len(ids)] = ids
+    mask_NR = _columns([[True] * len(ids) for ids in responses], shape, bool)
+    return np.hstack([tokens_NP, tokens_NR]), np.hstack([mask_NP, mask_NR])
+
+
+def _columns(values, shape: Shape, dtype) -> np.ndarray:
+    out_NR = np.zeros((shape.rows, shape.response), dtype)
+    for i, row in enumerate(values):
+        out_NR[i, : len(row)] = row
+    return out_NR

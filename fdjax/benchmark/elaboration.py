@@ -1,0 +1,399 @@
+"""Types of terms: a small elaborator in Lean's manner, with unknowns found by unification.
+
+A type is an expression of formulas.py ("Prop", "α", a formula); ("?", n) is an unknown.
+"""
+
+import functools
+import itertools
+
+from fdjax.benchmark.formulas import Expr, Goal, is_formula, names_in, parse, substitute
+
+
+class Mismatch(Exception):
+    """The term does not have a type, or not the one expected."""
+
+
+# name: (implicit arguments, type). Explicit arguments that are no proofs are ∀-bound.
+_CONSTANTS = {
+    "trivial": ("", "True"),
+    "True.intro": ("", "True"),
+    "False.elim": ("c", "False → c"),
+    "absurd": ("a b", "a → ¬a → b"),
+    "And.intro": ("a b", "a → b → a ∧ b"),
+    "And.left": ("a b", "a ∧ b → a"),
+    "And.right": ("a b", "a ∧ b → b"),
+    "And.symm": ("a b", "a ∧ b → b ∧ a"),
+    "Or.inl": ("a b", "a → a ∨ b"),
+    "Or.inr": ("a b", "b → a ∨ b"),
+    "Or.symm": ("a b", "a ∨ b → b ∨ a"),
+    "Or.elim": ("a b c", "a ∨ b → (a → c) → (b → c) → c"),
+    "Not.elim": ("a b", "¬a → a → b"),
+    "Iff.intro": ("a b", "(a → b) → (b → a) → (a ↔ b)"),
+    "Iff.mp": ("a b", "(a ↔ b) → a → b"),
+    "Iff.mpr": ("a b", "(a ↔ b) → b → a"),
+    "Iff.symm": ("a b", "(a ↔ b) → (b ↔ a)"),
+    "Classical.em": ("", "∀ p : Prop, p ∨ ¬p"),
+    "Classical.byContradiction": ("a", "(¬a → False) → a"),
+    "rfl": ("a", "a = a"),
+    "Eq.symm": ("a b", "a = b → b = a"),
+    "Eq.trans": ("a b c", "a = b → b = c → a = c"),
+    "congrArg": ("a b", "∀ f : Function, a = b → f a = f b"),
+    "Nat.add_comm": ("", "∀ n m : Nat, n + m = m + n"),
+    "Nat.add_assoc": ("", "∀ n m k : Nat, n + m + k = n + (m + k)"),
+    "Nat.add_left_comm": ("", "∀ n m k : Nat, n + (m + k) = m + (n + k)"),
+    "Nat.add_right_comm": ("", "∀ n m k : Nat, n + m + k = n + k + m"),
+    "Nat.add_zero": ("", "∀ n : Nat, n + 0 = n"),
+    "Nat.zero_add": ("", "∀ n : Nat, 0 + n = n"),
+    "Nat.add_succ": ("", "∀ n m : Nat, n + (m + 1) = n + m + 1"),
+    "Nat.succ_add": ("", "∀ n m : Nat, n + 1 + m = n + m + 1"),
+    "Nat.mul_comm": ("", "∀ n m : Nat, n * m = m * n"),
+    "Nat.mul_zero": ("", "∀ n : Nat, n * 0 = 0"),
+    "Nat.zero_mul": ("", "∀ n : Nat, 0 * n = 0"),
+    "Nat.mul_one": ("", "∀ n : Nat, n * 1 = n"),
+    "Nat.one_mul": ("", "∀ n : Nat, 1 * n = n"),
+}
+# Head of a type: the namespace in which Lean looks up a field.
+_NAMESPACE = {"and": "And", "or": "Or", "not": "Not", "iff": "Iff", "eq": "Eq", "False": "False"}
+_NUMBERED = {"and": ("And.left", "And.right"), "iff": ("Iff.mp", "Iff.mpr")}
+_FORMULAS = {"and", "or", "imp", "iff", "eq", "ne", "not", "all", "ex"}
+
+
+@functools.cache
+def constant(name: str) -> tuple[tuple[str, ...], Expr] | None:
+    entry = _CONSTANTS.get(name)
+    return entry and (tuple(entry[0].split()), parse(entry[1]))
+
+
+def arrow(e: Expr) -> tuple[Expr, Expr] | None:
+    """(premise, conclusion) of `a → b`, `¬a`, `a ≠ b`, which Lean unfolds on demand."""
+    if not isinstance(e, tuple):
+        return None
+    if e[0] == "imp":
+        return e[1], e[2]
+    if e[0] == "not":
+        return e[1], "False"
+    return (("eq", e[1], e[2]), "False") if e[0] == "ne" else None
+
+
+def nat_normal(e: Expr) -> Expr:
+    """Normal form by the equations that define + and *, which hold by computation."""
+    if not isinstance(e, tuple) or e[0] not in ("add", "mul"):
+        return e
+    a, b = nat_normal(e[1]), nat_normal(e[2])
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b if e[0] == "add" else a * b
+    if e[0] == "add":
+        if b == 0:
+            return a
+        if isinstance(b, int) and isinstance(a, tuple) and a[0] == "add" and isinstance(a[2], int):
+            return ("add", a[1], a[2] + b)
+        if isinstance(b, tuple) and b[0] == "add" and isinstance(b[2], int):
+            return nat_normal(("add", ("add", a, b[1]), b[2]))
+        return ("add", a, b)
+    if isinstance(b, int):
+        return 0 if b == 0 else nat_normal(("add", ("mul", a, b - 1), a))
+    if isinstance(b, tuple) and b[0] == "add" and isinstance(b[2], int):
+        return nat_normal(("add", ("mul", a, ("add", b[1], b[2] - 1)), a))
+    return ("mul", a, b)
+
+
+class Elaborator:
+    """One term at one goal: unknowns, and the goals left by `?_`."""
+
+    def __init__(self, goal: Goal):
+        self.goal = goal
+        self.values: dict[int, Expr] = {}
+        self.count = itertools.count()
+        self.left: list[Goal] = []
+
+    def unknown(self) -> Expr:
+        return ("?", next(self.count))
+
+    def resolve(self, e: Expr) -> Expr:
+        """`e` with all known values of unknowns put in."""
+        if not isinstance(e, tuple):
+            return e
+        if e[0] == "?":
+            value = self.values.get(e[1])
+            return e if value is None else self.resolve(value)
+        if e[0] in ("all", "ex"):
+            return (*e[:3], self.resolve(e[3]))
+        return (e[0], *(self.resolve(part) for part in e[1:]))
+
+    def unify(self, a: Expr, b: Expr) -> None:
+        a, b = self.resolve(a), self.resolve(b)
+        if a == b:
+            return
+        for x, y in ((a, b), (b, a)):
+            if isinstance(x, tuple) and x[0] == "?":
+                if _occurs(x, y):
+                    raise Mismatch("an infinite type")
+                self.values[x[1]] = y
+                return
+        if isinstance(a, tuple) and isinstance(b, tuple) and a[0] == b[0] and len(a) == len(b):
+            if a[0] in ("all", "ex"):
+                one = f"{a[1]}✝{next(self.count)}"
+                body = substitute(a[3], a[1], one), substitute(b[3], b[1], one)
+                return self.unify(*body)
+            saved = dict(self.values)
+            try:
+                for x, y in zip(a[1:], b[1:]):
+                    self.unify(x, y)
+                return
+            except Mismatch:
+                self.values = saved
+        if (one := arrow(a)) and (two := arrow(b)) and a[0] != b[0]:
+            self.unify(one[0], two[0])
+            return self.unify(one[1], two[1])
+        if _numeric(a) and _numeric(b):
+            one, two = nat_normal(a), nat_normal(b)
+            if one == two:
+                return
+            if (one, two) != (a, b):
+                return self.unify(one, two)
+        raise Mismatch("type mismatch")
+
+    # --- names and their types ---
+
+    def local(self, name: str) -> Expr | None:
+        for known, type_ in (*reversed(self.goal.hypotheses), *reversed(self.goal.variables)):
+            if known == name:
+                return type_
+        return None
+
+    def _name(self, name: str) -> Expr:
+        """The type of a name, fields such as `h1.mp` included, implicit arguments unknown."""
+        local = self.local(name)
+        if local is not None:
+            return local
+        head, _, fields = name.partition(".")
+        type_ = self.local(head)
+        if type_ is not None:
+            for field in fields.split("."):
+                type_ = self._field(type_, field)
+            return type_
+        if name in ("True", "False"):
+            return "Prop"
+        return self._constant(name)
+
+    def _constant(self, name: str) -> Expr:
+        entry = constant(name)
+        if entry is None:
+            raise Mismatch(f"unknown identifier {name}")
+        implicit, type_ = entry
+        for variable in implicit:
+            type_ = substitute(type_, variable, self.unknown())
+        return type_
+
+    def _field(self, type_: Expr, field: str) -> Expr:
+        """The type of `t.field` for t of `type_`."""
+        type_ = self.resolve(type_)
+        kind = type_[0] if isinstance(type_, tuple) else type_
+        if field.isdigit():
+            numbered = _NUMBERED.get(kind, ())
+            if not 1 <= int(field) <= len(numbered):
+                raise Mismatch(f"no field {field}")
+            name = numbered[int(field) - 1]
+        elif kind in _NAMESPACE:
+            name = f"{_NAMESPACE[kind]}.{field}"
+        elif kind == "ne" and field in ("symm", "elim"):
+            equal = ("eq", *type_[1:])
+            return ("ne", *type_[:0:-1]) if field == "symm" else self._field(("not", equal), field)
+        else:
+            raise Mismatch(f"no field {field}")
+        step = self._constant(name)
+        premise, conclusion = arrow(step)
+        self.unify(premise, type_)
+        return self.resolve(conclusion)
+
+    def type_of_value(self, e: Expr) -> Expr:
+        """The type of an expression that is no proof: "Prop", "α", "Nat", ("imp", "α", "Prop")."""
+        if isinstance(e, int):
+            return "Nat"
+        if isinstance(e, str):
+            if e in ("True", "False"):
+                return "Prop"
+            type_ = self.local(e)
+            if type_ is None:
+                raise Mismatch(f"unknown identifier {e}")
+            return type_
+        kind = e[0]
+        if kind in ("all", "ex"):
+            variables = (*self.goal.variables, (e[1], e[2] or "α"))
+            Elaborator(self.goal._replace(variables=variables)).proposition(e[3])
+            return "Prop"
+        if kind in ("eq", "ne", "add", "mul"):
+            one, two = self.type_of_value(e[1]), self.type_of_value(e[2])
+            if one != two or (kind in ("add", "mul") and one != "Nat"):
+                raise Mismatch("type mismatch")
+            return one if kind in ("add", "mul") else "Prop"
+        if kind in _FORMULAS:
+            for part in e[1:]:
+                self.proposition(part)
+            return "Prop"
+        if kind == "app":
+            type_ = self.type_of_value(e[1])
+            for arg in e[2:]:
+                step = arrow(type_)
+                if step is None or self.type_of_value(arg) != step[0]:
+                    raise Mismatch("type mismatch in an application")
+                type_ = step[1]
+            return type_
+        raise Mismatch("expected a value")
+
+    def proposition(self, e: Expr) -> None:
+        if self.type_of_value(e) != "Prop":
+            raise Mismatch("expected a proposition")
+
+    # --- terms ---
+
+    def infer(self, e: Expr) -> Expr:
+        if isinstance(e, str) and e != "_":
+            return self._name(e)
+        if isinstance(e, tuple):
+            if e[0] == "proj":
+                return self._field(self.infer(e[1]), e[2])
+            if e[0] == "app":
+                return self._application(e, None)
+            if e[0] in _FORMULAS:
+                self.proposition(e)
+                return "Prop"
+        raise Mismatch("the type of this term is not known here")
+
+    def check(self, e: Expr, expected: Expr) -> None:
+        expected = self.resolve(expected)
+        kind = expected[0] if isinstance(expected, tuple) else expected
+        if e == "_":
+            raise Mismatch("a placeholder is left")
+        if isinstance(e, tuple) and e[0] == "hole":
+            self.left.append(self.goal._replace(target=expected))
+        elif isinstance(e, tuple) and e[0] == "fun":
+            self._function(e, expected)
+        elif isinstance(e, tuple) and e[0] == "anon":
+            parts = e[1:]
+            fields = {"and": 2, "iff": 2, "ex": 2, "True": 0}.get(kind)
+            if fields is None or len(parts) < fields or (fields == 0 and parts):
+                raise Mismatch("no such anonymous constructor")
+            if fields == 0:
+                return
+            first, last = parts[0], parts[1] if len(parts) == 2 else ("anon", *parts[1:])
+            if kind == "ex":
+                if self.type_of_value(first) != (expected[2] or "α"):
+                    raise Mismatch("the witness has another type")
+                self.check(last, substitute(expected[3], expected[1], first))
+            elif kind == "and":
+                self.check(first, expected[1])
+                self.check(last, expected[2])
+            else:
+                self.check(first, ("imp", expected[1], expected[2]))
+                self.check(last, ("imp", expected[2], expected[1]))
+        elif isinstance(e, tuple) and e[0] == "app":
+            self._application(e, expected)
+        else:
+            self.unify(self.infer(e), expected)
+
+    def _function(self, e: Expr, expected: Expr) -> None:
+        _, names, body = e
+        outer, goal = self.goal, self.goal
+        for name in names:
+            expected = self.resolve(expected)
+            if isinstance(expected, tuple) and expected[0] == "all":
+                _, bound, type_, body = expected
+                goal, (expected,) = bind(goal, name, type_ or "α", (body,), bound)
+            elif step := arrow(expected):
+                goal, (expected,) = bind(goal, name, step[0], (step[1],))
+            else:
+                raise Mismatch("a function where none is expected")
+        self.goal = goal
+        try:
+            self.check(body, expected)
+        finally:
+            self.goal = outer
+
+    def _application(self, e: Expr, expected: Expr | None) -> Expr:
+        _, head, *args = e
+        type_ = self.infer(head)
+        pending = []
+        for arg in args:
+            type_ = self.resolve(type_)
+            if isinstance(type_, tuple) and type_[0] == "all":
+                self._value(arg, type_[2] or "α")
+                type_ = substitute(type_[3], type_[1], arg)
+            elif step := arrow(type_):
+                pending.append((arg, step[0]))
+                type_ = step[1]
+            else:
+                raise Mismatch("a function is expected")
+        if type_ in ("Prop", "α", "Nat") or any(p in ("α", "Nat") for _, p in pending):
+            self.type_of_value(e)  # a value, such as P a, and no proof
+            if expected is not None:
+                self.unify(type_, expected)
+            return type_
+        if expected is not None:
+            self.unify(type_, expected)
+        late = []
+        for arg, premise in pending:
+            known = self.resolve(premise)
+            if is_open(known) and isinstance(arg, tuple) and arg[0] in ("fun", "anon"):
+                late.append((arg, premise))
+            else:
+                self.check(arg, premise)
+        for arg, premise in late:
+            self.check(arg, premise)
+        return self.resolve(type_)
+
+    def _value(self, arg: Expr, type_: Expr) -> None:
+        found = self.type_of_value(arg)
+        function = isinstance(found, tuple) and found[0] == "imp" and found[1] in ("α", "Nat")
+        if not (found == type_ or (type_ == "Function" and function)):
+            raise Mismatch("an argument has another type")
+
+
+def bind(
+    goal: Goal, name: str, type_: Expr, formulas: tuple[Expr, ...] = (), bound: str | None = None
+) -> tuple[Goal, tuple[Expr, ...]]:
+    """(`goal` with `name` added, `formulas` in it): an older thing of that name gets a dagger.
+
+    `bound` is the variable of `formulas` that `name` stands for.
+    """
+    if name == "rfl":
+        raise Mismatch("`rfl` is a pattern, no name")
+    old, fresh = name, f"{name}✝"
+    taken = {n for n, _ in (*goal.variables, *goal.hypotheses)}
+    if name == "_":
+        name = old = "h✝"
+    if old in taken:
+        while fresh in taken:
+            fresh += "✝"
+
+        def rename(e: Expr) -> Expr:
+            return substitute(e, old, fresh) if old in names_in(e) else e
+
+        goal = Goal(
+            tuple((fresh if n == old else n, t) for n, t in goal.variables),
+            tuple((fresh if n == old else n, rename(t)) for n, t in goal.hypotheses),
+            rename(goal.target),
+        )
+        type_ = rename(type_)
+        if bound != old:
+            formulas = tuple(rename(f) for f in formulas)
+    if bound is not None and bound != name:
+        formulas = tuple(substitute(f, bound, name) for f in formulas)
+    if bound is None and is_formula(type_):
+        goal = goal._replace(hypotheses=(*goal.hypotheses, (name, type_)))
+    else:
+        goal = goal._replace(variables=(*goal.variables, (name, type_)))
+    return goal, formulas
+
+
+def _numeric(e: Expr) -> bool:
+    return isinstance(e, int) or (isinstance(e, tuple) and e[0] in ("add", "mul"))
+
+
+def is_open(e: Expr) -> bool:
+    """Does an unknown occur in `e`?"""
+    return isinstance(e, tuple) and (e[0] == "?" or any(is_open(part) for part in e[1:]))
+
+
+def _occurs(x: Expr, e: Expr) -> bool:
+    return x == e or (isinstance(e, tuple) and any(_occurs(x, part) for part in e[1:]))

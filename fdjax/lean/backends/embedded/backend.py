@@ -1,0 +1,109 @@
+"""The embedded backend: Lean out of a wheel, a short-lived process for each batch of candidates."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from fdjax.lean import sandbox as sandbox
+from fdjax.lean.backend import Candidate
+from fdjax.lean.backends.embedded import library, process, replay_child
+from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
+from fdjax.types import Theorem, Verdict
+
+IMPORTS = frozenset({"Init", "FdPrelude"})  # what the library stands for
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedBackend:
+    """Real Lean 4 out of a wheel, with the library FdPrelude in place of Init; no Mathlib.
+
+    Raises process.EmbeddedLeanUnavailable or library.LibraryError when it is made where Lean
+    cannot run.
+    """
+
+    max_heartbeats: int = 2000
+    memory_mb: int = 4096
+    max_batch: int = 64
+    start_seconds: float = dataclasses.field(default=20.0, init=False)  # on a machine that is busy
+    name: str = dataclasses.field(default="embedded", init=False)
+    library: Path = dataclasses.field(default_factory=library.ensure_library)
+
+    def __post_init__(self) -> None:
+        if self.memory_mb < 3072:
+            raise ValueError(f"memory_mb must be at least 3072, the address space that Lean needs"
+                             f" to start, got {self.memory_mb}")
+
+    @property
+    def version(self) -> str:
+        return library.library_version()
+
+    @property
+    def limits(self) -> str:
+        return f"heartbeats={self.max_heartbeats} memory={self.memory_mb}"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return process.lean_environment(self.library)
+
+    def missing(self, imports: tuple[str, ...]) -> str | None:
+        unknown = [module for module in imports if module not in IMPORTS]
+        if not unknown:
+            return None
+        return (f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
+                " own that is less than Lean's core (theorems over Mathlib need a backend with a"
+                " toolchain)")
+
+    def pool(self, theorem: Theorem) -> Hashable:
+        return theorem.context
+
+    def worker(self) -> "EmbeddedWorker":
+        return EmbeddedWorker(self)
+
+    # A batch is checked by the first two of these, and replayed by all of them:
+
+    def top(self, imports: tuple[str, ...]) -> str:
+        return "prelude\nimport FdPrelude\n\n"
+
+    def compiler(self, cpu_seconds: int, module: str = "") -> list[str]:
+        lean = ["--stdin", "--json",
+                "-j1", "-s8192",  # one thread and small stacks: see RLIMIT_AS in confined.py
+                f"-M{self.memory_mb * 3 // 4}",
+                "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
+                "-DElab.async=false", "-DautoImplicit=false",
+                f"-DmaxHeartbeats={self.max_heartbeats}", *(["-o", module] if module else [])]
+        shared = process.shared_library()
+        return sandbox.command(self.memory_mb << 20, cpu_seconds, self._readable, "lean", shared,
+                                *lean, writable=os.path.dirname(module))
+
+    def replayer(self, cpu_seconds: int, module: str) -> list[str]:
+        child = os.path.abspath(replay_child.__file__)
+        return sandbox.command(self.memory_mb << 20, cpu_seconds, [*self._readable, child], "run",
+                                os.path.realpath(sys.executable), "-I", "-S", child,
+                                process.shared_library(), Path(module).stem,
+                                scratch=os.path.dirname(module))
+
+    @property
+    def _readable(self) -> list[str]:
+        return [os.path.dirname(process.shared_library()), os.fspath(self.library)]
+
+
+class EmbeddedWorker:
+    def __init__(self, backend: EmbeddedBackend):
+        self._backend = backend
+        self.processes = Processes()
+
+    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+        backend = self._backend
+        file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
+        compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))
+        try:
+            with self.processes.started(compiler, backend.environment) as child:
+                ending = run(child, file.text, file.read, timeout, backend.start_seconds)
+        except sandbox.NotStarted as error:
+            raise process.EmbeddedLeanUnavailable(str(error)) from None
+        return file.verdicts(ending)
+
+    def close(self) -> None:
+        self.processes.close()

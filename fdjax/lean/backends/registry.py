@@ -1,0 +1,48 @@
+"""The backends that there are, by name; each is imported where it is asked for."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from fdjax.lean.backend import Backend
+
+BACKENDS = ("embedded", "lean_interact", "kimina")
+
+
+def make_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend:
+    """The backend of this name; `options` are fields of its class, as a config's `lean.<name>` has
+    them. Raises ValueError for an unknown name or option, and the backend's own error (a
+    RuntimeError) where this machine cannot run it."""
+    options = dict(options or {})
+    check_options(name, options)
+    return _backend_class(name)(**options)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises ValueError for an unknown name or option."""
+    known = option_names(name)
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"the Lean backend {name} has no option {unknown[0]!r}: known are"
+                         f" {', '.join(known)}")
+
+
+def option_names(name: str) -> list[str]:
+    """Raises ValueError for an unknown backend."""
+    return [field.name for field in dataclasses.fields(_backend_class(name)) if field.init]
+
+
+def _backend_class(name: str) -> type:
+    match name:
+        case "embedded":
+            from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+
+            return EmbeddedBackend
+        case "lean_interact":
+            from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
+
+            return LeanInteractBackend
+        case "kimina":
+            from fdjax.lean.backends.kimina import KiminaBackend
+
+            return KiminaBackend
+    raise ValueError(f"unknown Lean backend {name!r}: known are {', '.join(BACKENDS)}")

@@ -1,0 +1,97 @@
+"""Chats as a model's own template writes them.
+
+The template's control tokens come out marked, for an engine to find; what a message says that looks
+like one does not.
+"""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from fdjax.models.tokenizer.engine import MARK
+from fdjax.models.tokenizer.protocol import Message
+
+_BREAK = "\ufdd1"  # put inside what looks like a control token, until the template is done
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatTemplate:
+    """Jinja, run in a sandbox as transformers does. `strftime_now` is not there: templates that
+    write the date when they can then write the one they hold, and prompts do not change overnight.
+    """
+
+    source: str
+    tokens: Mapping[str, str]  # bos_token, eos_token, ... as templates name them
+    control: tuple[str, ...]
+
+    def marked(self, messages: Sequence[Message], thinking: bool | None = None) -> str:
+        """The chat up to the assistant's answer, with MARK before each control token.
+
+        Raises ValueError where the template refuses the messages.
+        """
+        safe = [message | {"content": self._broken(message["content"])} for message in messages]
+        switch = {} if thinking is None else {"enable_thinking": thinking}
+        text = self._rendered(safe, add_generation_prompt=True, **switch)
+        return self._pattern.sub(rf"{MARK}\g<0>", text).replace(_BREAK, "")
+
+    def after_answer(self) -> list[str]:
+        """The control tokens that follow the assistant's answer, in order."""
+        question, answer = ({"role": "user", "content": "?"},
+                            {"role": "assistant", "content": "answer"})
+        text = self._rendered([question, answer], add_generation_prompt=False)
+        return self._pattern.findall(text.rpartition("answer")[2])
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern:
+        """The longest control token that starts at a place."""
+        names = sorted(self.control, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
+    def _broken(self, content: str) -> str:
+        content = re.sub(f"[{MARK}{_BREAK}]", "\ufffd", content)
+        return re.sub(rf"(?=(?:{self._pattern.pattern})).", rf"\g<0>{_BREAK}", content, flags=re.S)
+
+    def _rendered(self, messages, **variables) -> str:
+        import jinja2
+
+        try:
+            return self._compiled.render(
+                messages=messages, tools=None, documents=None, **self.tokens, **variables
+            )
+        except (jinja2.TemplateError, TypeError) as error:
+            raise ValueError(f"the chat template refuses the messages: {error}") from error
+
+    @functools.cached_property
+    def _compiled(self):
+        try:
+            import jinja2.ext
+            from jinja2.sandbox import ImmutableSandboxedEnvironment
+        except ImportError as error:
+            raise ValueError("a chat template needs jinja2: pip install 'fdjax[hf]'") from error
+
+        class Generation(jinja2.ext.Extension):
+            """{% generation %} marks the assistant's words for who wants a mask of them."""
+
+            tags = frozenset({"generation"})
+
+            def parse(self, parser):
+                next(parser.stream)
+                return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+        def refuse(message):
+            raise jinja2.TemplateError(message)
+
+        def to_json(data, ensure_ascii=False, **layout):
+            return json.dumps(data, ensure_ascii=ensure_ascii, **layout)
+
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
+        )
+        environment.filters["tojson"] = to_json  # jinja's own escapes for HTML
+        environment.globals["raise_exception"] = refuse
+        try:
+            return environment.from_string(self.source)
+        except jinja2.TemplateError as error:
+            raise ValueError(f"the chat template is no valid jinja: {error}") from error

@@ -1,0 +1,110 @@
+"""Files that a crash at any moment leaves readable: JSON lines, and whole files at once.
+
+Of several processes that are one run only the first writes.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fdjax.runtime import hosts
+
+
+class CorruptFile(ValueError):
+    """A file is not what was written to it. Says which, and what helps."""
+
+
+def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
+    """Readers, and those who come after a crash, find the old content or the new one."""
+    if not hosts.is_first():
+        return
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    sync_folder(path.parent)
+
+
+def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
+    """Appends a JSON line and returns when the disk holds it. A torn line before it is cut off."""
+    if not hosts.is_first():
+        return
+    path = Path(path)
+    # surrogatepass: text that is no valid Unicode comes back as it was.
+    line = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    new = not path.exists()
+    with path.open("ab") as file:
+        file.truncate(len(_whole_lines(path)))
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
+
+
+def read_object(path: str | os.PathLike, remedy: str = "") -> dict[str, Any]:
+    """The JSON object that a file is. Raises OSError, Damaged naming the file and the remedy."""
+    return _object(Path(path).read_bytes(), f"{path}", remedy)
+
+
+def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The whole lines of a JSON-lines file; none where there is no file.
+
+    Raises Damaged naming the line that is no JSON object.
+    """
+    # Not splitlines(): JSON strings may hold U+2028 and its like.
+    lines = _whole_lines(Path(path)).split(b"\n")[:-1]
+    remedy = "Mend the line, or take it out"
+    return [_object(line, f"{path}:{i}", remedy) for i, line in enumerate(lines, start=1)]
+
+
+def cut_back(path: str | os.PathLike, step: int) -> None:
+    """Drops the lines whose "step" is `step` or later, and a torn one."""
+    if Path(path).exists():
+        kept = [line for line in read_lines(path) if line["step"] < step]
+        write_atomically(path, "".join(json.dumps(k, ensure_ascii=False) + "\n" for k in kept))
+
+
+def writable(folder: str | os.PathLike) -> bool:
+    """Can files be made in `folder`, or itself where it is yet to be made?"""
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """A new or removed file outlives a crash of the machine only with its folder's entry."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _object(data: bytes, where: str, remedy: str) -> dict[str, Any]:
+    remedy = remedy and f". {remedy}"
+    try:
+        read = json.loads(data.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise CorruptFile(f"{where} is no JSON: {error}{remedy}") from error
+    if not isinstance(read, dict):
+        raise CorruptFile(f"{where} is no JSON object{remedy}")
+    return read
+
+
+def _whole_lines(path: Path) -> bytes:
+    data = path.read_bytes() if path.exists() else b""
+    return data[: data.rfind(b"\n") + 1]

@@ -1,0 +1,181 @@
+"""The figures of a run: files of JSON lines, TensorBoard, the console, and where the time went."""
+
+import contextlib
+import json
+import math
+import numbers
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rich.console
+import rich.progress
+import tensorboardX
+
+from fdjax.runtime.files import cut_back, write_atomically
+
+console = rich.console.Console(highlight=False, soft_wrap=True)
+
+# What a step's line shows, in this order, where it is known; the rest is in metrics.jsonl.
+HEADLINE = (
+    "loss", "accuracy", "solve_rate", "groups_solved", "policy_entropy", "divergence",
+    "clip_fraction", "response_tokens", "truncated", "rows", "grad_norm", "unverified", "skipped",
+    "feedback/unanswered",
+)  # fmt: skip
+_TROUBLE = ("unverified", "skipped", "feedback/unanswered")  # 0 of these is not worth a word
+
+
+class Timers:
+    """Seconds spent in the named parts of a step, summed until `flush`. Parts may overlap."""
+
+    def __init__(self):
+        self._seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            with self._lock:
+                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def flush(self) -> dict[str, float]:
+        """{"time/NAME": seconds} since the last call."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, {}
+        return {f"time/{name}": value for name, value in seconds.items()}
+
+
+class MetricsLog:
+    """A line per step: `metrics.jsonl` in `folder`, `tensorboard/` beside it, and the console.
+
+    A run that resumes at `start` drops the lines of that step and later ones: it is about to
+    write them again. The console shows every `show_every`-th step; on a terminal a progress bar
+    with the time left stays below the lines.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        total: int,
+        start: int = 0,
+        name: str | None = None,
+        headline: tuple[str, ...] = HEADLINE,
+        show_every: int = 1,
+    ):
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._name, self._total, self._headline = name or folder.name, total, headline
+        self._show_every = show_every
+        cut_back(folder / "metrics.jsonl", start)
+        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self._start, self._began = start, time.monotonic()
+        self._progress = rich.progress.Progress(
+            rich.progress.TextColumn("[bold]{task.description}"),
+            rich.progress.BarColumn(bar_width=None),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left"),
+            rich.progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task(self._name, total=total, completed=start)
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Keeps all of `metrics`; scalars (also of one-element arrays) become plain numbers.
+
+        What is not finite is null in the file: JSON knows no NaN.
+        """
+        metrics = {name: _plain(value) for name, value in metrics.items()}
+        line = {"step": step} | {name: _json(value) for name, value in metrics.items()}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+        for name, value in metrics.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                self._board.add_scalar(name, value, step)
+        if (step + 1) % self._show_every == 0 or step + 1 == self._total:
+            self._show(step, metrics)
+        self._progress.update(self._task, completed=step + 1)
+
+    def _show(self, step: int, metrics: dict[str, Any]) -> None:
+        line = f"{self._name} {step + 1:{len(str(self._total))}d}/{self._total}  "
+        line += describe(metrics, self._headline)
+        if self._progress.disable:  # no bar, so the line says how long it takes
+            done = step + 1 - self._start
+            left = (time.monotonic() - self._began) / done * (self._total - step - 1)
+            line += f"  left {int(left) // 60}:{int(left) % 60:02d}"
+        console.print(line, markup=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+        self._file.close()
+        self._board.close()
+
+    def __enter__(self) -> "MetricsLog":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def describe(metrics: Mapping[str, Any], headline: tuple[str, ...] = HEADLINE) -> str:
+    """One line: the headline figures, then the seconds of the step and of its parts."""
+    figures = [
+        f"{name} {_short(metrics[name])}"
+        for name in headline
+        if _json(metrics.get(name)) is not None and (metrics[name] or name not in _TROUBLE)
+    ]
+    seconds = {k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")}
+    if "step" in seconds:
+        figures.append(f"{seconds.pop('step'):.2f} s")
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in seconds.items() if value >= 0.01)
+    return "  ".join(figures) + (f"  ({parts})" if parts else "")
+
+
+@contextlib.contextmanager
+def status(text: str) -> Iterator[None]:
+    """Says what is being done, and afterwards how long it took."""
+    start = time.monotonic()
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        console.print(f"{text} ...", markup=False)
+        yield
+    console.print(f"{text}: {time.monotonic() - start:.1f} s", markup=False)
+
+
+def write_summary(workdir: str | os.PathLike, summary: Mapping[str, Any]) -> None:
+    """summary.json, whole or not at all."""
+    text = json.dumps(summary, indent=1, ensure_ascii=False)
+    write_atomically(Path(workdir) / "summary.json", text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Python numbers for NumPy's and JAX's; what is no number stays as it is."""
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        value = value.item()
+    if isinstance(value, numbers.Integral):  # and bool
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if 1e-3 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+    return str(value)

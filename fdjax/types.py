@@ -1,0 +1,192 @@
+"""The nouns that all packages share: theorems, attempts, verdicts, feedback, groups."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+# --- Theorems ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Theorem:
+    """A statement to prove. All of its text is ours and trusted, never a model's.
+
+    The Lean text is `{context}\\n\\ntheorem {name} {signature} := {proof}`.
+    """
+
+    id: str
+    name: str
+    signature: str  # binders, colon, type: "(p q : Prop) (h : p ∧ q) : q ∧ p"
+    imports: tuple[str, ...] = ()  # modules beyond Lean's Init
+    context: str = ""  # trusted options, opens, definitions before the theorem
+    goal: str | None = None  # the initial goal as Lean prints it: "h : p ∧ q\\n⊢ q ∧ p"
+    reference: str | None = None  # a known proof: what follows `:=`
+    informal: str | None = None
+    split: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+# --- Attempts ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Consecutive token ids of one author. Tool tokens are attended to and never trained on."""
+
+    tokens: tuple[int, ...]
+    origin: Literal["model", "tool"] = "model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    theorem_id: str
+    sample: int  # index within the theorem's group
+    segments: tuple[Segment, ...]
+    logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
+    finished: bool  # ended by an end-of-sequence token, which is kept as the last token
+    # What follows `:=`: the template's prefill and what the response goes on with. With helper
+    # lemmas all from the first of them on, the statement as the answer has it included.
+    proof: str
+    # Where each token's text starts, in characters from where `proof` does. Of a response that says
+    # more than the proof, tokens before it are below 0 and those behind it at len(proof) or above.
+    offsets: tuple[int, ...]
+    # Nats: the mean over its own tokens of the entropy of what they were drawn from.
+    entropy: float = 0.0
+    refusal: str | None = None  # why no proof could be read; `proof` is then the whole response
+    main: int = 0  # where in `proof` the theorem's own proof begins, behind helper lemmas
+
+    @property
+    def main_proof(self) -> str:
+        """What follows `:=` of the theorem itself."""
+        return self.proof[self.main :]
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return tuple(t for s in self.segments for t in s.tokens)
+
+    @property
+    def trained(self) -> tuple[bool, ...]:
+        """Per token: did the model itself write it?"""
+        return tuple(s.origin == "model" for s in self.segments for _ in s.tokens)
+
+
+# --- Verdicts ------------------------------------------------------------------------------------
+
+Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
+
+# Only these say something about the proof itself; the others say that we could not find out.
+DECIDED = frozenset({"proved", "failed", "rejected"})
+REFUSED = DECIDED - {"proved"}
+
+REPLAY = "replay"  # the kind of the message that Lean's kernel refuses a proof on replay
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One message of Lean's (or of the audit), placed in the candidate's own proof text."""
+
+    severity: Literal["error", "warning", "information"]
+    text: str
+    kind: str = ""  # Lean's own tag: "hasSorry", "Tactic.unsolvedGoals", ... or "audit"
+    start: int | None = None  # offsets into the proof text, in characters;
+    end: int | None = None  # None where the message is not about a place in it
+
+    @property
+    def place(self) -> int | None:
+        """Where the text goes wrong. A goal that stays open is reported at the tactics that were to
+        close it: what is wrong is that they end."""
+        return self.end if self.kind == "Tactic.unsolvedGoals" else self.start
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """`proved` needs positive evidence for exactly this theorem; silence is never success."""
+
+    status: Status
+    messages: tuple[Message, ...] = ()
+    axioms: tuple[str, ...] = ()
+    seconds: float = 0.0  # wall time of Lean attributed to this candidate
+    backend: str = ""
+    from_cache: bool = False
+
+    @property
+    def proved(self) -> bool:
+        return self.status == "proved"
+
+    @property
+    def refused_on_replay(self) -> bool:
+        return any(m.kind == REPLAY for m in self.messages)
+
+    @property
+    def first_error_message(self) -> Message | None:
+        """The one at which the proof text goes wrong first (those without a place come last)."""
+        errors = [m for m in self.messages if m.severity == "error"]
+        return min(errors, key=lambda m: (m.place is None, m.place or 0), default=None)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """A dict for `json.dumps`; `verdict_from_json` gives the verdict back."""
+    return dataclasses.asdict(verdict)
+
+
+def verdict_from_json(data: dict[str, Any]) -> Verdict:
+    """Raises ValueError, KeyError or TypeError if `data` is not what `verdict_to_json` wrote."""
+    if data["status"] not in get_args(Status):
+        raise ValueError(f"unknown status {data['status']!r}")
+    messages = tuple(Message(**message) for message in data["messages"])
+    return Verdict(**data | {"messages": messages, "axioms": tuple(data["axioms"])})
+
+
+# --- Feedback ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Feedback:
+    """What is said of an attempt. Without messages: who was asked had nothing (fit) to say, which
+    is kept for its costs and troubles.
+    """
+
+    messages: tuple[str, ...]  # the most useful first: over a budget, the last ones are dropped
+    provider: str
+    tokens: int = 0  # cost: tokens that a language model read and wrote
+    seconds: float = 0.0  # cost: wall time
+    leak: float = 0.0  # overlap with a reference proof, 0..1
+    first_error: int | None = None  # offset in the proof text where the attempt first goes wrong
+    proof: str | None = None  # a proof that does what the text says, where the provider knows one
+    money: float = 0.0  # cost: in the currency of feedback.llm.price_in
+    asked: int = 0  # answers of a language model that were wanted for it, also from a cache
+    unanswered: int = 0  # of these, how many did not come or were of no use
+    troubles: tuple[str, ...] = ()  # what went wrong on the way, also where a retry mended it
+    own_flops: int = 0  # cost: of the policy in training, where it wrote (fdjax/reporting/costs.py)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.messages)
+
+
+Item = tuple[Theorem, Attempt, Verdict]
+
+
+class Moment(NamedTuple):
+    """Where training stands when feedback is asked for."""
+
+    stream: str  # with `step`: names the random numbers of what the policy writes
+    step: int
+    params: Any = None  # of the policy; None for providers that do not sample it
+    teacher_params: Any = None  # its average, where the stage keeps one
+    wanted: Sequence[Sequence[bool]] | None = None  # for which attempts; None: for all
+
+    def wants(self, group: int, index: int) -> bool:
+        """What is not wanted and cheap may be said all the same."""
+        return self.wanted is None or self.wanted[group][index]
+
+
+class Provider(Protocol):
+    """Whole groups in, whole groups out, so that providers may compare attempts or compose."""
+
+    async def __call__(
+        self, groups: Sequence[Sequence[Item]], moment: Moment
+    ) -> list[list[Feedback | None]]: ...
+
+
+Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]  # the attempts at one theorem
