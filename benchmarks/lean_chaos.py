@@ -41,7 +41,7 @@ TROUBLE = {  # what a candidate does, and the verdicts that it may get
     "memory": (BOMB, "by decide +kernel -- {}", {"crashed", "timeout", "failed"}),
     "flood": (SWAP, "by\n" + "  trace_state\n" * 2000 + "  exact ⟨h.2, h.1⟩ -- {}", {"proved"}),
     "breaks": (SWAP, "by simp /- {}", {"failed", "crashed"}),
-}  # fmt: skip
+}
 SHARE = 100  # one candidate in so many, of each kind
 AT_ONCE = 1000  # candidates that the farm has at a time
 
@@ -60,8 +60,9 @@ class Outcome:
 def mixture(count: int, seed: int) -> list[tuple[Theorem, str, str]]:
     """(theorem, proof, kind): the kinds of TROUBLE, "right" and "wrong"."""
     rng = random.Random(seed)
-    items = [(t, proof, "right" if right else "wrong")
-             for t, proof, right in candidates(range(count))]
+    items = [
+        (t, proof, "right" if right else "wrong") for t, proof, right in candidates(range(count))
+    ]
     for kind, (theorem, proof, _) in TROUBLE.items():
         for i in rng.sample(range(count), max(1, count // SHARE)):
             items[i] = (theorem, proof.replace("{}", f"{kind} {i}"), kind)
@@ -107,8 +108,10 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
                         killed += 1
 
     cache = VerdictCache(max_entries=1)  # its growth is no leak
-    with (mock.patch("fdjax.lean.farm.audit", lambda *_: None),
-          Farm(backend, workers, timeout, cache) as farm):
+    with (
+        mock.patch("fdjax.lean.farm.audit", lambda *_: None),
+        Farm(backend, workers, timeout, cache) as farm,
+    ):
         began = time.monotonic()
         disturber = threading.Thread(target=disturb)
         disturber.start()
@@ -159,23 +162,36 @@ def main() -> int:
     items = mixture(flags.count, seed=0)
     honest = [item for item in items if item[2] not in TROUBLE]
     quiet = check([item[:2] for item in honest], flags.workers, 60.0)
-    chaos = check([item[:2] for item in items], flags.workers, flags.timeout,
-                  kills=flags.count // SHARE)
+    chaos = check(
+        [item[:2] for item in items], flags.workers, flags.timeout, kills=flags.count // SHARE
+    )
     found = faults(items, chaos, quiet)
     grown = growth(chaos.memory_mb)
     if grown > 1.1:
         found.append(f"memory grew by {grown - 1:.0%}")
     statuses = collections.Counter(
-        f"{kind}: {status}" for (*_, kind), answers in zip(items, chaos.answers, strict=True)
-        for status, _ in answers)
+        f"{kind}: {status}"
+        for (*_, kind), answers in zip(items, chaos.answers, strict=True)
+        for status, _ in answers
+    )
     for line in found[:20]:
         print(line, file=sys.stderr)
-    print(json.dumps({
-        "count": flags.count, "workers": flags.workers, "kills": chaos.kills,
-        "restarts": chaos.restarts, "faults": len(found), "memory_growth": round(grown, 3),
-        "peak_mb": round(max(chaos.memory_mb)), "seconds": round(chaos.seconds, 1),
-        "quiet_seconds": round(quiet.seconds, 1), "statuses": dict(sorted(statuses.items())),
-    }))
+    print(
+        json.dumps(
+            {
+                "count": flags.count,
+                "workers": flags.workers,
+                "kills": chaos.kills,
+                "restarts": chaos.restarts,
+                "faults": len(found),
+                "memory_growth": round(grown, 3),
+                "peak_mb": round(max(chaos.memory_mb)),
+                "seconds": round(chaos.seconds, 1),
+                "quiet_seconds": round(quiet.seconds, 1),
+                "statuses": dict(sorted(statuses.items())),
+            }
+        )
+    )
     return 1 if found else 0
 
 

@@ -34,8 +34,9 @@ PATIENCE = 60.0
 
 
 def with_helpers(groups) -> list[tuple]:
-    return [(case[0], helper_cheats.with_helpers(*case)) for group in groups.values()
-            for case in group]
+    return [
+        (case[0], helper_cheats.with_helpers(*case)) for group in groups.values() for case in group
+    ]
 
 
 def accepted(
@@ -62,8 +63,10 @@ def main() -> int:
     helped_caught = with_helpers(helper_cheats.HELPER_EVIDENCE)
     failed = False
     for name in flags.backends:
-        with (tempfile.TemporaryDirectory() as folder,
-              cheats.backend_named(name, Path(folder)) as backend):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            cheats.backend_named(name, Path(folder)) as backend,
+        ):
             began = time.monotonic()
             audited = [(cheats.FALSE, proof) for proof in refused + caught]
             audited += endless + helped_refused + helped_caught
@@ -80,11 +83,21 @@ def main() -> int:
             lost = len(honest) - len(kept)
         for theorem, proof in with_audit + without_audit + replayed:
             print(f"{name} accepted for {theorem.name}: {proof}", file=sys.stderr)
-        print(json.dumps({
-            "backend": name, "cheats": len(audited), "without_audit": len(pairs),
-            "replayed_without_audit": len(unseen),
-            "accepted": len(with_audit + without_audit + replayed), "honest": len(honest),
-            "honest_refused": lost, "seconds": round(time.monotonic() - began, 1)}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "backend": name,
+                    "cheats": len(audited),
+                    "without_audit": len(pairs),
+                    "replayed_without_audit": len(unseen),
+                    "accepted": len(with_audit + without_audit + replayed),
+                    "honest": len(honest),
+                    "honest_refused": lost,
+                    "seconds": round(time.monotonic() - began, 1),
+                }
+            ),
+            flush=True,
+        )
         failed |= bool(with_audit or without_audit or replayed or lost)
     return int(failed)
 

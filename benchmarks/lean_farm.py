@@ -30,8 +30,9 @@ def timed(check, items: list[Item]) -> tuple[float, float, float]:
     if wrong := wrong_verdicts(items, verdicts):
         sys.exit(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}")
     own = after.user + after.system - before.user - before.system
-    lean = (after.children_user + after.children_system
-            - before.children_user - before.children_system)
+    lean = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return wall / len(items), own / len(items), lean / len(items)
 
 
@@ -66,12 +67,24 @@ def main() -> int:
         farm, own, lean = timed(on_farm, fresh(flags.count))
         ratios.append(single / farm)
         shares.append(own / lean)
-        print(f"run {run + 1}: {1 / single:6.1f}/s with a process each, {1 / farm:6.1f}/s on the"
-              f" farm ({flags.count} candidates, {flags.workers} workers): {ratios[-1]:.1f} times;"
-              f" CPU outside Lean {100 * shares[-1]:.1f} % of Lean's", flush=True)
+        print(
+            f"run {run + 1}: {1 / single:6.1f}/s with a process each, {1 / farm:6.1f}/s on the"
+            f" farm ({flags.count} candidates, {flags.workers} workers): {ratios[-1]:.1f} times;"
+            f" CPU outside Lean {100 * shares[-1]:.1f} % of Lean's",
+            flush=True,
+        )
     ratio, share = statistics.median(ratios), statistics.median(shares)
-    print(json.dumps({"ratio": round(ratio, 2), "cpu_outside_lean": round(share, 4),
-                      "workers": flags.workers, "count": flags.count, "runs": flags.runs}))
+    print(
+        json.dumps(
+            {
+                "ratio": round(ratio, 2),
+                "cpu_outside_lean": round(share, 4),
+                "workers": flags.workers,
+                "count": flags.count,
+                "runs": flags.runs,
+            }
+        )
+    )
     return 0 if ratio >= 8 and share <= 0.15 else 1
 
 

@@ -43,9 +43,17 @@ def main() -> int:
             seconds.append(time.perf_counter() - asked)
             if verdict.proved != right:
                 sys.exit(f"a wrong verdict: {verdict}")
-    print(json.dumps({"median": round(statistics.median(seconds), 3),
-                      "longest": round(max(seconds), 3), "waiting": flags.waiting,
-                      "probes": flags.probes, "workers": flags.workers}))
+    print(
+        json.dumps(
+            {
+                "median": round(statistics.median(seconds), 3),
+                "longest": round(max(seconds), 3),
+                "waiting": flags.waiting,
+                "probes": flags.probes,
+                "workers": flags.workers,
+            }
+        )
+    )
     return 0 if max(seconds) < 1 else 1
 
 

@@ -43,12 +43,16 @@ def find_lean(project: str, folder: Path) -> tuple[LeanInteractBackend, LeanREPL
 
         chosen = lean_repl.toolchain(folder)
         return LeanInteractBackend(**chosen), LeanREPLConfig(
-            local_repl_path=chosen["repl"], build_repl=False, lake_path=chosen["lake"])
+            local_repl_path=chosen["repl"], build_repl=False, lake_path=chosen["lake"]
+        )
     backend = LeanInteractBackend(project=project)
     local = LocalProject(directory=project, auto_build=False) if project else None
-    return backend, LeanREPLConfig(project=local, lake_path=lake,
-                                   local_repl_path=Path(backend.installed.program).parents[3],
-                                   build_repl=False)
+    return backend, LeanREPLConfig(
+        project=local,
+        lake_path=lake,
+        local_repl_path=Path(backend.installed.program).parents[3],
+        build_repl=False,
+    )
 
 
 def main() -> int:
@@ -68,21 +72,28 @@ def main() -> int:
         backend, config = find_lean(flags.project, Path(folder))
         header = import_lines(imports) + options(backend.max_heartbeats)
         ratios = []
-        with (Farm(backend, flags.workers, TIMEOUT) as farm,
-              LeanServerPool(config, flags.workers) as pool):
+        with (
+            Farm(backend, flags.workers, TIMEOUT) as farm,
+            LeanServerPool(config, flags.workers) as pool,
+        ):
             environment = pool.run(Command(cmd=header)).env
 
             def on_farm(items) -> int:
                 return len(wrong_verdicts(items, farm.check([item[:2] for item in items])))
 
             def on_pool(items) -> int:
-                texts = [lean_text(theorem, proof).removeprefix(import_lines(imports))
-                         for theorem, proof, _ in items]
-                said = pool.run_batch([Command(cmd=text, env=environment) for text in texts],
-                                      timeout_per_cmd=TIMEOUT)
-                return sum(not isinstance(answer, CommandResponse)
-                           or answer.lean_code_is_valid(allow_sorry=False) != right
-                           for answer, (*_, right) in zip(said, items, strict=True))
+                texts = [
+                    lean_text(theorem, proof).removeprefix(import_lines(imports))
+                    for theorem, proof, _ in items
+                ]
+                said = pool.run_batch(
+                    [Command(cmd=text, env=environment) for text in texts], timeout_per_cmd=TIMEOUT
+                )
+                return sum(
+                    not isinstance(answer, CommandResponse)
+                    or answer.lean_code_is_valid(allow_sorry=False) != right
+                    for answer, (*_, right) in zip(said, items, strict=True)
+                )
 
             for check in (on_farm, on_pool):  # every REPL has its imports
                 check(fresh(2 * flags.workers))
@@ -95,11 +106,22 @@ def main() -> int:
                         return 1
                     rates.append(flags.count / (time.perf_counter() - began))
                 ratios.append(rates[0] / rates[1])
-                print(f"run {run + 1}: {rates[0]:.2f}/s here, {rates[1]:.2f}/s in the pool",
-                      flush=True)
+                print(
+                    f"run {run + 1}: {rates[0]:.2f}/s here, {rates[1]:.2f}/s in the pool",
+                    flush=True,
+                )
     ratio = statistics.median(ratios)
-    print(json.dumps({"ratio": round(ratio, 3), "workers": flags.workers, "count": flags.count,
-                      "lean": backend.version, "ratios": [round(r, 2) for r in ratios]}))
+    print(
+        json.dumps(
+            {
+                "ratio": round(ratio, 3),
+                "workers": flags.workers,
+                "count": flags.count,
+                "lean": backend.version,
+                "ratios": [round(r, 2) for r in ratios],
+            }
+        )
+    )
     return 0 if ratio >= 1 else 1
 
 

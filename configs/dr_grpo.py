@@ -14,7 +14,5 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "grpo")
-    config.grpo.update(
-        clip_low=0.2, clip_high=0.2, normalize_std=False, aggregation="constant"
-    )
+    config.grpo.update(clip_low=0.2, clip_high=0.2, normalize_std=False, aggregation="constant")
     return config

@@ -19,11 +19,7 @@ def get_config():
     config.feedback.provider = "peers"
     config.feedback.peers.update(order="nearest", own="always")
     config.fd.update(
-        steps=64,
-        prompts_per_step=32,
-        row_buckets=(64, 128, 256),
-        alpha=1.0,
-        success_weight=1.0,
+        steps=64, prompts_per_step=32, row_buckets=(64, 128, 256), alpha=1.0, success_weight=1.0
     )
     config.fd.optimizer.learning_rate = 5e-5
     return config

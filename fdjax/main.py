@@ -15,7 +15,9 @@ from fdjax import command_line
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one resumes it.")
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "On several hosts, where all run this same command with a workdir that "
+    "coordinator",
+    None,
+    "On several hosts, where all run this same command with a workdir that "
     "they share: HOST:PORT of the first, or auto (a TPU pod, SLURM).",
 )
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many there are, unless auto.", 2)

@@ -35,9 +35,20 @@ FIELDS = {
 }
 CONTROL = {"feedback.shuffle": True}
 RECIPES = (
-    "sdpo", "opsd", "sdft", "gkd", "grpo", "dr_grpo", "dapo", "gspo", "cispo",
-    "fd_grpo", "fd_grpo alternating", "fd_grpo weighted", "expert_iteration",
-)  # fmt: skip
+    "sdpo",
+    "opsd",
+    "sdft",
+    "gkd",
+    "grpo",
+    "dr_grpo",
+    "dapo",
+    "gspo",
+    "cispo",
+    "fd_grpo",
+    "fd_grpo alternating",
+    "fd_grpo weighted",
+    "expert_iteration",
+)
 CONFIGS = Path(__file__).parent.parent / "configs"
 FULL = 100  # the steps of 16 x 8 attempts that recipes make in full
 
@@ -46,8 +57,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="a workdir for each run is made in it")
     parser.add_argument("--init_from", required=True, help="the sft stage that all runs begin with")
-    parser.add_argument("--grid", choices=("fields", "corners", "product", "recipes"),
-                        default="fields")  # fmt: skip
+    parser.add_argument(
+        "--grid", choices=("fields", "corners", "product", "recipes"), default="fields"
+    )
     parser.add_argument("--steps", type=int, default=60, help="of 16 x 8 attempts")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()

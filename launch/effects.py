@@ -50,8 +50,11 @@ def judged(run: Run) -> Judged:
     for path in (*FIELDS, *CONTROL):
         block, field = path.split(".")
         settings[path] = blocks[block][field]
-    figures = {line["key"]["policy"]: line["figures"] for line in run.evaluations
-               if line["key"]["split"] == "train" and line["key"]["temperature"] == 1}  # fmt: skip
+    figures = {
+        line["key"]["policy"]: line["figures"]
+        for line in run.evaluations
+        if line["key"]["split"] == "train" and line["key"]["temperature"] == 1
+    }
     return Judged(run.name, settings, figures[run.end], figures[run.start])
 
 
@@ -60,12 +63,17 @@ def effects(runs: list[Judged]) -> tuple[list[str], list[list[str]]]:
     for field, default in DEFAULTS.items():
         values = sorted({r.settings[field] for r in runs} - {default}, key=str)
         for value in values:
-            pairs = [(a, b) for a, b in itertools.product(runs, runs)
-                     if a.settings == b.settings | {field: value} and b.settings[field] == default]
+            pairs = [
+                (a, b)
+                for a, b in itertools.product(runs, runs)
+                if a.settings == b.settings | {field: value} and b.settings[field] == default
+            ]
             if not pairs:
                 continue
-            cells = [_interval(np.mean([_passed(a, k) - _passed(b, k) for a, b in pairs], axis=0))
-                     for k in KS]  # fmt: skip
+            cells = [
+                _interval(np.mean([_passed(a, k) - _passed(b, k) for a, b in pairs], axis=0))
+                for k in KS
+            ]
             of_pairs = [a.figures["entropy"] - b.figures["entropy"] for a, b in pairs]
             entropy = f"{np.mean(of_pairs):+.3f}"
             if len(pairs) > 1:

@@ -30,8 +30,11 @@ class Job:
         flags = dict(self.flags)
         if self.begins_at:
             flags["init_from"] = f"{folder}/{self.begins_at}"
-        return [f"--config={self.config}", f"--workdir={folder}/{self.name}",
-                *(f"--config.{field}={value}" for field, value in flags.items())]  # fmt: skip
+        return [
+            f"--config={self.config}",
+            f"--workdir={folder}/{self.name}",
+            *(f"--config.{field}={value}" for field, value in flags.items()),
+        ]
 
 
 def run(jobs: Sequence[Job], description: str) -> None:

@@ -89,9 +89,16 @@ class Pod:
         if not args.folder.startswith(MOUNT + "/"):
             parser.error(f"the hosts share {MOUNT}: take a folder in it, not {args.folder}")
         return Pod(
-            f"fdjax-{name.replace('_', '-')}", args.accelerator, args.zone, args.share,
-            args.runtime, args.spot, args.extras, tuple(args.environment), args.poll,
-        )  # fmt: skip
+            f"fdjax-{name.replace('_', '-')}",
+            args.accelerator,
+            args.zone,
+            args.share,
+            args.runtime,
+            args.spot,
+            args.extras,
+            tuple(args.environment),
+            args.poll,
+        )
 
     def run(self, arguments: Sequence[str]) -> None:
         """Until the program has ended; then the slice is given back.
@@ -124,10 +131,14 @@ class Pod:
         if not state:
             self._tell(f"asks for {self.accelerator} in {self.zone}")
             self._gcloud(
-                "queued-resources", "create", self.name, f"--node-id={self.name}",
-                f"--accelerator-type={self.accelerator}", f"--runtime-version={self.runtime}",
+                "queued-resources",
+                "create",
+                self.name,
+                f"--node-id={self.name}",
+                f"--accelerator-type={self.accelerator}",
+                f"--runtime-version={self.runtime}",
                 *(["--spot"] if self.spot else []),
-            )  # fmt: skip
+            )
         while (state := self._state()) != "ACTIVE":
             if state in GONE:
                 raise BackendUnavailable(f"the slice is {state}")
@@ -163,8 +174,12 @@ class Pod:
 
     def _state(self) -> str:
         """Empty where there is no such resource. Asked again after errors that pass."""
-        question = ("queued-resources", "list", f"--filter=name~/{self.name}$",
-                    "--format=value(state.state)")  # fmt: skip
+        question = (
+            "queued-resources",
+            "list",
+            f"--filter=name~/{self.name}$",
+            "--format=value(state.state)",
+        )
         for _ in range(TRIES - 1):
             try:
                 return self._gcloud(*question).strip()

@@ -187,15 +187,31 @@ HELPER_HONEST = [
         "theorem b (n : Nat) : succ n = n + 1 := a n\n\nopen Nat in",
         "b n",
     ),
-    (Theorem("u", "Foo.u", ".{u, v} {α : Type u} (β : Type v) (a : α) : a = a"),
-     "theorem fact.{w} {α : Sort w} (a : α) : a = a := rfl", "fact a"),
-    (Theorem("s", "s", "{α : Sort _} (a b : α) (h : a = b) : b = a"),
-     "theorem fact {p : Prop} (h : p) : p := h", "fact h.symm"),
-    (Theorem("v", "v", "(a b : α) : a = b ∨ p",
-             context="variable {α : Type} [DecidableEq α] (p : Prop) (h : p)\ninclude h"),
-     "theorem fact : True := trivial", "Or.inr h"),
-    (Theorem("m", "m", "(n : Nat) : match n with | 0 => True | _ + 1 => True"),
-     "theorem fact : True := trivial", "by cases n <;> exact fact"),
+    (
+        Theorem("u", "Foo.u", ".{u, v} {α : Type u} (β : Type v) (a : α) : a = a"),
+        "theorem fact.{w} {α : Sort w} (a : α) : a = a := rfl",
+        "fact a",
+    ),
+    (
+        Theorem("s", "s", "{α : Sort _} (a b : α) (h : a = b) : b = a"),
+        "theorem fact {p : Prop} (h : p) : p := h",
+        "fact h.symm",
+    ),
+    (
+        Theorem(
+            "v",
+            "v",
+            "(a b : α) : a = b ∨ p",
+            context="variable {α : Type} [DecidableEq α] (p : Prop) (h : p)\ninclude h",
+        ),
+        "theorem fact : True := trivial",
+        "Or.inr h",
+    ),
+    (
+        Theorem("m", "m", "(n : Nat) : match n with | 0 => True | _ + 1 => True"),
+        "theorem fact : True := trivial",
+        "by cases n <;> exact fact",
+    ),
 ]
 
 

@@ -22,10 +22,20 @@ SHAPE = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 256,
 }
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 16, "rope_theta": 100.0}  # fmt: skip
-YARN = {"rope_type": "yarn", "factor": 16.0, "original_max_position_embeddings": 16,
-        "rope_theta": 10000.0}  # fmt: skip
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "rope_theta": 100.0,
+}
+YARN = {
+    "rope_type": "yarn",
+    "factor": 16.0,
+    "original_max_position_embeddings": 16,
+    "rope_theta": 10000.0,
+}
 GEMMA = {"head_dim": 24, "sliding_window": 5, "query_pre_attn_scalar": 40}
 WINDOWS = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
 VARIANTS = {  # name -> (model_type, what differs from transformers' defaults)
@@ -97,8 +107,12 @@ def reference_logits(model, tokens_BT, mask_BT):
     """f32[B, T, V] of transformers; positions count unmasked tokens, as `generate` has them."""
     mask = torch.tensor(mask_BT)
     with torch.no_grad():
-        return model(
-            torch.tensor(tokens_BT),
-            attention_mask=mask.long(),
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        ).logits.float().numpy()
+        return (
+            model(
+                torch.tensor(tokens_BT),
+                attention_mask=mask.long(),
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            )
+            .logits.float()
+            .numpy()
+        )

@@ -50,16 +50,19 @@ class Server(ThreadingHTTPServer):
         """What stands in a result beside its id."""
         lines = code.splitlines()
         count = 0
-        while count < len(lines) and (not lines[count].strip()
-                                      or lines[count].startswith("import ")):
+        while count < len(lines) and (
+            not lines[count].strip() or lines[count].startswith("import ")
+        ):
             count += 1
         _, unknown = lean_repl.header("\n".join(lines[:count]))
         if unknown:  # of the header nothing is told; what follows has no environment to stand on
             broken = lean_repl.message("error", "unknown constant 'True'", count + 1, 0)
             return {"response": {"env": 1, "messages": [broken]}}
         if "Lean.versionString" in code:
-            told = [lean_repl.message("info" if text else "error", text, line, 0)
-                    for line, text in enumerate(self.where, 1)]
+            told = [
+                lean_repl.message("info" if text else "error", text, line, 0)
+                for line, text in enumerate(self.where, 1)
+            ]
             return {"response": {"env": 0, "messages": told}}
         try:
             messages = lean_repl.run("", "\n".join(lines[count:]), timeout)

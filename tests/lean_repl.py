@@ -32,14 +32,20 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     _program(root / "bin" / "leanchecker", "leanchecker")
     (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
     # what this program reads, told in the way in which lake tells it
-    reads = [sys.prefix, sys.base_prefix, Path(__file__).resolve().parents[1],
-             library.ensure_library().parent]
-    lake.write_text(textwrap.dedent(f"""\
+    reads = [
+        sys.prefix,
+        sys.base_prefix,
+        Path(__file__).resolve().parents[1],
+        library.ensure_library().parent,
+    ]
+    lake.write_text(
+        textwrap.dedent(f"""\
         #!/bin/sh
         [ "$1" = env ] || exit 1
         shift
         LEAN_PATH=/lean LEAN_SYSROOT='{root}' LEAN_SRC_PATH='{":".join(map(str, reads))}' exec "$@"
-        """))
+        """)
+    )
     lake.chmod(0o755)
     return {"repl": str(folder), "lake": str(lake)}
 
@@ -49,13 +55,15 @@ def _program(path: Path, *arguments: str) -> None:
 
     program = [sys.executable, "-B", str(Path(__file__).resolve()), *arguments]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(f"""\
+    path.write_text(
+        textwrap.dedent(f"""\
         #!{sys.executable}
         import os, sys
         os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
         os.environ["FDJAX_CACHE"] = {str(library.cache_folder())!r}
         os.execv({program[0]!r}, {program!r} + sys.argv[1:])
-        """))
+        """)
+    )
     path.chmod(0o755)
 
 
@@ -73,8 +81,13 @@ def lean(text: str, timeout: float | None = None) -> list[dict]:
 
     done = subprocess.run(
         process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false"),
-        input=_HEAD + text, env=process.lean_environment(library.ensure_library()), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=timeout)
+        input=_HEAD + text,
+        env=process.lean_environment(library.ensure_library()),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=timeout,
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -88,8 +101,12 @@ def header(command: str) -> tuple[str, list[dict]]:
 
 
 def message(severity: str, text: str, line: int, column: int) -> dict:
-    return {"severity": severity, "pos": {"line": line, "column": column}, "endPos": None,
-            "data": text}
+    return {
+        "severity": severity,
+        "pos": {"line": line, "column": column},
+        "endPos": None,
+        "data": text,
+    }
 
 
 def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
@@ -192,8 +209,12 @@ def compile_module(arguments: list[str]) -> None:
     text = sys.stdin.read()
     lines = ["" if line.startswith("import ") else line for line in text.split("\n")]
     lines[0] = "prelude import FdPrelude"
-    done = subprocess.run(process.lean_argv(*arguments), input="\n".join(lines), text=True,
-                          env=process.lean_environment(library.ensure_library()))
+    done = subprocess.run(
+        process.lean_argv(*arguments),
+        input="\n".join(lines),
+        text=True,
+        env=process.lean_environment(library.ensure_library()),
+    )
     sys.exit(done.returncode)
 
 
@@ -201,8 +222,9 @@ def replay(module: str) -> None:
     from fdjax.lean.backends.embedded import library, process, replay_child
 
     os.environ["LEAN_PATH"] += f":{library.ensure_library()}"
-    os.execv(sys.executable, [sys.executable, replay_child.__file__, process.shared_library(),
-                              module])
+    os.execv(
+        sys.executable, [sys.executable, replay_child.__file__, process.shared_library(), module]
+    )
 
 
 def repl() -> None:

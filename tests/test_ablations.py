@@ -63,10 +63,15 @@ def test_recipes_make_equally_many_attempts(ablations):
 
 
 def judged(effects, name, solved, entropy, **changes):
-    settings = effects.DEFAULTS | {"seed": 0} | {f.replace("_", ".", 1): v
-                                                 for f, v in changes.items()}  # fmt: skip
-    figures = {"solved": solved, "samples": 64, "entropy": entropy,
-               "pass_at_k": {k: {"mean": 0.0} for k in ("1", "16", "64")}}  # fmt: skip
+    settings = (
+        effects.DEFAULTS | {"seed": 0} | {f.replace("_", ".", 1): v for f, v in changes.items()}
+    )
+    figures = {
+        "solved": solved,
+        "samples": 64,
+        "entropy": entropy,
+        "pass_at_k": {k: {"mean": 0.0} for k in ("1", "16", "64")},
+    }
     return effects.Judged(name, settings, figures, figures)
 
 
@@ -82,8 +87,9 @@ def test_an_effect_is_the_mean_over_pairs_that_differ_in_nothing_else(effects):
     head, rows = effects.effects(runs)
     assert head[:4] == ["value", "in place of", "pairs", "pass@1"]
     assert [row[:3] for row in rows] == [
-        ["`fd.alpha=1.0`", "0.0", "2"], ["`fd.distill_attempts=failed`", "all", "2"],
-    ]  # fmt: skip
+        ["`fd.alpha=1.0`", "0.0", "2"],
+        ["`fd.distill_attempts=failed`", "all", "2"],
+    ]
     assert rows[0][3].split()[0] == f"{(8 + 16) / 2 / 64 / 2:+.3f}"  # two pairs, two theorems
     assert rows[1][3].split()[0] == f"{(16 + 24) / 2 / 64 / 2:+.3f}"
     assert rows[0][-1] == "-0.250 (-0.400 to -0.100)"

@@ -24,8 +24,9 @@ from fdjax.reporting.costs import (
 )
 from fdjax.types import Attempt, Feedback, Segment, Theorem, Verdict
 
-MODEL = ModelConfig(vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8,
-                    mlp_width=40)  # fmt: skip
+MODEL = ModelConfig(
+    vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=40
+)
 
 
 def by_hand(start, end, logits, model=MODEL, frozen=1, trained=1, seen=1):
@@ -35,10 +36,13 @@ def by_hand(start, end, logits, model=MODEL, frozen=1, trained=1, seen=1):
     params = jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
     adapters, base = lora.split(params) if model.lora_rank else ({}, params)
     kernels, small = (
-        [x.shape for path, x in jax.tree_util.tree_leaves_with_path(tree.get("layers", {}))
-         if jax.tree_util.keystr(path).endswith(("['kernel']", "['a']", "['b']"))]
+        [
+            x.shape
+            for path, x in jax.tree_util.tree_leaves_with_path(tree.get("layers", {}))
+            if jax.tree_util.keystr(path).endswith(("['kernel']", "['a']", "['b']"))
+        ]
         for tree in (base, adapters)
-    )  # fmt: skip
+    )
     assert len(kernels) == 7 and len(small) == 2 * len(adapters.get("layers", {}))
     assert all(shape[0] == model.num_layers for shape in kernels + small)
     flops = 0
@@ -92,9 +96,7 @@ def test_training_adapters_as_xla_counts_it():
         hidden = transformer.hidden_states(model, params, tokens, tokens > 0)
         return jax.nn.log_softmax(hidden @ transformer.unembedding(params))[..., 0].sum()
 
-    params = lora.split(
-        jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
-    )
+    params = lora.split(jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0)))
     counted = jax.jit(jax.grad(loss)).lower(*params).compile().cost_analysis()["flops"]
     assert 0.95 * counted < costs.training_flops(model, tokens > 0, 32) < counted
 
@@ -111,20 +113,34 @@ def test_rollouts():
     lean = {"backend": "embedded", "seconds": 0.25}
     group = [
         (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
-        (theorem, attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"),
-         Verdict("failed", **lean), None),
+        (
+            theorem,
+            attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"),
+            Verdict("failed", **lean),
+            None,
+        ),
         # The same again: Lean has checked it once. And one that was known before.
         (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
-        (theorem, attempt((1, "model"), proof="c"),
-         Verdict("failed", from_cache=True, **lean), None),
+        (
+            theorem,
+            attempt((1, "model"), proof="c"),
+            Verdict("failed", from_cache=True, **lean),
+            None,
+        ),
     ]
     cost = total([of_rollouts(MODEL, {"t": [1] * 9}, [group])])
     flops = by_hand(0, 9, 0) + 2 * by_hand(9, 13, 4) + by_hand(9, 15, 6) + by_hand(9, 10, 1)
     assert cost == {
-        "rollouts": 4, "tokens_generated": 4 + 3 + 4 + 1, "flops": flops, "flops_sampling": flops,
+        "rollouts": 4,
+        "tokens_generated": 4 + 3 + 4 + 1,
+        "flops": flops,
+        "flops_sampling": flops,
         "flops_feedback": 0,
-        "lean_seconds": 0.5, "feedback_tokens": 22, "feedback_seconds": 1.0, "feedback_money": 0.0,
-    }  # fmt: skip
+        "lean_seconds": 0.5,
+        "feedback_tokens": 22,
+        "feedback_seconds": 1.0,
+        "feedback_money": 0.0,
+    }
     # Whoever speaks at last: what the policy wrote counts, another model's tokens do not.
     dear = Feedback((), "llm: a policy", tokens=9, own_flops=7, money=0.02)
     cost = total([of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])])
@@ -134,10 +150,12 @@ def test_rollouts():
 
 def rows(prompts, responses, prompt=6, response=5):
     """bool[N, prompt + response], left-padded prompts, right-padded responses."""
-    return np.array([
-        [i >= prompt - p for i in range(prompt)] + [i < r for i in range(response)]
-        for p, r in zip(prompts, responses)
-    ])  # fmt: skip
+    return np.array(
+        [
+            [i >= prompt - p for i in range(prompt)] + [i < r for i in range(response)]
+            for p, r in zip(prompts, responses)
+        ]
+    )
 
 
 def test_updates():
@@ -158,13 +176,17 @@ def test_updates():
     teacher = by_hand(0, 9, 5) + by_hand(0, 4, 2)
     teacher_mask = rows([4, 2, 0], [5, 2, 0])
     values = {f: nothing for f in DistillationBatch._fields} | {
-        "student_mask": mask, "teacher_mask": teacher_mask, "weights": learned * 0.3,
-    }  # fmt: skip
+        "student_mask": mask,
+        "teacher_mask": teacher_mask,
+        "weights": learned * 0.3,
+    }
     batch = DistillationBatch(**values)
     assert cost(Distillation(), batch) == {
-        "tokens_trained": 4, "flops": 3 * forward + teacher, "flops_training": 3 * forward,
+        "tokens_trained": 4,
+        "flops": 3 * forward + teacher,
+        "flops_training": 3 * forward,
         "flops_teacher": teacher,
-    }  # fmt: skip
+    }
     trust_region = cost(Distillation(trust_rate=0.1), batch)
     assert trust_region["flops_teacher"] == 2 * teacher
     logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
@@ -174,9 +196,11 @@ def test_updates():
     both = Combined((Part("a", 1.0, Distillation()), Part("b", 0.5, PolicyGradient())))
     twice = total([of_update(MODEL, both, {"a": batch, "b": policy_gradient}, epochs=2)])
     assert twice == {
-        "tokens_trained": 2 * 8, "flops": 2 * (6 * forward + teacher),
-        "flops_training": 2 * 6 * forward, "flops_teacher": 2 * teacher,
-    }  # fmt: skip
+        "tokens_trained": 2 * 8,
+        "flops": 2 * (6 * forward + teacher),
+        "flops_training": 2 * 6 * forward,
+        "flops_teacher": 2 * teacher,
+    }
     assert total([of_scoring(MODEL, policy_gradient, 2)])["flops"] == 2 * forward
 
 
@@ -194,14 +218,23 @@ def test_adapters():
 
 
 def test_sums_over_lines():
-    lines = [{"step": 0, "cost/flops": 3, "loss": 1.0}, {"step": 1},
-             {"step": 2, "cost/flops": 4, "cost/rollouts": 8}]  # fmt: skip
+    lines = [
+        {"step": 0, "cost/flops": 3, "loss": 1.0},
+        {"step": 1},
+        {"step": 2, "cost/flops": 4, "cost/rollouts": 8},
+    ]
     assert total(lines) == {"flops": 7, "rollouts": 8} and total([{"loss": 1.0}]) == {}
     metrics = {"loss": 1.0, "cost/flops": 1}
     assert added(metrics, {"cost/flops": 2, "cost/rollouts": 5}) == {
-        "loss": 1.0, "cost/flops": 3, "cost/rollouts": 5,
-    }  # fmt: skip
+        "loss": 1.0,
+        "cost/flops": 3,
+        "cost/rollouts": 5,
+    }
     assert [amount(x) for x in (12800, 0.25, 3.0, 2.5e15, 412.6)] == [
-        "12,800", "0.25", "3", "2.5e+15", "413",
-    ]  # fmt: skip
+        "12,800",
+        "0.25",
+        "3",
+        "2.5e+15",
+        "413",
+    ]
     assert costs.is_cost("cost/flops") and not costs.is_cost("loss")

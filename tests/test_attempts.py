@@ -26,6 +26,8 @@ def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
     assert submit(Farm(), theorem, read) == ("t", " trivial")
     unread = Attempt("t", 0, (), (), True, "I give up", (), refusal="no block")
     verdict = submit(Farm(), theorem, unread).result(timeout=0)
-    assert (verdict.status, verdict.first_error_message.text, verdict.first_error_message.start) == (
-        "rejected", "no block", None
-    )  # fmt: skip
+    assert (
+        verdict.status,
+        verdict.first_error_message.text,
+        verdict.first_error_message.start,
+    ) == ("rejected", "no block", None)

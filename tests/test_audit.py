@@ -15,8 +15,9 @@ from fdjax.lean import audit as audit_module
 from fdjax.lean.audit import Refused, audit, tokenize
 
 
-@pytest.mark.parametrize("proof", [p for proofs in CHEATS.values() for p in proofs],
-                         ids=lambda p: ascii(p)[:60])
+@pytest.mark.parametrize(
+    "proof", [p for proofs in CHEATS.values() for p in proofs], ids=lambda p: ascii(p)[:60]
+)
 def test_cheats_are_refused(proof):
     refusal = audit(proof)
     assert refusal is not None
@@ -32,7 +33,7 @@ def test_honest_proofs_pass(proof):
 def test_refusal_points_at_the_token():
     proof = "by\n  -- ∀ sorry\n  exact sorry"
     refusal = audit(proof)
-    assert proof[refusal.start:refusal.end] == "sorry" and refusal.start == proof.rindex("sorry")
+    assert proof[refusal.start : refusal.end] == "sorry" and refusal.start == proof.rindex("sorry")
 
 
 def test_limit_on_heartbeats_is_the_callers():
@@ -53,18 +54,28 @@ def test_helpers_may_state_theorems_and_nothing_else():
                 assert audit(f"{helpers}theorem c : p := {cheat}", helpers_of="t"), cheat
 
 
-@pytest.mark.parametrize("helper, told", [
-    ("theorem _root_.a : p := h", "`_root_`"), ("lemma a._root_.b : p := h", "`_root_`"),
-    ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
-    ("by xtheorem _root_.a : p := h", "needs a name"),
-    ("theorem a._hyg : p := h", "`_hyg`"), ("theorem «_@».a.b._hyg : p := h", "`_@`"),
-    ("theorem _private.M.«0».a : p := h", "`_private`"),
-    ("theorem a.é._hyg : p := h", "`.` directly"), ("theorem aé._hyg : p := h", "`é` directly"),
-    ("theorem Foo.t : p := h", "own name, `Foo.t`"), ("theorem «Foo».t : p := h", "own name"),
-    ("theorem : p := h", "needs a name"), ("theorem", "needs a name"),
-    ("@[simp] theorem a : p := h", "attributes"), ("private theorem a : p := h", "`private`"),
-    ("theorem a : p := h where x := 1", "`where`"), ("def a := 1", "`def` starts a command"),
-])
+@pytest.mark.parametrize(
+    "helper, told",
+    [
+        ("theorem _root_.a : p := h", "`_root_`"),
+        ("lemma a._root_.b : p := h", "`_root_`"),
+        ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
+        ("by xtheorem _root_.a : p := h", "needs a name"),
+        ("theorem a._hyg : p := h", "`_hyg`"),
+        ("theorem «_@».a.b._hyg : p := h", "`_@`"),
+        ("theorem _private.M.«0».a : p := h", "`_private`"),
+        ("theorem a.é._hyg : p := h", "`.` directly"),
+        ("theorem aé._hyg : p := h", "`é` directly"),
+        ("theorem Foo.t : p := h", "own name, `Foo.t`"),
+        ("theorem «Foo».t : p := h", "own name"),
+        ("theorem : p := h", "needs a name"),
+        ("theorem", "needs a name"),
+        ("@[simp] theorem a : p := h", "attributes"),
+        ("private theorem a : p := h", "`private`"),
+        ("theorem a : p := h where x := 1", "`where`"),
+        ("def a := 1", "`def` starts a command"),
+    ],
+)
 def test_helpers_that_are_refused(helper, told):
     refusal = audit(f"theorem b : p := h\n{helper}", helpers_of="Foo.t")
     assert refusal is not None and told in refusal.text
@@ -74,19 +85,65 @@ def test_tokens_tell_comments_strings_and_names_apart():
     text = 'by simp [α.β\', «a b».c₁] /- x /- y -/ -/ "s\\"" \'c\' r#"q"q"# 0x1f -- end'
     kinds = [(t.kind, t.text) for t in tokenize(text)]
     assert kinds == [
-        ("name", "by"), ("name", "simp"), ("symbol", "["), ("name", "α.β'"), ("symbol", ","),
-        ("name", "«a b».c₁"), ("symbol", "]"), ("string", '"s\\""'), ("char", "'c'"),
-        ("string", 'r#"q"q"#'), ("number", "0x1f"),
+        ("name", "by"),
+        ("name", "simp"),
+        ("symbol", "["),
+        ("name", "α.β'"),
+        ("symbol", ","),
+        ("name", "«a b».c₁"),
+        ("symbol", "]"),
+        ("string", '"s\\""'),
+        ("char", "'c'"),
+        ("string", 'r#"q"q"#'),
+        ("number", "0x1f"),
     ]
-    assert all(text[t.start:t.end] == t.text for t in tokenize(text))
+    assert all(text[t.start : t.end] == t.text for t in tokenize(text))
 
 
-FORBIDDEN = st.sampled_from(sorted(
-    audit_module._COMMANDS | audit_module._CLAUSES | audit_module._SORRY | {"set_option", "#eval"}))
-WORDS = st.lists(st.sampled_from(
-    ["by", "exact", "h", "h.1", "⟨", "⟩", ",", "(", ")", "fun", "=>", "simp", "[", "]", "1", "'a'",
-     '"s"', "α", "-- c\n", "/- c -/", "\n  ", "x'", "«n»", "·", "∀", ":=", "|", "r\"raw\"",
-     "+"]), max_size=8)
+FORBIDDEN = st.sampled_from(
+    sorted(
+        audit_module._COMMANDS
+        | audit_module._CLAUSES
+        | audit_module._SORRY
+        | {"set_option", "#eval"}
+    )
+)
+WORDS = st.lists(
+    st.sampled_from(
+        [
+            "by",
+            "exact",
+            "h",
+            "h.1",
+            "⟨",
+            "⟩",
+            ",",
+            "(",
+            ")",
+            "fun",
+            "=>",
+            "simp",
+            "[",
+            "]",
+            "1",
+            "'a'",
+            '"s"',
+            "α",
+            "-- c\n",
+            "/- c -/",
+            "\n  ",
+            "x'",
+            "«n»",
+            "·",
+            "∀",
+            ":=",
+            "|",
+            'r"raw"',
+            "+",
+        ]
+    ),
+    max_size=8,
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -96,8 +153,23 @@ def test_no_text_with_a_forbidden_word_is_accepted(before, word, after):
 
 
 @settings(max_examples=200, deadline=None)
-@given(WORDS, FORBIDDEN, st.sampled_from(
-    ["/- {} -/", "-- {}\n", '"{}"', "/- /- {} -/ -/", "«{}»", "h_{}", 'r"{}"', "x.{}.y", "«a {}»"]))
+@given(
+    WORDS,
+    FORBIDDEN,
+    st.sampled_from(
+        [
+            "/- {} -/",
+            "-- {}\n",
+            '"{}"',
+            "/- /- {} -/ -/",
+            "«{}»",
+            "h_{}",
+            'r"{}"',
+            "x.{}.y",
+            "«a {}»",
+        ]
+    ),
+)
 def test_forbidden_words_are_harmless_where_lean_does_not_read_them(before, word, place):
     text = " ".join(["by exact", *before, "h", place.format(word.strip("#")), "h"])
     assert audit(text) is None
@@ -128,8 +200,12 @@ def lean_says(file: str) -> list[str]:
     from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 
     backend = EmbeddedBackend()
-    done = subprocess.run(backend.compiler(60), input=file.encode(), capture_output=True,
-                          env=process.lean_environment(backend.library))
+    done = subprocess.run(
+        backend.compiler(60),
+        input=file.encode(),
+        capture_output=True,
+        env=process.lean_environment(backend.library),
+    )
     return [json.loads(line)["data"] for line in done.stdout.splitlines()]
 
 
@@ -146,7 +222,8 @@ def test_lean_declares_nothing_from_what_passes():
         if audit(text) is None:
             passed.append(text)
     file = "prelude\nimport FdPrelude\n" + "".join(
-        f"theorem t{i} : True := {text}\n\n#print bad{i}\n" for i, text in enumerate(passed))
+        f"theorem t{i} : True := {text}\n\n#print bad{i}\n" for i, text in enumerate(passed)
+    )
     told = set(lean_says(file))
     for i, text in enumerate(passed):
         assert f"Unknown constant `bad{i}`" in told, text

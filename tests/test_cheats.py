@@ -81,4 +81,6 @@ def test_and_an_honest_proof_counts(backend):
     with Farm(backend, workers=1, timeout=20) as farm:
         swap = Theorem("s", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
         assert [v.status for v in farm.check([(swap, "⟨h.2, h.1⟩"), (swap, "h")])] == [
-            "proved", "failed"]
+            "proved",
+            "failed",
+        ]

@@ -114,8 +114,9 @@ def test_latest_and_best_are_kept(tmp_path, monkeypatch):
     scores = {1: 0.2, 2: 0.9, 3: 0.1, 4: 0.3, 5: 0.4}
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:
         for step, score in scores.items():
-            checkpoints.save(step, state._replace(step=jnp.int32(step)),
-                             metrics={"solve_rate": score})
+            checkpoints.save(
+                step, state._replace(step=jnp.int32(step)), metrics={"solve_rate": score}
+            )
         checkpoints.wait()
         assert checkpoints.steps == [2, 4, 5] and checkpoints.best_step == 2
         assert int(checkpoints.restore(state, step=2).state.step) == 2
@@ -188,8 +189,9 @@ class Small(NamedTuple):
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1])
 def test_killed_in_mid_save(tmp_path, delay):
     """SIGKILL while a save is under way: the last whole checkpoint is found, and it is whole."""
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)],
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     for line in process.stdout:
         if int(line) == 4:  # the save of step 4 has begun, so that of step 3 is whole
             break

@@ -125,7 +125,9 @@ def test_generated_splits_are_as_they_were():
 
 def test_the_command(files, tmp_path, capsys):
     out = tmp_path / "clean.jsonl"
-    assert main([files["train"], files["train"], "--against", files["test"], "--out", str(out)]) == 0
+    assert (
+        main([files["train"], files["train"], "--against", files["test"], "--out", str(out)]) == 0
+    )
     assert [t.id for t in read_file(out)[0]] == ["a"]
     assert "1 theorems, left out: 2 no theorem, 2 also in" in capsys.readouterr().out
     dropped = json.loads((tmp_path / "clean.jsonl.dropped.json").read_text())[str(out)]

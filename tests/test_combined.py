@@ -50,9 +50,7 @@ def step_of(name, batch):
 def both():
     """As many rows as the other part has, they need not have."""
     batch = make_batch("combined")
-    return batch | {
-        "policy_gradient": jax.tree.map(lambda x: x[:4], batch["policy_gradient"])
-    }
+    return batch | {"policy_gradient": jax.tree.map(lambda x: x[:4], batch["policy_gradient"])}
 
 
 def test_the_gradient_is_the_weighted_sum_of_those_of_the_parts():

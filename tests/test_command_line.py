@@ -19,26 +19,51 @@ CONFIG = "--config=tests/tiny_config.py"
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ((CONFIG, "--config.fd.alhpa=1"), "--config.fd.alhpa: there is no such field; did you mean "
-                                          "fd.alpha?"),
-        ((CONFIG, "--noconfig.shuffle"), "--config.shuffle: there is no such field; did you mean "
-                                         "feedback.shuffle?"),
-        ((CONFIG, "--config.fd.steps=x"), "flag --config.fd.steps=x: invalid literal for int() "
-                                          "with base 10: 'x'"),
-        (("--config", "tests/tiny_confg.py", "--config.seed=1"), "--config=tests/tiny_confg.py: "
-         "there is no such file; did you mean tests/tiny_config.py?"),
-        ((CONFIG, "--processes=2", "--process=0"), "--processes and --process take "
-                                                   "--coordinator=HOST:PORT, too"),
-        ((CONFIG, "--config.stages=('sft',)", "--config.seed=1", "--config.seed=2",
-          "--config.stages", "fd"), "--config.stages is there 2 times: give all of its values at "
-                                    "once, --config.stages='(...)'"),
-        (("--config=configs/models/qwen3.py",), "--config=configs/models/qwen3.py: it is no recipe:"
-                                                " it has no get_config(), as configs/fd.py has"),
-        (("--config=Makefile",), "--config=Makefile: it is no recipe in Python: invalid syntax "
-                                 "(Makefile, line 2)"),
+        (
+            (CONFIG, "--config.fd.alhpa=1"),
+            "--config.fd.alhpa: there is no such field; did you mean fd.alpha?",
+        ),
+        (
+            (CONFIG, "--noconfig.shuffle"),
+            "--config.shuffle: there is no such field; did you mean feedback.shuffle?",
+        ),
+        (
+            (CONFIG, "--config.fd.steps=x"),
+            "flag --config.fd.steps=x: invalid literal for int() with base 10: 'x'",
+        ),
+        (
+            ("--config", "tests/tiny_confg.py", "--config.seed=1"),
+            "--config=tests/tiny_confg.py: "
+            "there is no such file; did you mean tests/tiny_config.py?",
+        ),
+        (
+            (CONFIG, "--processes=2", "--process=0"),
+            "--processes and --process take --coordinator=HOST:PORT, too",
+        ),
+        (
+            (
+                CONFIG,
+                "--config.stages=('sft',)",
+                "--config.seed=1",
+                "--config.seed=2",
+                "--config.stages",
+                "fd",
+            ),
+            "--config.stages is there 2 times: give all of its values at "
+            "once, --config.stages='(...)'",
+        ),
+        (
+            ("--config=configs/models/qwen3.py",),
+            "--config=configs/models/qwen3.py: it is no recipe:"
+            " it has no get_config(), as configs/fd.py has",
+        ),
+        (
+            ("--config=Makefile",),
+            "--config=Makefile: it is no recipe in Python: invalid syntax (Makefile, line 2)",
+        ),
         ((CONFIG, "seed=1"), "unexpected arguments ['seed=1']; did you mean --config.x=y?"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_told_in_one_line(tmp_path, flags, told):
     command = [sys.executable, "-m", "fdjax.main", *flags, f"--workdir={tmp_path / 'w'}"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

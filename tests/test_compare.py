@@ -16,17 +16,32 @@ FEEDBACK = {"provider": "diagnostics", "help": "correction", "shuffle": False}
 
 
 def record(objective, fingerprint, before, **feedback):
-    return {"stage": {"objective": objective}, "feedback": feedback, "fingerprint": fingerprint,
-            "before": before}  # fmt: skip
+    return {
+        "stage": {"objective": objective},
+        "feedback": feedback,
+        "fingerprint": fingerprint,
+        "before": before,
+    }
 
 
 def evaluation(policy, solved, split="train", temperature=1.0, samples=16):
     """A line of evals.jsonl; `solved` of `samples` attempts at each theorem but the last."""
-    key = {"split": split, "samples": samples, "temperature": temperature, "policy": policy,
-           "theorems": "digest", "prompt": "p", "seed": 0}  # fmt: skip
+    key = {
+        "split": split,
+        "samples": samples,
+        "temperature": temperature,
+        "policy": policy,
+        "theorems": "digest",
+        "prompt": "p",
+        "seed": 0,
+    }
     mean = {"mean": solved / samples, "low": 0.1, "high": 0.9}
-    figures = {"pass_at_k": {"1": mean, "4": mean}, "entropy": solved / 10, "samples": samples,
-               "solved": dict.fromkeys(THEOREMS, solved) | {"t39": 0}}  # fmt: skip
+    figures = {
+        "pass_at_k": {"1": mean, "4": mean},
+        "entropy": solved / 10,
+        "samples": samples,
+        "solved": dict.fromkeys(THEOREMS, solved) | {"t39": 0},
+    }
     return {"key": key, "figures": figures}
 
 
@@ -49,9 +64,18 @@ def make_run(folder, *stages, start=5, evals=()):
 
 
 def lines(count, rate, rollouts=128, flops=1e12, **more):
-    return [{"solve_rate": rate + step / 100, "policy_entropy": 0.4 - step / 100,
-             "cost/rollouts": rollouts, "cost/flops": flops, "cost/flops_sampling": flops / 2,
-             "cost/tokens_generated": 1000} | more for step in range(count)]  # fmt: skip
+    return [
+        {
+            "solve_rate": rate + step / 100,
+            "policy_entropy": 0.4 - step / 100,
+            "cost/rollouts": rollouts,
+            "cost/flops": flops,
+            "cost/flops_sampling": flops / 2,
+            "cost/tokens_generated": 1000,
+        }
+        | more
+        for step in range(count)
+    ]
 
 
 @pytest.fixture
@@ -62,20 +86,29 @@ def folders(tmp_path):
         ("sft", record("supervised", "warm", "random"), [{"loss": 1.0, "cost/flops": 9e15}]),
         ("grpo", record("policy_gradient", "end", "fd"), lines(10, 0.5)),
         ("fd", record("distillation", "fd", "warm", **FEEDBACK), lines(10, 0.3, flops=4e12)),
-        evals=[evaluation("end", 8), evaluation("end", 9, "train", 0.6),
-               evaluation("end", 6, "test"), evaluation("old", 16)],
-    )  # fmt: skip
-    make_run(tmp_path / "grpo",
-             ("grpo", record("policy_gradient", "g", "warm"), lines(30, 0.2)),
-             evals=[evaluation("g", 7), evaluation("g", 5, "test")])  # fmt: skip
+        evals=[
+            evaluation("end", 8),
+            evaluation("end", 9, "train", 0.6),
+            evaluation("end", 6, "test"),
+            evaluation("old", 16),
+        ],
+    )
+    make_run(
+        tmp_path / "grpo",
+        ("grpo", record("policy_gradient", "g", "warm"), lines(30, 0.2)),
+        evals=[evaluation("g", 7), evaluation("g", 5, "test")],
+    )
     shuffled = record("distillation", "s", "warm", **FEEDBACK | {"shuffle": True})
     make_run(tmp_path / "sub" / "grpo", ("fd", shuffled, lines(4, 0.1)))
     expert = lines(9, 0.3)
     for line in expert[1:3] + expert[4:6] + expert[7:]:  # a round has three steps
         for name in ("solve_rate", "policy_entropy", "cost/rollouts"):
             del line[name]
-    make_run(tmp_path / "expert", ("expert_iteration", record("expert_iteration", "e", "warm"),
-                                   expert), evals=[evaluation("e", 6)])  # fmt: skip
+    make_run(
+        tmp_path / "expert",
+        ("expert_iteration", record("expert_iteration", "e", "warm"), expert),
+        evals=[evaluation("e", 6)],
+    )
     return [tmp_path / name for name in ("fd_grpo", "grpo", "sub/grpo", "expert")]
 
 
@@ -87,9 +120,11 @@ def rows(runs, title):
 def test_stages_follow_the_policies_that_they_began_with(folders):
     runs = compare.read_runs(folders)
     assert [r.name for r in runs] == [
-        f"{folders[0].parent.name}/fd_grpo", f"{folders[0].parent.name}/grpo", "sub/grpo",
+        f"{folders[0].parent.name}/fd_grpo",
+        f"{folders[0].parent.name}/grpo",
+        "sub/grpo",
         f"{folders[0].parent.name}/expert",
-    ]  # fmt: skip
+    ]
     assert [s.name for s in runs[0].stages] == ["fd", "grpo"]  # not in the order of their names
     assert {run.start for run in runs} == {"warm"} and runs[0].end == "end"
     names = [run.name for run in compare.read_runs([folders[0], folders[3]])]
@@ -110,8 +145,12 @@ def test_branches_of_one_workdir_are_runs_of_their_own(tmp_path, folders):
     )
     runs = compare.read_runs([tmp_path / "both", folders[1]])
     chains = {run.name: [s.name for s in run.stages] for run in runs}
-    assert chains == {"both/grpo": ["fd", "grpo"], "both/later": ["later"],
-                      "both/shuffled": ["shuffled"], "grpo": ["grpo"]}  # fmt: skip
+    assert chains == {
+        "both/grpo": ["fd", "grpo"],
+        "both/later": ["later"],
+        "both/shuffled": ["shuffled"],
+        "grpo": ["grpo"],
+    }
     assert [run.start for run in runs] == ["warm", "elsewhere", "warm", "warm"]
     pool = rows(runs, "pool, temperature 1")
     assert list(pool) == ["start", "both/grpo", "both/shuffled", "grpo"]
@@ -158,13 +197,16 @@ def test_ends_are_paired_with_the_start_by_theorem(folders):
     assert test[runs[1].name]["pass@1"] == "0.312 [0.100, 0.900] +0.000 [+0.000, +0.000]"
     assert list(rows(runs, "pool, temperature 0.6")) == ["start", runs[0].name]
     assert [t.title for t in compare.tables(runs)][3:] == [
-        "pool, temperature 1", "pool, temperature 0.6", "test, temperature 1",
-    ]  # fmt: skip
+        "pool, temperature 1",
+        "pool, temperature 0.6",
+        "test, temperature 1",
+    ]
 
 
 def test_at_equal_budgets_the_last_tenth_before_it_counts(folders):
-    [table] = [t for t in compare.tables(compare.read_runs(folders[:2]))
-               if t.title == "At equal budgets"]  # fmt: skip
+    [table] = [
+        t for t in compare.tables(compare.read_runs(folders[:2])) if t.title == "At equal budgets"
+    ]
     # 19 steps of 128 rollouts before fd_grpo's last; 29 steps of 1e12 FLOPs before grpo's last.
     assert [row[0] for row in table.rows] == ["2,432 rollouts"] * 2 + ["2.9e+13 FLOPs"] * 2
     (_, _, steps, rate, entropy), (_, _, others, other, _), of_flops, _ = table.rows
@@ -210,10 +252,14 @@ def test_a_narrow_console_breaks_no_number(monkeypatch):
 
 
 def test_runs_that_begin_differently_or_counted_no_costs(tmp_path):
-    one = make_run(tmp_path / "one", ("grpo", record("policy_gradient", "a", "warm"),
-                                      [{"solve_rate": 0.2}]))  # fmt: skip
-    two = make_run(tmp_path / "two", ("grpo", record("policy_gradient", "b", "other"),
-                                      lines(3, 0.1)), evals=[evaluation("b", 7)])  # fmt: skip
+    one = make_run(
+        tmp_path / "one", ("grpo", record("policy_gradient", "a", "warm"), [{"solve_rate": 0.2}])
+    )
+    two = make_run(
+        tmp_path / "two",
+        ("grpo", record("policy_gradient", "b", "other"), lines(3, 0.1)),
+        evals=[evaluation("b", 7)],
+    )
     runs = compare.read_runs([one, two])
     titles = {t.title: t for t in compare.tables(runs)}
     assert "different policies" in titles["What each learner saw"].note

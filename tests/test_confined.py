@@ -15,30 +15,38 @@ from fdjax.lean import sandbox as sandbox
 if sys.platform != "linux":
     pytest.skip("macOS offers none of it", allow_module_level=True)
 
-needs = {name: pytest.mark.skipif(name in sandbox.unprotected(),
-                                  reason=sandbox.unprotected().get(name, ""))
-         for name in sandbox.PROTECTIONS}  # fmt: skip
+needs = {
+    name: pytest.mark.skipif(
+        name in sandbox.unprotected(), reason=sandbox.unprotected().get(name, "")
+    )
+    for name in sandbox.PROTECTIONS
+}
 
 
 def run(script: str, readable=(), environment=None) -> subprocess.CompletedProcess:
-    command = sandbox.command(0, 10, [sys.prefix, *readable], "run", sys.executable, "-S", "-c",
-                               script)
+    command = sandbox.command(
+        0, 10, [sys.prefix, *readable], "run", sys.executable, "-S", "-c", script
+    )
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("script", [
-    pytest.param("import socket; socket.socket().connect(('127.0.0.1', PORT))",
-                 marks=needs["network"]),
-    pytest.param("import os; os.setuid(0)", marks=needs["user"]),
-    pytest.param("import os, signal; os.kill(os.getppid(), 0)", marks=needs["user"]),
-    pytest.param("open('/etc/hostname').read()", marks=needs["files"]),
-    pytest.param("open(SECRET).read()", marks=needs["files"]),
-    pytest.param("open('/proc/1/environ').read()", marks=needs["files"]),
-    pytest.param("import os; os.listdir('/')", marks=needs["files"]),
-    pytest.param("import os; os.mkdir(SECRET + '-folder')", marks=needs["files"]),
-    pytest.param("import os; os.remove(SECRET)", marks=needs["files"]),
-    pytest.param("with open(READABLE, 'a') as f: f.write('x')"),
-])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(
+            "import socket; socket.socket().connect(('127.0.0.1', PORT))", marks=needs["network"]
+        ),
+        pytest.param("import os; os.setuid(0)", marks=needs["user"]),
+        pytest.param("import os, signal; os.kill(os.getppid(), 0)", marks=needs["user"]),
+        pytest.param("open('/etc/hostname').read()", marks=needs["files"]),
+        pytest.param("open(SECRET).read()", marks=needs["files"]),
+        pytest.param("open('/proc/1/environ').read()", marks=needs["files"]),
+        pytest.param("import os; os.listdir('/')", marks=needs["files"]),
+        pytest.param("import os; os.mkdir(SECRET + '-folder')", marks=needs["files"]),
+        pytest.param("import os; os.remove(SECRET)", marks=needs["files"]),
+        pytest.param("with open(READABLE, 'a') as f: f.write('x')"),
+    ],
+)
 def test_it_may_not(tmp_path, script):
     import socket
 
@@ -49,8 +57,9 @@ def test_it_may_not(tmp_path, script):
         names = {"SECRET": str(secret), "READABLE": str(readable), "PORT": server.getsockname()[1]}
         given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
         done = run(f"{given}\n{script}", [str(readable)])
-        outside = subprocess.run([sys.executable, "-c", f"{given}\n{script}"],
-                                 capture_output=True, text=True)
+        outside = subprocess.run(
+            [sys.executable, "-c", f"{given}\n{script}"], capture_output=True, text=True
+        )
     assert done.returncode == 1 and "Error" in done.stderr, done
     assert "s-1" not in done.stdout + done.stderr
     if "setuid" not in script and "/proc/1" not in script:
@@ -65,7 +74,7 @@ def test_it_may_read_what_it_needs(tmp_path):
 
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has powers to lose")
-SHOW = "while read -r line; do echo \"$line\"; done < "  # with nothing but the shell
+SHOW = 'while read -r line; do echo "$line"; done < '  # with nothing but the shell
 OFFERED = [name for name in sandbox.PROTECTIONS if name not in sandbox.unprotected()]
 ALL_BUT_FILES = [name for name in OFFERED if name != "files"]
 
@@ -73,8 +82,9 @@ ALL_BUT_FILES = [name for name in OFFERED if name != "files"]
 def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
     """User, capabilities (as bits, of all four sets) and complaints of a child that wants to read
     `secret`."""
-    command = sandbox.command_with(protections, 0, 10, [], "run", "/bin/sh", "-c",
-                                    f"{SHOW}/proc/self/status; {SHOW}{secret}")
+    command = sandbox.command_with(
+        protections, 0, 10, [], "run", "/bin/sh", "-c", f"{SHOW}/proc/self/status; {SHOW}{secret}"
+    )
     done = subprocess.run(command, capture_output=True, text=True)
     rows = dict(line.split(":", 1) for line in done.stdout.splitlines())
     assert "s-1" not in done.stdout
@@ -131,8 +141,10 @@ def test_who_needs_what_root_alone_can_read_stays_root_and_is_told(tmp_path):
 
 
 def test_limits():
-    done = run("import resource as r; print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE,"
-               " r.RLIMIT_FSIZE, r.RLIMIT_CPU)])")
+    done = run(
+        "import resource as r; print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE,"
+        " r.RLIMIT_FSIZE, r.RLIMIT_CPU)])"
+    )
     assert json.loads(done.stdout) == [0, 0, 10]
 
 
@@ -142,8 +154,9 @@ def test_who_is_not_root_is_confined_too():
     """A child that is nobody confines one of its own: with a user namespace in place of rights."""
     inner = sandbox.command_with(list(sandbox.PROTECTIONS), 0, 0, [sys.prefix], "try")
     script = f"import subprocess; print(subprocess.run({inner!r}, capture_output=True).stdout)"
-    outer = sandbox.command_with(["files", "user"], 0, 0, ["/"], "run", sys.executable, "-S", "-c",
-                                  script)
+    outer = sandbox.command_with(
+        ["files", "user"], 0, 0, ["/"], "run", sys.executable, "-S", "-c", script
+    )
     done = subprocess.run(outer, capture_output=True, text=True)
     assert "b''" in done.stdout or "ermitted" in done.stdout, (done.stdout, done.stderr)
 
@@ -151,8 +164,11 @@ def test_who_is_not_root_is_confined_too():
 def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
     sandbox.unprotected.cache_clear()
     lacking = {"network": "Operation not permitted"}
-    monkeypatch.setattr(sandbox, "command_with", lambda *_: [
-        sys.executable, "-c", "print('network\\tOperation not permitted')"])
+    monkeypatch.setattr(
+        sandbox,
+        "command_with",
+        lambda *_: [sys.executable, "-c", "print('network\\tOperation not permitted')"],
+    )
     try:
         with pytest.warns(UserWarning, match="network of its own.*Operation not permitted"):
             assert sandbox.unprotected() == lacking
@@ -161,6 +177,7 @@ def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
 
 
 def test_a_program_that_is_not_there_says_so():
-    done = subprocess.run(sandbox.command(0, 0, [], "run", "/no/such/program"),
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        sandbox.command(0, 0, [], "run", "/no/such/program"), capture_output=True, text=True
+    )
     assert done.returncode == sandbox.NOT_LOADED and "No such file" in done.stderr

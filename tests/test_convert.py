@@ -100,9 +100,7 @@ def test_orbax_restores_what_from_hf_wrote(tmp_path):
     (tmp_path / "ours" / "config.json").unlink()
     bare = origin.find(item.parent)
     assert bare.model is None and not bare.is_stage
-    jax.tree.map(
-        np.testing.assert_array_equal, origin.load(bare, found[0].model, one), loaded[0]
-    )
+    jax.tree.map(np.testing.assert_array_equal, origin.load(bare, found[0].model, one), loaded[0])
 
 
 def test_logits_command(tmp_path, capsys):
@@ -129,8 +127,14 @@ def test_logits_command(tmp_path, capsys):
 def test_text_of_a_multimodal_model(tmp_path):
     """Gemma 3 with its vision tower: the text model alone goes through."""
     text = {**hf_models.SHAPE, **hf_models.VARIANTS["gemma3"][1]}
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-              "num_attention_heads": 2, "image_size": 28, "patch_size": 14}  # fmt: skip
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
     config = transformers.Gemma3Config(
         text_config=text, vision_config=vision, mm_tokens_per_image=4
     )
@@ -212,8 +216,9 @@ def test_bad_folders_end_in_a_line(tmp_path, capsys):
 
 def test_a_trained_checkpoint_goes_out(tmp_path):
     """What Orbax wrote of a stage, in one chunk per array; as bf16, and by way of the run."""
-    config = ModelConfig(vocab_size=40, width=16, num_layers=3, num_heads=2, num_kv_heads=1,
-                         head_dim=8, mlp_width=24)  # fmt: skip
+    config = ModelConfig(
+        vocab_size=40, width=16, num_layers=3, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24
+    )
     params = jax.jit(transformer.init, static_argnums=0)(config, jax.random.key(0))
     stage = tmp_path / "run" / "sft"
     save_stage(stage, config, params, "a", before="random", steps=(2, 4))
@@ -241,8 +246,15 @@ def test_a_tokenizer_trained_here_goes_out(tmp_path):
     what went out comes in again."""
     texts = [f"{t.goal}\n:= by\n  {t.reference}" for t in synthetic.generate(0, 200)]
     words = tokenizer.train(texts, 400)
-    config = ModelConfig(vocab_size=words.vocab_size, width=16, num_layers=1, num_heads=1,
-                         num_kv_heads=1, head_dim=16, mlp_width=8)  # fmt: skip
+    config = ModelConfig(
+        vocab_size=words.vocab_size,
+        width=16,
+        num_layers=1,
+        num_heads=1,
+        num_kv_heads=1,
+        head_dim=16,
+        mlp_width=8,
+    )
     params = jax.jit(transformer.init, static_argnums=0)(config, jax.random.key(0))
     prompt = {"student_buckets": [48, 64], "teacher_buckets": [96], "response_length": 28}
     save_stage(tmp_path / "sft", config, params, "a", "random", steps=(4,), prompt=prompt)
@@ -293,18 +305,26 @@ def test_three_gigabytes_in_half_of_them(tmp_path):
     if shutil.disk_usage(tmp_path).free < 14 << 30:
         pytest.skip("needs 14 GB of disk")
     config = ModelConfig(
-        vocab_size=100_000, width=2048, num_layers=24, num_heads=16, num_kv_heads=8, head_dim=128,
-        mlp_width=6144, tie_embeddings=False, max_positions=1024,
-    )  # fmt: skip
+        vocab_size=100_000,
+        width=2048,
+        num_layers=24,
+        num_heads=16,
+        num_kv_heads=8,
+        head_dim=128,
+        mlp_width=6144,
+        tie_embeddings=False,
+        max_positions=1024,
+    )
     (tmp_path / "hf").mkdir()
     data = hf.config_json(config, "bfloat16")
     (tmp_path / "hf" / "config.json").write_text(json.dumps(data))
     shapes = weights.expected_shapes(config)
     bf16 = np.dtype("bfloat16")
     files = tensor_files.create_folder(
-        tmp_path / "hf", {name: (shape, bf16) for name, shape in shapes.items()},
+        tmp_path / "hf",
+        {name: (shape, bf16) for name, shape in shapes.items()},
         shard_bytes=700 << 20,
-    )  # fmt: skip
+    )
     rng = np.random.default_rng(0)
     total = 0
     for tensor in files.values():
@@ -318,8 +338,10 @@ def test_three_gigabytes_in_half_of_them(tmp_path):
     for command, source, out in (("from_hf", "hf", "ours"), ("to_hf", "ours", "back")):
         done = subprocess.run(
             [sys.executable, "-c", MEASURED, command, tmp_path / source, tmp_path / out],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         peak = 1024 * int(done.stdout.splitlines()[-1])
         print(f"{command}: peak {peak / 1e9:.2f} GB of {total / 1e9:.2f} GB")
         assert peak < total / 2

@@ -27,8 +27,13 @@ def group(i, statuses):
 
 def rated(of, rates, step=0, samples=10):
     """`of` after a visit of every theorem, solved as often as `rates` say."""
-    of.note(step, [group(i, ["proved"] * round(samples * r) + ["failed"] * round(samples * (1 - r)))
-                   for i, r in enumerate(rates)])  # fmt: skip
+    of.note(
+        step,
+        [
+            group(i, ["proved"] * round(samples * r) + ["failed"] * round(samples * (1 - r)))
+            for i, r in enumerate(rates)
+        ],
+    )
     return of
 
 
@@ -130,7 +135,13 @@ def test_ramps():
     by_tag = curriculum(ramp="easy, hard", ramp_start=0.0, ramp_steps=4, again=0.0)
     assert by_tag.passed_over(1) == {1, 3, 5, 7, 9, 11} and by_tag.passed_over(2) == set()
     by_rate = curriculum(
-        ramp="solve_rate", window=1, min_solve_rate=-1, solved=2, ramp_start=0.5, ramp_steps=5, again=0.0
+        ramp="solve_rate",
+        window=1,
+        min_solve_rate=-1,
+        solved=2,
+        ramp_start=0.5,
+        ramp_steps=5,
+        again=0.0,
     )
     assert by_rate.passed_over(0) == set()  # nothing is known
     rated(by_rate, RATES, step=0)
@@ -168,10 +179,15 @@ class RolloutWorker:
         if step not in self.journal:
             self.journal[step] = self.curriculum.choose(step)
         groups = [
-            group(i, ["proved" if v else "failed" for v in np.random.default_rng(
-                [step, i]).random(4) < RATES[i]])
+            group(
+                i,
+                [
+                    "proved" if v else "failed"
+                    for v in np.random.default_rng([step, i]).random(4) < RATES[i]
+                ],
+            )
             for i in self.journal[step]
-        ]  # fmt: skip
+        ]
         return lambda state: groups
 
 

@@ -25,10 +25,17 @@ OBJECTIVES = {  # each option at least once
     "entry clip": dict(entry_clip=0.1),
     "clips of a top k": dict(alpha=0.5, entry_clip=0.05, token_clip=0.1, top_k=2),
     "many": dict(
-        alpha=0.5, top_k=2, support="student", token_clip=0.4, ratio_mean="sequence", line_cap=1.0,
-        aggregation="sequence_mean", trust_rate=0.3, temperature=0.7,
+        alpha=0.5,
+        top_k=2,
+        support="student",
+        token_clip=0.4,
+        ratio_mean="sequence",
+        line_cap=1.0,
+        aggregation="sequence_mean",
+        trust_rate=0.3,
+        temperature=0.7,
     ),
-}  # fmt: skip
+}
 OBJECTIVES = {name: Distillation(**{"chunk": 8} | fields) for name, fields in OBJECTIVES.items()}
 
 

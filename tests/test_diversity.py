@@ -8,14 +8,20 @@ SAME = [
     (" by\n  intro h1\n  exact h1", " by\n  intro hp -- a comment\n\n  exact   hp"),
     (" by\n  intro h1 h2\n  exact ⟨h2, h1.left⟩", " by\n  intro a b\n  exact ⟨b, a.left⟩"),
     (" fun h => h.2", " fun x => x.2"),
-    (" by\n  cases h with\n  | inl a => exact a\n  | inr b => exact b",
-     " by\n  cases h with\n  | inl x => exact x\n  | inr y => exact y"),
-    (" by\n  rcases h with ⟨a, b⟩ | c\n  · exact a\n  · exact c",
-     " by\n  rcases h with ⟨x, y⟩ | z\n  · exact x\n  · exact z"),
+    (
+        " by\n  cases h with\n  | inl a => exact a\n  | inr b => exact b",
+        " by\n  cases h with\n  | inl x => exact x\n  | inr y => exact y",
+    ),
+    (
+        " by\n  rcases h with ⟨a, b⟩ | c\n  · exact a\n  · exact c",
+        " by\n  rcases h with ⟨x, y⟩ | z\n  · exact x\n  · exact z",
+    ),
     (" by\n  obtain ⟨x, hx⟩ := h\n  exact hx", " by\n  obtain ⟨y, hy⟩ := h\n  exact hy"),
     (" by\n  have k : p := h\n  exact k", " by\n  have k2 : p := h\n  exact k2"),
-    (" by\n  induction n with\n  | zero => rfl\n  | succ k ih => rw [ih]",
-     " by\n  induction n with\n  | zero => rfl\n  | succ m h => rw [h]"),
+    (
+        " by\n  induction n with\n  | zero => rfl\n  | succ k ih => rw [ih]",
+        " by\n  induction n with\n  | zero => rfl\n  | succ m h => rw [h]",
+    ),
 ]
 DIFFERENT = [
     (" by\n  intro h1 h2\n  exact h1", " by\n  intro h1 h2\n  exact h2"),

@@ -49,9 +49,12 @@ def test_what_is_missing_is_told_with_the_remedy(capsys, tmp_path, monkeypatch):
     assert main(["doctor", "--backend=lean_interact", "--project=nowhere"]) == 1
     told = capsys.readouterr().out
     assert "proof of True" not in told
-    for what, remedy in {"lake": "elan-init.sh", "git": "apt install git",
-                         "project": "lake exe cache get"}.items():
-        line = told[told.index(f"MISSING {what} "):]
+    for what, remedy in {
+        "lake": "elan-init.sh",
+        "git": "apt install git",
+        "project": "lake exe cache get",
+    }.items():
+        line = told[told.index(f"MISSING {what} ") :]
         assert remedy in line.split("MISSING")[1]
 
 

@@ -51,20 +51,23 @@ def test_proved_and_failed(farm):
     assert wrong.status == "failed" and not wrong.proved
     error = wrong.first_error_message
     assert "mismatch" in error.text and "p" in error.text
-    assert WRONG[error.start:error.end] == "a"
+    assert WRONG[error.start : error.end] == "a"
     assert good.backend == "embedded" and wrong.seconds > 0
 
 
-@pytest.mark.parametrize("proof, place", [
-    ("by exact nope", "nope"),
-    ("by\n  -- ∀ ∃ 𝕜 😀\n  have k : p := nope\n  exact h", "nope"),
-    ("by\n  have α₁ : p := h.1; exact (nope : ∃ x : p, p)", "nope"),
-    ("nope", "nope"),
-    ("\n\n  nope", "nope"),
-])
+@pytest.mark.parametrize(
+    "proof, place",
+    [
+        ("by exact nope", "nope"),
+        ("by\n  -- ∀ ∃ 𝕜 😀\n  have k : p := nope\n  exact h", "nope"),
+        ("by\n  have α₁ : p := h.1; exact (nope : ∃ x : p, p)", "nope"),
+        ("nope", "nope"),
+        ("\n\n  nope", "nope"),
+    ],
+)
 def test_messages_stand_in_the_proof_text_in_characters(farm, proof, place):
     error = judge(farm, SWAP, proof).first_error_message
-    assert proof[error.start:error.end] == place
+    assert proof[error.start : error.end] == place
     assert error.start == proof.index(place)
 
 
@@ -76,15 +79,23 @@ def test_an_unfinished_proof_ends_at_its_end(farm):
 
 
 def test_signatures_and_contexts_may_span_lines(farm):
-    theorem = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2",
-                      context="def two : Nat := 2\n\nopen Nat")
+    theorem = Theorem(
+        "c",
+        "Foo.bar",
+        "(n : Nat)\n    (h : n = two) :\n  n = 2",
+        context="def two : Nat := 2\n\nopen Nat",
+    )
     assert judge(farm, theorem, "by\n  rw [h]\n  rfl").proved
     error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
-    defined = Theorem("d", "foo", "(n : Nat) : succ n = n + two", context=(
-        "def two : Nat := 1\nopen Nat in\nset_option maxRecDepth 400 in"))
+    defined = Theorem(
+        "d",
+        "foo",
+        "(n : Nat) : succ n = n + two",
+        context=("def two : Nat := 1\nopen Nat in\nset_option maxRecDepth 400 in"),
+    )
     assert [v.status for v in farm.check([(defined, "rfl"), (defined, "by rfl")])] == ["proved"] * 2
 
 
@@ -116,9 +127,18 @@ def test_a_statement_that_binds_nothing_is_an_error(farm):
 
 
 def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
-    proofs = ["absurdity", "by exact absurdity", "by exact _root_.absurdity", "by assumption",
-              "by exact neighbour", "by simp [absurdity]", "by rw [absurdity]", "by contradiction",
-              "let rec f : False := f; f", "by exact (let rec f (n : Nat) : False := f n; f 0)"]
+    proofs = [
+        "absurdity",
+        "by exact absurdity",
+        "by exact _root_.absurdity",
+        "by assumption",
+        "by exact neighbour",
+        "by simp [absurdity]",
+        "by rw [absurdity]",
+        "by contradiction",
+        "let rec f : False := f; f",
+        "by exact (let rec f (n : Nat) : False := f n; f 0)",
+    ]
     pairs = [(FALSE, proof) for proof in proofs]
     pairs += [(Theorem("n", "neighbour", ": False"), proof) for proof in proofs]
     verdicts = farm.check(pairs)
@@ -128,16 +148,34 @@ def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
 
 
 def test_without_the_audit_lean_still_refuses_what_is_no_proof(farm, no_audit):
-    proofs = ["by sorry", "by admit", "sorryAx _", "by exact sorryAx _ true", "by decide +native",
-              "by first | sorry", "by stop", "by exact lcProof", "by simp; sorry",
-              "sorry\n#exit", "by simp\naxiom cheat : False", "by exact (sorry : False)"]
+    proofs = [
+        "by sorry",
+        "by admit",
+        "sorryAx _",
+        "by exact sorryAx _ true",
+        "by decide +native",
+        "by first | sorry",
+        "by stop",
+        "by exact lcProof",
+        "by simp; sorry",
+        "sorry\n#exit",
+        "by simp\naxiom cheat : False",
+        "by exact (sorry : False)",
+    ]
     for proof, verdict in zip(proofs, farm.check([(FALSE, p) for p in proofs]), strict=True):
         assert verdict.status in ("failed", "crashed"), proof
 
 
 def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
-    breakers = ["by /-", 'by exact "open', "by simp #exit", "by simp end", "by simp namespace Foo",
-                "by simp section", "by exact «x"]
+    breakers = [
+        "by /-",
+        'by exact "open',
+        "by simp #exit",
+        "by simp end",
+        "by simp namespace Foo",
+        "by simp section",
+        "by exact «x",
+    ]
     pairs = [(SWAP, GOOD), (SWAP, WRONG)]
     for breaker in breakers:
         pairs += [(SWAP, p) for p in (breaker, f"{GOOD} --{breaker}", f"{WRONG} --{breaker}")]
@@ -145,26 +183,46 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
     assert statuses[:2] == ["proved", "failed"]
     for i in range(len(breakers)):
         assert statuses[2 + 3 * i] in ("failed", "crashed")
-        assert statuses[3 + 3 * i:5 + 3 * i] == ["proved", "failed"]
+        assert statuses[3 + 3 * i : 5 + 3 * i] == ["proved", "failed"]
 
 
 def test_an_error_without_a_place_is_its_candidates_own(farm):
     proofs = [GOOD, "by '»", WRONG, "by '» --", f"{GOOD} -- again", "by '"]
     verdicts = farm.check([(SWAP, proof) for proof in proofs])
-    assert [v.status for v in verdicts] == ["proved", "failed", "failed", "failed", "proved",
-                                            "failed"]
+    assert [v.status for v in verdicts] == [
+        "proved",
+        "failed",
+        "failed",
+        "failed",
+        "proved",
+        "failed",
+    ]
     assert {m.kind for v in verdicts for m in v.messages} <= {"", "Tactic.unsolvedGoals"}
 
 
 def test_a_batch_says_what_each_alone_says(backend):
-    proofs = [GOOD, WRONG, "by simp", "by constructor", "by exact ⟨h.2, _⟩", "fun x => x", "h",
-              "by cases h with | intro a b => exact ⟨?_, a⟩", "⟨h.2, h.1⟩", "by apply And.intro",
-              "match h with | ⟨a, b⟩ => ⟨b, a⟩", "match h with | ⟨a, b⟩ => ⟨a, b⟩", "And.comm.mp h",
-              "by rcases h with ⟨a, b⟩; refine ⟨?x, ?y⟩", "(fun x => x x) h", "by exact (·, ·)"]
+    proofs = [
+        GOOD,
+        WRONG,
+        "by simp",
+        "by constructor",
+        "by exact ⟨h.2, _⟩",
+        "fun x => x",
+        "h",
+        "by cases h with | intro a b => exact ⟨?_, a⟩",
+        "⟨h.2, h.1⟩",
+        "by apply And.intro",
+        "match h with | ⟨a, b⟩ => ⟨b, a⟩",
+        "match h with | ⟨a, b⟩ => ⟨a, b⟩",
+        "And.comm.mp h",
+        "by rcases h with ⟨a, b⟩; refine ⟨?x, ?y⟩",
+        "(fun x => x x) h",
+        "by exact (·, ·)",
+    ]
     worker = backend.worker()
     together = worker.check([(SWAP, proof) for proof in proofs], 20)
     for proof, verdict in zip(proofs, together, strict=True):
-        alone, = worker.check([(SWAP, proof)], 20)
+        (alone,) = worker.check([(SWAP, proof)], 20)
         assert dataclasses.replace(alone, seconds=0) == dataclasses.replace(verdict, seconds=0)
 
 
@@ -184,7 +242,7 @@ def test_the_first_error_is_where_the_proof_goes_wrong_first(farm):
     kinds = [m.kind for m in verdict.messages]
     assert len(kinds) == 2 and "Tactic.unsolvedGoals" in kinds
     assert "Function expected" in verdict.first_error_message.text
-    assert proof[verdict.first_error_message.place:].startswith("h1 h2")
+    assert proof[verdict.first_error_message.place :].startswith("h1 h2")
     [open_goal] = judge(farm, SWAP, "by\n  obtain ⟨a, b⟩ := h").messages
     assert open_goal.place == open_goal.end > open_goal.start
 
@@ -202,8 +260,14 @@ def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
 def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
     endless = EmbeddedBackend(max_heartbeats=10**9)
     deep = "(" * 20_000
-    pairs = [(SWAP, GOOD), (SWAP, HANGS), (SWAP, WRONG), (SWAP, deep), (SWAP, GOOD + "\n"),
-             (SWAP, WRONG + "\n")]
+    pairs = [
+        (SWAP, GOOD),
+        (SWAP, HANGS),
+        (SWAP, WRONG),
+        (SWAP, deep),
+        (SWAP, GOOD + "\n"),
+        (SWAP, WRONG + "\n"),
+    ]
     with Farm(endless, workers=2, timeout=1.0) as farm:
         statuses = [v.status for v in farm.check(pairs)]
         assert farm.counters.restarts >= 4
@@ -249,19 +313,24 @@ class Talking(EmbeddedBackend):
         return [sys.executable, "-c", self.script]
 
 
-@pytest.mark.parametrize("script", [
-    "pass",
-    "import sys; sys.stdin.read()",
-    "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)",
-    "import sys; sys.exit(3)",
-    "import sys; sys.exit(1)",
-    "print('all fine')",
-    "print('{\"severity\":\"information\",\"pos\":{\"line\":9,\"column\":0},\"kind\":\"\","
-    "\"data\":\"\\'swap\\' does not depend on any axioms\"}')",
-    "print('[' * 100000)", "print('null')", "print('{\"pos\": 3}')",
-    "import sys; sys.stderr.write('x' * 300000)",
-    "print('x' * 40_000_000)",
-])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "pass",
+        "import sys; sys.stdin.read()",
+        "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)",
+        "import sys; sys.exit(3)",
+        "import sys; sys.exit(1)",
+        "print('all fine')",
+        'print(\'{"severity":"information","pos":{"line":9,"column":0},"kind":"",'
+        '"data":"\\\'swap\\\' does not depend on any axioms"}\')',
+        "print('[' * 100000)",
+        "print('null')",
+        "print('{\"pos\": 3}')",
+        "import sys; sys.stderr.write('x' * 300000)",
+        "print('x' * 40_000_000)",
+    ],
+)
 def test_silence_and_noise_are_never_success(script):
     backend = Talking()
     object.__setattr__(backend, "script", script)
@@ -293,19 +362,41 @@ def test_the_kernel_computes_what_the_library_defines(farm):
         # the helpers on the left are computed by their definitions, the right by the kernel's own
         texts.append((f": Nat.log2.go {a} {a} = Nat.log2 {a}", "by decide +kernel"))
         for b in numbers:
-            texts.append((f": Nat.div.go {b} {a} {a} = {a} / {b} ∧ Nat.modCore.go {b} {a} {a} ="
-                          f" {a} % {b} ∧ Nat.gcd.go {a} {a} {b} = Nat.gcd {a} {b}",
-                          "by decide +kernel"))
-            texts.append((f": Nat.bitwise.go and {a} {a} {b} = Nat.land {a} {b} ∧ Nat.bitwise.go or"
-                          f" {a} {a} {b} = Nat.lor {a} {b} ∧ Nat.bitwise.go xor {a} {a} {b} ="
-                          f" Nat.xor {a} {b}", "by decide +kernel"))
-    for (text, _), verdict in zip(texts, farm.check(
-            [(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True):
+            texts.append(
+                (
+                    f": Nat.div.go {b} {a} {a} = {a} / {b} ∧ Nat.modCore.go {b} {a} {a} ="
+                    f" {a} % {b} ∧ Nat.gcd.go {a} {a} {b} = Nat.gcd {a} {b}",
+                    "by decide +kernel",
+                )
+            )
+            texts.append(
+                (
+                    f": Nat.bitwise.go and {a} {a} {b} = Nat.land {a} {b} ∧ Nat.bitwise.go or"
+                    f" {a} {a} {b} = Nat.lor {a} {b} ∧ Nat.bitwise.go xor {a} {a} {b} ="
+                    f" Nat.xor {a} {b}",
+                    "by decide +kernel",
+                )
+            )
+    for (text, _), verdict in zip(
+        texts, farm.check([(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True
+    ):
         assert verdict.proved, (text, verdict.first_error_message)
 
 
-@pytest.mark.parametrize("name", ["Nat.gcd", "Nat.land", "Nat.log2", "String.ofList", "Char.ofNat",
-                                  "Nat.add", "Nat.pow", "List.cons", "Bool.true"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Nat.gcd",
+        "Nat.land",
+        "Nat.log2",
+        "String.ofList",
+        "Char.ofNat",
+        "Nat.add",
+        "Nat.pow",
+        "List.cons",
+        "Bool.true",
+    ],
+)
 def test_no_theorem_can_take_a_name_that_the_kernel_trusts(farm, no_audit, name):
     verdict = judge(farm, FALSE, f"by simp\nopaque {name} : Nat")
     assert verdict.status == "failed"
@@ -345,8 +436,12 @@ def hanging_child(farm) -> int:
 def test_lean_runs_under_limits():
     with Farm(EmbeddedBackend(10**9, memory_mb=3072), workers=1, timeout=100) as farm:
         child = hanging_child(farm)
-        wanted = {"Max address space": 3072 << 20, "Max file size": 0, "Max core file size": 0,
-                  "Max cpu time": 121}
+        wanted = {
+            "Max address space": 3072 << 20,
+            "Max file size": 0,
+            "Max core file size": 0,
+            "Max cpu time": 121,
+        }
         for _ in range(1000):  # it sets its limits as its first act
             with open(f"/proc/{child}/limits") as file:
                 table = file.read().splitlines()

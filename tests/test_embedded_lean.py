@@ -44,8 +44,13 @@ def lean(text: str, folder: Path, *options: str) -> list[dict]:
     path = folder / "Main.lean"
     path.write_text(HEADER + text)
     argv = process.lean_argv("--json", "-DmaxErrors=0", *options, str(path))
-    done = subprocess.run(argv, env=process.lean_environment(library.ensure_library()),
-                          text=True, capture_output=True, timeout=500)
+    done = subprocess.run(
+        argv,
+        env=process.lean_environment(library.ensure_library()),
+        text=True,
+        capture_output=True,
+        timeout=500,
+    )
     assert done.returncode in (0, 1) and not done.stderr, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     for message in messages:
@@ -81,8 +86,11 @@ def axioms(text: str, name: str, folder: Path) -> set[str]:
 def test_every_theorem_is_accepted(tmp_path):
     texts = entries(THEOREMS) + entries(LEMMAS)
     results = batch(texts, tmp_path)
-    bad = {text: [m["data"] for m in messages] for text, messages in zip(texts, results)
-           if any(m["severity"] == "error" or m["kind"] == "hasSorry" for m in messages)}
+    bad = {
+        text: [m["data"] for m in messages]
+        for text, messages in zip(texts, results)
+        if any(m["severity"] == "error" or m["kind"] == "hasSorry" for m in messages)
+    }
     assert not bad
     assert len(texts) > 600
 
@@ -91,8 +99,9 @@ def test_theorems_are_distinct_and_use_only_the_three_axioms(tmp_path):
     texts = entries(THEOREMS) + entries(LEMMAS)
     names = [re.match(r"theorem (\S+)", text)[1] for text in texts]
     assert len(set(names)) == len(names)
-    messages = lean("\n\n".join(texts) + "\n" + "".join(f"#print axioms {n}\n" for n in names),
-                    tmp_path)
+    messages = lean(
+        "\n\n".join(texts) + "\n" + "".join(f"#print axioms {n}\n" for n in names), tmp_path
+    )
     reports = [m["data"] for m in messages if "axioms" in m["data"]]
     assert len(reports) == len(names)
     used = {a for r in reports for a in re.findall(r"[\w.]+", r.partition("axioms: ")[2])}
@@ -159,16 +168,27 @@ def test_the_kernel_computes_what_the_definitions_say(tmp_path):
     for _ in range(40):
         a, b = rng.randrange(40), rng.randrange(12)
         checks += [
-            ("Nat.add", a, b, a + b), ("Nat.sub", a, b, max(a - b, 0)), ("Nat.mul", a, b, a * b),
-            ("Nat.div", a, b, a // b if b else 0), ("Nat.mod", a, b, a % b if b else a),
-            ("Nat.land", a, b, a & b), ("Nat.lor", a, b, a | b), ("Nat.xor", a, b, a ^ b),
-            ("Nat.gcd", a, b, math.gcd(a, b)), ("Nat.pow", a, b, a**b),
-            ("Nat.shiftLeft", a, b, a << b), ("Nat.shiftRight", a, b, a >> b),
-        ]  # fmt: skip
-    unfolded = {"Nat.div": "Nat.div.go {b} {a} {a}", "Nat.mod": "Nat.modCore.go {b} {a} {a}",
-                "Nat.land": "Nat.bitwise.go and {a} {a} {b}",
-                "Nat.lor": "Nat.bitwise.go or {a} {a} {b}",
-                "Nat.xor": "Nat.bitwise.go xor {a} {a} {b}", "Nat.gcd": "Nat.gcd.go {a} {a} {b}"}
+            ("Nat.add", a, b, a + b),
+            ("Nat.sub", a, b, max(a - b, 0)),
+            ("Nat.mul", a, b, a * b),
+            ("Nat.div", a, b, a // b if b else 0),
+            ("Nat.mod", a, b, a % b if b else a),
+            ("Nat.land", a, b, a & b),
+            ("Nat.lor", a, b, a | b),
+            ("Nat.xor", a, b, a ^ b),
+            ("Nat.gcd", a, b, math.gcd(a, b)),
+            ("Nat.pow", a, b, a**b),
+            ("Nat.shiftLeft", a, b, a << b),
+            ("Nat.shiftRight", a, b, a >> b),
+        ]
+    unfolded = {
+        "Nat.div": "Nat.div.go {b} {a} {a}",
+        "Nat.mod": "Nat.modCore.go {b} {a} {a}",
+        "Nat.land": "Nat.bitwise.go and {a} {a} {b}",
+        "Nat.lor": "Nat.bitwise.go or {a} {a} {b}",
+        "Nat.xor": "Nat.bitwise.go xor {a} {a} {b}",
+        "Nat.gcd": "Nat.gcd.go {a} {a} {b}",
+    }
     lines = []
     for name, a, b, value in checks:
         lines.append(f"example : {name} {a} {b} = {value} := by decide +kernel")
@@ -197,7 +217,8 @@ def test_the_library_has_no_axiom_of_its_own():
     own = set(declared) - set(unsafe)
     assert own == {"propext", "Classical.choice", "Quot.sound", "sorryAx"}
     assert "sorry" not in text.replace("sorryAx", "").replace("lean_sorry", "").replace(
-        "tacticSorry", "")
+        "tacticSorry", ""
+    )
 
 
 # ------------------------------------------------------------------------- messages are Lean's
@@ -266,8 +287,12 @@ def scan(count: int, seed: int, folder: Path) -> list[tuple[str, str]]:
     results = batch(texts, folder, "-DmaxHeartbeats=4000")
     errors = sum(any(m["severity"] == "error" for m in ms) for ms in results)
     assert errors > count / 2
-    return [(text, m["data"]) for text, ms in zip(texts, results) for m in ms
-            if strange(text, m["data"])]
+    return [
+        (text, m["data"])
+        for text, ms in zip(texts, results)
+        for m in ms
+        if strange(text, m["data"])
+    ]
 
 
 def test_messages_of_mutated_proofs(tmp_path):
@@ -291,10 +316,8 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e7 : 1 = 2 := by decide": "is false",
         "theorem e8 (p : Prop) : p := by assumption": "Tactic `assumption` failed",
         "theorem e9 (n : Nat) : n = 0 := e9 n": "fail to show termination",
-        "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _":
-            "failed to prove termination",
-        "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n  exact e12 n m":
-            "Could not find a decreasing measure",
+        "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _": "failed to prove termination",
+        "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n  exact e12 n m": "Could not find a decreasing measure",
         "theorem e13 (x : Nat) : x = 5 := by exact (1.5 : Nat)": "OfScientific Nat",
         "theorem e14 (x : Nat) : x = 5 := by exact (-1 : Nat)": "Neg Nat",
         "theorem e15 (a b : Nat) : a = b := by omega": "unknown tactic",
@@ -312,9 +335,12 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
 
 def test_module_behaves_as_lean(tmp_path):
     (tmp_path / "A.lean").write_text("prelude\nimport FdPrelude\n#print axioms and_comm\n")
-    done = subprocess.run([sys.executable, "-m", "fdjax.lean.backends.embedded.process",
-                           str(tmp_path / "A.lean")], text=True, capture_output=True,
-                          env=os.environ | {"LEAN_PATH": str(library.ensure_library())})
+    done = subprocess.run(
+        [sys.executable, "-m", "fdjax.lean.backends.embedded.process", str(tmp_path / "A.lean")],
+        text=True,
+        capture_output=True,
+        env=os.environ | {"LEAN_PATH": str(library.ensure_library())},
+    )
     assert done.returncode == 0
     assert done.stdout == "'and_comm' does not depend on any axioms\n"
 
@@ -322,8 +348,10 @@ def test_module_behaves_as_lean(tmp_path):
 def test_many_processes_compile_at_once(tmp_path):
     code = "from fdjax.lean.backends.embedded import library; print(library.ensure_library())"
     env = os.environ | {"FDJAX_CACHE": str(tmp_path / "cache")}
-    started = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE,
-                                text=True) for _ in range(3)]
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     folders = {child.communicate()[0].strip() for child in started}
     assert all(child.returncode == 0 for child in started)
     (folder,) = folders

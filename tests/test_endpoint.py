@@ -46,8 +46,10 @@ def test_a_question_goes_out_as_it_is_and_comes_back(ask):
     assert answer.tokens == 110 and answer.money == pytest.approx((100 + 10 * 20) / 1e6)
     [body] = served.asked
     assert body["model"] == "small" and body["max_tokens"] == 600
-    assert body["messages"] == [{"role": "system", "content": "Be brief."},
-                                {"role": "user", "content": "What is wrong?"}]  # fmt: skip
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is wrong?"},
+    ]
     assert served.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert served.headers[0]["Accept-Encoding"] == "identity"
 
@@ -112,7 +114,7 @@ def test_what_a_retry_mends(ask, bad, trouble):
         (Reply(b"", status=307, headers={"Location": "http://127.0.0.1:9/v1"}), "refused 307"),
         (Reply(b"", status=429, headers={"Retry-After": "3600"}), "rate limit"),
     ],
-)  # fmt: skip
+)
 def test_what_no_retry_mends(ask, bad, trouble):
     with serving(lambda *_: bad) as served:
         [answer] = ask(served.url)
@@ -207,8 +209,14 @@ def test_requests_under_way_are_waited_for_where_money_is_short(ask):
 
 def test_the_budget_in_money_counts_what_came_to_nothing(ask):
     """Bad answers are paid for, too: by the estimate, where the service does not count."""
-    limits = dict(money_budget=0.01, price_in=10.0, price_out=10.0, retries=30, backoff=0.0,
-                  options={"max_tokens": 100})  # fmt: skip
+    limits = dict(
+        money_budget=0.01,
+        price_in=10.0,
+        price_out=10.0,
+        retries=30,
+        backoff=0.0,
+        options={"max_tokens": 100},
+    )
     with serving(lambda *_: Reply(b"nonsense")) as served:
         [answer] = ask(served.url, **limits)
     estimate = (8 + 100) * 10 / 1e6  # (9 + 14 characters) / 3 rounded up, and 100

@@ -33,8 +33,10 @@ def test_figures_of_an_evaluation(monkeypatch):
     b = attempt(one, 1, " by\n  intro b\n  exact b", (1,), False, 1.0)
     groups = [
         [(one, a, Verdict("proved")), (one, b, Verdict("proved"))],
-        [(other, attempt(other, 0), Verdict("timeout")),
-         (other, attempt(other, 1), Verdict("failed"))],
+        [
+            (other, attempt(other, 0), Verdict("timeout")),
+            (other, attempt(other, 1), Verdict("failed")),
+        ],
     ]
     monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: groups)
     farm = types.SimpleNamespace(second=None)
@@ -64,19 +66,34 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
         if params == "teacher":
             told.append(prompts)
         solved = {"t0"} if params == "student" else {"t2"}
-        return [[(t, attempt(t, g, finished=t.id != "t1"),
-                  Verdict("proved" if t.id in solved else "failed")) for g in range(2)]
-                for t in theorems]
+        return [
+            [
+                (
+                    t,
+                    attempt(t, g, finished=t.id != "t1"),
+                    Verdict("proved" if t.id in solved else "failed"),
+                )
+                for g in range(2)
+            ]
+            for t in theorems
+        ]
 
     async def provider(groups, moment):
         asked.append(([[t.id for t, _, _ in g] for g in groups], moment.wanted))
-        return [[None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
-                 for i, (t, _, _) in enumerate(g)] for g in groups]
+        return [
+            [
+                None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
+                for i, (t, _, _) in enumerate(g)
+            ]
+            for g in groups
+        ]
 
     monkeypatch.setattr(evaluate, "attempt_and_check", attempts)
-    rates = asyncio.run(evaluate.teacher_solve_rate(
-        Prompting(), "student", "teacher", None, provider, THEOREMS, **SAMPLING
-    ))
+    rates = asyncio.run(
+        evaluate.teacher_solve_rate(
+            Prompting(), "student", "teacher", None, provider, THEOREMS, **SAMPLING
+        )
+    )
     assert asked == [([["t2"] * 2, ["t3"] * 2, ["t4"] * 2], [[True, False]] * 3)]  # once
     assert told == [
         [("t2", "about t2"), ("t4", "about t4")],
@@ -93,7 +110,7 @@ def test_no_failure_no_gap(monkeypatch):
     async def provider(groups, moment):
         return [[None for _ in g] for g in groups]
 
-    rates = asyncio.run(evaluate.teacher_solve_rate(
-        Prompting(), None, None, None, provider, THEOREMS, **SAMPLING
-    ))
+    rates = asyncio.run(
+        evaluate.teacher_solve_rate(Prompting(), None, None, None, provider, THEOREMS, **SAMPLING)
+    )
     assert set(rates.values()) == {0.0}

@@ -55,11 +55,19 @@ def collect(tmp_path, monkeypatch):
 
     def worker(provider, provider_samples):
         return RolloutWorker(
-            prompting=None, farm=Lean(), provider=provider,
-            journal=Journal(tmp_path), curriculum=Curriculum(THEOREMS, 2, 0, Settings()),
-            prompts={t.id: [1] for t in THEOREMS}, samples_per_prompt=2, temperature=1.0, seed=0,
-            stream="fd", timers=Timers(), provider_samples=provider_samples,
-        )  # fmt: skip
+            prompting=None,
+            farm=Lean(),
+            provider=provider,
+            journal=Journal(tmp_path),
+            curriculum=Curriculum(THEOREMS, 2, 0, Settings()),
+            prompts={t.id: [1] for t in THEOREMS},
+            samples_per_prompt=2,
+            temperature=1.0,
+            seed=0,
+            stream="fd",
+            timers=Timers(),
+            provider_samples=provider_samples,
+        )
 
     return worker
 

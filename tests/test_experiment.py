@@ -37,9 +37,13 @@ ROLLOUTS = dict(  # of tiny_config's stages
 
 def command(workdir, *flags, module="fdjax.main"):
     return [
-        sys.executable, "-m", module,
-        f"--config={ROOT / 'tests' / 'tiny_config.py'}", f"--workdir={workdir}", *flags,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        module,
+        f"--config={ROOT / 'tests' / 'tiny_config.py'}",
+        f"--workdir={workdir}",
+        *flags,
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +57,14 @@ def environment(tmp_path_factory):
 
 def start(workdir, environment, *flags, **how):
     return subprocess.Popen(
-        command(workdir, *flags, **how), cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        command(workdir, *flags, **how),
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +161,7 @@ def test_a_finished_run_is_evaluated_again_where_proofs_are_replayed(
         trained = (tmp_path / "w" / stage / "metrics.jsonl").read_bytes()
         assert trained == (finished[0] / stage / "metrics.jsonl").read_bytes()
         before = read_lines(finished[0] / stage / "evals.jsonl")
-        again = read_lines(tmp_path / "w" / stage / "evals.jsonl")[len(before):]
+        again = read_lines(tmp_path / "w" / stage / "evals.jsonl")[len(before) :]
         assert all(line["key"].pop("replayed") for line in again)
         assert {line["figures"].pop("replay_refused") for line in again} == {0}
         assert again == [line for line in before if "split" in line["key"]] != []
@@ -209,9 +218,11 @@ def test_killed_at_any_moment_a_run_ends_the_same(finished, environment, tmp_pat
 def test_adapters_killed_and_resumed(finished, environment, tmp_path):
     """On a trained stage; and what they were added to is what it was."""
     flags = (
-        f"--config.init_from={finished[0] / 'sft'}", "--config.model.lora_rank=2",
-        "--config.grpo.kl_coefficient=0.1", "--config.fd.optimizer.moments=bfloat16",
-    )  # fmt: skip
+        f"--config.init_from={finished[0] / 'sft'}",
+        "--config.model.lora_rank=2",
+        "--config.grpo.kl_coefficient=0.1",
+        "--config.fd.optimizer.moments=bfloat16",
+    )
     for workdir, moments in (("whole", ()), ("killed", ("fd/metrics.jsonl", "grpo/rollouts"))):
         for moment in moments:
             process = start(tmp_path / workdir, environment, *flags)
@@ -379,8 +390,10 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     assert sum(line["refills"] for line in grpo) > 0
     assert {"reference_kl", "sampler_ratio", "ratio"} <= grpo[-1].keys()
     assert [line.keys() & {"loss/distillation", "loss/policy_gradient"} for line in both] == [
-        {"loss/distillation"}, {"loss/policy_gradient"}, {"loss/distillation"},
-    ]  # fmt: skip
+        {"loss/distillation"},
+        {"loss/policy_gradient"},
+        {"loss/distillation"},
+    ]
     asked = ["feedback" in Journal(tmp_path / "both" / "rollouts").read(i) for i in range(3)]
     assert asked == [True, False, True]
 
@@ -409,10 +422,15 @@ def test_each_recipe_runs_and_compiles_once(finished, tmp_path, caplog, monkeypa
 @pytest.mark.slow
 def test_refills_and_several_updates_survive_kills(finished, environment, tmp_path):
     flags = (
-        f"--config.init_from={finished[0] / 'sft'}", "--config.stages=('fd','grpo')",
-        "--config.fd.minibatches=2", "--config.fd.epochs=2", "--config.grpo.minibatches=2",
-        "--config.grpo.epochs=2", "--config.grpo.refill=2", "--config.grpo.kl_coefficient=0.1",
-    )  # fmt: skip
+        f"--config.init_from={finished[0] / 'sft'}",
+        "--config.stages=('fd','grpo')",
+        "--config.fd.minibatches=2",
+        "--config.fd.epochs=2",
+        "--config.grpo.minibatches=2",
+        "--config.grpo.epochs=2",
+        "--config.grpo.refill=2",
+        "--config.grpo.kl_coefficient=0.1",
+    )
     workdirs = tmp_path / "undisturbed", tmp_path / "killed"
     for moment in ("fd/rollouts/000003.jsonl", "grpo/rollouts/refill_1", "grpo/checkpoints/4"):
         process = start(workdirs[1], environment, *flags, module="tests.coin")
@@ -446,10 +464,12 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
         assert moment or process.returncode == 0, output
     assert_same(tmp_path / "whole", tmp_path / "killed", ["expert_iteration"])
     whole, killed = (
-        [{k: v for k, v in json.loads(x).items() if not of_the_clock(k)}
-         for x in (tmp_path / name / "expert_iteration" / "metrics.jsonl").open()]
+        [
+            {k: v for k, v in json.loads(x).items() if not of_the_clock(k)}
+            for x in (tmp_path / name / "expert_iteration" / "metrics.jsonl").open()
+        ]
         for name in ("whole", "killed")
-    )  # fmt: skip
+    )
     assert whole == killed and "solve_rate" in whole[3] and "solve_rate" not in whole[4]
 
 

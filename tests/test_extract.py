@@ -80,8 +80,10 @@ def test_fences_that_are_not_closed():
         (fenced("by simp"), "no Lean block of the answer states theorem foo.bar"),
         (fenced(f"-- {STATED}{PROOF}"), "no Lean block of the answer states"),
         (fenced(STATED.replace("foo.bar", "foo.baz") + PROOF), "states theorem foo.bar"),
-        (fenced(STATED.replace("q ∧ p", "p ∧ q") + PROOF),
-         "states foo.bar differently: `p ∧ q :=` where the statement has `q ∧ p :=`"),
+        (
+            fenced(STATED.replace("q ∧ p", "p ∧ q") + PROOF),
+            "states foo.bar differently: `p ∧ q :=` where the statement has `q ∧ p :=`",
+        ),
         (fenced(STATED.replace("p q :", "p :") + PROOF), "differently: `: Prop ) ( h` where"),
         (fenced(STATED.removesuffix(":=")), "differently: `nothing` where the statement has `:=`"),
         (fenced(f"theorem x : True := trivial\n{STATED}{PROOF}"), "`theorem` before the theorem"),
@@ -90,7 +92,7 @@ def test_fences_that_are_not_closed():
         (fenced(f'macro "x" : term => `(0)\n{STATED}{PROOF}'), "`macro` before the theorem"),
         (fenced(f"/- {STATED}{PROOF}"), "no Lean block of the answer states"),
     ],
-)  # fmt: skip
+)
 def test_refused_with_a_reason(answer, told):
     assert told in reason(answer)
 
@@ -105,44 +107,53 @@ def test_what_follows_is_left_to_the_audit():
 AUX = "theorem aux {p q : Prop} (h : p ∧ q) : q := h.2"
 
 
-@pytest.mark.parametrize("ignored, helpers, modifiers", [
-    ("import Mathlib\nopen Nat", f"\n\n{AUX}", "\n\n"),
-    ("open Nat\n\ndef three := 3\n-- ours", f"\n  {AUX}", "\n  "),
-    ("open Nat", f"\nlemma a : True := trivial\n\n{AUX}",
-     "\n\n/-- Ours -/\n@[simp, b [c]] private "),
-    ("noncomputable section", f"\nset_option maxHeartbeats 400 in\n{AUX}", "\nopen Nat in\n"),
-    ("open Nat\n", f"\n@[simp] private {AUX}", "\n"),
-    ("/- c -/ ", AUX, "\n"),
-])
+@pytest.mark.parametrize(
+    "ignored, helpers, modifiers",
+    [
+        ("import Mathlib\nopen Nat", f"\n\n{AUX}", "\n\n"),
+        ("open Nat\n\ndef three := 3\n-- ours", f"\n  {AUX}", "\n  "),
+        (
+            "open Nat",
+            f"\nlemma a : True := trivial\n\n{AUX}",
+            "\n\n/-- Ours -/\n@[simp, b [c]] private ",
+        ),
+        ("noncomputable section", f"\nset_option maxHeartbeats 400 in\n{AUX}", "\nopen Nat in\n"),
+        ("open Nat\n", f"\n@[simp] private {AUX}", "\n"),
+        ("/- c -/ ", AUX, "\n"),
+    ],
+)
 def test_with_helpers_the_candidate_begins_at_the_first(ignored, helpers, modifiers):
     answer = fenced(f"{ignored}{helpers}{modifiers}{STATED}{PROOF}")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     own = helpers.removeprefix("\n") if helpers.startswith("\n\n") else helpers
     assert candidate == f"{own}{modifiers}{STATED}{PROOF}"
     parts = split(candidate, THEOREM)
-    assert candidate[parts.start:] == PROOF
+    assert candidate[parts.start :] == PROOF
     assert re.sub("/-  Ours -/", "", parts.helpers).strip() == helpers.strip()
 
 
-@pytest.mark.parametrize("repeated, kept", [
-    ("open Nat\n\n", ""),
-    ("open Nat -- again\n/-- c -/ def three := 3\n", ""),
-    ("/- c -/ open Nat\nopen Nat\n@[simp] private ", "/- c -/"),
-    ("open Nat\nlemma b : True := trivial\n\nopen Nat in\n", "lemma b : True := trivial"),
-    ("open Nat\nset_option maxHeartbeats 400 in\n", ""),
-    ("open Nat Real\n", "open Nat Real"),
-    ("open Nat in\nlemma b : True := trivial\n", "open Nat in\nlemma b : True := trivial"),
-    ("open Real\n", "open Real"),
-    ("def three := 3\n", "def three := 3"),
-    ("open Nat\ndef three := 3 + 1\n", "def three := 3 + 1"),
-    ("open Nat\nimport Mathlib\n", "open Nat\nimport Mathlib"),
-])
+@pytest.mark.parametrize(
+    "repeated, kept",
+    [
+        ("open Nat\n\n", ""),
+        ("open Nat -- again\n/-- c -/ def three := 3\n", ""),
+        ("/- c -/ open Nat\nopen Nat\n@[simp] private ", "/- c -/"),
+        ("open Nat\nlemma b : True := trivial\n\nopen Nat in\n", "lemma b : True := trivial"),
+        ("open Nat\nset_option maxHeartbeats 400 in\n", ""),
+        ("open Nat Real\n", "open Nat Real"),
+        ("open Nat in\nlemma b : True := trivial\n", "open Nat in\nlemma b : True := trivial"),
+        ("open Real\n", "open Real"),
+        ("def three := 3\n", "def three := 3"),
+        ("open Nat\ndef three := 3 + 1\n", "def three := 3 + 1"),
+        ("open Nat\nimport Mathlib\n", "open Nat\nimport Mathlib"),
+    ],
+)
 def test_our_context_among_the_helpers_is_space(repeated, kept):
     answer = fenced(f"{AUX}\n\n{repeated}{STATED}{PROOF}")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     assert candidate == f"\n{AUX}\n\n{repeated}{STATED}{PROOF}"
     parts = split(candidate, THEOREM)
-    assert candidate[parts.start:] == PROOF
+    assert candidate[parts.start :] == PROOF
     assert parts.helpers.split() == f"{AUX} {kept}".split()
     assert all((b in (a, " ") and a != "\n") or a == b for a, b in zip(candidate, parts.helpers))
 
@@ -156,11 +167,14 @@ def test_without_helpers_it_is_the_proof():
     assert split(candidate, THEOREM) is None and "`theorem` starts" in audit(candidate).text
 
 
-@pytest.mark.parametrize("before, told", [
-    ("def four := 4", "`def` before the theorem: a helper is a `theorem` or a `lemma`"),
-    (f"axiom a : False\n{AUX}", "`axiom` before the theorem: a helper is"),
-    ("example : True := trivial", "`example` before the theorem: a helper is"),
-])
+@pytest.mark.parametrize(
+    "before, told",
+    [
+        ("def four := 4", "`def` before the theorem: a helper is a `theorem` or a `lemma`"),
+        (f"axiom a : False\n{AUX}", "`axiom` before the theorem: a helper is"),
+        ("example : True := trivial", "`example` before the theorem: a helper is"),
+    ],
+)
 def test_what_is_no_helper(before, told):
     with pytest.raises(NoProof, match=told):
         extract(fenced(f"{before}\n{STATED}{PROOF}"), THEOREM, allow_helpers=True)
@@ -171,8 +185,10 @@ def test_a_statement_beyond_our_tokenizer_is_compared_as_text():
     stated = 'lemma odd (h : f "{x}"\n  <--x\n ) :  p :='
     answer = fenced(f"open Nat\n{stated} by simp")
     assert answer[slice(*extract(answer, odd))] == " by simp"
-    for code, told in ((f"{stated.replace(': f', ':f')} h", "no Lean block of the answer states"),
-                       (f"{AUX}\n{stated} h", "`theorem` before the theorem: helper decl")):
+    for code, told in (
+        (f"{stated.replace(': f', ':f')} h", "no Lean block of the answer states"),
+        (f"{AUX}\n{stated} h", "`theorem` before the theorem: helper decl"),
+    ):
         with pytest.raises(NoProof, match=told):
             extract(fenced(code), odd, allow_helpers=True)
 

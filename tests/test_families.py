@@ -100,13 +100,18 @@ def test_greedy_decoding(loaded, variant, seed):
     tokens, mask = hf_models.batch((9, 5, 2))
     keys = jax.random.split(jax.random.key(0), (3, 1))
     never = jnp.array([-1])
-    out = sample(config, params, jnp.asarray(tokens), jnp.asarray(mask), keys, 0.0, never,
-                 max_new=64)  # fmt: skip
+    out = sample(
+        config, params, jnp.asarray(tokens), jnp.asarray(mask), keys, 0.0, never, max_new=64
+    )
     ours = np.asarray(out.response_tokens)[:, 0]
     expected = model.generate(
-        torch.tensor(tokens), attention_mask=torch.tensor(mask).long(), max_new_tokens=64,
-        do_sample=False, eos_token_id=None, pad_token_id=0,
-    ).numpy()[:, 9:]  # fmt: skip
+        torch.tensor(tokens),
+        attention_mask=torch.tensor(mask).long(),
+        max_new_tokens=64,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    ).numpy()[:, 9:]
     np.testing.assert_array_equal(ours, expected)
     assert min(len(set(row)) for row in expected.tolist()) >= 20
 

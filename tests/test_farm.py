@@ -68,16 +68,25 @@ class Scripted:
         return verdicts
 
 
-EXPECTED = {"good": "proved", "wrong": "failed", "timeout": "timeout", "crashed": "crashed",
-            "raise": "crashed", "swallow": "crashed", "flaky": "failed"}
+EXPECTED = {
+    "good": "proved",
+    "wrong": "failed",
+    "timeout": "timeout",
+    "crashed": "crashed",
+    "raise": "crashed",
+    "swallow": "crashed",
+    "flaky": "failed",
+}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
 def test_exactly_one_verdict_each_in_chaos(workers, seed):
     rng = random.Random(seed)
-    acts = [rng.choice(list(EXPECTED)) if rng.random() < 0.3 else rng.choice(["good", "wrong"])
-            for _ in range(120)]
+    acts = [
+        rng.choice(list(EXPECTED)) if rng.random() < 0.3 else rng.choice(["good", "wrong"])
+        for _ in range(120)
+    ]
     proofs = [f"{act} {i}" for i, act in enumerate(acts)]
     with Farm(Scripted(), workers=workers) as farm:
         answered = collections.Counter()
@@ -238,7 +247,8 @@ def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
             future.result(5)
     assert backend.batches[1] == ["good 19", "good 7"]
     assert sorted(p for batch in backend.batches for p in batch) == sorted(
-        ["block 1", *(f"good {i}" for i in range(20))])
+        ["block 1", *(f"good {i}" for i in range(20))]
+    )
 
 
 def test_whoever_submits_too_much_waits(monkeypatch):
@@ -248,7 +258,8 @@ def test_whoever_submits_too_much_waits(monkeypatch):
         futures = []
         proofs = ["block 0", *(f"good {i}" for i in range(1, 12))]
         giver = threading.Thread(
-            target=lambda: futures.extend(farm.submit(THEOREM, p) for p in proofs))
+            target=lambda: futures.extend(farm.submit(THEOREM, p) for p in proofs)
+        )
         giver.start()
         giver.join(0.2)
         assert giver.is_alive() and farm.counters.queued == 5

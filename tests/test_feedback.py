@@ -91,9 +91,7 @@ def test_correction_keeps_the_good_part():
     assert said.text == "a proof is" + said.proof.removeprefix(" by")
 
 
-@pytest.mark.parametrize(
-    "extra, departs", [("", None), ("\n  done", 0), ("x", 0)]
-)
+@pytest.mark.parametrize("extra, departs", [("", None), ("\n  done", 0), ("x", 0)])
 def test_proof_departs_where_texts_differ(extra, first_error_token):
     known = one("proof", " by\n  constructor").proof
     said = one("proof", known + extra)
@@ -116,8 +114,10 @@ def test_a_proof_that_lean_refused_gets_no_false_praise():
 
 def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
     async def echo(groups, moment):
-        return [[Feedback((t.id,), "echo", first_error=i) for i, (t, _, _) in enumerate(g)]
-                for g in groups]
+        return [
+            [Feedback((t.id,), "echo", first_error=i) for i, (t, _, _) in enumerate(g)]
+            for g in groups
+        ]
 
     def group(name, size):
         return [(Theorem(name, name, ": True"), attempt(""), Verdict("failed"))] * size
@@ -179,10 +179,13 @@ def group_of(*tries):
     """(proof, status) -> items of one theorem."""
     reason = (Message("error", "no such lemma"),)
     return [
-        (AND, Attempt("and", i, (), (), True, f" by\n  {proof}", ()),
-         Verdict(status, reason if status == "failed" else ()))
+        (
+            AND,
+            Attempt("and", i, (), (), True, f" by\n  {proof}", ()),
+            Verdict(status, reason if status == "failed" else ()),
+        )
         for i, (proof, status) in enumerate(tries)
-    ]  # fmt: skip
+    ]
 
 
 def test_peers_show_the_first_success_and_where_the_attempt_departs():
@@ -196,12 +199,21 @@ def test_peers_show_the_first_success_and_where_the_attempt_departs():
 
 
 def test_peers_show_more_successes_and_failures_each_text_once():
-    group = group_of(("x", "failed"), ("a", "proved"), ("x", "failed"), ("a", "proved"),
-                     ("b", "proved"), ("y", "failed"), ("z", "rejected"))  # fmt: skip
+    group = group_of(
+        ("x", "failed"),
+        ("a", "proved"),
+        ("x", "failed"),
+        ("a", "proved"),
+        ("b", "proved"),
+        ("y", "failed"),
+        ("z", "rejected"),
+    )
     [said] = ask(show(successes=2, failures=1), group)
     assert said[0].messages == (
-        "a proof is\n  a", "a proof is\n  b", "Lean refuses\n  y\nbecause no such lemma",
-    )  # fmt: skip
+        "a proof is\n  a",
+        "a proof is\n  b",
+        "Lean refuses\n  y\nbecause no such lemma",
+    )
     assert said[5].messages[2] == "Lean refuses\n  x\nbecause no such lemma"
 
 
@@ -242,11 +254,18 @@ def fixed(*texts, **fields):
     async def provide(groups, moment):
         wanted.append(moment.wanted)
         return [
-            [text if text is None else Feedback((text,) if text else (), fields["name"],
-                                                **{k: v for k, v in fields.items() if k != "name"})
-             for text in texts]
+            [
+                text
+                if text is None
+                else Feedback(
+                    (text,) if text else (),
+                    fields["name"],
+                    **{k: v for k, v in fields.items() if k != "name"},
+                )
+                for text in texts
+            ]
             for _ in groups
-        ]  # fmt: skip
+        ]
 
     provide.wanted = wanted
     return provide
@@ -261,8 +280,10 @@ def test_the_first_with_something_to_say_and_the_costs_of_all():
     three = fixed("c", "c", "c", name="three")
     [said] = ask(first([one, two, three]), GROUP)
     assert [(f.text, f.provider, f.tokens, f.asked, f.troubles) for f in said] == [
-        ("a", "one", 5, 1, ("t",)), ("b", "two", 8, 1, ("t",)), ("c", "three", 0, 0, ()),
-    ]  # fmt: skip
+        ("a", "one", 5, 1, ("t",)),
+        ("b", "two", 8, 1, ("t",)),
+        ("c", "three", 0, 0, ()),
+    ]
     assert said[1].money == 0.5 and [f.own_flops for f in said] == [4, 4, 0]
     assert two.wanted == [[[False, True, True]]] and three.wanted == [[[False, False, True]]]
 
@@ -276,8 +297,9 @@ def test_what_nobody_can_say_still_costs():
 
 def test_merged_keeps_each_message_once_and_one_proof():
     one = fixed("a", "", None, name="one", tokens=1, own_flops=1)
-    two = fixed("b", "b", None, name="two", tokens=1, own_flops=1, proof="p", first_error=3,
-                leak=0.5)  # fmt: skip
+    two = fixed(
+        "b", "b", None, name="two", tokens=1, own_flops=1, proof="p", first_error=3, leak=0.5
+    )
     [said] = ask(together([one, two, fixed("a", "a", None, name="two")], merged), GROUP)
     assert said[0].messages == ("a", "b") and said[0].provider == "one + two"
     assert said[0].proof == "p" and said[0].first_error == 3 and said[0].leak == 0.5
@@ -287,8 +309,10 @@ def test_merged_keeps_each_message_once_and_one_proof():
 
 
 def test_of_several_draws_the_one_that_the_others_share_most():
-    draws = [fixed(text, None, None, name="d", tokens=1)
-             for text in ("use ring", "use simp after intro", "use simp after cases")]  # fmt: skip
+    draws = [
+        fixed(text, None, None, name="d", tokens=1)
+        for text in ("use ring", "use simp after intro", "use simp after cases")
+    ]
     [[said, *_]] = ask(together(draws, most_agreed), GROUP)
     assert said.text == "use simp after intro" and said.tokens == 3
 
@@ -307,18 +331,35 @@ def test_shuffled_works_over_any_and_keeps_own_costs(other):
 
 
 def test_figures_of_a_step():
-    said = [Feedback(("a",), "llm: m", tokens=7, seconds=0.5, leak=0.5, money=0.1, asked=2,
-                     unanswered=1, troubles=("llm: timeout",)),
-            Feedback((), "llm: m", asked=1, unanswered=1,
-                     troubles=("llm: timeout", "leak dropped")),
-            None]  # fmt: skip
+    said = [
+        Feedback(
+            ("a",),
+            "llm: m",
+            tokens=7,
+            seconds=0.5,
+            leak=0.5,
+            money=0.1,
+            asked=2,
+            unanswered=1,
+            troubles=("llm: timeout",),
+        ),
+        Feedback((), "llm: m", asked=1, unanswered=1, troubles=("llm: timeout", "leak dropped")),
+        None,
+    ]
     proofs = group_of(("simp -- as the feedback says", "failed"), ("x", "failed"), ("y", "proved"))
     figures = feedback_metrics([[(*item, f) for item, f in zip(proofs, said)]])
-    assert figures == pytest.approx({
-        "feedback/given": 1 / 3, "feedback/leak": 0.5, "feedback/echo": 1 / 3,
-        "feedback/asked": 3, "feedback/unanswered": 2 / 3, "feedback/llm: timeout": 2,
-        "feedback/leak dropped": 1, "feedback/by llm: m": 1.0,
-    })  # fmt: skip
+    assert figures == pytest.approx(
+        {
+            "feedback/given": 1 / 3,
+            "feedback/leak": 0.5,
+            "feedback/echo": 1 / 3,
+            "feedback/asked": 3,
+            "feedback/unanswered": 2 / 3,
+            "feedback/llm: timeout": 2,
+            "feedback/leak dropped": 1,
+            "feedback/by llm: m": 1.0,
+        }
+    )
     assert feedback_metrics([[(*proofs[0], None)]]) == {}
 
 
@@ -344,12 +385,31 @@ def test_the_record_of_the_default_is_short():
 
 @pytest.mark.parametrize(
     "field",
-    ["successes", "draws", "pick", "leak_limit", "compose", "llm.model", "llm.prompt",
-     "llm.options.max_tokens", "llm.show_reference", "llm.show_peers", "llm.longest",
-     "reference.asks", "reference.prompt", "policy.prompt", "policy.average",
-     "policy.response_length", "policy.temperature", "peers.successes", "peers.failures",
-     "peers.own", "peers.order", "help"],
-)  # fmt: skip
+    [
+        "successes",
+        "draws",
+        "pick",
+        "leak_limit",
+        "compose",
+        "llm.model",
+        "llm.prompt",
+        "llm.options.max_tokens",
+        "llm.show_reference",
+        "llm.show_peers",
+        "llm.longest",
+        "reference.asks",
+        "reference.prompt",
+        "policy.prompt",
+        "policy.average",
+        "policy.response_length",
+        "policy.temperature",
+        "peers.successes",
+        "peers.failures",
+        "peers.own",
+        "peers.order",
+        "help",
+    ],
+)
 def test_the_record_holds_what_changes_feedback(tmp_path, field):
     config = default().feedback
     config.update(provider="peers,llm,policy,reference,diagnostics")
@@ -360,9 +420,7 @@ def test_the_record_holds_what_changes_feedback(tmp_path, field):
         value = value[name]
     (tmp_path / "prompt").write_text("Say something.")
     changed = {bool: lambda: not value, str: lambda: str(tmp_path / "prompt")}
-    config.update_from_flattened_dict(
-        {field: changed.get(type(value), lambda: value + 1)()}
-    )
+    config.update_from_flattened_dict({field: changed.get(type(value), lambda: value + 1)()})
     assert manifest_fields(config) != before
 
 

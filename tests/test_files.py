@@ -22,7 +22,9 @@ def test_append_after_a_torn_line(tmp_path):
     append_line(file, {"a": "∀\u2028"})
     assert read_lines(file) == [{"a": 1}, {"a": "∀\u2028"}]
     file.write_text("{}\nnope\n")
-    with pytest.raises(CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Mend the line, or take it"):
+    with pytest.raises(
+        CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Mend the line, or take it"
+    ):
         read_lines(file)
 
 

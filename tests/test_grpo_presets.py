@@ -30,9 +30,12 @@ def stage_of(name):
     """Over the whole batch at once, so that the formula is of all that was sampled."""
     stage = preset(name).grpo
     stage.update(
-        prompts_per_step=B, samples_per_prompt=G, row_buckets=(ROWS,), minibatches=1,
+        prompts_per_step=B,
+        samples_per_prompt=G,
+        row_buckets=(ROWS,),
+        minibatches=1,
         overlong_buffer=2 if stage.overlong_buffer else 0,
-    )  # fmt: skip
+    )
     return stage
 
 

@@ -68,9 +68,18 @@ def items(farm, *codes, theorem=THEOREM):
     attempts = []
     for sample, code in enumerate(codes):
         ids = [*map(ord, f"So:\n```lean4\n{code}\n```\n"), 0]
-        attempts.append(read_attempt(Characters(), Template("", "", chat=True), theorem, sample,
-                                     ids, [0.0] * len(ids), True,
-                                     allow_helpers=farm.allow_helpers))  # fmt: skip
+        attempts.append(
+            read_attempt(
+                Characters(),
+                Template("", "", chat=True),
+                theorem,
+                sample,
+                ids,
+                [0.0] * len(ids),
+                True,
+                allow_helpers=farm.allow_helpers,
+            )
+        )
     verdicts = [submit(farm, theorem, attempt) for attempt in attempts]
     return [(theorem, a, v.result()) for a, v in zip(attempts, verdicts)]
 
@@ -82,8 +91,12 @@ def learned(group, said):
 
 
 def test_the_main_proof_is_compared_with_a_plain_one(told):
-    codes = (SECOND + STATED + USES, SECOND + STATED + USES.replace("h1.1", "h1.2"),
-             WRONG + STATED + USES, STATED + USES)  # fmt: skip
+    codes = (
+        SECOND + STATED + USES,
+        SECOND + STATED + USES.replace("h1.1", "h1.2"),
+        WRONG + STATED + USES,
+        STATED + USES,
+    )
     group, said = told(*codes, provider="reference")
     assert [v.status for *_, v in group] == ["proved"] + ["failed"] * 3
     assert {f.messages for f in said} == {("a proof is\n  exact ⟨h1.2, h1.1⟩",)}
@@ -100,8 +113,11 @@ def test_the_main_proof_is_compared_with_a_plain_one(told):
 def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof(told):
     theorem = dataclasses.replace(THEOREM, reference=SECOND + STATED + USES)
     other = SECOND.replace("by\n  exact h.2", "h.2")
-    codes = (other + STATED + USES, SECOND + STATED + USES.replace("h1.1", "h1.2"),
-             STATED + " by\n  exact ⟨h1.2, h1.2⟩")  # fmt: skip
+    codes = (
+        other + STATED + USES,
+        SECOND + STATED + USES.replace("h1.1", "h1.2"),
+        STATED + " by\n  exact ⟨h1.2, h1.2⟩",
+    )
     group, said = told(*codes, theorem=theorem, provider="reference")
     shown = f"a proof with helper lemmas is\n{(SECOND + STATED + USES).strip()}"
     assert {f.messages for f in said} == {(shown,)}
@@ -114,12 +130,18 @@ def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof
 
 def test_peers_are_near_by_their_main_proofs(told):
     other = SECOND.replace("by\n  exact h.2", "h.2")
-    codes = (SECOND + STATED + USES.replace("h1.1", "h1.2"), f"{STATED} ⟨h1.2, h1.1⟩",
-             other + STATED + USES, SECOND + STATED + USES, WRONG + STATED + USES)  # fmt: skip
+    codes = (
+        SECOND + STATED + USES.replace("h1.1", "h1.2"),
+        f"{STATED} ⟨h1.2, h1.1⟩",
+        other + STATED + USES,
+        SECOND + STATED + USES,
+        WRONG + STATED + USES,
+    )
     changes = {"peers.order": "nearest", "peers.successes": 2, "peers.failures": 1}
     group, said = told(*codes, provider="peers", **changes)
     assert said[0].proof == group[2][1].proof and said[0].messages[:2] == tuple(
-        f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4])
+        f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4]
+    )
     assert said[0].messages[2].startswith(f"Lean refuses\n{(WRONG + STATED + USES).strip()}\nbeca")
     assert said[0].first_error == group[0][1].main + len(" by\n  exact ⟨second h1, h1.")
     assert said[3].first_error is None and said[1].messages[0] == said[0].messages[0]
@@ -128,8 +150,12 @@ def test_peers_are_near_by_their_main_proofs(told):
 def test_steps_and_corrections_mend_the_main_proof(told):
     mended = " by\n  constructor\n  exact h1.2\n  exact h1.1"
     bad = mended.replace("h1.1", "h1.2")
-    codes = (SECOND + STATED + bad, WRONG + STATED + bad, WRONG + STATED + mended,
-             SECOND + STATED + mended)  # fmt: skip
+    codes = (
+        SECOND + STATED + bad,
+        WRONG + STATED + bad,
+        WRONG + STATED + mended,
+        SECOND + STATED + mended,
+    )
     for help in ("correction", "step"):
         group, said = told(*codes, help=help)
         proofs = [f.proof for f in said]
@@ -154,10 +180,16 @@ def test_a_language_model_is_told_what_it_sees(farm):
 def test_a_stronger_models_lemmas_are_read_and_checked(told):
     theorem = dataclasses.replace(THEOREM, reference=None)
     one_line = f"{SECOND}{STATED} by exact ⟨second h1, h1.1⟩"
-    answers = [f"```lean4\nimport Mathlib\n{code}\n```" for code in
-               (WRONG + STATED + USES, f"axiom a : q\n{STATED} a", one_line)]  # fmt: skip
-    fields = {"provider": "reference", "reference.asks": 3, "llm.model": "m",
-              "reference.prompt": "proof_with_lemmas.v1"}  # fmt: skip
+    answers = [
+        f"```lean4\nimport Mathlib\n{code}\n```"
+        for code in (WRONG + STATED + USES, f"axiom a : q\n{STATED} a", one_line)
+    ]
+    fields = {
+        "provider": "reference",
+        "reference.asks": 3,
+        "llm.model": "m",
+        "reference.prompt": "proof_with_lemmas.v1",
+    }
     with serving(lambda number, _: says(answers[number % 3])) as served:
         fields["llm.base_url"] = served.url
         said = told(STATED + " h1", theorem=theorem, **fields)[1][0]

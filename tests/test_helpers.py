@@ -73,12 +73,22 @@ def test_evidence_lets_none_through(backend, monkeypatch):
 @pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
 def test_helpers_that_break_off_harm_no_neighbours(backend):
     shadow = HELPER_EVIDENCE["shadows"][1][1]  # as a namespace left open would show it to others
-    broken = ["theorem a : True := by", "theorem a : True :=", "theorem a : True", "theorem a",
-              "theorem a : True := trivial '", "theorem a : True := (", "theorem a (n : Nat"]
+    broken = [
+        "theorem a : True := by",
+        "theorem a : True :=",
+        "theorem a : True",
+        "theorem a",
+        "theorem a : True := trivial '",
+        "theorem a : True := (",
+        "theorem a (n : Nat",
+    ]
     pairs = []
     for text in broken:
-        pairs += [(SHADOWED, with_helpers(SHADOWED, f"{shadow}\n{text}", f"rfl -- {text}")),
-                  (SHADOWED, f"fun _ _ => rfl -- {text}"), (SWAP, f"⟨h.2, h.1⟩ -- {text}")]
+        pairs += [
+            (SHADOWED, with_helpers(SHADOWED, f"{shadow}\n{text}", f"rfl -- {text}")),
+            (SHADOWED, f"fun _ _ => rfl -- {text}"),
+            (SWAP, f"⟨h.2, h.1⟩ -- {text}"),
+        ]
     statuses = [v.status for v in check(backend, pairs)]
     assert statuses == ["failed", "failed", "proved"] * len(broken)
 
@@ -91,18 +101,25 @@ def test_neighbours_helpers_are_unknown(backend):
     assert "snd" in verdicts[1].first_error_message.text
 
 
-@pytest.mark.parametrize("helper, proof, place", [
-    ("theorem a : True := nope", "⟨h.2, h.1⟩", "nope"),
-    ("theorem b : True := trivial\n  theorem a : True := by\n    exact nope", "⟨h.2, h.1⟩", "nope"),
-    ("/-- ∀ 😀 -/ theorem a : True := nope", "⟨h.2, h.1⟩", "nope"),
-    ("theorem a : True := trivial", "⟨nope, h.1⟩", "nope"),
-    ("theorem a : True := trivial", "by\n  -- ∀\n  exact ⟨nope, h.1⟩", "nope"),
-])
+@pytest.mark.parametrize(
+    "helper, proof, place",
+    [
+        ("theorem a : True := nope", "⟨h.2, h.1⟩", "nope"),
+        (
+            "theorem b : True := trivial\n  theorem a : True := by\n    exact nope",
+            "⟨h.2, h.1⟩",
+            "nope",
+        ),
+        ("/-- ∀ 😀 -/ theorem a : True := nope", "⟨h.2, h.1⟩", "nope"),
+        ("theorem a : True := trivial", "⟨nope, h.1⟩", "nope"),
+        ("theorem a : True := trivial", "by\n  -- ∀\n  exact ⟨nope, h.1⟩", "nope"),
+    ],
+)
 def test_places_are_those_of_the_answer(backend, helper, proof, place):
     text = candidate(SWAP, helper, proof)
     [verdict] = check(backend, [(SWAP, text)])
     error = verdict.first_error_message
-    assert text[error.start:error.end] == place and "fd_" not in error.text
+    assert text[error.start : error.end] == place and "fd_" not in error.text
     assert text.strip().startswith(helper.split("-/")[-1].strip()) and text.endswith(proof)
 
 
@@ -110,7 +127,7 @@ def test_a_helper_that_breaks_off_is_told_where_it_ends(backend):
     text = candidate(SWAP, "theorem a : True := by\n  skip; exact (", "⟨h.2, h.1⟩")
     [verdict] = check(backend, [(SWAP, text)])
     error = verdict.first_error_message
-    assert text[error.start:].lstrip().startswith("theorem swap")
+    assert text[error.start :].lstrip().startswith("theorem swap")
     assert "unexpected token 'theorem'" in error.text
 
 
@@ -118,7 +135,7 @@ def test_a_refusal_in_the_proof_is_placed_there(backend):
     text = with_helpers(SWAP, "theorem a : True := trivial", "by exact sorry")
     [verdict] = check(backend, [(SWAP, text)])
     [message] = verdict.messages
-    assert verdict.status == "rejected" and text[message.start:message.end] == "sorry"
+    assert verdict.status == "rejected" and text[message.start : message.end] == "sorry"
 
 
 def test_a_statement_that_helpers_have_changed_is_told(backend, monkeypatch):
@@ -151,7 +168,7 @@ def test_random_text_fools_nobody_and_harms_no_neighbours():
         others += [(SHADOWED, f"fun _ _ => rfl{note}"), (SWAP, with_helpers(*honest) + note)]
     # one context, and so one batch, for all
     others = [(replace(t, context=SHADOWED.context), proof) for t, proof in others]
-    pairs = [p for i, p in enumerate(nasty) for p in (p, *others[2 * i:2 * i + 2])]
+    pairs = [p for i, p in enumerate(nasty) for p in (p, *others[2 * i : 2 * i + 2])]
     statuses = [v.status for v in check(EmbeddedBackend(), pairs)]
     assert "proved" not in statuses[::3]
     assert statuses[1::3] == ["failed"] * 120 and statuses[2::3] == ["proved"] * 120

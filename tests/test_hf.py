@@ -50,9 +50,17 @@ YARN = {"type": "yarn", "factor": 16.0, "original_max_position_embeddings": 4096
 def test_published_configs():
     qwen = hf.config_of(QWEN3_8B)
     assert qwen == ModelConfig(
-        vocab_size=151936, width=4096, num_layers=36, num_heads=32, num_kv_heads=8, head_dim=128,
-        mlp_width=12288, rope_theta=1e6, tie_embeddings=False, max_positions=40960,
-    )  # fmt: skip
+        vocab_size=151936,
+        width=4096,
+        num_layers=36,
+        num_heads=32,
+        num_kv_heads=8,
+        head_dim=128,
+        mlp_width=12288,
+        rope_theta=1e6,
+        tie_embeddings=False,
+        max_positions=40960,
+    )
     gemma = hf.config_of(GEMMA3_4B)
     assert (gemma.num_heads, gemma.num_kv_heads, gemma.head_dim) == (8, 4, 256)
     assert (gemma.window, gemma.window_pattern) == (1024, (True,) * 5 + (False,))
@@ -79,8 +87,10 @@ def test_yarn_attention_factor(more, factor):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"model_type": "mamba", "architectures": ["MambaForCausalLM"]},
-         r"'mamba' \(MambaForCausalLM\) is not known; known are llama, qwen2, qwen3, gemma2"),
+        (
+            {"model_type": "mamba", "architectures": ["MambaForCausalLM"]},
+            r"'mamba' \(MambaForCausalLM\) is not known; known are llama, qwen2, qwen3, gemma2",
+        ),
         ({"model_type": None, "architectures": None}, "None .no architecture. is not known"),
         ({"attention_bias": True}, "attention_bias=True"),
         ({"mlp_bias": True}, "mlp_bias=True"),
@@ -88,11 +98,13 @@ def test_yarn_attention_factor(more, factor):
         ({"hidden_act": "relu"}, "'relu' is not qwen3's"),
         ({"rope_scaling": {"rope_type": "longrope"}}, "rope type 'longrope' is not known"),
         ({"rope_scaling": YARN | {"truncate": False}}, "truncate are not supported"),
-        ({"use_sliding_window": True, "sliding_window": 4, "layer_types": ["chunked_attention"]},
-         "layer_types has chunked_attention"),
+        (
+            {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["chunked_attention"]},
+            "layer_types has chunked_attention",
+        ),
         ({"num_key_value_heads": 5}, "num_heads=32 is no multiple"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_known_is_refused(tmp_path, changes, told):
     (tmp_path / "config.json").write_text(json.dumps(QWEN3_8B | changes))
     with pytest.raises(ValueError, match=f"{tmp_path}/config.json: .*{told}"):

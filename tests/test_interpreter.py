@@ -105,16 +105,24 @@ def test_lean_accepts_repairs(farm, attempts):
         (" by\n  intro h3", "intro h3", "exact h2 h1.1", ""),
         (" by\n  intro h3\n", "intro h3", "exact h2 h1.1", "\n"),
         (" by\n  intro h3\n  ring\n  x", "intro h3", "exact h2 h1.1", "ring\n  x"),
-        (" by\n  intro h3\n  exfalso\n  exact h2 h1.1", "intro h3", "exact h2 h1.1",
-         "exfalso\n  exact h2 h1.1"),
+        (
+            " by\n  intro h3\n  exfalso\n  exact h2 h1.1",
+            "intro h3",
+            "exact h2 h1.1",
+            "exfalso\n  exact h2 h1.1",
+        ),
         (" by", None, "intro h3", ""),
         (" by\n  intro %", None, "intro h3", "%"),
     ],
-)  # fmt: skip
+)
 def test_repair_by_hand(proof, kept, next_tactic, first_error_token):
     theorem = Theorem("t", "t", "(p q r : Prop) (h1 : p ∧ r) (h2 : p → q) : r → q")
     r = repair(theorem, proof)
-    assert (r.previous, r.next_tactic, proof[r.first_error :]) == (kept, next_tactic, first_error_token)
+    assert (r.previous, r.next_tactic, proof[r.first_error :]) == (
+        kept,
+        next_tactic,
+        first_error_token,
+    )
     whole = r.good_prefix + r.completion
     assert run(parse_signature(theorem.signature), whole).proved
 
@@ -149,9 +157,7 @@ def test_goals_after_each_tactic():
     trace = run(GOAL, " by\n  rcases h1 with h3 | h3\n  contradiction\n  exact h3")
     assert trace.proved
     first, second, third = trace.steps
-    assert [goal_text(g) for g in first.goals] == [
-        "h2 : ¬p\nh3 : p\n⊢ q", "h2 : ¬p\nh3 : q\n⊢ q",
-    ]  # fmt: skip
+    assert [goal_text(g) for g in first.goals] == ["h2 : ¬p\nh3 : p\n⊢ q", "h2 : ¬p\nh3 : q\n⊢ q"]
     assert (len(second.goals), len(third.goals)) == (1, 0)
 
 
@@ -193,11 +199,14 @@ def test_place_of_an_error(proof, place):
         ("(α : Type) (P : α → Prop) (a b : α) (h1 : P b) : P a", "exact h1", False),
         ("(n m : Nat) : n + m + 0 = m + n", "rw [Nat.add_zero, Nat.add_comm]", True),
         ("(n m : Nat) : n + m + 0 = m + n", "rw [Nat.add_comm]", False),
-        ("(n : Nat) : 0 + n = n",
-         "induction n with\n  | zero => rfl\n  | succ n ih => rw [← Nat.add_assoc, ih]", True),
+        (
+            "(n : Nat) : 0 + n = n",
+            "induction n with\n  | zero => rfl\n  | succ n ih => rw [← Nat.add_assoc, ih]",
+            True,
+        ),
         ("(n : Nat) : 0 + n = n", "induction n with\n  | zero => rfl", False),
     ],
-)  # fmt: skip
+)
 def test_interpreter_and_lean_by_hand(farm, signature, proof, proved):
     proof = f" by\n  {proof}"
     assert run(parse_signature(signature), proof).proved == proved

@@ -21,28 +21,64 @@ INTS = st.integers(0, 1 << 40)
 
 @st.composite
 def attempts(draw):
-    segments = draw(st.lists(st.builds(Segment, st.lists(INTS, max_size=4).map(tuple),
-                                       st.sampled_from(["model", "tool"])), max_size=3))
+    segments = draw(
+        st.lists(
+            st.builds(
+                Segment, st.lists(INTS, max_size=4).map(tuple), st.sampled_from(["model", "tool"])
+            ),
+            max_size=3,
+        )
+    )
     numbers = st.lists(FLOATS, max_size=4).map(tuple)
     offsets = st.lists(INTS, max_size=4).map(tuple)
-    return Attempt(draw(TEXT), draw(INTS), tuple(segments), draw(numbers), draw(st.booleans()),
-                   draw(TEXT), draw(offsets), draw(FLOATS), draw(st.none() | TEXT),
-                   draw(INTS))
+    return Attempt(
+        draw(TEXT),
+        draw(INTS),
+        tuple(segments),
+        draw(numbers),
+        draw(st.booleans()),
+        draw(TEXT),
+        draw(offsets),
+        draw(FLOATS),
+        draw(st.none() | TEXT),
+        draw(INTS),
+    )
 
 
-MESSAGES = st.builds(Message, st.sampled_from(["error", "warning"]), TEXT, TEXT,
-                     st.none() | INTS, st.none() | INTS)
-VERDICTS = st.builds(Verdict, st.sampled_from(["proved", "failed", "crashed"]),
-                     st.lists(MESSAGES, max_size=3).map(tuple),
-                     st.lists(TEXT, max_size=2).map(tuple), FLOATS, TEXT, st.booleans())
-FEEDBACK = st.builds(Feedback, st.lists(TEXT, max_size=2).map(tuple), TEXT, INTS, FLOATS, FLOATS,
-                     st.none() | INTS, st.none() | TEXT, FLOATS, INTS, INTS,
-                     st.lists(TEXT, max_size=2).map(tuple), INTS)
+MESSAGES = st.builds(
+    Message, st.sampled_from(["error", "warning"]), TEXT, TEXT, st.none() | INTS, st.none() | INTS
+)
+VERDICTS = st.builds(
+    Verdict,
+    st.sampled_from(["proved", "failed", "crashed"]),
+    st.lists(MESSAGES, max_size=3).map(tuple),
+    st.lists(TEXT, max_size=2).map(tuple),
+    FLOATS,
+    TEXT,
+    st.booleans(),
+)
+FEEDBACK = st.builds(
+    Feedback,
+    st.lists(TEXT, max_size=2).map(tuple),
+    TEXT,
+    INTS,
+    FLOATS,
+    FLOATS,
+    st.none() | INTS,
+    st.none() | TEXT,
+    FLOATS,
+    INTS,
+    INTS,
+    st.lists(TEXT, max_size=2).map(tuple),
+    INTS,
+)
 
 
-@given(st.lists(st.lists(attempts(), max_size=2), max_size=2),
-       st.lists(st.lists(VERDICTS, max_size=2), max_size=2),
-       st.lists(st.lists(st.none() | FEEDBACK, max_size=2), max_size=2))
+@given(
+    st.lists(st.lists(attempts(), max_size=2), max_size=2),
+    st.lists(st.lists(VERDICTS, max_size=2), max_size=2),
+    st.lists(st.lists(st.none() | FEEDBACK, max_size=2), max_size=2),
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_exact_round_trip(tmp_path_factory, some_attempts, verdicts, feedback):
     folder = tmp_path_factory.mktemp("rollouts")
@@ -102,8 +138,10 @@ def test_bad_entries_are_named(tmp_path):
 
 def test_threads_do_not_mix_lines(tmp_path):
     journal = Journal(tmp_path)
-    threads = [threading.Thread(target=journal.append, args=(0, f"kind {i}", "x" * 10_000))
-               for i in range(8)]
+    threads = [
+        threading.Thread(target=journal.append, args=(0, f"kind {i}", "x" * 10_000))
+        for i in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -113,9 +151,11 @@ def test_threads_do_not_mix_lines(tmp_path):
 
 def test_what_append_returned_from_outlives_a_kill(tmp_path):
     """A process that dies right after `append` has left the whole entry."""
-    code = ("import os, signal, sys; from fdjax.rollout.journal import Journal\n"
-            "Journal(sys.argv[1]).append(4, 'note', 'x' * 100_000)\n"
-            "os.kill(os.getpid(), signal.SIGKILL)")
+    code = (
+        "import os, signal, sys; from fdjax.rollout.journal import Journal\n"
+        "Journal(sys.argv[1]).append(4, 'note', 'x' * 100_000)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     assert Journal(tmp_path).read(4) == {"note": "x" * 100_000}

@@ -52,15 +52,25 @@ def test_verdicts_are_those_of_the_embedded_backend(shifted):
             told = []
             for each, theorem in ((worker, MATHLIB), (expected, SWAP)):
                 [verdict] = each.check([(theorem, proof)], 20)
-                told.append((verdict.status, verdict.axioms, [
-                    (m.severity, m.text, m.start, m.end) for m in verdict.messages]))
+                told.append(
+                    (
+                        verdict.status,
+                        verdict.axioms,
+                        [(m.severity, m.text, m.start, m.end) for m in verdict.messages],
+                    )
+                )
             assert told[0] == told[1], proof
         worker.close()
 
 
 def test_contexts(worker):
-    two = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2", ("Mathlib",),
-                  context="def two : Nat := 2\n\nopen Nat")
+    two = Theorem(
+        "c",
+        "Foo.bar",
+        "(n : Nat)\n    (h : n = two) :\n  n = 2",
+        ("Mathlib",),
+        context="def two : Nat := 2\n\nopen Nat",
+    )
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (broken, "True.intro")]
@@ -70,12 +80,19 @@ def test_contexts(worker):
 
 
 ENDINGS = {
-    "timeout": ("timeout", "timed out"), "broken": ("crashed", "broken pipe"),
-    "memory": ("crashed", "out of memory"), "refused": ("crashed", "Unknown environment"),
-    "lie": ("crashed", "no report"), "mixed": ("crashed", "no report"),
-    "other": ("crashed", "form"), "garbage": ("crashed", "JSON"), "empty": ("crashed", "form"),
-    "odd": ("crashed", "form"), "flood": ("crashed", "JSON"), "invalid": ("crashed", "422"),
-}  # fmt: skip
+    "timeout": ("timeout", "timed out"),
+    "broken": ("crashed", "broken pipe"),
+    "memory": ("crashed", "out of memory"),
+    "refused": ("crashed", "Unknown environment"),
+    "lie": ("crashed", "no report"),
+    "mixed": ("crashed", "no report"),
+    "other": ("crashed", "form"),
+    "garbage": ("crashed", "JSON"),
+    "empty": ("crashed", "form"),
+    "odd": ("crashed", "form"),
+    "flood": ("crashed", "JSON"),
+    "invalid": ("crashed", "422"),
+}
 
 
 def test_silence_noise_and_lies_are_never_success(worker, monkeypatch):
@@ -101,7 +118,9 @@ def test_imports_are_tried_at_the_start(server):
         wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
         assert [t for t, _ in farm.invalid_statements([SWAP, MATHLIB, wrong])] == [wrong]
         assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
-            "proved", "failed"]
+            "proved",
+            "failed",
+        ]
 
 
 def test_a_server_that_is_gone_ends_the_run(server):
@@ -151,6 +170,7 @@ def test_the_key_is_of_the_environment(monkeypatch):
 
 def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
     """Not of Lean alone: a Mathlib of another day has other lemmas."""
+
     def key(environment=""):
         backend = KiminaBackend(server.url, environment=environment)
         assert backend.version.startswith("4.35.0-")
@@ -160,7 +180,9 @@ def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
     ours = key()
     same = (lean, commit, manifest, "Mathlib.trace 2\nAesop.trace 1\n")  # as a folder lists them
     for where, is_ours in [
-        (same, True), ((lean, "x", manifest, traces), False), ((lean, commit, "{}", traces), False),
+        (same, True),
+        ((lean, "x", manifest, traces), False),
+        ((lean, commit, "{}", traces), False),
         ((lean, commit, manifest, "Mathlib.trace 3\nAesop.trace 1\n"), False),
         ((lean, commit, "", traces), False),
     ]:
@@ -176,20 +198,25 @@ def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
         key()
 
 
-@pytest.mark.parametrize("url", ["http://me:s-1@localhost:8000", "me:s-1@localhost:8000",
-                                 "http://localhost:8000/?key=s-1"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:s-1@localhost:8000", "me:s-1@localhost:8000", "http://localhost:8000/?key=s-1"],
+)
 def test_a_secret_in_the_url_is_refused_and_not_repeated(url):
     with pytest.raises(ValueError, match=r"lean\.kimina\.url.*LEAN_SERVER_API_KEY") as refused:
         make_backend("kimina", {"url": url})
     assert "s-1" not in str(refused.value)
 
 
-@pytest.mark.parametrize("options, error, says", [
-    ({"url": "localhost:8000"}, ValueError, "http://localhost:8000"),
-    ({"url": "http://127.0.0.1:9", "patience": 0.0}, kimina.Unavailable, r"docker run"),
-    ({"max_heartbeats": 0}, ValueError, "max_heartbeats"),
-    ({"project": "x"}, ValueError, "no option 'project': known are url"),
-])
+@pytest.mark.parametrize(
+    "options, error, says",
+    [
+        ({"url": "localhost:8000"}, ValueError, "http://localhost:8000"),
+        ({"url": "http://127.0.0.1:9", "patience": 0.0}, kimina.Unavailable, r"docker run"),
+        ({"max_heartbeats": 0}, ValueError, "max_heartbeats"),
+        ({"project": "x"}, ValueError, "no option 'project': known are url"),
+    ],
+)
 def test_what_is_wrong_is_named_with_its_remedy(options, error, says):
     with pytest.raises(error, match=says):
         make_backend("kimina", options)

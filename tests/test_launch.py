@@ -69,10 +69,14 @@ exit $found
 @pytest.fixture
 def cloud(tmp_path, monkeypatch):
     """Starts paper.py with arguments on a cloud that answers with `states` in turn."""
-    for name, text in (("gcloud", GCLOUD.format(python=sys.executable, folder=str(tmp_path))),
-                       ("sudo", SUDO), ("python3.11", PYTHON311), ("mountpoint", "#!/bin/true\n"),
-                       ("pkill", SEARCH.format(does="kill $of")),
-                       ("pgrep", SEARCH.format(does="true"))):  # fmt: skip
+    for name, text in (
+        ("gcloud", GCLOUD.format(python=sys.executable, folder=str(tmp_path))),
+        ("sudo", SUDO),
+        ("python3.11", PYTHON311),
+        ("mountpoint", "#!/bin/true\n"),
+        ("pkill", SEARCH.format(does="kill $of")),
+        ("pgrep", SEARCH.format(does="true")),
+    ):
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
@@ -83,15 +87,23 @@ def cloud(tmp_path, monkeypatch):
     def start(*args, states, status="0", only="sft", seconds=60):
         (tmp_path / "states.json").write_text(json.dumps(states))
         (tmp_path / "home" / "status").write_text(status)
-        code = f"import pods; pods.MOUNT = {str(share)!r}; import jobs, paper; " \
-               "jobs.run(paper.comparison(), '')"  # fmt: skip
+        code = (
+            f"import pods; pods.MOUNT = {str(share)!r}; import jobs, paper; "
+            "jobs.run(paper.comparison(), '')"
+        )
         command = [sys.executable, "-c", code, f"{share}/paper", "--on=pods", "--only", only, *args]
-        paths = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-                              "PYTHONPATH": f"{ROOT / 'launch'}:{ROOT}"}  # fmt: skip
-        done = subprocess.run(command, cwd=ROOT, env=paths, capture_output=True, text=True,
-                              timeout=seconds)  # fmt: skip
-        calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").open()] \
-            if (tmp_path / "calls.jsonl").exists() else []  # fmt: skip
+        paths = os.environ | {
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT / 'launch'}:{ROOT}",
+        }
+        done = subprocess.run(
+            command, cwd=ROOT, env=paths, capture_output=True, text=True, timeout=seconds
+        )
+        calls = (
+            [json.loads(line) for line in (tmp_path / "calls.jsonl").open()]
+            if (tmp_path / "calls.jsonl").exists()
+            else []
+        )
         return done, calls, share / "paper"
 
     return start
@@ -134,9 +146,12 @@ def test_a_program_that_fails_is_told_and_its_slice_kept(cloud):
 def test_an_error_that_does_not_pass_is_told_whole_and_at_once(cloud):
     done, calls, _ = cloud(*SLICE, states=["refused"])
     assert done.returncode == 1 and len(calls) == 1
-    assert done.stderr.endswith(
-        "list ... failed: ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project\n"
-    ) and "Traceback" not in done.stderr
+    assert (
+        done.stderr.endswith(
+            "list ... failed: ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project\n"
+        )
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):

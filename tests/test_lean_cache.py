@@ -9,8 +9,13 @@ from fdjax.lean import cache as cache_module
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.types import Message, Theorem, Verdict, verdict_from_json, verdict_to_json
 
-VERDICT = Verdict("failed", (Message("error", "nope: ∀ 𝕜", "kind", 3, 7), Message("warning", "w")),
-                  ("propext",), 0.25, "embedded")
+VERDICT = Verdict(
+    "failed",
+    (Message("error", "nope: ∀ 𝕜", "kind", 3, 7), Message("warning", "w")),
+    ("propext",),
+    0.25,
+    "embedded",
+)
 THEOREM = Theorem("id", "name", "(p : Prop) : p", ("Mathlib",), "open Nat")
 
 
@@ -25,8 +30,15 @@ def test_json_keeps_a_verdict_whole():
     assert verdict_from_json(json.loads(json.dumps(verdict_to_json(VERDICT)))) == VERDICT
 
 
-@pytest.mark.parametrize("data", [{}, {"status": "fine", "messages": []}, {"status": "proved"},
-                                  {"status": "proved", "messages": [3], "axioms": []}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"status": "fine", "messages": []},
+        {"status": "proved"},
+        {"status": "proved", "messages": [3], "axioms": []},
+    ],
+)
 def test_json_of_something_else_is_an_error(data):
     with pytest.raises((KeyError, TypeError, ValueError)):
         verdict_from_json(data)
@@ -35,10 +47,14 @@ def test_json_of_something_else_is_an_error(data):
 def test_key_depends_on_all_that_a_verdict_depends_on(monkeypatch):
     keys = [cache_key(Keyed(), THEOREM, "p")]
     changes = {"name": "other", "signature": ": q", "imports": (), "context": ""}
-    keys += [cache_key(Keyed(), dataclasses.replace(THEOREM, **{field: value}), "p")
-             for field, value in changes.items()]
-    keys += [cache_key(Keyed(**{field: "other"}), THEOREM, "p")
-             for field in ("name", "version", "limits")]
+    keys += [
+        cache_key(Keyed(), dataclasses.replace(THEOREM, **{field: value}), "p")
+        for field, value in changes.items()
+    ]
+    keys += [
+        cache_key(Keyed(**{field: "other"}), THEOREM, "p")
+        for field in ("name", "version", "limits")
+    ]
     keys.append(cache_key(Keyed(), THEOREM, "p "))
     monkeypatch.setattr(cache_module, "AUDIT_VERSION", "other")
     keys.append(cache_key(Keyed(), THEOREM, "p"))
@@ -51,8 +67,16 @@ def test_key_ignores_what_a_verdict_does_not_depend_on():
     assert cache_key(Keyed(), THEOREM, "\ud800") != cache_key(Keyed(), THEOREM, "\udfff")
 
 
-@pytest.mark.parametrize("status, kept", [("proved", True), ("failed", True), ("rejected", True),
-                                          ("timeout", False), ("crashed", False)])
+@pytest.mark.parametrize(
+    "status, kept",
+    [
+        ("proved", True),
+        ("failed", True),
+        ("rejected", True),
+        ("timeout", False),
+        ("crashed", False),
+    ],
+)
 def test_only_decided_verdicts_are_kept(tmp_path, status, kept):
     path = tmp_path / "cache.jsonl"
     cache = VerdictCache(path)

@@ -56,9 +56,18 @@ def judge(farm, theorem, proof):
     return farm.check([(theorem, proof)])[0]
 
 
-PROOFS = [GOOD, WRONG, "by\n  -- ∀ 𝕜 😀\n  have k : p := nope\n  exact h", "nope", "by simp",
-          "by exact ⟨h.2, _⟩", "by\n  exact (h.2 ", "by\n  constructor\n  exact h.2",
-          "by\n  have a := h.1\n  exact ⟨h.2, h.1⟩", HANGS]
+PROOFS = [
+    GOOD,
+    WRONG,
+    "by\n  -- ∀ 𝕜 😀\n  have k : p := nope\n  exact h",
+    "nope",
+    "by simp",
+    "by exact ⟨h.2, _⟩",
+    "by\n  exact (h.2 ",
+    "by\n  constructor\n  exact h.2",
+    "by\n  have a := h.1\n  exact ⟨h.2, h.1⟩",
+    HANGS,
+]
 
 
 def test_verdicts_are_those_of_the_embedded_backend(farm):
@@ -66,8 +75,9 @@ def test_verdicts_are_those_of_the_embedded_backend(farm):
     worker = EmbeddedBackend(max_heartbeats=HEARTBEATS).worker()
     for proof, verdict in zip(PROOFS, farm.check([(SWAP, p) for p in PROOFS]), strict=True):
         [expected] = worker.check([(SWAP, proof)], 20)
-        places = [[(m.severity, m.text, m.start, m.end) for m in v.messages]
-                  for v in (verdict, expected)]
+        places = [
+            [(m.severity, m.text, m.start, m.end) for m in v.messages] for v in (verdict, expected)
+        ]
         assert places[0] == places[1], proof
         assert (verdict.status, verdict.axioms) == (expected.status, expected.axioms), proof
         assert verdict.backend == "lean_interact" and verdict.seconds > 0
@@ -79,8 +89,12 @@ def test_unsolved_goals_keep_their_kind(farm):
 
 
 def test_contexts_and_names(farm):
-    two = Theorem("c", "Foo.bar", "(n : Nat)\n    (h : n = two) :\n  n = 2",
-                  context="def two : Nat := 2\n\nopen Nat")
+    two = Theorem(
+        "c",
+        "Foo.bar",
+        "(n : Nat)\n    (h : n = two) :\n  n = 2",
+        context="def two : Nat := 2\n\nopen Nat",
+    )
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     quoted = Theorem("u", "«odd name».foo", ".{u} (α : Type u) (a : α) : a = a")
     other = Theorem("t", "a", ": two = 3", context="def two : Nat := 3")
@@ -91,14 +105,23 @@ def test_contexts_and_names(farm):
 
 
 PUBLISHED = [  # rows as miniF2F, PutnamBench and ProofNet have them
-    {"name": "mini", "formal_statement": "theorem mini (n : Nat) : n + 0 = n := by\n",
-     "header": "import Mathlib\nimport Aesop\n\nset_option maxHeartbeats 0\n\nopen Nat\n\n"},
-    {"name": "putnam", "lean4_statement": "import Mathlib\n\nopen Nat\n\nabbrev putnam_solution : "
-     "Nat → Prop := sorry\n-- fun n => n = 4\n/--\nWhat?\n-/\ntheorem putnam\n(n : Nat)\n(h : "
-     "putnam_solution n)\n: n = 4 :=\nsorry\n"},
-    {"name": "net", "formal_statement": "open Nat in\ntheorem net (n : Nat) : succ n = n + 1 :=",
-     "header": "import Mathlib\n"},
-]  # fmt: skip
+    {
+        "name": "mini",
+        "formal_statement": "theorem mini (n : Nat) : n + 0 = n := by\n",
+        "header": "import Mathlib\nimport Aesop\n\nset_option maxHeartbeats 0\n\nopen Nat\n\n",
+    },
+    {
+        "name": "putnam",
+        "lean4_statement": "import Mathlib\n\nopen Nat\n\nabbrev putnam_solution : "
+        "Nat → Prop := sorry\n-- fun n => n = 4\n/--\nWhat?\n-/\ntheorem putnam\n(n : Nat)\n(h : "
+        "putnam_solution n)\n: n = 4 :=\nsorry\n",
+    },
+    {
+        "name": "net",
+        "formal_statement": "open Nat in\ntheorem net (n : Nat) : succ n = n + 1 :=",
+        "header": "import Mathlib\n",
+    },
+]
 
 
 def test_published_rows(farm):
@@ -125,15 +148,22 @@ def test_nothing_is_bound_without_being_asked(farm):
 
 
 ENDINGS = {
-    "hang": ("timeout", "no result after"), "mute": ("crashed", "closed its output"),
-    "die": ("crashed", "exit code 3"), "memory": ("crashed", "300 MB"),
-    "flood": ("crashed", "more output"), "garbage": ("crashed", "JSON"),
-    "list": ("crashed", "JSON"), "nothing": ("crashed", "answered"),
-    "null": ("crashed", "answered"), "odd": ("crashed", "answered"),
-    "unknown": ("crashed", "Unknown environment"), "silent": ("crashed", "no report"),
-    "lie": ("crashed", "no report"), "echo": ("crashed", "no report"),
+    "hang": ("timeout", "no result after"),
+    "mute": ("crashed", "closed its output"),
+    "die": ("crashed", "exit code 3"),
+    "memory": ("crashed", "300 MB"),
+    "flood": ("crashed", "more output"),
+    "garbage": ("crashed", "JSON"),
+    "list": ("crashed", "JSON"),
+    "nothing": ("crashed", "answered"),
+    "null": ("crashed", "answered"),
+    "odd": ("crashed", "answered"),
+    "unknown": ("crashed", "Unknown environment"),
+    "silent": ("crashed", "no report"),
+    "lie": ("crashed", "no report"),
+    "echo": ("crashed", "no report"),
     "twice": ("crashed", "no report"),
-}  # fmt: skip
+}
 
 
 def test_silence_noise_and_lies_are_never_success(worker):
@@ -286,17 +316,20 @@ def test_the_version_follows_the_project(options, tmp_path):
     assert len({first, second, version()}) == 3
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"lake": "no-such-lake"}, "not installed\n.*elan"),
-    ({"repl": ""}, "could not prepare the REPL|git is not installed"),
-    ({"repl": "nowhere"}, "holds no built REPL"),
-    ({"project": "nowhere"}, r"nowhere does not exist\n.*lake exe cache get"),
-    ({"project": "."}, "no Lake project"),
-    ({"project": ".", "lean_version": "v4.24.0"}, "exclude each other"),
-    ({"memory_mb": 0}, "memory_mb must be positive"),
-    ({"spares": -1}, "spares"),
-    ({"nonsense": 1}, "no option 'nonsense': known are project"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"lake": "no-such-lake"}, "not installed\n.*elan"),
+        ({"repl": ""}, "could not prepare the REPL|git is not installed"),
+        ({"repl": "nowhere"}, "holds no built REPL"),
+        ({"project": "nowhere"}, r"nowhere does not exist\n.*lake exe cache get"),
+        ({"project": "."}, "no Lake project"),
+        ({"project": ".", "lean_version": "v4.24.0"}, "exclude each other"),
+        ({"memory_mb": 0}, "memory_mb must be positive"),
+        ({"spares": -1}, "spares"),
+        ({"nonsense": 1}, "no option 'nonsense': known are project"),
+    ],
+)
 def test_what_is_missing_is_named_with_its_remedy(options, tmp_path, monkeypatch, change, says):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))  # no git, no lake but ours
@@ -326,9 +359,13 @@ def test_a_real_toolchain():
     project = os.environ.get("FDJAX_TEST_PROJECT", "")
     imports = ("Mathlib",) if project else ()
     right = Theorem("t", "t", "(n : Nat) (h : 2 < n) : 5 < 2 * n", imports)
-    pairs = [(right, "by omega"), (right, "by simp"), (right, "by exact nope"),
-             (Theorem("f", "f", ": False", imports), "by native_decide"),
-             (Theorem("d", "d", ": 2 ^ 10 = 1024", imports), "by decide +native")]
+    pairs = [
+        (right, "by omega"),
+        (right, "by simp"),
+        (right, "by exact nope"),
+        (Theorem("f", "f", ": False", imports), "by native_decide"),
+        (Theorem("d", "d", ": 2 ^ 10 = 1024", imports), "by decide +native"),
+    ]
     backend = LeanInteractBackend(project=project)
     with Farm(backend, workers=1, timeout=100) as farm:
         farm.require([right])

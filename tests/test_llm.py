@@ -99,8 +99,12 @@ def test_reference_and_peers_are_sent_if_the_config_says_so():
 
 
 def test_only_finished_failures_are_asked_about(ask):
-    group = [item(), item(verdict=Verdict("proved"), sample=1), item(finished=False),
-             item(verdict=Verdict("timeout"))]  # fmt: skip
+    group = [
+        item(),
+        item(verdict=Verdict("proved"), sample=1),
+        item(finished=False),
+        item(verdict=Verdict("timeout")),
+    ]
     with serving(lambda *_: says("h2 is not there.\n\n  Take h.2.  ")) as served:
         [said] = ask(served.url, [group])
         assert said[1:] == [None] * 3 and len(served.asked) == 1
@@ -231,12 +235,14 @@ def test_nobody_knows_a_proof(ask):
         (" by simp", " by\n  simp"),
         (" by\n  intro h\n  exact h", " by\n  intro h\n  exact h"),
         (" by intro h\n     exact h\n", " by\n  intro h\n  exact h"),
-        ("\n  by\n    cases h with\n    | intro a b =>\n      exact a",
-         " by\n  cases h with\n  | intro a b =>\n    exact a"),
+        (
+            "\n  by\n    cases h with\n    | intro a b =>\n      exact a",
+            " by\n  cases h with\n  | intro a b =>\n    exact a",
+        ),
         (" ⟨h.2, h.1⟩", " ⟨h.2, h.1⟩"),
         (" bystander h", " bystander h"),
     ],
-)  # fmt: skip
+)
 def test_what_of_an_answer_is_the_proof(proof, read):
     stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
     assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == read

@@ -27,9 +27,12 @@ with Lock(Path(sys.argv[1])) as lock:
 
 def test_another_process_is_refused_until_the_first_is_dead(tmp_path):
     first = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, tmp_path], cwd=Path(__file__).parent.parent,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLDER, tmp_path],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert first.stdout.readline() == "held\n"
         for _ in range(2):  # nor does who is refused let go of it

@@ -25,9 +25,17 @@ from fdjax.training import state
 from fdjax.training.step import make_update
 
 BASE = ModelConfig(
-    vocab_size=64, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=32,
-    scan_unroll=1, tie_embeddings=False, max_positions=64,
-)  # fmt: skip
+    vocab_size=64,
+    width=16,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    mlp_width=32,
+    scan_unroll=1,
+    tie_embeddings=False,
+    max_positions=64,
+)
 CONFIG = dataclasses.replace(
     BASE, lora_rank=3, lora_alpha=6.0, lora_targets=("q_proj", "o_proj", "down_proj")
 )
@@ -129,8 +137,10 @@ def test_updates_move_adapters_alone():
         assert np.abs(n - o).max() > 1e-3
     jax.tree.map(
         lambda before, t, n: np.testing.assert_allclose(t, before + (n - before) / 4, atol=1e-6),
-        between.teacher_params, after.teacher_params, new,
-    )  # fmt: skip
+        between.teacher_params,
+        after.teacher_params,
+        new,
+    )
     averaged, shared = lora.split(after.teacher)
     jax.tree.map(np.testing.assert_array_equal, averaged, after.teacher_params)
     jax.tree.map(np.testing.assert_array_equal, shared, base)
@@ -164,12 +174,13 @@ def test_merged_on_the_way_out(stage, tmp_path, monkeypatch):
     monkeypatch.setattr(convert, "CHUNK_BYTES", 300)
     convert.to_hf(stage, tmp_path / "out")
     config = hf.read_config(tmp_path / "out")
-    assert config == lora.without(dataclasses.replace(
-        CONFIG, scan_unroll=4, lora_alpha=32.0, lora_targets=config.lora_targets))  # fmt: skip
-    loaded = weights.load(tmp_path / "out", config, sharding.make_mesh())
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, atol=1e-5), loaded, merged(moved())
+    assert config == lora.without(
+        dataclasses.replace(
+            CONFIG, scan_unroll=4, lora_alpha=32.0, lora_targets=config.lora_targets
+        )
     )
+    loaded = weights.load(tmp_path / "out", config, sharding.make_mesh())
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), loaded, merged(moved()))
 
 
 def test_peft_layout(stage, tmp_path):

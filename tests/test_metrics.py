@@ -43,8 +43,16 @@ def test_a_torn_line_goes(tmp_path):
 
 def test_any_scalar_becomes_a_plain_number(tmp_path):
     with MetricsLog(tmp_path, total=1) as log:
-        log.write(0, {"a": np.float32(0.5), "b": np.int64(3), "c": np.array([2.0]), "d": True,
-                      "e": float("nan")})
+        log.write(
+            0,
+            {
+                "a": np.float32(0.5),
+                "b": np.int64(3),
+                "c": np.array([2.0]),
+                "d": True,
+                "e": float("nan"),
+            },
+        )
     expected = {"step": 0, "a": 0.5, "b": 3, "c": 2.0, "d": 1, "e": None}
     assert read_lines(tmp_path / "metrics.jsonl") == [expected]
 
@@ -67,18 +75,22 @@ def output(monkeypatch):
     def fake(terminal):
         file = io.StringIO()
         monkeypatch.setattr(
-            metrics, "console",
+            metrics,
+            "console",
             rich.console.Console(file=file, force_terminal=terminal, width=200, highlight=False),
         )
         return file
+
     return fake
 
 
 def test_plain_lines_without_a_terminal(tmp_path, output):
     file = output(terminal=False)
     with MetricsLog(tmp_path / "fd", total=12) as log:
-        log.write(0, {"solve_rate": 0.25, "loss": 2.5, "time/step": 1.25, "time/lean": 0.5,
-                      "skipped": 0.0})
+        log.write(
+            0,
+            {"solve_rate": 0.25, "loss": 2.5, "time/step": 1.25, "time/lean": 0.5, "skipped": 0.0},
+        )
         log.write(1, {"note [bold]": 1})
     lines = file.getvalue().splitlines()
     assert lines[0].startswith("fd  1/12  loss 2.500  solve_rate 0.250  1.25 s  (lean 0.50)  left ")

@@ -163,11 +163,15 @@ def two_hosts(tmp_path_factory):
         together = (f"--coordinator=localhost:{free_port()}", "--processes=2")
         processes = [
             subprocess.Popen(
-                command(workdir, *together, f"--process={i}", module="tests.coin"), cwd=ROOT,
-                env=shared, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                command(workdir, *together, f"--process={i}", module="tests.coin"),
+                cwd=ROOT,
+                env=shared,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
             for i in range(2)
-        ]  # fmt: skip
+        ]
         started.extend(processes)
         return processes
 
@@ -203,9 +207,12 @@ def test_a_run_on_two_hosts_killed_and_resumed(two_hosts, tmp_path):
     # One process with as many devices begins alike; what is sampled later hangs on the last bits.
     alone = tmp_path / "alone"
     subprocess.run(
-        command(alone, "--config.stages=('sft',)", module="tests.coin"), cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, check=True, capture_output=True,
-    )  # fmt: skip
+        command(alone, "--config.stages=('sft',)", module="tests.coin"),
+        cwd=ROOT,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"},
+        check=True,
+        capture_output=True,
+    )
     (_, ours), (_, theirs) = arrays(whole, "sft"), arrays(alone, "sft")
     for name in ours:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)

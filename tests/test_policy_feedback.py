@@ -83,8 +83,9 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
     assert said[0].first_error == ERROR.start
     assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
     assert params == "params" and writing.response_length == 28 and not writing.template.prefill
-    assert sampling == dict(samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5,
-                            batch=4, names=["t 0 0"])  # fmt: skip
+    assert sampling == dict(
+        samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5, batch=4, names=["t 0 0"]
+    )
 
 
 def test_the_average_writes_where_there_is_one(prompting, monkeypatch):

@@ -65,11 +65,14 @@ def expected_loss(o, params, batch, at=None):
             loss = -gain
             if batch.reference_logprobs is not None:
                 gap = logq[i, t] - batch.reference_logprobs[i, t]
-                loss += o.kl_coefficient * {
-                    "k1": 0.0,
-                    "k2": still_rho * gap**2 / 2,
-                    "k3": rho * (np.exp(-gap) + gap - 1),
-                }[o.kl]
+                loss += (
+                    o.kl_coefficient
+                    * {
+                        "k1": 0.0,
+                        "k2": still_rho * gap**2 / 2,
+                        "k3": rho * (np.exp(-gap) + gap - 1),
+                    }[o.kl]
+                )
             total += loss / (len(own) if o.aggregation == "sequence_mean" else 1)
     return total
 
@@ -127,8 +130,9 @@ def test_loss_and_gradient(objective):
 @each_setting
 def test_the_example_meets_every_bound(objective):
     params, batch = example()
-    bounds = [field for field in ("dual_clip", "is_clip", "kl_coefficient")
-              if getattr(objective, field)]  # fmt: skip
+    bounds = [
+        field for field in ("dual_clip", "is_clip", "kl_coefficient") if getattr(objective, field)
+    ]
     for field in ("clip_low", "clip_high", *bounds):
         looser = dataclasses.replace(objective, **{field: getattr(objective, field) + 0.1})
         assert expected_loss(looser, params, batch) != expected_loss(objective, params, batch)
@@ -144,9 +148,7 @@ def test_extreme_ratios_stay_finite(objective):
         values = rng.choice([-1e4, -40.0, -1e-6, 0.0], (N, R))
         return np.where(batch.loss_mask, values, np.nan)
 
-    batch = batch._replace(
-        sampler_logprobs=some(), old_logprobs=some(), reference_logprobs=some()
-    )
+    batch = batch._replace(sampler_logprobs=some(), old_logprobs=some(), reference_logprobs=some())
     for scale in (1.0, 300.0):
         large = {name: scale * x for name, x in params.items()}
         value, _, slope = value_and_gradient(objective, large, batch, jnp.float32)

@@ -61,10 +61,11 @@ class Lean:
 
 def theorems(kind):
     return [
-        Theorem(id=f"t{i}", name="t", signature=f"(h : {kind}{i}) : {kind}{i}",
-                reference=" by\n  exact")
+        Theorem(
+            id=f"t{i}", name="t", signature=f"(h : {kind}{i}) : {kind}{i}", reference=" by\n  exact"
+        )
         for i in range(8)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture
@@ -315,14 +316,13 @@ def test_bad_values_are_refused_by_name(config, tmp_path, field, value, told):
     ],
 )
 def test_what_makes_no_sense_together_is_refused(config, tmp_path, changes, told):
-    config.both = combined_stage(
-        prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,)
-    )
+    config.both = combined_stage(prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,))
     config.stages = ("sft", "grpo", "both")
     run_of(config, tmp_path / "good")
     config.both.distillation.teacher, config.both.policy_gradient.kl_coefficient = (
-        "trust_region", 0.1
-    )  # fmt: skip
+        "trust_region",
+        0.1,
+    )
     run_of(config, tmp_path / "good")  # what the region is around is the reference
     config.both.distillation.teacher, config.both.policy_gradient.kl_coefficient = "ema", 0.0
     with config.unlocked():
@@ -473,9 +473,16 @@ def test_init_from_parameters_without_a_record(config, stage, tmp_path):
 
 
 PUBLISHED = ModelConfig(
-    vocab_size=512, width=16, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24,
-    tie_embeddings=False, max_positions=700,
-)  # fmt: skip
+    vocab_size=512,
+    width=16,
+    num_layers=2,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=8,
+    mlp_width=24,
+    tie_embeddings=False,
+    max_positions=700,
+)
 
 
 @pytest.fixture
@@ -537,11 +544,15 @@ def test_a_published_model_that_does_not_fit(config, published, tmp_path):
         with pytest.raises(ConfigError, match=told):
             run_of(changed, tmp_path / "w")
 
-    refused(r"holds another model:\n  model.width: 16 there, 32 now\nA config whose `model` names",
-            model={"width": 32, "head_dim": 8})  # fmt: skip
+    refused(
+        r"holds another model:\n  model.width: 16 there, 32 now\nA config whose `model` names",
+        model={"width": 32, "head_dim": 8},
+    )
     refused("model: widht: no such field", model={"widht": 32})
-    refused("prompt: the largest bucket and response_length: 701 tokens, but .* at most 700",
-            prompt={"response_length": 301})  # fmt: skip
+    refused(
+        "prompt: the largest bucket and response_length: 701 tokens, but .* at most 700",
+        prompt={"response_length": 301},
+    )
     file = published / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     refused(r"init_from=.*model\.safetensors is truncated")
@@ -617,8 +628,10 @@ def test_records_name_what_changed_and_ignore_what_does_not_matter(config, tmp_p
             check_record(tmp_path / "fd", records.stage_record(run, "fd", "x"))
     lines = str(told.value).splitlines()[1:-1]
     assert [line.split(":")[0].strip() for line in lines] == [
-        "vocab_size", "data.seed", "feedback.shuffle",
-    ]  # fmt: skip
+        "vocab_size",
+        "data.seed",
+        "feedback.shuffle",
+    ]
 
 
 def test_an_evaluation_is_known_only_of_the_same_lean(config, tmp_path, monkeypatch):
@@ -709,6 +722,7 @@ def test_a_second_start_in_a_workdir_is_refused(config, tmp_path, monkeypatch):
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_stage_holds_its_parameters_once(config, tmp_path, monkeypatch, rank):
     """And restores into nothing but shapes. With adapters the teacher has no base of its own."""
+
     def embeddings():
         return sum(x.shape == (model.vocab_size, model.width) for x in jax.live_arrays())
 

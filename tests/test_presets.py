@@ -44,12 +44,18 @@ def groups():
             tokens = rng.integers(3, V, rng.integers(4, R + 1))
             proof = " by\n  " + "a" * len(tokens)
             attempt = Attempt(
-                theorem.id, len(group), (Segment(tuple(map(int, tokens))),),
-                tuple(-rng.uniform(3, 6, len(tokens))), True, proof,
+                theorem.id,
+                len(group),
+                (Segment(tuple(map(int, tokens))),),
+                tuple(-rng.uniform(3, 6, len(tokens))),
+                True,
+                proof,
                 tuple(range(6, 6 + len(tokens))),
-            )  # fmt: skip
-            verdict = Verdict("proved") if proved else Verdict(
-                "failed", (Message("error", "no", start=7, end=8),)
+            )
+            verdict = (
+                Verdict("proved")
+                if proved
+                else Verdict("failed", (Message("error", "no", start=7, end=8),))
             )
             group.append((theorem, attempt, verdict, Feedback(("no",), "test")))
         made.append(group)

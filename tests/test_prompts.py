@@ -76,8 +76,15 @@ def test_distillation_batch_aligns_the_response_in_both_prompts():
 
 
 def test_policy_gradient_batch_never_trains_on_tool_tokens():
-    tool = Attempt("t1", 0, (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))),
-                   (-1.0, 0.0, 0.0, -2.0), True, "x", (0, 0, 0, 1))
+    tool = Attempt(
+        "t1",
+        0,
+        (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))),
+        (-1.0, 0.0, 0.0, -2.0),
+        True,
+        "x",
+        (0, 0, 0, 1),
+    )
     row = batching.PolicyGradientRow([1, 8], tool, -0.5)
     batch = batching.policy_gradient_batch([row], Shape(2, 2, 5), pad_id=0)
     np.testing.assert_array_equal(batch.loss_mask[0], [1, 0, 0, 1, 0])

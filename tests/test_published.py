@@ -16,42 +16,65 @@ MATHLIB = ("Mathlib",)
 
 def test_deepseeks_proofnet_with_a_definition_before_the_theorem():
     row = {
-        "name": "e1", "split": "test", "informal_prefix": "/-- Two. -/\n",
+        "name": "e1",
+        "split": "test",
+        "informal_prefix": "/-- Two. -/\n",
         "formal_statement": "def two := 2\ntheorem e1 : two = 2 :=",
         "header": "import Mathlib\nimport Aesop\nopen Nat\n\n",
-    }  # fmt: skip
+    }
     assert theorem_of(row) == Theorem(
-        "e1", "e1", ": two = 2", ("Mathlib", "Aesop"), "open Nat\n\ndef two := 2",
-        informal="Two.", split="test",
-    )  # fmt: skip
+        "e1",
+        "e1",
+        ": two = 2",
+        ("Mathlib", "Aesop"),
+        "open Nat\n\ndef two := 2",
+        informal="Two.",
+        split="test",
+    )
 
 
 def test_proofnet_sharp():
     row = {
-        "id": "Rudin|exercise_1_1a", "nl_statement": "If r is rational ...", "nl_proof": "...",
+        "id": "Rudin|exercise_1_1a",
+        "nl_statement": "If r is rational ...",
+        "nl_proof": "...",
         "lean4_src_header": "import Mathlib\nopen Real\n",
         "lean4_formalization": "theorem exercise_1_1a (x : ℝ) (y : ℚ) : Irrational (x + y) :=",
-    }  # fmt: skip
+    }
     assert theorem_of(row) == Theorem(
-        "Rudin|exercise_1_1a", "exercise_1_1a", "(x : ℝ) (y : ℚ) : Irrational (x + y)", MATHLIB,
-        "open Real", informal="If r is rational ...",
-    )  # fmt: skip
+        "Rudin|exercise_1_1a",
+        "exercise_1_1a",
+        "(x : ℝ) (y : ℚ) : Irrational (x + y)",
+        MATHLIB,
+        "open Real",
+        informal="If r is rational ...",
+    )
 
 
 def test_numinamath_lean_is_a_whole_file_with_a_proof_in_another():
     head = "import Mathlib\n\nopen Nat\n\n/-- Doc: theorem x -/\n"
     row = {
-        "uuid": "0a", "problem": "Show it.", "author": "human", "problem_type": "Number Theory",
+        "uuid": "0a",
+        "problem": "Show it.",
+        "author": "human",
+        "problem_type": "Number Theory",
         "formal_statement": f"{head}theorem number_theory_1 (n : ℕ) (h : n = 1) :\n    n < 2 := by",
         "formal_ground_truth": f"{head}theorem number_theory_1 (n : ℕ) (h : n = 1) : n < 2 := by\n"
-                               "  -- easy\n  rw [h]\n  norm_num\n",
-        "ground_truth_type": "complete", "rl_data": {"n_proofs": 3},
+        "  -- easy\n  rw [h]\n  norm_num\n",
+        "ground_truth_type": "complete",
+        "rl_data": {"n_proofs": 3},
         "formal_proof": f"{head}theorem number_theory_1 (n : ℕ) (h : n = 1) : n < 2 := by sorry",
-    }  # fmt: skip
+    }
     assert theorem_of(row) == Theorem(
-        "0a", "number_theory_1", "(n : ℕ) (h : n = 1) :\n    n < 2", MATHLIB, "open Nat",
-        informal="Show it.", reference=" by\n  rw [h]\n  norm_num", tags=("Number Theory",),
-    )  # fmt: skip
+        "0a",
+        "number_theory_1",
+        "(n : ℕ) (h : n = 1) :\n    n < 2",
+        MATHLIB,
+        "open Nat",
+        informal="Show it.",
+        reference=" by\n  rw [h]\n  norm_num",
+        tags=("Number Theory",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,17 +102,25 @@ def test_a_proof_on_one_line_gets_a_line_of_its_own():
 
 def test_lean_workbook_has_no_header_and_several_proofs():
     row = {
-        "id": "lean_workbook_plus_1", "natural_language_statement": "Squares.", "answer": "",
-        "tags": ["inequality", "algebra"], "split": "lean_workbook_plus",
+        "id": "lean_workbook_plus_1",
+        "natural_language_statement": "Squares.",
+        "answer": "",
+        "tags": ["inequality", "algebra"],
+        "split": "lean_workbook_plus",
         "formal_statement": "theorem lean_workbook_plus_1 (x : ℝ) : x ^ 2 ≥ 0   :=  by sorry",
         "proof": ["nlinarith [sq_nonneg x]", "intros\npositivity", ""],
-    }  # fmt: skip
+    }
     assert theorem_of(row) == Theorem(
-        "lean_workbook_plus_1", "lean_workbook_plus_1", "(x : ℝ) : x ^ 2 ≥ 0", MATHLIB,
-        "open BigOperators Real Nat Topology Rat", informal="Squares.",
-        reference=" by\n  intros\n  positivity", split="lean_workbook_plus",
+        "lean_workbook_plus_1",
+        "lean_workbook_plus_1",
+        "(x : ℝ) : x ^ 2 ≥ 0",
+        MATHLIB,
+        "open BigOperators Real Nat Topology Rat",
+        informal="Squares.",
+        reference=" by\n  intros\n  positivity",
+        split="lean_workbook_plus",
         tags=("inequality", "algebra"),
-    )  # fmt: skip
+    )
 
 
 PUTNAM = """import Mathlib
@@ -110,13 +141,23 @@ theorem putnam_2000_a1
 
 
 def test_putnambench_with_its_answer_filled_in():
-    row = {"name": "putnam_2000_a1", "lean4_statement": PUTNAM, "informal_statement": "Find it.",
-           "tags": "['algebra', 'set_theory']", "coq_statement": None}  # fmt: skip
+    row = {
+        "name": "putnam_2000_a1",
+        "lean4_statement": PUTNAM,
+        "informal_statement": "Find it.",
+        "tags": "['algebra', 'set_theory']",
+        "coq_statement": None,
+    }
     assert theorem_of(row) == Theorem(
-        "putnam_2000_a1", "putnam_2000_a1", "(n : ℕ)\n    : (1 : ℝ) ∈ putnam_2000_a1_solution n",
-        MATHLIB, "open Nat\n\nnoncomputable abbrev putnam_2000_a1_solution : ℕ → Set ℝ := "
-        "fun n ↦ {(1 : ℝ) / n, 2}", informal="Find it.", tags=("algebra", "set_theory"),
-    )  # fmt: skip
+        "putnam_2000_a1",
+        "putnam_2000_a1",
+        "(n : ℕ)\n    : (1 : ℝ) ∈ putnam_2000_a1_solution n",
+        MATHLIB,
+        "open Nat\n\nnoncomputable abbrev putnam_2000_a1_solution : ℕ → Set ℝ := "
+        "fun n ↦ {(1 : ℝ) / n, 2}",
+        informal="Find it.",
+        tags=("algebra", "set_theory"),
+    )
     remark = "theorem t : 1 = 1 := sorry\n-- a remark\n"
     assert with_answers(remark) == remark
     unanswered = PUTNAM.replace("-- fun n ↦ {(1 : ℝ) / n,\n--   2}\n", "")
@@ -170,8 +211,10 @@ def test_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
-    rows = [{"uuid": "u", "formal_statement": "theorem t : 1 = 1 := by", "rl_data": {"n": 1}},
-            {"uuid": "v", "formal_statement": None, "rl_data": None}]  # fmt: skip
+    rows = [
+        {"uuid": "u", "formal_statement": "theorem t : 1 = 1 := by", "rl_data": {"n": 1}},
+        {"uuid": "v", "formal_statement": None, "rl_data": None},
+    ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "f.parquet")
     theorems, dropped = read_file(tmp_path / "f.parquet")
     assert theorems == [Theorem("u", "t", ": 1 = 1")] and [d.id for d in dropped] == ["v"]

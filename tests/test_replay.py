@@ -78,7 +78,8 @@ def test_honest_proofs_stand_it():
         assert farm.second.counters.batches < 12
     with Farm(EmbeddedBackend(), 2) as farm:
         assert [(v.messages, v.axioms) for v in farm.check(pairs)] == [
-            (v.messages, v.axioms) for v in verdicts]
+            (v.messages, v.axioms) for v in verdicts
+        ]
 
 
 def test_contexts_and_axioms(first):
@@ -97,7 +98,10 @@ def test_who_is_asked_again():
     theorem, candidate = HELPER_HONEST[0][0], helped[0]
     with both(EmbeddedBackend(), allow_helpers=True) as farm:
         for proof, urgent, asked in (
-            (GOOD, False, 0), (WRONG, True, 0), ("sorry", True, 0), (GOOD, True, 1)
+            (GOOD, False, 0),
+            (WRONG, True, 0),
+            ("sorry", True, 0),
+            (GOOD, True, 1),
         ):
             farm.submit(SWAP, proof, urgent=urgent).result()
             assert farm.second.counters.submitted == asked, proof
@@ -157,16 +161,19 @@ class Lying(EmbeddedBackend):
         return [sys.executable, "-c", self.script]
 
 
-@pytest.mark.parametrize(("script", "status"), [
-    ("pass", "proved"),  # which is why it is tried out on what is no proof
-    ("import sys; sys.exit(1)", "crashed"),
-    ("import sys; sys.exit('no such module')", "crashed"),
-    ("import sys; sys.exit('(kernel) deep recursion detected')", "crashed"),
-    ("import sys; sys.exit('(kernel) declaration type mismatch' + 'x' * 20_000)", "failed"),
-    ("import os; os.kill(os.getpid(), 9)", "crashed"),
-    ("import time; time.sleep(100)", "timeout"),
-    ("print('x' * 40_000_000)", "crashed"),
-])
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("pass", "proved"),  # which is why it is tried out on what is no proof
+        ("import sys; sys.exit(1)", "crashed"),
+        ("import sys; sys.exit('no such module')", "crashed"),
+        ("import sys; sys.exit('(kernel) deep recursion detected')", "crashed"),
+        ("import sys; sys.exit('(kernel) declaration type mismatch' + 'x' * 20_000)", "failed"),
+        ("import os; os.kill(os.getpid(), 9)", "crashed"),
+        ("import time; time.sleep(100)", "timeout"),
+        ("print('x' * 40_000_000)", "crashed"),
+    ],
+)
 def test_a_replay_that_does_not_work_is_told_at_the_start(script, status):
     backend = Lying()
     object.__setattr__(backend, "script", script)
@@ -222,8 +229,10 @@ def test_backends_without_replay_say_so(tmp_path):
 def test_the_command_replays(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     file = tmp_path / "in.jsonl"
-    rows = [{"id": 1, "statement": "theorem t : True", "proof": "True.intro"},
-            {"id": 2, "statement": "theorem f : False", "proof": UNCHECKED}]
+    rows = [
+        {"id": 1, "statement": "theorem t : True", "proof": "True.intro"},
+        {"id": 2, "statement": "theorem f : False", "proof": UNCHECKED},
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for flags, statuses in (((), ["proved", "proved"]), (("--replay",), ["proved", "failed"])):
         assert main(["check", str(file), *flags]) == 0

@@ -31,13 +31,21 @@ def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
     rng = random.Random(0)
     summary = {"stages": {}, "low_temperature": {}}
     for i, name in enumerate(stages):
-        splits = {split: {"pass_at_k": curve(base), "entropy": 0.2 - 0.05 * i,
-                          "distinct_proofs": 3.1 + i, "unverified": 0}
-                  for split, base in (("train", 0.2 + 0.15 * i), ("heldout", 0.22 + 0.05 * i))}
+        splits = {
+            split: {
+                "pass_at_k": curve(base),
+                "entropy": 0.2 - 0.05 * i,
+                "distinct_proofs": 3.1 + i,
+                "unverified": 0,
+            }
+            for split, base in (("train", 0.2 + 0.15 * i), ("heldout", 0.22 + 0.05 * i))
+        }
         if i:
             for figures in splits.values():
-                figures["minus_start"] = {"1": {"mean": 0.05, "low": 0.02, "high": 0.08},
-                                          "4": {"mean": 0.01, "low": -0.02, "high": 0.04}}
+                figures["minus_start"] = {
+                    "1": {"mean": 0.05, "low": 0.02, "high": 0.08},
+                    "4": {"mean": 0.01, "low": -0.02, "high": 0.04},
+                }
             splits["spent"] = {"rollouts": 6144, "flops": 3.2e14, "flops_teacher": 1e14}
             splits["teacher_solve_rate"] = {"feedback": 0.6, "none": 0.18, "shuffled": 0.15}
         summary["stages"][name] = splits
@@ -50,30 +58,65 @@ def make_workdir(folder, stages=("sft", "fd", "grpo"), steps=48):
 
 def write_stage(folder, rng, steps, with_rollouts):
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({
-        "seed": 0, "fingerprint": "0123abcd", "stage": {"steps": steps, "note": EVIL},
-        "model": {"num_layers": 4, "width": 128, "vocab_size": 442}}))
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "seed": 0,
+                "fingerprint": "0123abcd",
+                "stage": {"steps": steps, "note": EVIL},
+                "model": {"num_layers": 4, "width": 128, "vocab_size": 442},
+            }
+        )
+    )
     for step in range(steps):
-        line = {"step": step, "loss": 2 * math.exp(-step / 20) + rng.random() / 5,
-                "time/step": 2.2 + rng.random(), "time/update": 1.1}
+        line = {
+            "step": step,
+            "loss": 2 * math.exp(-step / 20) + rng.random() / 5,
+            "time/step": 2.2 + rng.random(),
+            "time/update": 1.1,
+        }
         if with_rollouts:
-            line |= {"solve_rate": 0.2 + 0.3 * step / steps + rng.random() / 10,
-                     "policy_entropy": 0.2 - 0.05 * step / steps + rng.random() / 50,
-                     "time/sample": 0.5, "time/lean": 0.4, "time/feedback": 0.02, "time/wait": 0.45}
+            line |= {
+                "solve_rate": 0.2 + 0.3 * step / steps + rng.random() / 10,
+                "policy_entropy": 0.2 - 0.05 * step / steps + rng.random() / 50,
+                "time/sample": 0.5,
+                "time/lean": 0.4,
+                "time/feedback": 0.02,
+                "time/wait": 0.45,
+            }
         append_line(folder / "metrics.jsonl", line)
     for step in range(0, steps, 6) if with_rollouts else ():
-        journal, theorem = Journal(folder / "rollouts"), Theorem(
-            f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=())
-        attempts = [Attempt(theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, PROOF, (0, 3))
-                    for g in range(8)]
+        journal, theorem = (
+            Journal(folder / "rollouts"),
+            Theorem(f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=()),
+        )
+        attempts = [
+            Attempt(theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, PROOF, (0, 3))
+            for g in range(8)
+        ]
         start = PROOF.index("h1.right")
-        error = Message("error", "Invalid field `right`: the type A has no fields\n"
-                        f"A B : Prop\nh : A ∧ B\nh1 : A\n⊢ B {EVIL}", "", start, start + 8)
-        verdicts = [Verdict("proved") if g % 3 == 0 else Verdict("timeout") if g == 4 else
-                    Verdict("failed", (error, Message("warning", "unused variable")))
-                    for g in range(8)]
-        feedback = [None if v.proved else Feedback(("after\nintro h1\nuse\nexact h.right",), "hint",
-                                                   first_error=start - 6) for v in verdicts]
+        error = Message(
+            "error",
+            "Invalid field `right`: the type A has no fields\n"
+            f"A B : Prop\nh : A ∧ B\nh1 : A\n⊢ B {EVIL}",
+            "",
+            start,
+            start + 8,
+        )
+        verdicts = [
+            Verdict("proved")
+            if g % 3 == 0
+            else Verdict("timeout")
+            if g == 4
+            else Verdict("failed", (error, Message("warning", "unused variable")))
+            for g in range(8)
+        ]
+        feedback = [
+            None
+            if v.proved
+            else Feedback(("after\nintro h1\nuse\nexact h.right",), "hint", first_error=start - 6)
+            for v in verdicts
+        ]
         journal.append(step, "attempts", [attempts])
         journal.append(step, "theorems", [theorem])
         journal.append(step, "verdicts", [verdicts])
@@ -126,8 +169,15 @@ def test_a_whole_run(tmp_path):
     assert checker.seen.count("article") == 30
     assert EVIL not in page and "&lt;script&gt;" in page
     # Figures of the summary, intervals, the paired difference, the teacher's gap.
-    for text in ("0.200", "[0.160, 0.240]", "Δ +0.050 [+0.020, +0.080]", "sft at T = 0.6",
-                 "shuffled", "6,144", "3.2e+14"):
+    for text in (
+        "0.200",
+        "[0.160, 0.240]",
+        "Δ +0.050 [+0.020, +0.080]",
+        "sft at T = 0.6",
+        "shuffled",
+        "6,144",
+        "3.2e+14",
+    ):
         assert text in page
     # The place of the error inside the proof, the message, the feedback.
     assert re.search(r"<i>▾</i>exact <mark>h1\.right</mark>\n", page)
@@ -188,26 +238,32 @@ def test_an_attempt_with_helper_lemmas_states_its_theorem_itself():
         assert card.count("theorem t : True := a") == 1
 
 
-@pytest.mark.parametrize("start, end, expected", [
-    (None, None, ""),
-    (4, 6, " at <code>a&lt;</code>"),
-    (4, 11, " at <code>a&lt;b …</code>"),
-    (11, 11, " at the end"),
-    (5, 5, ""),
-])
+@pytest.mark.parametrize(
+    "start, end, expected",
+    [
+        (None, None, ""),
+        (4, 6, " at <code>a&lt;</code>"),
+        (4, 11, " at <code>a&lt;b …</code>"),
+        (11, 11, " at the end"),
+        (5, 5, ""),
+    ],
+)
 def test_places(start, end, expected):
     assert report.place(Message("error", "", start=start, end=end), " by a<b\n c") == expected
 
 
-@pytest.mark.parametrize("start, end, departs, expected", [
-    (None, None, None, "a&lt;b"),
-    (0, 1, 0, "<i>▾</i><mark>a</mark>&lt;b"),
-    (1, 3, None, "a<mark>&lt;b</mark>"),
-    (1, 9, None, "a<mark>&lt;b</mark>"),
-    (3, 3, 3, "a&lt;b<i>▾</i><mark class=point></mark>"),
-    (2, None, None, "a&lt;<mark class=point></mark>b"),
-    (9, 12, None, "a&lt;b"),
-])
+@pytest.mark.parametrize(
+    "start, end, departs, expected",
+    [
+        (None, None, None, "a&lt;b"),
+        (0, 1, 0, "<i>▾</i><mark>a</mark>&lt;b"),
+        (1, 3, None, "a<mark>&lt;b</mark>"),
+        (1, 9, None, "a<mark>&lt;b</mark>"),
+        (3, 3, 3, "a&lt;b<i>▾</i><mark class=point></mark>"),
+        (2, None, None, "a&lt;<mark class=point></mark>b"),
+        (9, 12, None, "a&lt;b"),
+    ],
+)
 def test_marks(start, end, first_error_token, expected):
     error = Message("error", "", start=start, end=end)
     assert report.marked("a<b", error, first_error_token) == expected

@@ -114,7 +114,7 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompting)
 
 
 def test_rows_over_the_budget_are_counted_on_the_console(prompting, capsys):
-    lengths = [len(prompting.tokenizer.encode(t.reference[len(" by\n  "):])) for t in THEOREMS]
+    lengths = [len(prompting.tokenizer.encode(t.reference[len(" by\n  ") :])) for t in THEOREMS]
     short = dataclasses.replace(prompting, response_length=min(lengths) + 1)
     kept = lengths.count(min(lengths))
     step = supervised(CONFIG.sft, short, FixedAttempts(short), seed=0)(0, None)
@@ -136,8 +136,15 @@ class Rounds:
     def launch(self, step, state):
         self.launched.append(step)
         groups = [
-            [(THEOREMS[i], attempt(self.prompting, THEOREMS[i], text, finished=text != "cut off"),
-              Verdict("failed" if text == "wrong" else "proved"), None) for text in texts]
+            [
+                (
+                    THEOREMS[i],
+                    attempt(self.prompting, THEOREMS[i], text, finished=text != "cut off"),
+                    Verdict("failed" if text == "wrong" else "proved"),
+                    None,
+                )
+                for text in texts
+            ]
             for i, texts in self.proofs[step].items()
         ]
         return lambda state: groups
@@ -174,8 +181,14 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     texts = [prompting.template.text(t) for t in THEOREMS]
     first, last = learned_from(prompting, steps[2].batch), learned_from(prompting, steps[5].batch)
     assert set(first) == {(texts[0], "exact h1"), (texts[0], "exact h2"), (texts[1], "rfl")}
-    assert last == sorted([(texts[0], "exact h2"), (texts[0], "exact h3"), (texts[1], "rfl"),
-                           (texts[2], "intro h\n  exact h")])  # fmt: skip
+    assert last == sorted(
+        [
+            (texts[0], "exact h2"),
+            (texts[0], "exact h3"),
+            (texts[1], "rfl"),
+            (texts[2], "intro h\n  exact h"),
+        ]
+    )
     assert worker.launched == worker.noted == [0, 1, 2]
 
     # A run that resumes in mid-round reads all rounds again; their verdicts are noted already.
@@ -192,17 +205,23 @@ def items(prompting):
     proof = good.proof
     error = Message("error", "no", start=proof.index("h1"))
     told = Feedback(("use this",), "test")
-    return [[
-        (theorem, good, Verdict("proved"), told),
-        (theorem, good, Verdict("failed", (error,)), told),
-        (theorem, good, Verdict("failed", (error,)), None),
-        (theorem, attempt(prompting, theorem, "exact h1", finished=False),
-         Verdict("failed", (error,)), told),
-        (theorem, good, Verdict("timeout"), told),
-    ]]  # fmt: skip
+    return [
+        [
+            (theorem, good, Verdict("proved"), told),
+            (theorem, good, Verdict("failed", (error,)), told),
+            (theorem, good, Verdict("failed", (error,)), None),
+            (
+                theorem,
+                attempt(prompting, theorem, "exact h1", finished=False),
+                Verdict("failed", (error,)),
+                told,
+            ),
+            (theorem, good, Verdict("timeout"), told),
+        ]
+    ]
 
 
-@pytest.mark.parametrize("gate, rows", [("all", 2), ("failed", 1)])
+@pytest.mark.parametrize("distill_attempts, rows", [("all", 2), ("failed", 1)])
 def test_the_gate_of_distillation(prompting, distill_attempts, rows):
     config = CONFIG.fd.copy_and_resolve_references()
     config.distill_attempts, config.row_buckets = distill_attempts, (4,)
@@ -377,7 +396,9 @@ def test_flat_groups_are_refilled_until_there_are_enough(prompting):
     rollouts, metrics, batch = step_of(3, [flat, mixed], [flat, flat], [mixed, mixed])
     assert rollouts.launched == [(0, 0), (0, 1), (0, 2)] and rollouts.noted == [(0, 6)]
     assert metrics["refills"] == 2 and metrics["groups"] == 2 and metrics["rows"] == 8
-    assert metrics["zero_variance_groups"] == 0.5 and metrics["solve_rate"] == pytest.approx(18 / 30)
+    assert metrics["zero_variance_groups"] == 0.5 and metrics["solve_rate"] == pytest.approx(
+        18 / 30
+    )
     assert metrics["cost/rollouts"] == 30
     assert (batch.advantages != 0).sum() == 8
     # The bound.

@@ -12,30 +12,45 @@ from fdjax.reporting.summary import summarise, summary_lines
 def figures(solved: dict[str, int], temperature: float) -> dict:
     return {
         "pass_at_k": pass_at_k(np.full(len(solved), 16), np.array(list(solved.values()))),
-        "entropy": 0.5 * temperature, "distinct_proofs": 1.5, "unique_ratio": 0.5,
-        "distinct_2": 0.25, "response_tokens": 12.5, "truncated": 0.0, "unverified": 0,
-        "samples": 16, "temperature": temperature, "solved": solved,
-    }  # fmt: skip
+        "entropy": 0.5 * temperature,
+        "distinct_proofs": 1.5,
+        "unique_ratio": 0.5,
+        "distinct_2": 0.25,
+        "response_tokens": 12.5,
+        "truncated": 0.0,
+        "unverified": 0,
+        "samples": 16,
+        "temperature": temperature,
+        "solved": solved,
+    }
 
 
 def evaluation(plain: int, low_temperature: int, backwards: bool = False) -> dict[str, dict]:
     """Of four theorems, each with its own number of verified attempts; held-out ones one more."""
+
     def at(base: int, temperature: float) -> dict:
         solved = {f"t{i}": base + i for i in range(4)}
         return figures(dict(reversed(solved.items())) if backwards else solved, temperature)
 
-    return {"train": at(plain, 1.0), "heldout": at(plain + 1, 1.0),
-            "pool at 0.6": at(low_temperature, 0.6), "heldout at 0.6": at(low_temperature + 1, 0.6)}
+    return {
+        "train": at(plain, 1.0),
+        "heldout": at(plain + 1, 1.0),
+        "pool at 0.6": at(low_temperature, 0.6),
+        "heldout at 0.6": at(low_temperature + 1, 0.6),
+    }
 
 
 @pytest.fixture
 def summary() -> dict:
     rates = {"feedback": 0.6, "none": 0.2, "shuffled": 0.1}
-    return summarise({
-        "sft": evaluation(2, 5),
-        "fd": evaluation(4, 6, backwards=True) | {"teacher_solve_rate": rates},
-        "grpo": evaluation(8, 9),
-    }, {"fd": {"flops": 2.5e15, "rollouts": 1280, "flops_sampling": 1e15, "feedback_tokens": 0}})
+    return summarise(
+        {
+            "sft": evaluation(2, 5),
+            "fd": evaluation(4, 6, backwards=True) | {"teacher_solve_rate": rates},
+            "grpo": evaluation(8, 9),
+        },
+        {"fd": {"flops": 2.5e15, "rollouts": 1280, "flops_sampling": 1e15, "feedback_tokens": 0}},
+    )
 
 
 def minus_start(figures: dict) -> float:
@@ -48,7 +63,9 @@ def test_each_stage_is_compared_with_the_start_at_its_own_temperature(summary):
     for split in ("train", "heldout"):
         plain = [minus_start(summary["stages"][n][split]) for n in ("fd", "grpo")]
         assert plain == pytest.approx([2 / 16, 6 / 16])
-        low_temperature = [minus_start(summary["low_temperature"][n][split]) for n in ("sft", "fd", "grpo")]
+        low_temperature = [
+            minus_start(summary["low_temperature"][n][split]) for n in ("sft", "fd", "grpo")
+        ]
         # The start's own line says what sharpening alone gains: 5 - 2.
         assert low_temperature == pytest.approx([3 / 16, 1 / 16, 4 / 16])
 
@@ -75,9 +92,13 @@ def test_lines_are_in_order_and_the_sharper_start_has_its_own(summary):
     lines = summary_lines(summary)
     labels = [" ".join(line.split("@1 ")[0].split()) for line in lines if "@1 " in line]
     assert labels[:6] == [
-        "pool sft", "pool sft at temperature 0.6", "pool fd", "pool fd at temperature 0.6",
-        "pool grpo", "pool grpo at temperature 0.6",
-    ]  # fmt: skip
+        "pool sft",
+        "pool sft at temperature 0.6",
+        "pool fd",
+        "pool fd at temperature 0.6",
+        "pool grpo",
+        "pool grpo at temperature 0.6",
+    ]
     assert [label.replace("train", "heldout") for label in labels[:6]] == labels[6:]
     [start] = [line for line in lines if "sft at temperature 0.6" in line and "train" in line]
     assert "+0.188 [+0.188, +0.188]" in start and "entropy 0.300" in start

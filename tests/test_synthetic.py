@@ -67,17 +67,18 @@ def test_families_have_their_shares():
 
 
 def test_difficulty_makes_statements_longer():
-    means = [
-        sum(count_tokens(t.goal) for t in generate(5, 60, difficulty=d)) for d in (1, 2, 3)
-    ]
+    means = [sum(count_tokens(t.goal) for t in generate(5, 60, difficulty=d)) for d in (1, 2, 3)]
     assert means[0] < means[1] < means[2]
 
 
 @pytest.mark.parametrize(
     "arguments, reason",
-    [({"difficulty": 9}, "difficulty"), ({"families": {"algebra": 1}}, "algebra"),
-     ({"families": {"nat": 0}}, "share")],
-)  # fmt: skip
+    [
+        ({"difficulty": 9}, "difficulty"),
+        ({"families": {"algebra": 1}}, "algebra"),
+        ({"families": {"nat": 0}}, "share"),
+    ],
+)
 def test_bad_arguments_are_told(arguments, reason):
     with pytest.raises(ValueError, match=reason):
         generate(0, 1, **arguments)
@@ -97,11 +98,14 @@ def test_a_seed_means_the_same_theorems_in_every_process():
     code += "for t in generate(7, 40):\n print(t, shortest_proof(t))"
     outputs = {
         subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": hash_seed},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for hash_seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert len(outputs) == 1
     assert generate(7, 40) == generate(7, 60)[:40]
     assert generate(7, 5) != generate(8, 5)
@@ -110,8 +114,11 @@ def test_a_seed_means_the_same_theorems_in_every_process():
 def test_splits_are_disjoint_up_to_renaming():
     parts = splits(3, sft=150, pool=40, validation=40, test=40)
     assert {name: len(part) for name, part in parts.items()} == {
-        "sft": 150, "train": 40, "validation": 40, "test": 40,
-    }  # fmt: skip
+        "sft": 150,
+        "train": 40,
+        "validation": 40,
+        "test": 40,
+    }
     assert all(t.split == name for name, part in parts.items() for t in part)
     seen = {}
     for theorem in itertools.chain(*parts.values()):
@@ -155,9 +162,12 @@ def _holds(e, model):
         return model[e]
     a, *b = [_holds(part, model) for part in e[1:]]
     return {
-        "not": lambda: not a, "and": lambda: a and b[0], "or": lambda: a or b[0],
-        "imp": lambda: not a or b[0], "iff": lambda: a == b[0],
-    }[e[0]]()  # fmt: skip
+        "not": lambda: not a,
+        "and": lambda: a and b[0],
+        "or": lambda: a or b[0],
+        "imp": lambda: not a or b[0],
+        "iff": lambda: a == b[0],
+    }[e[0]]()
 
 
 def test_counterexample_against_brute_force():
@@ -200,8 +210,10 @@ def test_formulas_are_read_as_they_are_written():
         e = (rng.choice(["all", "ex"]), "x", None, e) if rng.random() < 0.3 else e
         assert parse(render(e)) == e
     assert parse("(p → q) → r ↔ ¬p ∧ q ∨ r") == (
-        "iff", ("imp", ("imp", "p", "q"), "r"), ("or", ("and", ("not", "p"), "q"), "r"),
-    )  # fmt: skip
+        "iff",
+        ("imp", ("imp", "p", "q"), "r"),
+        ("or", ("and", ("not", "p"), "q"), "r"),
+    )
     assert parse("a + b * c = d") == ("eq", ("add", "a", ("mul", "b", "c")), "d")
 
 

@@ -150,8 +150,9 @@ def answered(folders, code, proof, layout="qwen"):
     ours = tk.load(folders[layout])
     answer = ANSWER.replace("{}", code)
     ids = ours.encode(answer) + [ours.eos_id]
-    read = read_attempt(ours, read_template("goedel_prover_v2"), PLAIN, 0, ids,
-                        [0.0] * len(ids), True)  # fmt: skip
+    read = read_attempt(
+        ours, read_template("goedel_prover_v2"), PLAIN, 0, ids, [0.0] * len(ids), True
+    )
     start = answer.index(code) + code.index(proof)
     return read, ours, answer, start
 
@@ -214,8 +215,9 @@ def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
 
     def read(code):
         ids = [*ours.encode(ANSWER.replace("{}", f"open Nat{code}\n")), ours.eos_id]
-        return read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True,
-                            allow_helpers=True)  # fmt: skip
+        return read_attempt(
+            ours, template, PLAIN, 0, ids, [0.0] * len(ids), True, allow_helpers=True
+        )
 
     attempts = [read(HELPED.format(*fill)) for fill in (("h", "h"), ("b𝔸", "h"), ("h", "b𝔸"))]
     with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
@@ -233,8 +235,9 @@ def test_an_answer_with_helpers_to_learn_from_reads_back(folders):
     proof = HELPED.format("h", "h")
     for theorem in (PLAIN, dataclasses.replace(PLAIN, context="open Nat\n\ndef two := 2")):
         ids = template.response_ids(ours, theorem, proof)
-        again = read_attempt(ours, template, theorem, 0, ids, [0.0] * len(ids), True,
-                             allow_helpers=True)  # fmt: skip
+        again = read_attempt(
+            ours, template, theorem, 0, ids, [0.0] * len(ids), True, allow_helpers=True
+        )
         assert again.proof.split() == proof.split()
 
 

@@ -19,8 +19,34 @@ CORPUS = [
 TOKENIZER = tk.train(CORPUS, vocab_size=512)
 
 # Text that is likely to trip a tokenizer: its own marks, controls, whitespace of every kind.
-NASTY = ["▁", "▅", "</s>", "<s>", "<pad>", "<unk>", "<0x41>", " ", "  ", "\n", "\n  ", "\t", "\r",
-         "\0", "\x01", "h1", "(", "¬", "é", "e\u0301", "𝔸", "Ⅷ", "½", "ﬁ", "\u3000", "\ufeff"]
+NASTY = [
+    "▁",
+    "▅",
+    "</s>",
+    "<s>",
+    "<pad>",
+    "<unk>",
+    "<0x41>",
+    " ",
+    "  ",
+    "\n",
+    "\n  ",
+    "\t",
+    "\r",
+    "\0",
+    "\x01",
+    "h1",
+    "(",
+    "¬",
+    "é",
+    "e\u0301",
+    "𝔸",
+    "Ⅷ",
+    "½",
+    "ﬁ",
+    "\u3000",
+    "\ufeff",
+]
 TEXTS = st.lists(
     st.one_of(st.sampled_from(NASTY), st.sampled_from(CORPUS), st.text(max_size=5)), max_size=12
 ).map("".join)

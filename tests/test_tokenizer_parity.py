@@ -16,11 +16,37 @@ THEOREMS = [
     for theorem in synthetic.generate(0, 500, difficulty=1, families=synthetic.FAMILIES)
 ]
 ODD = [
-    "", " ", "  ", "\n", "\n\n\n", "\t", "\r\n", " a", "a ", "\n  by", "a\u0301é",
+    "",
+    " ",
+    "  ",
+    "\n",
+    "\n\n\n",
+    "\t",
+    "\r\n",
+    " a",
+    "a ",
+    "\n  by",
+    "a\u0301é",
     "𝔸𝔹 ⟨h₁, h₂⟩ ∀ x ∈ s, ¬x",
-    "12345678901", "don't I'LL", "▁", "a▁▁b", "Ġ", "½ﬁ①", "\u3000x", "\u200b", "\ufeff", "\0\x01",
-    "👩‍👩‍👧", "<0x41>", "<|im_", "<b>x</b>", "ünïcode " * 9, "(" * 50, "   \n \n  x", "=-=:=<|>",
-]  # fmt: skip
+    "12345678901",
+    "don't I'LL",
+    "▁",
+    "a▁▁b",
+    "Ġ",
+    "½ﬁ①",
+    "\u3000x",
+    "\u200b",
+    "\ufeff",
+    "\0\x01",
+    "👩‍👩‍👧",
+    "<0x41>",
+    "<|im_",
+    "<b>x</b>",
+    "ünïcode " * 9,
+    "(" * 50,
+    "   \n \n  x",
+    "=-=:=<|>",
+]
 
 
 @pytest.fixture(scope="module", params=tiny_tokenizers.LAYOUTS, ids=lambda f: f.__name__)

@@ -126,8 +126,10 @@ def test_what_ends_a_sample(tokenizers):
     qwen = tokenizers["qwen"]
     assert names("qwen", qwen.stop_ids) == ["<|im_end|>", "<|endoftext|>"]
     assert names("qwen", [qwen.eos_id, qwen.chat_eos_id, qwen.pad_id]) == [
-        "<|im_end|>", "<|im_end|>", "<|endoftext|>"
-    ]  # fmt: skip
+        "<|im_end|>",
+        "<|im_end|>",
+        "<|endoftext|>",
+    ]
     for name in ("gemma", "gemma_pieces"):
         gemma = tokenizers[name]
         assert names(name, gemma.stop_ids) == ["<eos>", "<end_of_turn>"]

@@ -262,5 +262,6 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
         assert "15,15]" not in blocks.as_text()
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4),
-            blocks(params), expected,
-        )  # fmt: skip
+            blocks(params),
+            expected,
+        )

@@ -40,8 +40,9 @@ OBJECTIVES = {"distillation": Distillation(chunk=16), "policy_gradient": PolicyG
 
 def make_batch(kind, attempt=ATTEMPT):
     """Two rows: the attempt, and another so that groups and means have company."""
-    other = dataclasses.replace(attempt, segments=(Segment((21, 22, 23, 2)),),
-                                logprobs=(-3.0,) * 4, offsets=(0,) * 4)  # fmt: skip
+    other = dataclasses.replace(
+        attempt, segments=(Segment((21, 22, 23, 2)),), logprobs=(-3.0,) * 4, offsets=(0,) * 4
+    )
     if kind == "policy_gradient":
         rows = [batching.PolicyGradientRow(PROMPT, a, v) for a, v in ((attempt, 1), (other, -0.5))]
         return batching.policy_gradient_batch(rows, Shape(2, 4, R), pad_id=0)
@@ -80,8 +81,10 @@ def test_masks_tell_who_wrote_what(kind):
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_what_follows_the_tools_answer_depends_on_it(kind):
     # One of the two by a real transformer: its own tests say that it minds the mask.
-    init, model = {"distillation": lambda: tiny_transformer(num_layers=1),
-                   "policy_gradient": bag_of_words}[kind]()  # fmt: skip
+    init, model = {
+        "distillation": lambda: tiny_transformer(num_layers=1),
+        "policy_gradient": bag_of_words,
+    }[kind]()
     params, teacher = init(jax.random.key(0)), init(jax.random.key(1))
     teacher = teacher if kind == "distillation" else None
 
@@ -104,10 +107,14 @@ def test_no_gradient_reaches_what_predicts_the_tools_tokens(kind):
     batch = make_batch(kind)
     keys = jax.random.split(jax.random.key(0), 4)
     length = max(t.shape[1] for t in batch if getattr(t, "ndim", 0) == 2)
-    student = {"hidden": jax.random.normal(keys[0], (2, batch.student_tokens.shape[1], 8)),
-               "head": jax.random.normal(keys[1], (8, 64))}  # fmt: skip
-    teacher = {"hidden": jax.random.normal(keys[2], (2, length, 8)),
-               "head": jax.random.normal(keys[3], (8, 64))}  # fmt: skip
+    student = {
+        "hidden": jax.random.normal(keys[0], (2, batch.student_tokens.shape[1], 8)),
+        "head": jax.random.normal(keys[1], (8, 64)),
+    }
+    teacher = {
+        "hidden": jax.random.normal(keys[2], (2, length, 8)),
+        "head": jax.random.normal(keys[3], (8, 64)),
+    }
     gradient = jax.grad(lambda p: OBJECTIVES[kind].loss(FREE, p, teacher, batch)[0])(student)
     reached = np.abs(gradient["hidden"][0, -R - 1 : -1]).max(axis=-1) > 0
     np.testing.assert_array_equal(reached, OWN)

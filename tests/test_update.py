@@ -56,7 +56,15 @@ def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
     first_error_token = np.full(N, 2, np.int32)
     lines = np.sort(rng.integers(0, R, (N, R))).astype(np.int32)
     return DistillationBatch(
-        tokens, mask, teacher_tokens, teacher_mask, wrote, weights, logprobs, first_error_token, lines
+        tokens,
+        mask,
+        teacher_tokens,
+        teacher_mask,
+        wrote,
+        weights,
+        logprobs,
+        first_error_token,
+        lines,
     )
 
 

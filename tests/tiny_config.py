@@ -24,9 +24,13 @@ def get_config():
             pipeline_depth=1,
         )
     config.expert_iteration.update(
-        steps=6, save_every=2, steps_per_round=3, prompts_per_step=6, samples_per_prompt=4,
+        steps=6,
+        save_every=2,
+        steps_per_round=3,
+        prompts_per_step=6,
+        samples_per_prompt=4,
         batch_size=8,
-    )  # fmt: skip
+    )
     # Of the two visits of an epoch and a half; solved and hopeless theorems give way.
     config.grpo.curriculum.update(window=1, again=0.25, ramp="length", ramp_start=0.5, ramp_steps=4)
     config.evaluation.update(train_samples=4, heldout_samples=4, batch=4)

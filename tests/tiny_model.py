@@ -33,9 +33,17 @@ def bag_of_words(vocab_size=64, width=8):
 def tiny_transformer(**changes):
     """(init, Model) of a real transformer of a few thousand parameters, with opinions."""
     config = ModelConfig(
-        **dict(vocab_size=64, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8,
-               mlp_width=32) | changes
-    )  # fmt: skip
+        **dict(
+            vocab_size=64,
+            width=16,
+            num_layers=2,
+            num_heads=4,
+            num_kv_heads=2,
+            head_dim=8,
+            mlp_width=32,
+        )
+        | changes
+    )
 
     def init(key):
         params = transformer.init(config, key)

@@ -70,18 +70,27 @@ def llama3(folder: Path) -> Path:
     """Llama 3: digits by three, whole words kept, bos by the post-processor, no pad."""
     spec = _byte_level(
         [_split(_WORDS["llama3"])],
-        ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
-         "<|eot_id|>"],
-    )  # fmt: skip
+        [
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+            "<|start_header_id|>",
+            "<|end_header_id|>",
+            "<|eot_id|>",
+        ],
+    )
     spec["model"]["ignore_merges"] = True
     spec["post_processor"] = {
         "type": "Sequence",
         "processors": [
-            {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False,
-             "use_regex": True},
+            {
+                "type": "ByteLevel",
+                "add_prefix_space": True,
+                "trim_offsets": False,
+                "use_regex": True,
+            },
             _bos_first(spec, "<|begin_of_text|>"),
         ],
-    }  # fmt: skip
+    }
     config = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
     stop = ["<|end_of_text|>", "<|eot_id|>"]
     folder = _write(folder, spec, config, stop=stop)
@@ -115,8 +124,12 @@ def llama2(folder: Path) -> Path:
     )
     spec["post_processor"] = _bos_first(spec, "<s>")
     spec["decoder"]["decoders"].append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    config = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-              "chat_template": [{"name": "default", "template": INSTRUCTIONS}]}  # fmt: skip
+    config = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "chat_template": [{"name": "default", "template": INSTRUCTIONS}],
+    }
     return _write(folder, spec, config, stop="</s>")
 
 
@@ -126,16 +139,26 @@ def gemma(folder: Path) -> Path:
     spec = _byte_fallback(control, _SPACES, added=["\n\n", "▁▁", "<b>"])
     spec["pre_tokenizer"] = _split(" ", "MergedWithPrevious")
     spec["post_processor"] = _bos_first(spec, "<bos>")
-    config = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>",
-              "pad_token": "<pad>", "chat_template": TURNS}  # fmt: skip
+    config = {
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "chat_template": TURNS,
+    }
     return _write(folder, spec, config, stop=["<eos>", "<end_of_turn>"])
 
 
 def llama2_pieces(folder: Path) -> Path:
     """Llama 2 as tokenizer.model alone."""
-    config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>",
-              "unk_token": "<unk>", "add_bos_token": True,
-              "chat_template": INSTRUCTIONS}  # fmt: skip
+    config = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "add_bos_token": True,
+        "chat_template": INSTRUCTIONS,
+    }
     return _write_pieces(folder, config, stop=2, add_dummy_prefix=True)
 
 
@@ -143,20 +166,31 @@ def gemma_pieces(folder: Path) -> Path:
     """Gemma as tokenizer.model alone: its turns are "user-defined" pieces."""
     turns = ["<mask>", "<start_of_turn>", "<end_of_turn>"]
     config = {
-        "tokenizer_class": "GemmaTokenizer", "bos_token": "<bos>", "eos_token": "<eos>",
-        "unk_token": "<unk>", "pad_token": "<pad>", "add_bos_token": True, "chat_template": TURNS,
-        "added_tokens_decoder": {str(4 + i): {"content": t, "special": True}
-                                 for i, t in enumerate(turns)},
-    }  # fmt: skip
+        "tokenizer_class": "GemmaTokenizer",
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "add_bos_token": True,
+        "chat_template": TURNS,
+        "added_tokens_decoder": {
+            str(4 + i): {"content": t, "special": True} for i, t in enumerate(turns)
+        },
+    }
     return _write_pieces(
         folder,
         config,
         stop=[1, 6],
         add_dummy_prefix=False,
         user_defined_symbols=[*turns, "\n", "\n\n", "▁▁"],
-        pad_id=0, eos_id=1, bos_id=2, unk_id=3,
-        pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>",
-    )  # fmt: skip
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        pad_piece="<pad>",
+        eos_piece="<eos>",
+        bos_piece="<bos>",
+    )
 
 
 LAYOUTS = (qwen, llama3, deepseek, llama2, gemma, llama2_pieces, gemma_pieces)
@@ -171,8 +205,12 @@ def _split(pattern: str, behavior: str = "Isolated") -> dict:
 
 
 def _byte_level(splits, special, added=(), normalizer=None) -> dict:
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
-             "use_regex": False}  # fmt: skip
+    level = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": False,
+    }
     cut = {"type": "Sequence", "pretokenizers": [*splits, level]}
     spec = _trained(TEXTS, cut, alphabet=True)
     _add(spec, special, added)
@@ -184,15 +222,21 @@ def _byte_fallback(control, normalizer, added=()) -> dict:
     names = [*control, *(f"<0x{byte:02X}>" for byte in range(256)), *spec["model"]["vocab"]]
     spec["model"] |= {
         "vocab": {name: i for i, name in enumerate(names)},
-        "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True,
-    }  # fmt: skip
+        "unk_token": "<unk>",
+        "byte_fallback": True,
+        "fuse_unk": True,
+    }
     _add(spec, control, added)
-    back = [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"}]  # fmt: skip
+    back = [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
     return spec | {
-        "normalizer": normalizer, "pre_tokenizer": None,
+        "normalizer": normalizer,
+        "pre_tokenizer": None,
         "decoder": {"type": "Sequence", "decoders": back},
-    }  # fmt: skip
+    }
 
 
 def _trained(texts, pre_tokenizer, alphabet=False) -> dict:
@@ -213,9 +257,16 @@ def _add(spec, special, added) -> None:
         i = vocabulary.get(name, new)
         new += i == new
         spec["added_tokens"].append(
-            {"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False,
-             "normalized": False, "special": name in special}
-        )  # fmt: skip
+            {
+                "id": i,
+                "content": name,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": name in special,
+            }
+        )
 
 
 def _bos_first(spec, name: str) -> dict:

@@ -49,9 +49,7 @@ def flat(rewards: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return low >= high
 
 
-def advantages(
-    rewards: np.ndarray, valid: np.ndarray, *, use_std: bool = False
-) -> np.ndarray:
+def advantages(rewards: np.ndarray, valid: np.ndarray, *, use_std: bool = False) -> np.ndarray:
     """f32[B, G]: r - mean over the group, with `use_std` over (std + 1e-4) (sample std, as TRL).
 
     rewards f[B, G]; valid bool[B, G] leaves samples (timeouts, crashes) out of mean and std: they

@@ -101,9 +101,7 @@ def policy_gradient_batch(
     )
 
 
-def supervised_batch(
-    rows: Sequence[SupervisedRow], shape: Shape, pad_id: int
-) -> SupervisedBatch:
+def supervised_batch(rows: Sequence[SupervisedRow], shape: Shape, pad_id: int) -> SupervisedBatch:
     tokens, mask = _tokens([r.prompt for r in rows], [r.response for r in rows], shape, pad_id)
     learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
     weights = _columns(learned, shape, np.float32)

@@ -26,8 +26,12 @@ GROUP_WEIGHTS: dict[str, Callable[[float], float]] = {
 # Past that one the teacher is asked about proofs unlike any that it has seen; up to it there may be
 # nothing to mend (ROSD, Zhao et al. 2026).
 SPANS: dict[str, Callable[[int, int | None], bool]] = {
-    "up_to_error": lambda index, first_error_token: first_error_token is None or index <= first_error_token,
-    "from_error": lambda index, first_error_token: first_error_token is not None and index >= first_error_token,
+    "up_to_error": lambda index, first_error_token: (
+        first_error_token is None or index <= first_error_token
+    ),
+    "from_error": lambda index, first_error_token: (
+        first_error_token is not None and index >= first_error_token
+    ),
     "all": lambda index, first_error_token: True,
 }
 
@@ -54,7 +58,11 @@ class Credit:
     group_weights: str = "equal"
 
     def __post_init__(self):
-        known = {"distill_attempts": DISTILL_ATTEMPTS, "weights": SPANS, "group_weights": GROUP_WEIGHTS}
+        known = {
+            "distill_attempts": DISTILL_ATTEMPTS,
+            "weights": SPANS,
+            "group_weights": GROUP_WEIGHTS,
+        }
         for field, values in known.items():
             if getattr(self, field) not in values:
                 raise ConfigError(
@@ -84,7 +92,11 @@ class Credit:
         if self.solved_below and solve_rate(group) >= self.solved_below:
             return
         for theorem, attempt, verdict, feedback in group:
-            if attempt.finished and verdict.status in DISTILL_ATTEMPTS[self.distill_attempts] and feedback is not None:
+            if (
+                attempt.finished
+                and verdict.status in DISTILL_ATTEMPTS[self.distill_attempts]
+                and feedback is not None
+            ):
                 first_error_token = departure(attempt, verdict, feedback)
                 weight = self.success_weight if verdict.proved else 1.0
                 weights = [weight * w for w in self._of_tokens(attempt, first_error_token)]

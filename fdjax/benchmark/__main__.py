@@ -21,7 +21,10 @@ def refused(theorems: list[Theorem], workers: int | None = None) -> list[tuple[T
     with Farm(EmbeddedBackend(), workers) as farm:
         verdicts = farm.check((theorem, theorem.reference) for theorem in theorems)
     return [
-        (theorem, verdict.first_error_message.text if verdict.first_error_message else verdict.status)
+        (
+            theorem,
+            verdict.first_error_message.text if verdict.first_error_message else verdict.status,
+        )
         for theorem, verdict in zip(theorems, verdicts)
         if not verdict.proved
     ]

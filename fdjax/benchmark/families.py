@@ -62,7 +62,7 @@ def worthwhile(rng: random.Random, goal: Goal) -> bool:
         not counterexample(goal._replace(hypotheses=goal.hypotheses[:i] + goal.hypotheses[i + 1 :]))
         for i in range(len(formulas))
     )
-    return idle == 0 or rng.random() < 0.02 ** idle
+    return idle == 0 or rng.random() < 0.02**idle
 
 
 def _propositional(rng: random.Random, difficulty: int) -> Goal:
@@ -116,8 +116,11 @@ def _classical(rng: random.Random, difficulty: int) -> Goal:
     goal = law
     for name, atom in zip("abc", atoms):
         value = atom if rng.random() < 0.7 else random_formula(rng, atoms[:3], 1)
-        goal = Goal((), tuple((h, substitute(f, name, value)) for h, f in goal.hypotheses),
-                    substitute(goal.target, name, value))
+        goal = Goal(
+            (),
+            tuple((h, substitute(f, name, value)) for h, f in goal.hypotheses),
+            substitute(goal.target, name, value),
+        )
     formulas, target = [f for _, f in goal.hypotheses], goal.target
     for _ in range(rng.choice((0, 1, 1, difficulty))):
         new, twist = rng.choice(atoms), rng.randrange(3)
@@ -158,8 +161,13 @@ def _quantified(rng: random.Random, difficulty: int) -> Goal:
             goal = Goal((), _hypotheses(formulas), target)
             used = names_in(target).union(*(names_in(f) for f in formulas))
             if {"P", "Q"} & used and not counterexample(goal):
-                names = (("α", "Type"), ("p", "Prop"), *((P, ("imp", "α", "Prop")) for P in "PQ"),
-                         ("a", "α"), ("b", "α"))
+                names = (
+                    ("α", "Type"),
+                    ("p", "Prop"),
+                    *((P, ("imp", "α", "Prop")) for P in "PQ"),
+                    ("a", "α"),
+                    ("b", "α"),
+                )
                 variables = tuple(v for v in names if v[0] in used | {"α"})
                 return goal._replace(variables=variables)
 
@@ -192,8 +200,12 @@ def _equality(rng: random.Random, difficulty: int) -> Goal:
             if any(e[0] in ("eq", "ne") and e[1] == e[2] for e in trivial) or counterexample(goal):
                 continue
             used = names_in(target).union(*(names_in(f) for f in formulas))
-            names = (("α", "Type"), ("f", ("imp", "α", "α")), ("P", ("imp", "α", "Prop")),
-                     *((a, "α") for a in "abc"))
+            names = (
+                ("α", "Type"),
+                ("f", ("imp", "α", "α")),
+                ("P", ("imp", "α", "Prop")),
+                *((a, "α") for a in "abc"),
+            )
             return goal._replace(variables=tuple(v for v in names if v[0] in used | {"α"}))
 
 
@@ -221,8 +233,9 @@ def _nat(rng: random.Random, difficulty: int) -> Goal:
     if rng.random() < 0.3:
         left, right = right, left
     names = names_in(("eq", left, right)).union(*(names_in(f) for f in formulas))
-    return Goal(tuple((n, "Nat") for n in "nmk" if n in names), _hypotheses(formulas),
-                ("eq", left, right))
+    return Goal(
+        tuple((n, "Nat") for n in "nmk" if n in names), _hypotheses(formulas), ("eq", left, right)
+    )
 
 
 def _induction(rng: random.Random, difficulty: int) -> Goal:
@@ -233,9 +246,15 @@ def _induction(rng: random.Random, difficulty: int) -> Goal:
     extra: Expr = rng.choice(["a", 0, 1, 2])
     if rng.random() < 0.5:
         variables.append(("f", NAT_FUNCTION))
-        step, value = rng.choice([(f("x"), extra), (("add", f("x"), 1), n),
-                                  (("mul", f("x"), 1), extra), (("add", f("x"), 0), extra),
-                                  (("add", 0, f("x")), extra)])
+        step, value = rng.choice(
+            [
+                (f("x"), extra),
+                (("add", f("x"), 1), n),
+                (("mul", f("x"), 1), extra),
+                (("add", f("x"), 0), extra),
+                (("add", 0, f("x")), extra),
+            ]
+        )
         zero = 0 if value == n else extra
         formulas = [("eq", f(0), zero), ("all", "x", "Nat", ("eq", f(next_), step))]
         target = ("eq", f(n), value)
@@ -248,9 +267,19 @@ def _induction(rng: random.Random, difficulty: int) -> Goal:
         if rng.random() < 0.6:
             side = q("x")
             used = "p" if side == "p" else ("all", "x", "Nat", side)
-            formulas[1] = ("all", "x", "Nat", rng.choice([
-                ("imp", p("x"), ("imp", side, p(next_))), ("imp", side, ("imp", p("x"), p(next_))),
-                ("imp", p("x"), ("and", p(next_), side)), ("iff", p("x"), p(next_))]))
+            formulas[1] = (
+                "all",
+                "x",
+                "Nat",
+                rng.choice(
+                    [
+                        ("imp", p("x"), ("imp", side, p(next_))),
+                        ("imp", side, ("imp", p("x"), p(next_))),
+                        ("imp", p("x"), ("and", p(next_), side)),
+                        ("iff", p("x"), p(next_)),
+                    ]
+                ),
+            )
             formulas.append(used)
     if rng.random() < 0.4:
         formulas.append(("app", "Q", rng.choice((0, n))) if rng.random() < 0.5 else "p")
@@ -259,8 +288,14 @@ def _induction(rng: random.Random, difficulty: int) -> Goal:
         formulas.append(rng.choice((("app", "Q", 0), "q")))
         target = ("and", *rng.sample((target, formulas[-1]), 2))
     used = names_in(target).union(*(names_in(e) for e in formulas))
-    names = [("p", "Prop"), ("q", "Prop"), ("P", NAT_PREDICATE), ("Q", NAT_PREDICATE),
-             ("f", NAT_FUNCTION), *((v, "Nat") for v in "anmk")]
+    names = [
+        ("p", "Prop"),
+        ("q", "Prop"),
+        ("P", NAT_PREDICATE),
+        ("Q", NAT_PREDICATE),
+        ("f", NAT_FUNCTION),
+        *((v, "Nat") for v in "anmk"),
+    ]
     formulas = [e for e in formulas if e != target]
     rng.shuffle(formulas)
     return Goal(tuple(v for v in names if v[0] in used), _hypotheses(formulas), target)

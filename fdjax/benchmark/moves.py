@@ -30,8 +30,10 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
     if target in hypotheses.values():
         yield Move("assumption", ())
     if any(
-        formula == "False" or (isinstance(formula, tuple) and formula[0] == "not"
-                               and formula[1] in hypotheses.values())
+        formula == "False"
+        or (
+            isinstance(formula, tuple) and formula[0] == "not" and formula[1] in hypotheses.values()
+        )
         for formula in hypotheses.values()
     ):
         yield Move("contradiction", ())
@@ -169,9 +171,16 @@ def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
 
 
 _LEMMAS = (
-    "Nat.add_comm", "Nat.add_assoc", "Nat.add_zero", "Nat.zero_add", "Nat.mul_comm",
-    "Nat.mul_one", "Nat.one_mul", "Nat.mul_zero", "Nat.zero_mul",
-)  # fmt: skip
+    "Nat.add_comm",
+    "Nat.add_assoc",
+    "Nat.add_zero",
+    "Nat.zero_add",
+    "Nat.mul_comm",
+    "Nat.mul_one",
+    "Nat.one_mul",
+    "Nat.mul_zero",
+    "Nat.zero_mul",
+)
 NAT_FUNCTION, NAT_PREDICATE = ("imp", "Nat", "Nat"), ("imp", "Nat", "Prop")
 
 

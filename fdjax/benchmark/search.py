@@ -18,11 +18,24 @@ def proof_text(lines: list[str]) -> str:
 
 
 _WEIGHT = {
-    "exact": 8.0, "assumption": 0.6, "contradiction": 1.5, "rfl": 3.0, "intro": 4.0,
-    "constructor": 3.0, "left": 1.5, "right": 1.5, "rcases": 1.5, "obtain": 1.2, "apply": 2.0,
-    "have": 0.6, "exfalso": 0.7, "by_cases": 0.7, "refine": 1.0, "rw": 4.0,
+    "exact": 8.0,
+    "assumption": 0.6,
+    "contradiction": 1.5,
+    "rfl": 3.0,
+    "intro": 4.0,
+    "constructor": 3.0,
+    "left": 1.5,
+    "right": 1.5,
+    "rcases": 1.5,
+    "obtain": 1.2,
+    "apply": 2.0,
+    "have": 0.6,
+    "exfalso": 0.7,
+    "by_cases": 0.7,
+    "refine": 1.0,
+    "rw": 4.0,
     "induction": 2.0,
-}  # fmt: skip
+}
 
 
 def _sound_moves(goal: Goal, style: Style) -> list[Move]:
@@ -41,12 +54,7 @@ class _Spent(Exception):
 
 
 def natural_proof(
-    goal: Goal,
-    rng: random.Random,
-    style: Style,
-    most: int = 5,
-    nodes: int = 60,
-    slack: float = 0.4,
+    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60, slack: float = 0.4
 ) -> list[str] | None:
     """Lines of a proof of few tactics, its choices made by `rng`; None where none was found.
 

@@ -397,9 +397,25 @@ def _rw(goal: Goal, parser: Parser):
 
 
 TACTICS = {
-    "intro": _intro, "intros": _intro, "exact": _exact, "refine": _refine, "apply": _apply,
-    "constructor": _constructor, "left": _side(1), "right": _side(2), "exfalso": _exfalso,
-    "contradiction": _contradiction, "assumption": _assumption, "rfl": _rfl, "trivial": _trivial,
-    "exists": _exists, "have": _have, "show": _show, "by_cases": _by_cases, "rcases": _rcases,
-    "obtain": _obtain, "rw": _rw, "induction": _induction,
-}  # fmt: skip
+    "intro": _intro,
+    "intros": _intro,
+    "exact": _exact,
+    "refine": _refine,
+    "apply": _apply,
+    "constructor": _constructor,
+    "left": _side(1),
+    "right": _side(2),
+    "exfalso": _exfalso,
+    "contradiction": _contradiction,
+    "assumption": _assumption,
+    "rfl": _rfl,
+    "trivial": _trivial,
+    "exists": _exists,
+    "have": _have,
+    "show": _show,
+    "by_cases": _by_cases,
+    "rcases": _rcases,
+    "obtain": _obtain,
+    "rw": _rw,
+    "induction": _induction,
+}

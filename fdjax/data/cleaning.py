@@ -17,8 +17,11 @@ def clean(
     """`theorems` without repetitions and without those that a set in `against` (name -> theorems)
     states too, as `statement_key` sees them; and what was dropped. The first of equal ones stays.
     """
-    evaluated = {statement_key(t): f"also in {name}: {t.id}"
-                 for name, others in against.items() for t in others}
+    evaluated = {
+        statement_key(t): f"also in {name}: {t.id}"
+        for name, others in against.items()
+        for t in others
+    }
     first: dict[str, str] = {}
     kept, dropped = [], []
     for theorem in theorems:

@@ -24,9 +24,7 @@ SPLITS = ("sft", "train", "validation", "test")
 STATEMENTS = "statements.jsonl"  # in the workdir
 
 
-def load_splits(
-    data: ConfigDict,
-) -> tuple[dict[str, list[Theorem]], dict[str, list[Dropped]]]:
+def load_splits(data: ConfigDict) -> tuple[dict[str, list[Theorem]], dict[str, list[Dropped]]]:
     """Each split from its file, or generated, and what was left out of the files.
 
     Training splits hold no theorem twice and none that validation or test state too; generated

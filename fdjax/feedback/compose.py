@@ -107,9 +107,7 @@ def _one(
     speaking = [f for f in said if has_messages(f)]
     if not speaking:
         return _total(said)
-    free = dict(
-        tokens=0, own_flops=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=()
-    )
+    free = dict(tokens=0, own_flops=0, seconds=0.0, money=0.0, asked=0, unanswered=0, troubles=())
     return with_costs(dataclasses.replace(choose(speaking), **free), _total(said))
 
 

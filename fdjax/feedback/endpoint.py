@@ -297,9 +297,16 @@ def check_settings(settings) -> None:
 
 
 _NOT_NEGATIVE = (
-    "retries", "backoff", "requests_per_minute", "tokens_per_minute", "token_budget",
-    "money_budget", "price_in", "price_out", "show_peers",
-)  # fmt: skip
+    "retries",
+    "backoff",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "token_budget",
+    "money_budget",
+    "price_in",
+    "price_out",
+    "show_peers",
+)
 
 
 def read_key(variable: str) -> str:

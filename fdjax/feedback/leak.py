@@ -45,17 +45,17 @@ def guarded(provider: Provider, limit: float) -> Provider:
     ) -> list[list[Feedback | None]]:
         said = await provider(groups, moment)
         return [
-            [feedback and _measured(feedback, item, group, limit)
-             for feedback, item in zip(own, group)]
+            [
+                feedback and _measured(feedback, item, group, limit)
+                for feedback, item in zip(own, group)
+            ]
             for own, group in zip(said, groups)
-        ]  # fmt: skip
+        ]
 
     return provide
 
 
-def _measured(
-    feedback: Feedback, item: Item, group: Sequence[Item], limit: float
-) -> Feedback:
+def _measured(feedback: Feedback, item: Item, group: Sequence[Item], limit: float) -> Feedback:
     if not feedback.messages:
         return feedback
     theorem, attempt, _ = item

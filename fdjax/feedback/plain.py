@@ -30,9 +30,7 @@ def plain(text: str, longest: int) -> str:
     ellipsis to `longest` characters.
     """
     text = text[: 2 * longest]  # enough to see that it is cut
-    visible = "".join(
-        c for c in text if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE
-    )
+    visible = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE)
     harmless = _SPECIAL.sub(lambda match: f"{match[0]} ", visible)
     return harmless if len(harmless) <= longest else f"{harmless[: longest - 1]}…"
 

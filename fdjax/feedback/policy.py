@@ -83,11 +83,14 @@ def policy(
         said = without_thoughts(written.proof) if written else ""
         messages = tuple(filter(None, map(str.strip, plain(said, LONGEST).splitlines())))
         trouble = (
-            "prompt too long" if written is None
-            else "cut off" if not written.finished
-            else "empty answer" if not messages
+            "prompt too long"
+            if written is None
+            else "cut off"
+            if not written.finished
+            else "empty answer"
+            if not messages
             else None
-        )  # fmt: skip
+        )
         return Feedback(
             () if trouble else messages,
             "policy",

@@ -42,8 +42,9 @@ def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) 
             unknown = [t for t in unknown if t not in known]
             questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
             answers = dict(zip(unknown, await endpoint.ask(questions)))
-            proofs = {t: read_proof(a.text or "", t, farm.allow_helpers)
-                      for t, a in answers.items()}  # fmt: skip
+            proofs = {
+                t: read_proof(a.text or "", t, farm.allow_helpers) for t, a in answers.items()
+            }
             await verify({t: proof for t, proof in proofs.items() if proof is not None})
             for theorem, answer in answers.items():
                 cost = Feedback((), "reference", **costs(answer, used=theorem in known))

@@ -60,7 +60,10 @@ def make_client(base_url: str, key: str, timeout: float):
 
 
 async def request(
-    client, model: str, messages: Sequence[dict[str, str]], options: Mapping[str, Any],
+    client,
+    model: str,
+    messages: Sequence[dict[str, str]],
+    options: Mapping[str, Any],
     timeout: float,
 ) -> Reply:
     """`options`: further fields of the request's body. `timeout`: seconds for all of it.
@@ -99,8 +102,10 @@ def read_reply(body: bytes) -> Reply:
     text = without_thoughts(text or "")
     if not text:
         raise Trouble("empty answer", general=True, charged=True)
-    counts = [used.get(n) if isinstance(used, dict) else None
-              for n in ("prompt_tokens", "completion_tokens")]  # fmt: skip
+    counts = [
+        used.get(n) if isinstance(used, dict) else None
+        for n in ("prompt_tokens", "completion_tokens")
+    ]
     known = all(type(count) is int and 0 <= count < 1 << 40 for count in counts)
     return Reply(text, Used(*counts) if known else None)
 

@@ -46,8 +46,11 @@ def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
         if row.get(field) is None:
             raise BadLine(f"`{field}` is missing", name)
     context, imports = row.get("context") or "", row.get("imports") or []
-    for field, text in (("statement", row["statement"]), ("context", context),
-                        ("proof", row["proof"])):
+    for field, text in (
+        ("statement", row["statement"]),
+        ("context", context),
+        ("proof", row["proof"]),
+    ):
         if not isinstance(text, str):
             raise BadLine(f"`{field}` must be a string", name)
         if field != "proof" and any("\ud800" <= c <= "\udfff" or c == "\0" for c in text):
@@ -96,30 +99,45 @@ def _submit(line: bytes, farm: Farm) -> tuple[Id, Verdict | Future]:
 
 
 def _row(name: Id, verdict: Verdict) -> dict:
-    messages = [{"severity": m.severity, "text": m.text, "kind": m.kind,
-                 "start": m.start, "end": m.end} for m in verdict.messages]
-    return {"id": name, "status": verdict.status, "messages": messages,
-            "axioms": list(verdict.axioms), "seconds": round(verdict.seconds, 6)}
+    messages = [
+        {"severity": m.severity, "text": m.text, "kind": m.kind, "start": m.start, "end": m.end}
+        for m in verdict.messages
+    ]
+    return {
+        "id": name,
+        "status": verdict.status,
+        "messages": messages,
+        "axioms": list(verdict.axioms),
+        "seconds": round(verdict.seconds, 6),
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fdjax.lean")
     commands = parser.add_subparsers(dest="command", required=True)
     checker = commands.add_parser(
-        "check", help="verdicts for a file of theorems and proofs",
+        "check",
+        help="verdicts for a file of theorems and proofs",
         description='Each line {"id", "statement", "proof", "context"?, "imports"?} gets one line'
-                    ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.')
+        ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.',
+    )
     checker.add_argument("file", help="JSON lines; - for standard input")
     checker.add_argument("--cache", help="a file that keeps verdicts between runs")
-    checker.add_argument("--replay", action="store_true",
-                         help="what is proved must stand a second check by Lean's kernel, in a"
-                              " process of its own")
+    checker.add_argument(
+        "--replay",
+        action="store_true",
+        help="what is proved must stand a second check by Lean's kernel, in a process of its own",
+    )
     healer = commands.add_parser(
-        "doctor", help="what the backends lack on this machine, and what to do about it",
-        description="Ends with 0 if the backend works; without --backend, if any of them does.")
+        "doctor",
+        help="what the backends lack on this machine, and what to do about it",
+        description="Ends with 0 if the backend works; without --backend, if any of them does.",
+    )
     timer = commands.add_parser(
-        "bench", help="how many candidates a second a backend judges on this machine",
-        description="Theorems of core Lean, every second proof wrong. Ends with 1 if a verdict is.")
+        "bench",
+        help="how many candidates a second a backend judges on this machine",
+        description="Theorems of core Lean, every second proof wrong. Ends with 1 if a verdict is.",
+    )
     timer.add_argument("--count", type=int, default=500, help="candidates; default: 500")
     timer.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
     for command in (checker, timer):
@@ -127,8 +145,11 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
         command.add_argument("--ray-address", help="of a Ray cluster that runs the Leans")
     for command, default in ((checker, "embedded"), (healer, None), (timer, "embedded")):
-        command.add_argument("--backend", default=default,
-                             help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}")
+        command.add_argument(
+            "--backend",
+            default=default,
+            help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}",
+        )
         for option, text in OPTIONS.items():
             command.add_argument(f"--{option.replace('_', '-')}", help=text)
     flags = parser.parse_args(argv)

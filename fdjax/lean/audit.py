@@ -44,11 +44,11 @@ _COMMENT_EDGE = re.compile(r"/-|-/")
 _GLUED = re.compile(rf"\.?[{_LETTER}'0-9«]")
 # No control characters, and nothing but \n that any program takes for the end of a line (and of a
 # comment): a server that splits text by Python's str.splitlines would let U+2028 end one.
-_UNFIT = re.compile(
-    "[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
+_UNFIT = re.compile("[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 # After these a token starts in every version of Lean and under every notation.
 _OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
 _OPENING, _CLOSING = frozenset("([{⟨‹"), frozenset(")]}⟩›")
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -75,9 +75,18 @@ _COMMANDS = _words(
 )
 _HELPERS = frozenset({"theorem", "lemma"})
 _COMMAND_PREFIXES = ("builtin_", "register_", "declare_", "erase_attr", "dump_async")
-_CLAUSES = frozenset({"where", "termination_by", "termination_by?", "decreasing_by",
-                      "monotonicity_by", "partial_fixpoint", "inductive_fixpoint",
-                      "coinductive_fixpoint"})
+_CLAUSES = frozenset(
+    {
+        "where",
+        "termination_by",
+        "termination_by?",
+        "decreasing_by",
+        "monotonicity_by",
+        "partial_fixpoint",
+        "inductive_fixpoint",
+        "coinductive_fixpoint",
+    }
+)
 _SORRY = frozenset({"sorry", "admit"})
 _TRICKS = _words(  # as parts of names
     """
@@ -87,8 +96,9 @@ _TRICKS = _words(  # as parts of names
     """
 )
 # Names whose end may be a keyword to whoever starts to read in the middle, see _resumptions.
-_EMBEDS = re.compile("|".join(map(re.escape, sorted(
-    _COMMANDS | _CLAUSES | {"set_option", *_COMMAND_PREFIXES, "«"}))))
+_EMBEDS = re.compile(
+    "|".join(map(re.escape, sorted(_COMMANDS | _CLAUSES | {"set_option", *_COMMAND_PREFIXES, "«"})))
+)
 _TACTIC_FOLLOWS = _words(
     """
     ; · . | > by do then else in with try repeat repeat' repeat1 repeat1' first solve all_goals
@@ -116,9 +126,7 @@ class Refused(Exception):
         return Message("error", reason, kind="audit", start=start, end=end)
 
 
-def audit(
-    proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None
-) -> Message | None:
+def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None) -> Message | None:
     """None if `proof` may be given to Lean, else an error of kind "audit" that says why not.
 
     `max_heartbeats` (thousands) is the largest N in the one option that a proof may set,
@@ -192,15 +200,23 @@ def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[To
 
 def _check_text(proof: str) -> None:
     if len(proof) > MAX_CHARS:
-        raise Refused(f"the proof has {len(proof):,} characters, the limit is {MAX_CHARS:,}",
-                      MAX_CHARS, len(proof))
+        raise Refused(
+            f"the proof has {len(proof):,} characters, the limit is {MAX_CHARS:,}",
+            MAX_CHARS,
+            len(proof),
+        )
     if bad := _UNFIT.search(proof):
-        names = {"\0": "a NUL character", "\r": "a carriage return (lines end in \\n only)",
-                 "\f": "a form feed", "\ufffd": "U+FFFD, the mark of undecodable bytes"}
+        names = {
+            "\0": "a NUL character",
+            "\r": "a carriage return (lines end in \\n only)",
+            "\f": "a form feed",
+            "\ufffd": "U+FFFD, the mark of undecodable bytes",
+        }
         code = ord(bad.group())
         name = "a lone surrogate" if 0xD800 <= code <= 0xDFFF else f"the character U+{code:04X}"
-        raise Refused(f"a proof may not hold {names.get(bad.group(), name)}",
-                      bad.start(), bad.end())
+        raise Refused(
+            f"a proof may not hold {names.get(bad.group(), name)}", bad.start(), bad.end()
+        )
 
 
 def _require_clean(text: str, i: int, opener: str, tokens: Sequence[Token] = ()) -> None:
@@ -209,17 +225,24 @@ def _require_clean(text: str, i: int, opener: str, tokens: Sequence[Token] = ())
     if i == 0 or text[i - 1] in _OPENERS:
         return
     last = tokens[-1] if tokens else None
-    if (last and last.kind in ("name", "number", "string") and last.end == i
-            and (last.start == 0 or text[last.start - 1] in _OPENERS)):
+    if (
+        last
+        and last.kind in ("name", "number", "string")
+        and last.end == i
+        and (last.start == 0 or text[last.start - 1] in _OPENERS)
+    ):
         return
-    raise Refused(f"`{opener}` directly after `{text[i - 1]}` is ambiguous: write a space", i - 1,
-                  i + len(opener))
+    raise Refused(
+        f"`{opener}` directly after `{text[i - 1]}` is ambiguous: write a space",
+        i - 1,
+        i + len(opener),
+    )
 
 
 def _end_of_comment(text: str, start: int) -> int:
-    if text[start + 2:start + 3] in ("-", "!"):
+    if text[start + 2 : start + 3] in ("-", "!"):
         raise Refused("a doc comment belongs to a declaration: write `/- ... -/`", start, start + 3)
-    if text[start + 2:start + 3] == "/":
+    if text[start + 2 : start + 3] == "/":
         raise Refused("`/-/` is ambiguous: write a space after `/-`", start, start + 3)
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, start):
@@ -232,8 +255,9 @@ def _end_of_comment(text: str, start: int) -> int:
 def _end_of_string(text: str, start: int) -> int:
     match = _STRING.match(text, start)
     if not match:
-        raise Refused("the string has no end, or an escape in it is not one of Lean's",
-                      start, len(text))
+        raise Refused(
+            "the string has no end, or an escape in it is not one of Lean's", start, len(text)
+        )
     if "{" in match.group():
         raise Refused("`{` in a string may interpolate code", start, match.end())
     return match.end()
@@ -262,8 +286,10 @@ def _resumptions(text: str, tokens: list[Token]) -> list[int]:
     starts_tactic = True
     for before, token in zip([None, *tokens], tokens, strict=False):
         starts_tactic = (
-            before is None or before.text in _TACTIC_FOLLOWS or before.kind == "number"
-            or "\n" in text[before.end:token.start]
+            before is None
+            or before.text in _TACTIC_FOLLOWS
+            or before.kind == "number"
+            or "\n" in text[before.end : token.start]
             or (starts_tactic and before.text in ("(", "[", "{"))
         )
         if starts_tactic and token.kind == "name" and _EMBEDS.search(token.text):
@@ -279,7 +305,7 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
             raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
         if kind == "name":
             if helpers_of is not None and text in _HELPERS:
-                reason = _misnomer(tokens[i + 1:i + 4], helpers_of)
+                reason = _misnomer(tokens[i + 1 : i + 4], helpers_of)
                 if reason is None:
                     continue
             elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
@@ -289,10 +315,12 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
             elif text in _SORRY:
                 reason = f"`{text}` is not a proof"
             elif text == "set_option":
-                if _sets_heartbeats(tokens[i + 1:i + 4], max_heartbeats):
+                if _sets_heartbeats(tokens[i + 1 : i + 4], max_heartbeats):
                     continue
-                reason = ("`set_option` is not allowed in a proof, except "
-                          f"`set_option maxHeartbeats N in` with N from 1 to {max_heartbeats}")
+                reason = (
+                    "`set_option` is not allowed in a proof, except "
+                    f"`set_option maxHeartbeats N in` with N from 1 to {max_heartbeats}"
+                )
             elif text == "eval" and _follows(tokens, i, "symbol", "%"):
                 reason = "`eval%` runs code: it is not allowed in a proof"
             elif text == "native" and _is_config(tokens, i):
@@ -334,8 +362,9 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
     if i + 1 == len(tokens):
         return False
     after = tokens[i + 1]
-    return (after.kind == kind and after.start == tokens[i].end
-            and (text is None or after.text == text))
+    return (
+        after.kind == kind and after.start == tokens[i].end and (text is None or after.text == text)
+    )
 
 
 def _starts_command(tokens: list[Token], i: int) -> bool:
@@ -346,7 +375,7 @@ def _starts_command(tokens: list[Token], i: int) -> bool:
 
 def _is_config(tokens: list[Token], i: int) -> bool:
     before = tokens[i - 1].text if i else ""
-    after = "".join(t.text for t in tokens[i + 1:i + 3])
+    after = "".join(t.text for t in tokens[i + 1 : i + 3])
     return before == "+" or after == ":="
 
 
@@ -354,5 +383,10 @@ def _sets_heartbeats(tokens: list[Token], limit: int) -> bool:
     if [t.kind for t in tokens] != ["name", "number", "name"]:
         return False
     option, number, word = (t.text for t in tokens)
-    return (option == "maxHeartbeats" and word == "in" and number.isascii() and number.isdigit()
-            and 0 < int(number) <= limit)
+    return (
+        option == "maxHeartbeats"
+        and word == "in"
+        and number.isascii()
+        and number.isdigit()
+        and 0 < int(number) <= limit
+    )

@@ -49,8 +49,13 @@ class Processes:
                 raise RuntimeError("this worker has been closed")
             # a session of its own: Ctrl-C is for us to handle, and a kill reaches the whole group
             child = self.child = subprocess.Popen(
-                argv, env=environment, start_new_session=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                argv,
+                env=environment,
+                start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         try:
             yield child
         finally:
@@ -84,7 +89,10 @@ def cpu_seconds(candidates: int, timeout: float, start_seconds: float) -> int:
 
 
 def run(
-    child: subprocess.Popen, text: str, take: Callable[[list[bytes]], bool], timeout: float,
+    child: subprocess.Popen,
+    text: str,
+    take: Callable[[list[bytes]], bool],
+    timeout: float,
     start_seconds: float,
 ) -> Ending:
     """Feeds `text` to a process, and lines of its output to `take`, which says whether they are

@@ -17,21 +17,38 @@ from fdjax.lean.farm import Farm
 from fdjax.types import Theorem, Verdict
 
 THEOREMS = [  # with a right proof and a wrong one
-    (Theorem("and", "and_swap", "(p q : Prop) (h : p ∧ q) : q ∧ p"),
-     "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩", "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨a, b⟩"),
-    (Theorem("or", "or_swap", "(p q : Prop) (h : p ∨ q) : q ∨ p"),
-     "by\n  cases h with\n  | inl a => right; exact a\n  | inr b => left; exact b",
-     "by\n  cases h with\n  | inl a => left; exact a\n  | inr b => right; exact b"),
-    (Theorem("imp", "chain", "(p q r : Prop) (h : p → q) (k : q → r) (a : p) : r ∧ q"),
-     "by\n  constructor\n  · apply k\n    exact h a\n  · exact h a",
-     "by\n  constructor\n  · apply h\n    exact k a\n  · exact h a"),
-    (Theorem("all", "instantiate", "(f : Nat → Prop) (h : ∀ n, f n → f (n + 1)) (a : f 0) : f 2"),
-     "by\n  have b := h 0 a\n  exact h 1 b", "by\n  have b := h 0 a\n  exact h 0 b"),
-    (Theorem("ex", "witness", "(p : Nat → Prop) (h : p 3) : ∃ n, p n"),
-     "by\n  exists 3", "by\n  exact ⟨2, h⟩"),
-    (Theorem("nat", "zero_add'", "(n : Nat) : 0 + n = n"),
-     "by\n  induction n with\n  | zero => rfl\n  | succ n ih => rw [Nat.add_succ, ih]",
-     "by\n  induction n with\n  | zero => rfl\n  | succ n ih => exact ih"),
+    (
+        Theorem("and", "and_swap", "(p q : Prop) (h : p ∧ q) : q ∧ p"),
+        "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩",
+        "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨a, b⟩",
+    ),
+    (
+        Theorem("or", "or_swap", "(p q : Prop) (h : p ∨ q) : q ∨ p"),
+        "by\n  cases h with\n  | inl a => right; exact a\n  | inr b => left; exact b",
+        "by\n  cases h with\n  | inl a => left; exact a\n  | inr b => right; exact b",
+    ),
+    (
+        Theorem("imp", "chain", "(p q r : Prop) (h : p → q) (k : q → r) (a : p) : r ∧ q"),
+        "by\n  constructor\n  · apply k\n    exact h a\n  · exact h a",
+        "by\n  constructor\n  · apply h\n    exact k a\n  · exact h a",
+    ),
+    (
+        Theorem(
+            "all", "instantiate", "(f : Nat → Prop) (h : ∀ n, f n → f (n + 1)) (a : f 0) : f 2"
+        ),
+        "by\n  have b := h 0 a\n  exact h 1 b",
+        "by\n  have b := h 0 a\n  exact h 0 b",
+    ),
+    (
+        Theorem("ex", "witness", "(p : Nat → Prop) (h : p 3) : ∃ n, p n"),
+        "by\n  exists 3",
+        "by\n  exact ⟨2, h⟩",
+    ),
+    (
+        Theorem("nat", "zero_add'", "(n : Nat) : 0 + n = n"),
+        "by\n  induction n with\n  | zero => rfl\n  | succ n ih => rw [Nat.add_succ, ih]",
+        "by\n  induction n with\n  | zero => rfl\n  | succ n ih => exact ih",
+    ),
 ]
 
 Item = tuple[Theorem, str, bool]  # theorem, proof, is it right?
@@ -76,19 +93,31 @@ def main(
         urgent_seconds = time.monotonic() - asked
         while concurrent.futures.wait(futures, timeout=2.0).not_done:
             now = farm.counters.since(started)
-            print(f"{now.finished - 1:6d} of {count}  {now.per_second:7.1f}/s  "
-                  f"{now.utilisation:4.0%} of {now.workers} workers busy  {now.restarts} restarts",
-                  file=sys.stderr)
+            print(
+                f"{now.finished - 1:6d} of {count}  {now.per_second:7.1f}/s  "
+                f"{now.utilisation:4.0%} of {now.workers} workers busy  {now.restarts} restarts",
+                file=sys.stderr,
+            )
         seconds = time.monotonic() - began
         wrong += wrong_verdicts(items, [future.result() for future in futures])
         total = farm.counters.since(started)
-    print(json.dumps({
-        "backend": backend.name, "version": backend.version, "workers": total.workers,
-        "count": count, "imports": list(imports), "per_second": round(count / seconds, 2),
-        "start_seconds": round(start_seconds, 2), "urgent_seconds": round(urgent_seconds, 3),
-        "utilisation": round(total.utilisation, 3), "restarts": total.restarts,
-        "wrong": len(wrong),
-    }))
+    print(
+        json.dumps(
+            {
+                "backend": backend.name,
+                "version": backend.version,
+                "workers": total.workers,
+                "count": count,
+                "imports": list(imports),
+                "per_second": round(count / seconds, 2),
+                "start_seconds": round(start_seconds, 2),
+                "urgent_seconds": round(urgent_seconds, 3),
+                "utilisation": round(total.utilisation, 3),
+                "restarts": total.restarts,
+                "wrong": len(wrong),
+            }
+        )
+    )
     if wrong:
         print(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}", file=sys.stderr)
     return 1 if wrong else 0

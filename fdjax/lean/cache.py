@@ -15,8 +15,17 @@ from fdjax.types import DECIDED, Theorem, Verdict, verdict_from_json, verdict_to
 
 def cache_key(backend: Backend, theorem: Theorem, proof: str) -> str:
     """Everything that a verdict depends on (its messages hold the theorem's name), hashed."""
-    parts = [theorem.imports, theorem.context, theorem.name, theorem.signature, proof,
-             backend.name, backend.version, backend.limits, AUDIT_VERSION]
+    parts = [
+        theorem.imports,
+        theorem.context,
+        theorem.name,
+        theorem.signature,
+        proof,
+        backend.name,
+        backend.version,
+        backend.limits,
+        AUDIT_VERSION,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

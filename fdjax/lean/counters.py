@@ -51,5 +51,16 @@ class Counters:
         return {f"lean/{name}": figure for name, figure in (rates | sums).items()}
 
 
-_SUMS = ("queued", "finished", "cache_hits", "restarts", "timeout", "crashed", "seconds_of_lean",
-         "seconds_proved", "seconds_failed", "seconds_timeout", "seconds_crashed")  # fmt: skip
+_SUMS = (
+    "queued",
+    "finished",
+    "cache_hits",
+    "restarts",
+    "timeout",
+    "crashed",
+    "seconds_of_lean",
+    "seconds_proved",
+    "seconds_failed",
+    "seconds_timeout",
+    "seconds_crashed",
+)

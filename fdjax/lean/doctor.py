@@ -133,8 +133,9 @@ def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
 def _confinement() -> str:
     """What is lacking is told, and no reason not to run."""
     lacking = sandbox.unprotected()
-    told = [f"{sandbox.PROTECTIONS[name]}: {lacking.get(name, 'yes')}"
-            for name in sandbox.PROTECTIONS]
+    told = [
+        f"{sandbox.PROTECTIONS[name]}: {lacking.get(name, 'yes')}" for name in sandbox.PROTECTIONS
+    ]
     return "\n".join(told)
 
 

@@ -25,8 +25,12 @@ _REPORT = re.compile(
     re.DOTALL,
 )
 _UNKNOWN = re.compile("[Uu]nknown constant")
-_SEVERITIES = {"error": "error", "warning": "warning", "info": "information",
-               "trace": "information"}
+_SEVERITIES = {
+    "error": "error",
+    "warning": "warning",
+    "info": "information",
+    "trace": "information",
+}
 _KINDS = {  # those that matter to us: severity and text. No error is ever a linter's
     "hasSorry": ("warning", re.compile("declaration uses ['`]sorry['`]")),
     "linter": ("warning", re.compile(r".*(?:\[linter\.|`set_option linter\.)", re.DOTALL)),
@@ -82,7 +86,7 @@ def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Ite
         text += f"namespace helpers_{nonce}\n{_opened(head)}\n"
         places.append(Place(line + text.count("\n"), 0, 0, parts.helpers))
         text += f"{parts.helpers}\n\nend helpers_{nonce}\n\n"
-        body = proof[parts.start:]
+        body = proof[parts.start :]
     text += f"{head}theorem {proved}{gap}{theorem.signature} := "
     if parts:
         text += f"open helpers_{nonce} in "
@@ -107,8 +111,10 @@ def import_lines(imports: Sequence[str]) -> str:
 
 def options(max_heartbeats: int) -> str:
     """For a Lean that takes no `-D` on its command line: what the embedded one is started with."""
-    return (f"set_option maxHeartbeats {max_heartbeats}\nset_option autoImplicit false\n"
-            "set_option linter.all false")
+    return (
+        f"set_option maxHeartbeats {max_heartbeats}\nset_option autoImplicit false\n"
+        "set_option linter.all false"
+    )
 
 
 def from_repl(said: dict) -> dict:
@@ -118,10 +124,17 @@ def from_repl(said: dict) -> dict:
     Raises KeyError, TypeError or AttributeError for what is none.
     """
     severity, text = _SEVERITIES[said["severity"]], said["data"]
-    kind = next((kind for kind, (of, pattern) in _KINDS.items()
-                 if of == severity and pattern.match(text)), "")
-    return {"severity": severity, "data": text, "kind": kind, "pos": said["pos"],
-            "endPos": said.get("endPos")}
+    kind = next(
+        (kind for kind, (of, pattern) in _KINDS.items() if of == severity and pattern.match(text)),
+        "",
+    )
+    return {
+        "severity": severity,
+        "data": text,
+        "kind": kind,
+        "pos": said["pos"],
+        "endPos": said.get("endPos"),
+    }
 
 
 def is_start(said: dict) -> bool:

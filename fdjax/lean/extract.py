@@ -18,15 +18,44 @@ from fdjax.types import Theorem
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
 _DOC_COMMENT = re.compile("/-[-!]")
-_DECLARATIONS = frozenset({
-    "theorem", "lemma", "example", "def", "abbrev", "instance", "opaque", "axiom", "structure",
-    "class", "inductive", "coinductive", "mutual", "macro", "macro_rules", "syntax", "notation",
-    "infix", "infixl", "infixr", "prefix", "postfix", "elab", "elab_rules", "attribute", "alias",
-    "declare_syntax_cat", "irreducible_def", "run_cmd", "initialize",
-})
+_DECLARATIONS = frozenset(
+    {
+        "theorem",
+        "lemma",
+        "example",
+        "def",
+        "abbrev",
+        "instance",
+        "opaque",
+        "axiom",
+        "structure",
+        "class",
+        "inductive",
+        "coinductive",
+        "mutual",
+        "macro",
+        "macro_rules",
+        "syntax",
+        "notation",
+        "infix",
+        "infixl",
+        "infixr",
+        "prefix",
+        "postfix",
+        "elab",
+        "elab_rules",
+        "attribute",
+        "alias",
+        "declare_syntax_cat",
+        "irreducible_def",
+        "run_cmd",
+        "initialize",
+    }
+)
 _STATES = re.compile(r"\b(?:theorem|lemma)\b")
-_MODIFIERS = frozenset({"private", "protected", "nonrec", "noncomputable", "public", "unsafe",
-                        "partial"})
+_MODIFIERS = frozenset(
+    {"private", "protected", "nonrec", "noncomputable", "public", "unsafe", "partial"}
+)
 _BEGINS = _DECLARATIONS | _MODIFIERS | {"@", "set_option", "open"}
 
 
@@ -164,8 +193,10 @@ def _repetitions(tokens: Sequence[Token], theorem: Theorem) -> Iterator[tuple[in
     """Where they state our context once more, or a line of it that opens namespaces, and go on with
     the next declaration: (start, end). What it says is in force there already."""
     context = _tokens(theorem.context)
-    lines = [list(line) for _, line in
-             groupby(context, lambda token: theorem.context.count("\n", 0, token.start))]
+    lines = [
+        list(line)
+        for _, line in groupby(context, lambda token: theorem.context.count("\n", 0, token.start))
+    ]
     opened = [line for line in lines if line[0].text == "open" and line[-1].text != "in"]
     known = [[token.text for token in part] for part in (context, *opened) if part]
     words = [token.text for token in tokens]
@@ -199,8 +230,7 @@ def _modified(tokens: Sequence[Token], i: int) -> int:
 
 
 def _line_start(text: str, i: int) -> int:
-    """The end of the line before, if only space stands between, since Lean minds columns; else i.
-    """
+    """The end of the line before, if only space stands between, since Lean minds columns; else i."""
     start = text.rfind("\n", 0, i)
     return i if text[start + 1 : i].strip() else start
 
@@ -208,8 +238,10 @@ def _line_start(text: str, i: int) -> int:
 def _no_helper(word: str, allowed: bool) -> str:
     if allowed:
         return f"`{word}` before the theorem: a helper is a `theorem` or a `lemma`"
-    return (f"`{word}` before the theorem: helper declarations are not allowed, "
-            "what they show must be shown inside the proof")
+    return (
+        f"`{word}` before the theorem: helper declarations are not allowed, "
+        "what they show must be shown inside the proof"
+    )
 
 
 def _misfit(stated: Sequence[str], ours: Sequence[str]) -> str:

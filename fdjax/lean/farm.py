@@ -105,8 +105,10 @@ class Farm:
             if reason := reasons[theorem.imports]:
                 without.setdefault(reason, []).append(theorem.id)
         if without:
-            told = (f"{reason}: {len(ids)} theorem{'s' * (len(ids) > 1)}, for instance {ids[0]}"
-                    for reason, ids in without.items())
+            told = (
+                f"{reason}: {len(ids)} theorem{'s' * (len(ids) > 1)}, for instance {ids[0]}"
+                for reason, ids in without.items()
+            )
             raise MissingImports("; ".join(told))
 
     def invalid_statements(self, theorems: Iterable[Theorem]) -> list[tuple[Theorem, Message]]:
@@ -147,8 +149,12 @@ class Farm:
     def counters(self) -> Counters:
         with self._changed:
             seconds = time.monotonic() - self._opened
-            return Counters(**self._counts, seconds_open=seconds, workers=len(self._workers),
-                            queued=sum(len(job.futures) for job in self._jobs.values()))
+            return Counters(
+                **self._counts,
+                seconds_open=seconds,
+                workers=len(self._workers),
+                queued=sum(len(job.futures) for job in self._jobs.values()),
+            )
 
     def figures(self) -> dict[str, float]:
         """{"lean/NAME": figure} of the time since the last call, for a step's metrics."""
@@ -247,9 +253,10 @@ class Farm:
             return audit(proof, limit)
         if refusal := audit(parts.helpers, limit, theorem.name):
             return refusal
-        refusal = audit(proof[parts.start:], limit)
+        refusal = audit(proof[parts.start :], limit)
         return refusal and dataclasses.replace(
-            refusal, start=parts.start + refusal.start, end=parts.start + refusal.end)
+            refusal, start=parts.start + refusal.start, end=parts.start + refusal.end
+        )
 
     def _enqueue(self, theorem: Theorem, proof: str, future, urgent: bool) -> Verdict | None:
         """The verdict if it is known; else it will be worked out, once for all who ask."""
@@ -335,7 +342,11 @@ class Farm:
             return None
 
     def _settle(
-        self, batch: list[_Job], verdicts: list[Verdict | None], trouble: str, seconds: float,
+        self,
+        batch: list[_Job],
+        verdicts: list[Verdict | None],
+        trouble: str,
+        seconds: float,
         isolated: bool,
     ) -> None:
         """Answers what is decided and puts the rest back."""
@@ -351,8 +362,12 @@ class Farm:
             self._running_alone -= isolated
             for job, verdict in zip(batch, verdicts, strict=True):
                 if verdict is None and alone:
-                    verdict = Verdict("crashed", (Message("error", trouble, "crashed"),),
-                                      seconds=seconds, backend=self.backend.name)
+                    verdict = Verdict(
+                        "crashed",
+                        (Message("error", trouble, "crashed"),),
+                        seconds=seconds,
+                        backend=self.backend.name,
+                    )
                 job.tries += 1
                 if verdict is not None and (verdict.status in DECIDED or job.suspect):
                     done.append((job, verdict))

@@ -23,12 +23,15 @@ from fdjax.types import REPLAY, Message, Status, Theorem, Verdict
 MODULE = "FdReplay"
 # What the kernel says of a declaration, unless it came to no end.
 _REFUSAL = re.compile(
-    r"\(kernel\) (?!deep recursion|deterministic timeout|excessive memory|interrupted)")
+    r"\(kernel\) (?!deep recursion|deterministic timeout|excessive memory|interrupted)"
+)
 
 _TRUE = Theorem("true", "true", ": True"), "True.intro"
 # What a kernel that looks at all refuses, and Lean takes where it is told not to ask the kernel.
-_UNCHECKED = (Theorem("unchecked", "unchecked", ": (0 : Nat) = 1"),
-              "by set_option debug.skipKernelTC true in decide +kernel")
+_UNCHECKED = (
+    Theorem("unchecked", "unchecked", ": (0 : Nat) = 1"),
+    "by set_option debug.skipKernelTC true in decide +kernel",
+)
 
 
 class Unavailable(RuntimeError):
@@ -76,8 +79,10 @@ class ReplayBackend:
 
     def __post_init__(self) -> None:
         if not isinstance(self.first, Compiler):
-            raise Unavailable(f"the backend {self.first.name} cannot replay proofs: use embedded,"
-                              " or lean_interact")
+            raise Unavailable(
+                f"the backend {self.first.name} cannot replay proofs: use embedded,"
+                " or lean_interact"
+            )
 
     @property
     def name(self) -> str:
@@ -111,12 +116,17 @@ class ReplayBackend:
         for (theorem, proof), status in ((_TRUE, "proved"), (_UNCHECKED, "failed")):
             [verdict] = worker.check([(theorem, proof)], timeout)
             if verdict is None or verdict.status != status:
-                raise Unavailable(f"replay does not work: `{theorem.signature} := {proof}` is"
-                                  f" {verdict and verdict.status}, not {status}: {verdict}")
+                raise Unavailable(
+                    f"replay does not work: `{theorem.signature} := {proof}` is"
+                    f" {verdict and verdict.status}, not {status}: {verdict}"
+                )
 
 
 def replaying_farm(
-    first: Backend, workers: int | None, timeout: float, cache: VerdictCache,
+    first: Backend,
+    workers: int | None,
+    timeout: float,
+    cache: VerdictCache,
     allow_helpers: bool = False,
 ) -> Farm:
     """The `second` of a farm over the backend `first`. Raises Unavailable if replay does not work,
@@ -164,8 +174,9 @@ class ReplayWorker:
         command = self._compiler.replayer(self._cpu_seconds(file, timeout), str(module))
         environment = self._compiler.environment | {"LEAN_PATH": path}
         with self._processes.started(command, environment) as child:
-            ending = run(child, "", lambda _: False, timeout * len(file.items),
-                         self._compiler.start_seconds)
+            ending = run(
+                child, "", lambda _: False, timeout * len(file.items), self._compiler.start_seconds
+            )
         if ending.code == 0:
             return None
         if _REFUSAL.search(ending.complaint):

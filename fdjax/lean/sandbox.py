@@ -25,7 +25,11 @@ class NotStarted(RuntimeError):
 
 
 def command(
-    memory: int, cpu_seconds: int, readable: Sequence[str], *what: str, scratch: str = "",
+    memory: int,
+    cpu_seconds: int,
+    readable: Sequence[str],
+    *what: str,
+    scratch: str = "",
     writable: str = "",
 ) -> list[str]:
     """The command line of a confined child. `memory`: bytes of address space, 0 for any;
@@ -57,8 +61,9 @@ def unprotected(readable: tuple[str, ...] = ()) -> dict[str, str]:
     """Protection -> why this system does not offer it to who needs the files and folders
     `readable`. What is missing is told once, by a warning.
     """
-    done = subprocess.run(command_with(list(PROTECTIONS), 0, 0, readable, "try"),
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        command_with(list(PROTECTIONS), 0, 0, readable, "try"), capture_output=True, text=True
+    )
     if done.returncode:
         reason = done.stderr.strip() or f"exit code {done.returncode}"
         missing = dict.fromkeys(PROTECTIONS, reason)
@@ -71,10 +76,24 @@ def unprotected(readable: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def command_with(
-    protections: Sequence[str], memory: int, cpu_seconds: int, readable: Sequence[str], *what: str,
+    protections: Sequence[str],
+    memory: int,
+    cpu_seconds: int,
+    readable: Sequence[str],
+    *what: str,
     writable: str = "",
 ) -> list[str]:
     """As `command`, with these protections."""
-    return [sys.executable, "-I", "-S", os.path.abspath(confined_child.__file__), str(os.getpid()),
-            str(memory), str(cpu_seconds), ",".join(protections), os.pathsep.join(readable),
-            writable, *what]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        os.path.abspath(confined_child.__file__),
+        str(os.getpid()),
+        str(memory),
+        str(cpu_seconds),
+        ",".join(protections),
+        os.pathsep.join(readable),
+        writable,
+        *what,
+    ]

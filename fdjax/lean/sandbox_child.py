@@ -15,8 +15,18 @@ import struct
 import sys
 
 NOT_LOADED = 97  # exit code; lean itself ends with 0 or 1
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache", "/dev/null",
-           "/dev/zero", "/dev/urandom", "/proc/self")  # fmt: skip
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/urandom",
+    "/proc/self",
+)
 NOBODY = 65534
 _FILE_SIZE = 256 << 20  # bytes of a file, where it may write
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _KILL = 1 << 1, 1 << 2, 1 << 5  # capabilities, as bits
@@ -69,9 +79,7 @@ def _lean(libc: ctypes.CDLL, library: str, *arguments: str) -> int:
     return lean_main(len(argv), (ctypes.c_char_p * (len(argv) + 1))(*argv, None))
 
 
-def _protect(
-    libc: ctypes.CDLL, protections: list[str], readable: list[str], writable: str
-) -> dict:
+def _protect(libc: ctypes.CDLL, protections: list[str], readable: list[str], writable: str) -> dict:
     """Takes on `protections`; protection -> why not, for those that cannot be had. Whatever they
     are, no power is left but to read, and that only where it is known what may be read."""
     if sys.platform != "linux":

@@ -1,7 +1,7 @@
 """Keys and values of earlier tokens: a prompt's once for all its samples, a sample's own apart.
 
-    prompt    [L, B,    P, K, H]   written by the prefill, read by all G samples of a prompt
-    response  [L, B, G, R, K, H]   one column written per decoded token
+prompt    [L, B,    P, K, H]   written by the prefill, read by all G samples of a prompt
+response  [L, B, G, R, K, H]   one column written per decoded token
 """
 
 import dataclasses
@@ -63,4 +63,3 @@ def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KV
         values=write(cache.values, values_LBGKH),
         length=cache.length + 1,
     )
-

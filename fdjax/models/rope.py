@@ -60,6 +60,7 @@ def _stretch(frequencies, head_dim, theta, scaling: RopeScaling):
             turns = s.original_context * frequencies / (2 * math.pi)
             kept = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor)
         case "yarn":  # the ramp is over dimensions (YaRN, Peng et al. 2023; as in transformers)
+
             def dimension(turns):
                 per_turn = math.log(s.original_context / (turns * 2 * math.pi))
                 return head_dim * per_turn / (2 * math.log(theta))

@@ -188,10 +188,7 @@ class Block(nn.Module):
         return y_MF
 
 
-_ACTIVATIONS = {
-    "silu": nn.silu,
-    "gelu_tanh": functools.partial(nn.gelu, approximate=True),
-}
+_ACTIVATIONS = {"silu": nn.silu, "gelu_tanh": functools.partial(nn.gelu, approximate=True)}
 
 
 class RMSNorm(nn.Module):

@@ -1,6 +1,6 @@
 """Several objectives at once: each over a batch of its own, divided by its own normaliser.
 
-    L = sum_k weight_k L_k
+L = sum_k weight_k L_k
 """
 
 import dataclasses

@@ -81,11 +81,7 @@ class Distillation:
         return (learned if self.aggregation == "token_mean" else learned.any(axis=1)).sum()
 
     def loss(
-        self,
-        model: Model,
-        params: Params,
-        teacher_params: Params | None,
-        batch: DistillationBatch,
+        self, model: Model, params: Params, teacher_params: Params | None, batch: DistillationBatch
     ) -> tuple[jax.Array, Metrics]:
         """`teacher_params` None: a live teacher, the student itself with the feedback read."""
         budget = batch.weights.shape[1]
@@ -176,9 +172,7 @@ class Distillation:
         return value if self.token_clip is None else jnp.minimum(value, self.token_clip)
 
 
-def line_weights(
-    gap: jax.Array, lines: jax.Array, learned: jax.Array, cap: float
-) -> jax.Array:
+def line_weights(gap: jax.Array, lines: jax.Array, learned: jax.Array, cap: float) -> jax.Array:
     """min(d_1 / d_k, cap) f[N, R] for the tokens of line k, where d_k is the mean of `gap` f[N, R],
     |log q - log p|, over the line's learned tokens, and line 1 the first with any.
 

@@ -79,9 +79,7 @@ class PolicyGradient:
                     f"policy gradient: {field} is {getattr(self, field)}, must not be negative"
                 )
         if self.is_clip is not None and not self.is_clip > 0:
-            raise ValueError(
-                f"policy gradient: is_clip is {self.is_clip}, must be positive"
-            )
+            raise ValueError(f"policy gradient: is_clip is {self.is_clip}, must be positive")
         if self.dual_clip is not None and not self.dual_clip > 1 + self.clip_high:
             raise ValueError(
                 f"policy gradient: dual_clip is {self.dual_clip}, must be over 1 + clip_high ="

@@ -64,9 +64,10 @@ class Table(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m fdjax.reporting.compare", description=__doc__.split("\n\n", 2)[2],
+        prog="python -m fdjax.reporting.compare",
+        description=__doc__.split("\n\n", 2)[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("runs", nargs="+", help="workdirs")
     parser.add_argument("--out", metavar="FOLDER", default="comparison", help="default: comparison")
     args = parser.parse_args(argv)
@@ -108,9 +109,11 @@ def read_workdir(folder: Path, name: str) -> list[Run]:
         for file in sorted(folder.glob("*/config.json"))
     ]
     evaluations = [
-        line for file in sorted(folder.glob("*/evals.jsonl")) for line in read_lines(file)
+        line
+        for file in sorted(folder.glob("*/evals.jsonl"))
+        for line in read_lines(file)
         if "split" in line["key"]
-    ]  # fmt: skip
+    ]
     gone_on_with = {stage.record["before"] for stage in stages}
     lasts = [stage for stage in stages if stage.record["fingerprint"] not in gone_on_with]
     chains = [chain for last in lasts if (chain := _learning(stages, last))]
@@ -154,10 +157,13 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 def seen(runs: Sequence[Run]) -> Table:
     rows = [
-        [run.name, " → ".join(f"{s.name} ({len(s.metrics)} steps)" for s in run.stages),
-         "; then ".join(dict.fromkeys(what_it_saw(s.record) for s in run.stages))]
+        [
+            run.name,
+            " → ".join(f"{s.name} ({len(s.metrics)} steps)" for s in run.stages),
+            "; then ".join(dict.fromkeys(what_it_saw(s.record) for s in run.stages)),
+        ]
         for run in runs
-    ]  # fmt: skip
+    ]
     note = "All begin with the same policy."
     if len({run.start for run in runs}) > 1:
         note = "The runs begin with different policies: each is compared with its own."
@@ -191,8 +197,10 @@ _HELP = {
 }
 _SAID = {
     "diagnostics": lambda f: _HELP[f["help"]],
-    "llm": lambda f: f"what {f['llm']['model']} writes"
-    + (", who sees a reference proof" if f["llm"]["show_reference"] else ""),
+    "llm": lambda f: (
+        f"what {f['llm']['model']} writes"
+        + (", who sees a reference proof" if f["llm"]["show_reference"] else "")
+    ),
     "policy": lambda f: "what the policy itself writes",
     "reference": lambda f: "a reference proof",
     "peers": lambda f: "verified proofs of its group",
@@ -202,14 +210,20 @@ _SAID = {
 def spent(runs: Sequence[Run]) -> Table:
     totals = [costs.total(line for s in run.stages for line in s.metrics) for run in runs]
     parts = {f"flops_{part}": f"FLOPs: {part}" for part in costs.PARTS}
-    kinds = {k: title for k, title in (costs.KINDS | parts).items()
-             if any(total.get(k) for total in totals)}  # fmt: skip
+    kinds = {
+        k: title
+        for k, title in (costs.KINDS | parts).items()
+        if any(total.get(k) for total in totals)
+    }
     rows = [
         [run.name, *(costs.amount(total[k]) if k in total else "–" for k in kinds)]
-        for run, total in zip(runs, totals) if kinds
-    ]  # fmt: skip
-    note = ("Since the start, evaluations aside. Lean's seconds are wall time summed over "
-            "candidates; docs/method.md says how FLOPs are counted.")  # fmt: skip
+        for run, total in zip(runs, totals)
+        if kinds
+    ]
+    note = (
+        "Since the start, evaluations aside. Lean's seconds are wall time summed over "
+        "candidates; docs/method.md says how FLOPs are counted."
+    )
     return Table("What each run spent", note, ["run", *kinds.values()], rows)
 
 
@@ -224,12 +238,21 @@ def at_equal(runs: Sequence[Run]) -> Table:
         for name, path in paths.items():
             within = [p for p in path if p[cost] <= budget]
             last = within[-max(1, len(within) // 10) :]
-            rates = [np.mean([p[k] for p in last if p[k] is not None]) for k in
-                     ("solve_rate", "entropy")]  # fmt: skip
-            rows.append([f"{costs.amount(budget)} {title}", name, str(len(within)),
-                         *(f"{rate:.3f}" for rate in rates)])  # fmt: skip
-    note = ("While training, on the theorems that the run rolled out: the mean of the last tenth "
-            "of its rollouts before the budget. No checkpoint is evaluated for this.")  # fmt: skip
+            rates = [
+                np.mean([p[k] for p in last if p[k] is not None]) for k in ("solve_rate", "entropy")
+            ]
+            rows.append(
+                [
+                    f"{costs.amount(budget)} {title}",
+                    name,
+                    str(len(within)),
+                    *(f"{rate:.3f}" for rate in rates),
+                ]
+            )
+    note = (
+        "While training, on the theorems that the run rolled out: the mean of the last tenth "
+        "of its rollouts before the budget. No checkpoint is evaluated for this."
+    )
     head = ["after", "run", "rollout steps", "solve rate", "entropy"]
     return Table("At equal budgets", note, head, rows)
 
@@ -244,8 +267,14 @@ def points(run: Run) -> list[dict[str, float | None]]:
         if "cost/flops" not in line:
             return []
         if "solve_rate" in line:
-            found.append({"rollouts": rollouts, "flops": flops, "solve_rate": line["solve_rate"],
-                          "entropy": line.get("policy_entropy")})  # fmt: skip
+            found.append(
+                {
+                    "rollouts": rollouts,
+                    "flops": flops,
+                    "solve_rate": line["solve_rate"],
+                    "entropy": line.get("policy_entropy"),
+                }
+            )
         rollouts += line.get("cost/rollouts", 0)
         flops += line["cost/flops"]
     return found
@@ -279,9 +308,11 @@ def _results(key: Line, rows: Iterable[tuple[str, dict, dict | None]]) -> Table:
         cells = [_cell(figures["pass_at_k"].get(k), against.get(k)) for k in ks]
         body.append([name, *cells, f"{figures['entropy']:.3f}"])
     theorems = len(rows[0][1]["solved"])
-    note = (f"{theorems} theorems, {key['samples']} attempts each, 95 % intervals over theorems; "
-            "the difference to the start is paired by theorem, bold where its interval excludes 0. "
-            "Entropy in nats per token.")  # fmt: skip
+    note = (
+        f"{theorems} theorems, {key['samples']} attempts each, 95 % intervals over theorems; "
+        "the difference to the start is paired by theorem, bold where its interval excludes 0. "
+        "Entropy in nats per token."
+    )
     replayed = ", replayed" if key.get("replayed") else ""
     title = f"{key['split']}, temperature {key['temperature']:g}{replayed}"
     return Table(title, note, ["run", *(f"pass@{k}" for k in ks), "entropy"], body)
@@ -303,8 +334,10 @@ def _cell(value: Line | None, against: Line | None) -> str:
 
 def show(told: Table) -> None:
     """On a narrow console in parts, each with the first column: no word or number is broken."""
-    longest = [max(len(word) for cell in cells for word in cell.replace("**", "").split() or [""])
-               for cells in zip(told.head, *told.rows)]  # fmt: skip
+    longest = [
+        max(len(word) for cell in cells for word in cell.replace("**", "").split() or [""])
+        for cells in zip(told.head, *told.rows)
+    ]
     parts = [[0]]
     for i in range(1, len(told.head)):
         width = 1 + sum(longest[j] + 3 for j in (*parts[-1], i))  # with the lines between them
@@ -313,9 +346,11 @@ def show(told: Table) -> None:
         parts[-1].append(i)
     for part in parts:
         shown = rich.table.Table(
-            title=told.title if part is parts[0] else None, title_justify="left",
-            caption=told.note if part is parts[-1] else None, caption_justify="left",
-        )  # fmt: skip
+            title=told.title if part is parts[0] else None,
+            title_justify="left",
+            caption=told.note if part is parts[-1] else None,
+            caption_justify="left",
+        )
         for i in part:
             shown.add_column(told.head[i], min_width=longest[i], style="" if i else "bold")
         for row in told.rows:
@@ -335,14 +370,19 @@ def write(runs: Sequence[Run], folder: str | Path) -> Path:
     curves = {run.name: path for run in runs if (path := points(run))}
     draw = functools.partial(draw_comparison, curves=curves)
     height = 6 + 0.2 * math.ceil(len(curves) / COMPARED_PER_ROW)  # inches
-    title, note = "Equal rollouts, equal FLOPs", (
-        "Faint: each step's rollouts. Bold: the mean of the last tenth of the steps so far. Solve "
-        "rates are those of the theorems that the run rolled out, while it trained."
+    title, note = (
+        "Equal rollouts, equal FLOPs",
+        (
+            "Faint: each step's rollouts. Bold: the mean of the last tenth of the steps so far. Solve "
+            "rates are those of the theorems that the run rolled out, while it trained."
+        ),
     )
     told = tables(runs)
     text = ["# " + ", ".join(run.name for run in runs), *map(markdown, told)]
-    sections = [f"<header><h1>{esc(', '.join(r.name for r in runs))}</h1></header>",
-                *(section(t.title, html(t), t.note) for t in told)]  # fmt: skip
+    sections = [
+        f"<header><h1>{esc(', '.join(r.name for r in runs))}</h1></header>",
+        *(section(t.title, html(t), t.note) for t in told),
+    ]
     if curves:
         write_atomically(folder / "comparison.png", png(draw, height=height))
         text.append(f"## {title}\n\n{note}\n\n![{title}](comparison.png)")
@@ -358,17 +398,17 @@ def markdown(told: Table) -> str:
 
 def markdown_rows(head: list[str], rows: list[list[str]]) -> str:
     rows = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows
-    )
+    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)
 
 
 def html(told: Table) -> str:
     rows = [  # a difference goes below its figure
         [_marked(esc(c).replace("] ", "]<br>"), "<b>{}</b>") for c in row] for row in told.rows
     ]
-    body = [f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-            for name, *cells in rows]  # fmt: skip
+    body = [
+        f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for name, *cells in rows
+    ]
     return table(told.head, body)
 
 

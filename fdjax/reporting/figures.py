@@ -19,13 +19,28 @@ Metrics = Mapping[str, Sequence[Mapping]]  # stage -> lines of its metrics.jsonl
 _INK, _GRID = "#010101", "#020202"
 _SERIES = [f"#0{i}0303" for i in range(1, 9)]
 _STYLE = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.grid": True,
-    "axes.edgecolor": _GRID, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK,
-    "ytick.color": _INK, "grid.color": _GRID, "grid.linewidth": 0.6, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.axisbelow": True, "axes.titlesize": 10,
-    "legend.frameon": False, "axes.titlelocation": "left", "axes.titleweight": "bold",
-    "xtick.major.size": 0, "ytick.major.size": 0, "lines.linewidth": 2,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.grid": True,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 2,
+}
 
 
 def pass_at_k_figure(summary: Mapping) -> str:
@@ -46,10 +61,14 @@ def pass_at_k_figure(summary: Mapping) -> str:
                 axis.plot(x, mean, color=colour, marker="o", markersize=5, label=name)
                 low_temperature = summary.get("low_temperature", {}).get(name, {})
                 if values_at := low_temperature.get(split, {}).get("pass_at_k"):
-                    axis.plot([int(k) for k in values_at],
-                              [v["mean"] for v in values_at.values()], color=colour,
-                              linestyle=(0, (3, 2)), linewidth=1.3,
-                              label=f"{name} at T = {low_temperature['temperature']}")
+                    axis.plot(
+                        [int(k) for k in values_at],
+                        [v["mean"] for v in values_at.values()],
+                        color=colour,
+                        linestyle=(0, (3, 2)),
+                        linewidth=1.3,
+                        label=f"{name} at T = {low_temperature['temperature']}",
+                    )
                 axis.set_xscale("log", base=2)
                 axis.set_xticks(x, ks)
                 axis.minorticks_off()
@@ -77,8 +96,9 @@ def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
     def draw(figure: Figure) -> None:
         for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows):
             part.patch.set_alpha(0)
-            for axis, (title, curves) in zip(part.subplots(1, len(panels), squeeze=False)[0],
-                                             panels.items()):
+            for axis, (title, curves) in zip(
+                part.subplots(1, len(panels), squeeze=False)[0], panels.items()
+            ):
                 for stage, points in curves.items():
                     colour = _SERIES[stages.index(stage) % len(_SERIES)]
                     steps, values = zip(*points)
@@ -127,8 +147,14 @@ def timing_figure(metrics: Metrics) -> str:
         left = dict.fromkeys(medians, 0.0)
         for colour, part in zip(_SERIES * 2, parts):
             widths = [m.get(part, 0.0) for m in medians.values()]
-            axis.barh(list(medians), widths, left=list(left.values()), color=colour, label=part,
-                      height=0.55)
+            axis.barh(
+                list(medians),
+                widths,
+                left=list(left.values()),
+                color=colour,
+                label=part,
+                height=0.55,
+            )
             left = {n: at + width for (n, at), width in zip(left.items(), widths)}
         for row, m in enumerate(medians.values()):
             if "step" in m:
@@ -182,9 +208,7 @@ def png(draw: Callable[[Figure], None], *, width: float = 9.6, height: float) ->
     return out.getvalue()
 
 
-def svg(
-    draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height: float
-) -> str:
+def svg(draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height: float) -> str:
     """What `draw` puts on a figure (inches), as inline SVG in the page's own colours and font."""
     cycle = matplotlib.cycler(color=_SERIES)
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name, "axes.prop_cycle": cycle}):
@@ -202,5 +226,3 @@ def svg(
     text = text.replace("url(#", f"url(#{name}-")
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     return re.sub(r"font: ([^;\"]*?)(?:'[^']*',? ?)+[^;\"]*", r"font: \1var(--font)", text)
-
-

@@ -17,8 +17,10 @@ def section(title: str, content: str, note: str = "") -> str:
 
 def table(head: Iterable[str], body: Iterable[str]) -> str:
     head = "".join(f"<th>{esc(h)}</th>" for h in head)
-    return (f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(body)}</tbody></table></div>")
+    return (
+        f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def page(title: str, sections: Iterable[str]) -> str:

@@ -20,8 +20,9 @@ def pass_at_k(samples_T, solved_T, ks: Sequence[int] = KS, **interval) -> Figure
     passed on to `bootstrap`. Raises ValueError for counts that cannot be.
     """
     samples_T, solved_T = _counts(samples_T, solved_T)
-    return _figures({k: estimate(samples_T, solved_T, k) for k in _possible(ks, samples_T)},
-                    interval)
+    return _figures(
+        {k: estimate(samples_T, solved_T, k) for k in _possible(ks, samples_T)}, interval
+    )
 
 
 def paired_difference(
@@ -69,8 +70,7 @@ def _figures(values: dict[int, np.ndarray], interval: dict) -> Figures:
     values_TK = np.stack(list(values.values()), axis=1)
     low_K, high_K = bootstrap(values_TK, **interval)
     columns = zip(values, values_TK.mean(axis=0), low_K, high_K)
-    return {str(k): {"mean": float(m), "low": float(a), "high": float(b)}
-            for k, m, a, b in columns}
+    return {str(k): {"mean": float(m), "low": float(a), "high": float(b)} for k, m, a, b in columns}
 
 
 def _possible(ks: Sequence[int], samples_T: np.ndarray) -> list[int]:
@@ -82,10 +82,13 @@ def _possible(ks: Sequence[int], samples_T: np.ndarray) -> list[int]:
 def _counts(samples_T, solved_T) -> tuple[np.ndarray, np.ndarray]:
     samples_T, solved_T = np.asarray(samples_T), np.asarray(solved_T)
     if samples_T.ndim != 1 or samples_T.shape != solved_T.shape or not samples_T.size:
-        raise ValueError(f"pass@k needs the counts of at least one theorem, as two arrays of one "
-                         f"length, not {samples_T.shape} and {solved_T.shape}")
+        raise ValueError(
+            f"pass@k needs the counts of at least one theorem, as two arrays of one "
+            f"length, not {samples_T.shape} and {solved_T.shape}"
+        )
     if np.any((solved_T < 0) | (solved_T > samples_T)):
         worst = int(np.argmax((solved_T < 0) | (solved_T > samples_T)))
-        raise ValueError(f"theorem {worst}: {solved_T[worst]} of {samples_T[worst]} attempts "
-                         "cannot be verified")
+        raise ValueError(
+            f"theorem {worst}: {solved_T[worst]} of {samples_T[worst]} attempts cannot be verified"
+        )
     return samples_T, solved_T

@@ -1,6 +1,6 @@
 """report.html: what a run did, in one file that needs no network. Built from the workdir alone.
 
-    python -m fdjax.reporting.report WORKDIR
+python -m fdjax.reporting.report WORKDIR
 """
 
 import argparse
@@ -53,25 +53,43 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
     shown = choose_attempts(stages, attempts)
     sections = [
         header(workdir, summary, stages),
-        section("How often k attempts solve a theorem", pass_at_k_figure(summary),
-                "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems. "
-                "Dashed: the same policy sampled at a lower temperature."),
-        section("All figures", figures_table(summary) + teacher_table(summary),
-                "95 % intervals in brackets. Δ is the difference to the first stage at the same "
-                "temperature, paired by theorem; bold where its interval excludes 0. The first "
-                "stage at the lower temperature is compared with itself at the full one."),
-        section("What it cost", cost_table(summary),
-                "Of each stage's own training, evaluations aside. FLOPs are the model's on real "
-                "tokens: sampling, training and a teacher's reading (fdjax/reporting/costs.py). Lean's "
-                "seconds are wall time summed over candidates; what was known already costs none."),
-        section("While training", training_figure(metrics, names),
-                "Faint: each step. Bold: mean of the last tenth of the steps so far."),
-        section("Where a step's time goes", timing_figure(metrics),
-                "Median seconds of the parts of a step; the mark is the step's own median. Parts "
-                "that run at the same time add up to more than the step."),
-        section(f"{len(shown)} attempts" if shown else "", "".join(map(card, shown)),
-                "What the policy wrote while training, what Lean said, what the feedback was. "
-                "Marked: the first error. ▾: where the attempt departs, as the feedback sees it."),
+        section(
+            "How often k attempts solve a theorem",
+            pass_at_k_figure(summary),
+            "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems. "
+            "Dashed: the same policy sampled at a lower temperature.",
+        ),
+        section(
+            "All figures",
+            figures_table(summary) + teacher_table(summary),
+            "95 % intervals in brackets. Δ is the difference to the first stage at the same "
+            "temperature, paired by theorem; bold where its interval excludes 0. The first "
+            "stage at the lower temperature is compared with itself at the full one.",
+        ),
+        section(
+            "What it cost",
+            cost_table(summary),
+            "Of each stage's own training, evaluations aside. FLOPs are the model's on real "
+            "tokens: sampling, training and a teacher's reading (fdjax/reporting/costs.py). Lean's "
+            "seconds are wall time summed over candidates; what was known already costs none.",
+        ),
+        section(
+            "While training",
+            training_figure(metrics, names),
+            "Faint: each step. Bold: mean of the last tenth of the steps so far.",
+        ),
+        section(
+            "Where a step's time goes",
+            timing_figure(metrics),
+            "Median seconds of the parts of a step; the mark is the step's own median. Parts "
+            "that run at the same time add up to more than the step.",
+        ),
+        section(
+            f"{len(shown)} attempts" if shown else "",
+            "".join(map(card, shown)),
+            "What the policy wrote while training, what Lean said, what the feedback was. "
+            "Marked: the first error. ▾: where the attempt departs, as the feedback sees it.",
+        ),
         section("Config", "".join(map(config_block, stages))),
     ]
     write_atomically(workdir / "report.html", page(f"fdjax: {workdir.resolve().name}", sections))
@@ -131,8 +149,10 @@ def _of_step(stage: Stage, step: int) -> list[Shown]:
     verdicts = [v for group in record["verdicts"] for v in group]
     feedback = [f for group in record.get("feedback") or [] for f in group]
     feedback = feedback or [None] * len(attempts)
-    return [Shown(stage.name, step, theorems.get(a.theorem_id), a, v, f)
-            for a, v, f in zip(attempts, verdicts, feedback)]
+    return [
+        Shown(stage.name, step, theorems.get(a.theorem_id), a, v, f)
+        for a, v, f in zip(attempts, verdicts, feedback)
+    ]
 
 
 # --- Text ----------------------------------------------------------------------------------------
@@ -148,10 +168,14 @@ def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
         words = {"num_layers": "{} layers", "width": "width {}", "vocab_size": "{} tokens"}
         facts["model"] = ", ".join(w.format(model[k]) for k, w in words.items() if k in model)
     facts["steps"] = " + ".join(f"{len(s.metrics)} {s.name}" for s in stages if s.metrics)
-    rows = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
-                   for k, v in facts.items() if v not in (None, ""))
-    return (f"<header><h1>{esc(workdir.resolve().name)}</h1><dl>{rows}</dl></header>"
-            + tiles(summary))
+    rows = "".join(
+        f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
+        for k, v in facts.items()
+        if v not in (None, "")
+    )
+    return f"<header><h1>{esc(workdir.resolve().name)}</h1><dl>{rows}</dl></header>" + tiles(
+        summary
+    )
 
 
 def tiles(summary: Mapping) -> str:
@@ -159,14 +183,19 @@ def tiles(summary: Mapping) -> str:
     names = list(summary.get("stages", {}))
     found = []
     for split, title in SPLITS.items():
-        first, last = (summary["stages"][n].get(split, {}) for n in (names[0], names[-1])) \
-            if names else ({}, {})
+        first, last = (
+            (summary["stages"][n].get(split, {}) for n in (names[0], names[-1]))
+            if names
+            else ({}, {})
+        )
         ks = sorted(last.get("pass_at_k", {}), key=int)
         for k in dict.fromkeys(ks[:1] + ks[-1:]):
             start, end = first["pass_at_k"].get(k), last["pass_at_k"][k]
             arrow = f"<small>{start['mean']:.3f} →</small> " if start and len(names) > 1 else ""
-            found.append(f"<div class=tile><b>{arrow}{end['mean']:.3f}</b>"
-                         f"<span>pass@{esc(k)}, {esc(title)}</span></div>")
+            found.append(
+                f"<div class=tile><b>{arrow}{end['mean']:.3f}</b>"
+                f"<span>pass@{esc(k)}, {esc(title)}</span></div>"
+            )
     return f"<div class=tiles>{''.join(found)}</div>" if found else ""
 
 
@@ -179,7 +208,13 @@ def figures_table(summary: Mapping) -> str:
                 rows.append((title, name, stage[split]))
             low_temperature = summary.get("low_temperature", {}).get(name, {})
             if split in low_temperature:
-                rows.append((title, f"{name} at T = {low_temperature.get('temperature')}", low_temperature[split]))
+                rows.append(
+                    (
+                        title,
+                        f"{name} at T = {low_temperature.get('temperature')}",
+                        low_temperature[split],
+                    )
+                )
     if not rows:
         return ""
     ks = sorted({k for _, _, f in rows for k in f.get("pass_at_k", {})}, key=int)
@@ -188,44 +223,64 @@ def figures_table(summary: Mapping) -> str:
     solved, varied = [], []
     for i, (title, name, figures) in enumerate(rows):
         first = i == 0 or rows[i - 1][0] != title
-        start = (f"<tr{' class=first' if first else ''}>"
-                 f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>")
-        cells = [f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
-                 f"{difference(figures.get('minus_start', {}).get(k))}</td>" for k in ks]
+        start = (
+            f"<tr{' class=first' if first else ''}>"
+            f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>"
+        )
+        cells = [
+            f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
+            f"{difference(figures.get('minus_start', {}).get(k))}</td>"
+            for k in ks
+        ]
         solved.append(f"{start}{''.join(cells)}</tr>")
-        varied.append(start + "".join(f"<td>{number(figures.get(n))}</td>" for n in others)
-                      + "</tr>")
-    return "<br>".join(table(["", "stage", *head], body)
-                       for head, body in zip(heads, (solved, varied)) if head)
+        varied.append(
+            start + "".join(f"<td>{number(figures.get(n))}</td>" for n in others) + "</tr>"
+        )
+    return "<br>".join(
+        table(["", "stage", *head], body) for head, body in zip(heads, (solved, varied)) if head
+    )
 
 
 _OTHERS = {
-    "entropy": "entropy, nats per token", "distinct_proofs": "different proofs per theorem",
-    "unique_ratio": "different among all attempts", "distinct_2": "distinct-2 of all attempts",
-    "response_tokens": "tokens per attempt", "truncated": "share unfinished",
+    "entropy": "entropy, nats per token",
+    "distinct_proofs": "different proofs per theorem",
+    "unique_ratio": "different among all attempts",
+    "distinct_2": "distinct-2 of all attempts",
+    "response_tokens": "tokens per attempt",
+    "truncated": "share unfinished",
     "unverified": "attempts not verified",
-}  # fmt: skip
+}
 
 
 def teacher_table(summary: Mapping) -> str:
-    rates = {n: s["teacher_solve_rate"] for n, s in summary.get("stages", {}).items()
-             if s.get("teacher_solve_rate")}
+    rates = {
+        n: s["teacher_solve_rate"]
+        for n, s in summary.get("stages", {}).items()
+        if s.get("teacher_solve_rate")
+    }
     if not rates:
         return ""
     kinds = list(dict.fromkeys(kind for rate in rates.values() for kind in rate))
-    body = [f"<tr><th>{esc(name)}</th>"
-            + "".join(f"<td>{number(rate.get(kind))}</td>" for kind in kinds) + "</tr>"
-            for name, rate in rates.items()]
-    return ("<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>"
-            + table(["stage", *kinds], body))
+    body = [
+        f"<tr><th>{esc(name)}</th>"
+        + "".join(f"<td>{number(rate.get(kind))}</td>" for kind in kinds)
+        + "</tr>"
+        for name, rate in rates.items()
+    ]
+    return "<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>" + table(
+        ["stage", *kinds], body
+    )
 
 
 def cost_table(summary: Mapping) -> str:
     spent = {n: s["spent"] for n, s in summary.get("stages", {}).items() if s.get("spent")}
     kinds = [kind for kind in KINDS if any(costs.get(kind) for costs in spent.values())]
-    body = [f"<tr><th>{esc(name)}</th>"
-            + "".join(f"<td>{amount(costs.get(kind, 0))}</td>" for kind in kinds) + "</tr>"
-            for name, costs in spent.items()]
+    body = [
+        f"<tr><th>{esc(name)}</th>"
+        + "".join(f"<td>{amount(costs.get(kind, 0))}</td>" for kind in kinds)
+        + "</tr>"
+        for name, costs in spent.items()
+    ]
     return table(["stage", *(KINDS[kind] for kind in kinds)], body) if kinds else ""
 
 
@@ -256,23 +311,35 @@ def config_block(stage: Stage) -> str:
 
 def card(shown: Shown) -> str:
     verdict, feedback, theorem = shown.verdict, shown.feedback, shown.theorem
-    statement = f"theorem {theorem.name} {theorem.signature}" if theorem else \
-        f"theorem {shown.attempt.theorem_id}"
+    statement = (
+        f"theorem {theorem.name} {theorem.signature}"
+        if theorem
+        else f"theorem {shown.attempt.theorem_id}"
+    )
     first_error_token = feedback.first_error if feedback else None
-    meta = (f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
-            f"step {shown.step + 1}, sample {shown.attempt.sample}")
+    meta = (
+        f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
+        f"step {shown.step + 1}, sample {shown.attempt.sample}"
+    )
     if not shown.attempt.finished:
         meta += ", unfinished"
     proof = marked(shown.attempt.proof, verdict.first_error_message, first_error_token)
     if not shown.attempt.main:  # with helper lemmas it states the theorem itself
         proof = f"{esc(statement)} :={proof}"
-    said = [f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
-            f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>" for m in verdict.messages]
+    said = [
+        f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
+        f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>"
+        for m in verdict.messages
+    ]
     if feedback and feedback.messages:
-        said.append(f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
-                    f"<pre class='said feedback'>{esc(feedback.text)}</pre>")
-    return (f"<article><div><p class=meta>{meta}</p><pre>{proof}</pre></div>"
-            f"<div>{''.join(said)}</div></article>")
+        said.append(
+            f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
+            f"<pre class='said feedback'>{esc(feedback.text)}</pre>"
+        )
+    return (
+        f"<article><div><p class=meta>{meta}</p><pre>{proof}</pre></div>"
+        f"<div>{''.join(said)}</div></article>"
+    )
 
 
 def place(message: Message, proof: str) -> str:

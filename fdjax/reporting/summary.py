@@ -9,9 +9,15 @@ from fdjax.reporting.pass_at_k import Figures, paired_difference
 
 SPLITS = ("train", "heldout")
 _STAGE_FIGURES = (
-    "pass_at_k", "entropy", "distinct_proofs", "unique_ratio", "distinct_2", "response_tokens",
-    "truncated", "unverified",
-)  # fmt: skip
+    "pass_at_k",
+    "entropy",
+    "distinct_proofs",
+    "unique_ratio",
+    "distinct_2",
+    "response_tokens",
+    "truncated",
+    "unverified",
+)
 
 
 def summarise(
@@ -37,7 +43,9 @@ def summarise(
         for what in figures:
             split, _, temperature = what.partition(" at ")
             if temperature:
-                low_temperature = summary["low_temperature"].setdefault(name, {"temperature": float(temperature)})
+                low_temperature = summary["low_temperature"].setdefault(
+                    name, {"temperature": float(temperature)}
+                )
                 low_temperature[split] = _figures(
                     figures[what], start[split if figures is start else what]
                 )

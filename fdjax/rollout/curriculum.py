@@ -118,8 +118,11 @@ class Curriculum:
     def _settled(self, step: int) -> set[int]:
         """The solved and the hopeless."""
         low, high = self.settings.min_solve_rate, self.settings.solved
-        return {i for i, rate in enumerate(self._rates(step)) if rate is not None
-                and not low < rate < high}  # fmt: skip
+        return {
+            i
+            for i, rate in enumerate(self._rates(step))
+            if rate is not None and not low < rate < high
+        }
 
     def _too_hard(self, step: int) -> set[int]:
         settings, difficulties = self.settings, self._difficulties

@@ -108,9 +108,7 @@ def _roll_out_batch(
     tokenizer = prompting.tokenizer
     # The last batch is filled up with its first prompt: one shape for all.
     fill = rows - len(prompts)
-    tokens_BP, mask_BP = left_padded(
-        [*prompts, *[prompts[0]] * fill], length, tokenizer.pad_id
-    )
+    tokens_BP, mask_BP = left_padded([*prompts, *[prompts[0]] * fill], length, tokenizer.pad_id)
     names_B = np.array([fingerprint(n) for n in names] + [0] * fill, np.uint32)
     tokens_BP, mask_BP, names_B = sharding.put((tokens_BP, mask_BP, names_B), prompting.mesh)
     out = sample(

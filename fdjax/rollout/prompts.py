@@ -45,9 +45,7 @@ class Template:
             return self.student.format(**theorem_fields(theorem))
         return self.teacher.format(feedback=feedback, **theorem_fields(theorem))
 
-    def ids(
-        self, tokenizer: Tokenizer, theorem: Theorem, feedback: str | None = None
-    ) -> list[int]:
+    def ids(self, tokenizer: Tokenizer, theorem: Theorem, feedback: str | None = None) -> list[int]:
         """Raises ConfigError as `encode` does."""
         return self.encode(tokenizer, self.text(theorem, feedback))
 
@@ -147,8 +145,8 @@ def left_padded(prompts: Sequence[Sequence[int]], length: int, pad_id: int):
     mask_BP = np.zeros((len(prompts), length), bool)
     for row, ids in enumerate(prompts):
         if ids:
-            tokens_BP[row, -len(ids):] = ids
-            mask_BP[row, -len(ids):] = True
+            tokens_BP[row, -len(ids) :] = ids
+            mask_BP[row, -len(ids) :] = True
     return tokens_BP, mask_BP
 
 

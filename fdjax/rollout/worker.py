@@ -132,9 +132,7 @@ class RolloutWorker:
         if feedbacks is None:
             moment = Moment(self.stream, step, state.params, state.teacher)
             feedbacks = self._comment(items, moment, journal)
-        return [
-            [(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)
-        ]
+        return [[(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)]
 
     def cost(self, groups: list[Group]) -> dict[str, float]:
         """Of rollouts that the stage learns from, as fdjax.reporting.costs counts it."""

@@ -164,7 +164,8 @@ def _refuse_differences(where: Path, name: str, there: dict[str, str], here: dic
         more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
         raise ValueError(
             f"the checkpoint {where} is of another model or optimizer:\n  "
-            + "\n  ".join(differences[:8]) + more
+            + "\n  ".join(differences[:8])
+            + more
         )
 
 

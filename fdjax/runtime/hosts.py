@@ -84,10 +84,11 @@ def _exchanged(name: str, find: Callable[[], T], senders: Sequence[int]) -> list
     if _here.index in senders:
         service.key_value_set_bytes(f"{key}/{_here.index}", _packed(find))
     found = [
-        pickle.loads(zlib.decompress(
-            service.blocking_key_value_get_bytes(f"{key}/{sender}", _DAY_MS)))
+        pickle.loads(
+            zlib.decompress(service.blocking_key_value_get_bytes(f"{key}/{sender}", _DAY_MS))
+        )
         for sender in senders
-    ]  # fmt: skip
+    ]
     service.wait_at_barrier(key, _DAY_MS)  # all have read it
     if _here.index in senders:
         service.key_value_delete(f"{key}/{_here.index}")

@@ -21,10 +21,21 @@ console = rich.console.Console(highlight=False, soft_wrap=True)
 
 # What a step's line shows, in this order, where it is known; the rest is in metrics.jsonl.
 HEADLINE = (
-    "loss", "accuracy", "solve_rate", "groups_solved", "policy_entropy", "divergence",
-    "clip_fraction", "response_tokens", "truncated", "rows", "grad_norm", "unverified", "skipped",
+    "loss",
+    "accuracy",
+    "solve_rate",
+    "groups_solved",
+    "policy_entropy",
+    "divergence",
+    "clip_fraction",
+    "response_tokens",
+    "truncated",
+    "rows",
+    "grad_norm",
+    "unverified",
+    "skipped",
     "feedback/unanswered",
-)  # fmt: skip
+)
 _TROUBLE = ("unverified", "skipped", "feedback/unanswered")  # 0 of these is not worth a word
 
 

@@ -62,8 +62,7 @@ def tree_shardings(shapes: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
             spec = ()  # a scalar or a factored moment under a parameter's path
         spec = (None,) * (len(leaf.shape) - len(spec)) + tuple(spec)
         cut = [
-            axes if size % _size(mesh, axes) == 0 else None
-            for axes, size in zip(spec, leaf.shape)
+            axes if size % _size(mesh, axes) == 0 else None for axes, size in zip(spec, leaf.shape)
         ]
         return NamedSharding(mesh, PartitionSpec(*cut))
 

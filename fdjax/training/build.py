@@ -87,6 +87,8 @@ def make_curriculum(run: Run, name: str, theorems: Sequence[Theorem]) -> Curricu
         settings=Settings(**stage.get("curriculum", {})),
         depth=stage.get("pipeline_depth", 0),
     )
+
+
 def updates_per_step(config: ConfigDict) -> int:
     return config.get("minibatches", 1) * config.get("epochs", 1)
 

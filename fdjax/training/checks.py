@@ -110,9 +110,10 @@ def check_references(run: Run, name: str) -> None:
     if stage.objective != "supervised":
         return
     without = [
-        theorem for theorem in run.theorems[stage.theorems]
+        theorem
+        for theorem in run.theorems[stage.theorems]
         if theorem.reference is None or not theorem.reference.startswith(prefill)
-    ]  # fmt: skip
+    ]
     for theorem in run.prompting.fitting_prompts(without):  # the others are left out
         raise ConfigError(
             f"{name}: theorem {theorem} of theorems={stage.theorems!r} has no reference proof that "

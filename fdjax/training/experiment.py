@@ -1,6 +1,6 @@
 """A run: prepare, then stage after stage: restore or begin, train, evaluate. Then the summary.
 
-    theorems -> prompts -> sampler -> attempts -> Lean -> feedback -> batch -> update -> checkpoint
+theorems -> prompts -> sampler -> attempts -> Lean -> feedback -> batch -> update -> checkpoint
 """
 
 import asyncio
@@ -320,8 +320,10 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
 
     key = {"teacher": before.name} | manifest_fields(this.config.feedback)
     rates = once(this, name, before, key, theorems, measure)
-    console.print("teacher's solve rate on failed attempts: " + ", ".join(
-        f"{rate:.3f} with {what}" for what, rate in rates.items()))
+    console.print(
+        "teacher's solve rate on failed attempts: "
+        + ", ".join(f"{rate:.3f} with {what}" for what, rate in rates.items())
+    )
     if rates["feedback"] - rates["none"] < config.min_gap:
         console.print(
             f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
@@ -334,13 +336,17 @@ def once(
     this: Run, name: str, policy: Policy, key: dict, theorems: Sequence[Theorem], measure
 ) -> dict:
     """`measure()`, or what an earlier run wrote of just this into the stage's evals.jsonl."""
-    key = key | {
-        "policy": policy.fingerprint,
-        "theorems": split_digest(theorems),
-        "prompt": digest(prompt_record(this)),
-        "lean": lean_record(this.farm),
-        "seed": this.config.seed,
-    } | ({"replayed": True} if this.farm.second else {})
+    key = (
+        key
+        | {
+            "policy": policy.fingerprint,
+            "theorems": split_digest(theorems),
+            "prompt": digest(prompt_record(this)),
+            "lean": lean_record(this.farm),
+            "seed": this.config.seed,
+        }
+        | ({"replayed": True} if this.farm.second else {})
+    )
     file = this.workdir / name / "evals.jsonl"
 
     def known() -> list[dict]:

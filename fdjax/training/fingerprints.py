@@ -26,8 +26,9 @@ def check_record(folder: Path, record: dict[str, Any]) -> None:
     remedy = f"Put back a copy, remove {folder} (the stage begins anew) or take another --workdir"
     old = read_object(file, remedy) if file.exists() else record
     if old.get("fingerprint") != record["fingerprint"]:
-        named = [{folder.name if k == "stage" else k: v for k, v in r.items()}
-                 for r in (old, record)]  # fmt: skip
+        named = [
+            {folder.name if k == "stage" else k: v for k, v in r.items()} for r in (old, record)
+        ]
         changes = "\n  ".join(differences(*named))
         raise ConfigError(
             f"{folder} holds a stage of another config:\n  {changes}\n"

@@ -89,8 +89,9 @@ def make_farm(lean: ConfigDict) -> Farm:
     with naming_field("lean.cache", OSError):
         cache = VerdictCache(lean.cache or None)
     if lean.allow_helpers and not lean.replay:
-        raise ConfigError("lean.allow_helpers: proofs with helpers must be replayed; so set"
-                          " lean.replay, too")
+        raise ConfigError(
+            "lean.allow_helpers: proofs with helpers must be replayed; so set lean.replay, too"
+        )
     with naming_field("lean", ValueError):
         second = make_second(lean, backend, cache) if lean.replay else None
         return Farm(backend, lean.workers, lean.timeout, cache, lean.allow_helpers, second)
@@ -121,8 +122,10 @@ def make_prompting(
 ) -> Prompting:
     template = make_template(config.prompt)
     if config.lean.allow_helpers and not template.chat:
-        raise ConfigError("lean.allow_helpers: only the answers of chats can hold helpers, and "
-                          "prompt.template is no chat")
+        raise ConfigError(
+            "lean.allow_helpers: only the answers of chats can hold helpers, and "
+            "prompt.template is no chat"
+        )
     words = make_tokenizer(config, workdir, found, template, corpus)
     return Prompting(
         model=make_model(config, found, words.vocab_size),

@@ -101,12 +101,18 @@ def distillation(config, prompting: Prompting) -> ToBatch:
                 continue  # nothing is left to learn from
             student_prompt = prompting.student_prompt(theorem)
             rows.append(
-                batching.DistillationRow(student_prompt, teacher_prompt, attempt, first_error_token, weights)
+                batching.DistillationRow(
+                    student_prompt, teacher_prompt, attempt, first_error_token, weights
+                )
             )
         metrics = {
             "rows": len(rows),
             "messages_dropped": dropped,
-            "first_error": float(np.mean([r.first_error_token for r in rows if r.first_error_token is not None] or [0])),
+            "first_error": float(
+                np.mean(
+                    [r.first_error_token for r in rows if r.first_error_token is not None] or [0]
+                )
+            ),
         }
         shape = Shape(
             batching.row_bucket(len(rows), config.row_buckets),

@@ -30,7 +30,7 @@ def supervised(config, prompting: Prompting, worker: RolloutWorker, seed: int) -
     response = prompting.response_length
 
     def rows_of(
-        triples: Iterable[tuple[Sequence[int], Theorem, str]]
+        triples: Iterable[tuple[Sequence[int], Theorem, str]],
     ) -> list[batching.SupervisedRow]:
         to_ids = prompting.template.response_ids
         rows = [
@@ -78,9 +78,7 @@ def tell_left_out(count: int, of: int, what: str) -> None:
         console.print(f"{count:,} of {of:,} {what} are over the token budgets and left out")
 
 
-def _answers(
-    groups: list[Group], prompting: Prompting
-) -> Iterator[tuple[list[int], Theorem, str]]:
+def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], Theorem, str]]:
     """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:

@@ -80,10 +80,12 @@ class KiminaBackend:
     def __post_init__(self) -> None:
         parts = urllib.parse.urlsplit(self.url)
         if "@" in self.url or parts.query:  # and is not repeated here
-            raise ValueError("url (lean.kimina.url) holds a user, a password or a key, which would"
-                             " be written down with the run's config: give it like"
-                             " http://localhost:8000, and the server's key in the environment, as"
-                             f" {KEYS[0]}")
+            raise ValueError(
+                "url (lean.kimina.url) holds a user, a password or a key, which would"
+                " be written down with the run's config: give it like"
+                " http://localhost:8000, and the server's key in the environment, as"
+                f" {KEYS[0]}"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url is {self.url!r}, must be like http://localhost:8000")
         if not self.max_heartbeats > 0:
@@ -101,8 +103,11 @@ class KiminaBackend:
             except BackendUnavailable as lost:  # perhaps not so the next time
                 return str(lost)
             # imports that fail leave the server with an environment in which nothing works
-            self._reasons[imports] = None if any(map(is_start, said)) else (
-                f"the Lean server at {self.url} cannot import {', '.join(imports) or 'Init'}")
+            self._reasons[imports] = (
+                None
+                if any(map(is_start, said))
+                else (f"the Lean server at {self.url} cannot import {', '.join(imports) or 'Init'}")
+            )
         return self._reasons[imports]
 
     def pool(self, theorem: Theorem) -> Hashable:
@@ -117,16 +122,20 @@ class KiminaBackend:
         except BackendUnavailable as lost:
             raise Unavailable(
                 f"{lost}\n  Start one (`docker run -p 8000:8000 projectnumina/kimina-lean-server`),"
-                " or name another in the option `url`.") from lost
+                " or name another in the option `url`."
+            ) from lost
         told = [m["data"] for m in said if m["severity"] == "information"]
         if not said or said[0]["severity"] != "information":
             raise Unavailable(f"what answers at {self.url} is no Lean: {str(said)[:200]}")
         named = self.environment
         if len(told) <= 2 and not named:
             named = self.url
-            warnings.warn(f"the Lean server at {self.url} does not tell what its project is made"
-                          " of: give it a name in the option `environment`, and another one when"
-                          " that changes, or verdicts of before will be taken for it", stacklevel=4)
+            warnings.warn(
+                f"the Lean server at {self.url} does not tell what its project is made"
+                " of: give it a name in the option `environment`, and another one when"
+                " that changes, or verdicts of before will be taken for it",
+                stacklevel=4,
+            )
         lines = [sorted(text.splitlines()) for text in told]  # folders have no order
         digest = hashlib.sha256(json.dumps([lines, named]).encode()).hexdigest()
         return f"{told[0].strip().strip(chr(34))}-{digest[:16]}"
@@ -184,8 +193,10 @@ def _read(item: Item, said: Sequence[dict], first: int, started: int) -> list[Me
     shift = started - min(starts)
     errors = []
     for message in said:
-        places = {end: message[end] and message[end] | {"line": message[end]["line"] + shift}
-                  for end in ("pos", "endPos")}
+        places = {
+            end: message[end] and message[end] | {"line": message[end]["line"] + shift}
+            for end in ("pos", "endPos")
+        }
         if places["pos"]["line"] >= first:
             item.read(message | places)
         elif message["severity"] == "error":
@@ -248,15 +259,20 @@ class Client:
                 now = time.monotonic()
                 self._down_since = self._down_since or now
                 if now - self._down_since >= self._patience:
-                    raise BackendUnavailable(f"the Lean server at {self._url.geturl()} does not answer:"
-                               f" {error}") from None
+                    raise BackendUnavailable(
+                        f"the Lean server at {self._url.geturl()} does not answer: {error}"
+                    ) from None
             self._closed.wait(delay * random.uniform(0.5, 1.0))
             delay = min(max(0.5, 2 * delay), 30.0)
         raise NoAnswer("crashed", "the client has been closed")
 
     def _post(self, name: str, code: str, timeout: float) -> dict:
-        request = {"snippets": [{"id": name, "code": code}], "timeout": math.ceil(timeout),
-                   "reuse": True, "debug": False}
+        request = {
+            "snippets": [{"id": name, "code": code}],
+            "timeout": math.ceil(timeout),
+            "reuse": True,
+            "debug": False,
+        }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key := next((os.environ[k] for k in KEYS if os.environ.get(k)), None):
             # the first is what its client sends, the second what some of its versions read
@@ -266,8 +282,12 @@ class Client:
                 self._connection.connect()
             deadline = time.monotonic() + QUEUE_SECONDS + 2 * timeout
             self._connection.sock.settimeout(deadline - time.monotonic())
-            self._connection.request("POST", self._url.path.rstrip("/") + "/api/check",
-                                     json.dumps(request).encode(), headers)
+            self._connection.request(
+                "POST",
+                self._url.path.rstrip("/") + "/api/check",
+                json.dumps(request).encode(),
+                headers,
+            )
             response = self._connection.getresponse()
             text = bytearray()
             while chunk := response.read1(1 << 16):
@@ -306,7 +326,9 @@ def _accepted(status: int, text: bytes) -> dict:
     if status >= 500:
         raise _Failed(said)
     if status in (401, 403):
-        raise BackendUnavailable(f"the Lean server refuses our key, {KEYS[0]} in the environment: {said}")
+        raise BackendUnavailable(
+            f"the Lean server refuses our key, {KEYS[0]} in the environment: {said}"
+        )
     if status in (400, 413, 422):
         raise NoAnswer("crashed", f"the Lean server does not take this file: {said}")
     raise BackendUnavailable(f"this is no Kimina Lean Server: {said}")

@@ -58,8 +58,14 @@ class NodeLeans:
                 self._idle.put(made.worker())
         except Exception as error:  # of classes that may not survive the way back
             raise BackendUnavailable(str(error)) from None
-        return Identity(made.name, made.version, made.limits, made.max_heartbeats, made.max_batch,
-                        source_version())
+        return Identity(
+            made.name,
+            made.version,
+            made.limits,
+            made.max_heartbeats,
+            made.max_batch,
+            source_version(),
+        )
 
     def missing(self, imports: tuple[str, ...]) -> str | None:
         return self._backend.missing(imports)
@@ -108,8 +114,9 @@ class RayCluster:
         self, backend: str, options: Mapping[str, Any] | None, address: str, farms: int = 1
     ):
         if backend == "kimina":
-            raise ValueError("a Kimina server has machines of its own: the backend kimina needs no"
-                             " Ray cluster")
+            raise ValueError(
+                "a Kimina server has machines of its own: the backend kimina needs no Ray cluster"
+            )
         check_options(backend, options or {})
         self._ray = _connect(address)
         self._address, self._farms = address, farms
@@ -132,7 +139,8 @@ class RayCluster:
             self._close()
             raise
         self.name, self.version, self.limits, self.max_heartbeats, self.max_batch, _ = (
-            self._identity)
+            self._identity
+        )
 
     def missing(self, imports: tuple[str, ...]) -> str | None:
         if imports in self._importable:
@@ -209,17 +217,25 @@ class RayCluster:
     def _await_nodes(self) -> None:
         """Until every node is ready, or the time for that is over and one is."""
         with self._changed:
-            self._changed.wait_for(lambda: self._looked and not any(
-                node.starting for node in self._nodes.values()), START_SECONDS)
+            self._changed.wait_for(
+                lambda: self._looked and not any(node.starting for node in self._nodes.values()),
+                START_SECONDS,
+            )
             if self._unfit:
                 raise Unavailable(self._told("has nodes that cannot be used"))
             if not self._nodes:
-                raise Unavailable(self._told(
-                    "has no node with CPUs:\n  run `ray start --address=HOST:PORT` on some"))
+                raise Unavailable(
+                    self._told(
+                        "has no node with CPUs:\n  run `ray start --address=HOST:PORT` on some"
+                    )
+                )
             if not self._identity:
-                raise Unavailable(self._told(
-                    f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` says who has"
-                    " them"))
+                raise Unavailable(
+                    self._told(
+                        f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` says who has"
+                        " them"
+                    )
+                )
 
     def _told(self, what: str) -> str:
         return "\n  ".join([f"the Ray cluster at {self._address} {what}", *self._unfit.values()])
@@ -250,9 +266,15 @@ class RayCluster:
         size = max(1, int(share))
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        actor = self._ray.remote(NodeLeans).options(
-            num_cpus=min(share, size), max_concurrency=size,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote()
+        actor = (
+            self._ray.remote(NodeLeans)
+            .options(
+                num_cpus=min(share, size),
+                max_concurrency=size,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False),
+            )
+            .remote()
+        )
         name = f"{listed['NodeManagerHostname']} ({listed['NodeManagerAddress']}, {id[:8]})"
         node = _Node(id, name, actor, size, starting=actor.open.remote(*self._asked, size))
         with self._changed:
@@ -270,16 +292,20 @@ class RayCluster:
         except Exception as error:  # nearly always a RayError
             self._deaths[node.id] += 1
             if self._deaths[node.id] >= MAX_LOST:
-                return self._refuse(node, "its process does not start:"
-                                          f" {str(error).strip().splitlines()[-1]}")
+                return self._refuse(
+                    node, f"its process does not start: {str(error).strip().splitlines()[-1]}"
+                )
             return self._lose(node, error)
         if identity.source != source_version():
             return self._refuse(node, "it has another fdjax than this machine; install the same")
         with self._changed:
             expected = self._identity = self._identity or identity
         if identity != expected:
-            differing = (f"{field} is {mine}, that of others is {theirs}" for field, mine, theirs
-                         in zip(Identity._fields, identity, expected) if mine != theirs)
+            differing = (
+                f"{field} is {mine}, that of others is {theirs}"
+                for field, mine, theirs in zip(Identity._fields, identity, expected)
+                if mine != theirs
+            )
             return self._refuse(node, "; ".join(differing))
         del self._deaths[node.id]
         with self._changed:
@@ -341,8 +367,10 @@ def _connect(address: str):
     try:
         import ray
     except ImportError as error:
-        raise Unavailable(f"the Python package ray is not installed ({error})\n"
-                          "  Install it with `pip install 'fdjax[ray]'`.") from None
+        raise Unavailable(
+            f"the Python package ray is not installed ({error})\n"
+            "  Install it with `pip install 'fdjax[ray]'`."
+        ) from None
     if ray.is_initialized():
         return ray
     try:
@@ -354,5 +382,6 @@ def _connect(address: str):
         raise Unavailable(
             f"there is no Ray cluster at {address!r}: {error}\n"
             "  Start one with `ray start --head` there and `ray start --address=HOST:PORT` on the"
-            " other machines, this one among them, or leave the address empty.") from error
+            " other machines, this one among them, or leave the address empty."
+        ) from error
     return ray

@@ -22,8 +22,9 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raises ValueError for an unknown name or option."""
     known = option_names(name)
     if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"the Lean backend {name} has no option {unknown[0]!r}: known are"
-                         f" {', '.join(known)}")
+        raise ValueError(
+            f"the Lean backend {name} has no option {unknown[0]!r}: known are {', '.join(known)}"
+        )
 
 
 def option_names(name: str) -> list[str]:

@@ -17,8 +17,11 @@ import tensorstore as ts
 Array = ts.TensorStore
 
 
-def create(folder: Path, arrays: Mapping[str, tuple[Sequence[int], np.dtype]],
-           chunks: Mapping[str, Sequence[int]]) -> dict[str, Array]:
+def create(
+    folder: Path,
+    arrays: Mapping[str, tuple[Sequence[int], np.dtype]],
+    chunks: Mapping[str, Sequence[int]],
+) -> dict[str, Array]:
     """Empty arrays in `folder`, path "layers/q_proj/kernel" -> array of (shape, dtype).
 
     Nobody takes the folder for a checkpoint's item before `finish`.

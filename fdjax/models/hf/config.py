@@ -231,8 +231,10 @@ def _windows(data) -> dict[str, Any]:
         window = 0
     if types := data.get("layer_types"):
         if unknown := sorted(set(types) - set(_LAYER_TYPES.values())):
-            raise ValueError(f"layer_types has {', '.join(unknown)}; known are "
-                             f"{', '.join(_LAYER_TYPES.values())}")
+            raise ValueError(
+                f"layer_types has {', '.join(unknown)}; known are "
+                f"{', '.join(_LAYER_TYPES.values())}"
+            )
         windowed = [kind == _LAYER_TYPES[True] for kind in types]
     elif "sliding_window_pattern" in data:
         windowed = [bool((i + 1) % data["sliding_window_pattern"]) for i in range(count)]

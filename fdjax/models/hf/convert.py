@@ -86,10 +86,7 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
                 _copy_in(stored[name], part.T if tensor.transposed else part)
         array_store.finish(item, list(arrays))
         array_store.finish_step(item.parent)
-        record = {
-            "model": dataclasses.asdict(config),
-            **_token_ids(folder),
-        }
+        record = {"model": dataclasses.asdict(config), **_token_ids(folder)}
         (made / "config.json").write_text(json.dumps(record, indent=1))
         _copy_beside(folder, made)
 
@@ -104,11 +101,7 @@ def _copy_in(stored: Stored, array: array_store.Array) -> None:
 
 
 def to_hf(
-    checkpoint: str | Path,
-    out: str | Path,
-    *,
-    dtype: str | None = None,
-    shard_bytes: int = 5 << 30,
+    checkpoint: str | Path, out: str | Path, *, dtype: str | None = None, shard_bytes: int = 5 << 30
 ) -> None:
     """Writes `out`, a folder that transformers and vLLM load, the tokenizer included.
 

@@ -1,11 +1,11 @@
 """Trained parameters on disk, wherever they come from: what `init_from` and `convert` may name.
 
-    a Hugging Face folder        config.json of transformers, safetensors
-    a stage of a run             runs/fd/sft: its last checkpoint
-    a run                        runs/fd: its last stage that is finished
-    one checkpoint               runs/fd/sft/checkpoints/400
-    what `convert from_hf` made  the same layout as a stage
-    any Orbax checkpoint         of parameters in this project's layout; the model is the config's
+a Hugging Face folder        config.json of transformers, safetensors
+a stage of a run             runs/fd/sft: its last checkpoint
+a run                        runs/fd: its last stage that is finished
+one checkpoint               runs/fd/sft/checkpoints/400
+what `convert from_hf` made  the same layout as a stage
+any Orbax checkpoint         of parameters in this project's layout; the model is the config's
 """
 
 import hashlib
@@ -60,7 +60,9 @@ def find(path: str | Path) -> InitSource:
     return InitSource(path, _last_item(path, record), from_fields(record["model"]), record)
 
 
-def load(origin: InitSource, config: ModelConfig, mesh: Mesh, *, seed: int = 0) -> transformer.Params:
+def load(
+    origin: InitSource, config: ModelConfig, mesh: Mesh, *, seed: int = 0
+) -> transformer.Params:
     """Its parameters f32 on `mesh`; adapters that it lacks are fresh ones, drawn by `seed`.
 
     Raises ValueError naming what does not fit `config`.

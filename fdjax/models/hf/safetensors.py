@@ -65,8 +65,10 @@ def read_header(file: Path) -> dict[str, Stored]:
     with open(file, "rb") as f:
         length = int.from_bytes(f.read(8), "little")
         if size < 8 or length > size - 8:
-            raise ValueError(f"{file} is truncated or no safetensors file: its header ends at "
-                             f"byte {8 + length}, the file at {size}")
+            raise ValueError(
+                f"{file} is truncated or no safetensors file: its header ends at "
+                f"byte {8 + length}, the file at {size}"
+            )
         try:
             header = json.loads(f.read(length))
             header.pop("__metadata__", None)
@@ -74,8 +76,10 @@ def read_header(file: Path) -> dict[str, Stored]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is no safetensors file: {error!r}") from error
     if size != 8 + length + max(ends, default=0):
-        raise ValueError(f"{file} is truncated: its tensors end at byte "
-                         f"{8 + length + max(ends, default=0)}, the file at {size}")
+        raise ValueError(
+            f"{file} is truncated: its tensors end at byte "
+            f"{8 + length + max(ends, default=0)}, the file at {size}"
+        )
     out = {}
     for name, tensor in header.items():
         if tensor["dtype"] not in _DTYPES:
@@ -118,9 +122,11 @@ def create_folder(
         shards[-1].append(name)
         used += size
     count = len(shards)
-    names = ["model.safetensors"] if count == 1 else [
-        f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)
-    ]
+    names = (
+        ["model.safetensors"]
+        if count == 1
+        else [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
+    )
     out: dict[str, Stored] = {}
     for file, shard in zip(names, shards):
         out |= create_file(folder / file, {name: tensors[name] for name in shard})
@@ -142,16 +148,19 @@ def create_file(
     for name, (shape, dtype) in tensors.items():
         start, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
         header[name] = {
-            "dtype": names[np.dtype(dtype)], "shape": list(shape), "data_offsets": [start, end]
-        }  # fmt: skip
+            "dtype": names[np.dtype(dtype)],
+            "shape": list(shape),
+            "data_offsets": [start, end],
+        }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(file, "wb") as f:
         f.write(len(text).to_bytes(8, "little") + text)
         f.truncate(8 + len(text) + end)
     return {
-        name: Stored(file, np.dtype(dtype), tuple(shape),
-                     8 + len(text) + header[name]["data_offsets"][0])
+        name: Stored(
+            file, np.dtype(dtype), tuple(shape), 8 + len(text) + header[name]["data_offsets"][0]
+        )
         for name, (shape, dtype) in tensors.items()
     }
 
@@ -160,8 +169,9 @@ def write_rows(tensor: Stored, rows: np.ndarray, start: int = 0) -> None:
     """Writes `rows` from row `start` on; their dtype is the tensor's."""
     rows = np.ascontiguousarray(rows)
     if rows.dtype != tensor.dtype or rows.shape[1:] != tensor.shape[1:]:
-        raise ValueError(f"rows {rows.dtype}{list(rows.shape)} for a tensor "
-                         f"{tensor.dtype}{list(tensor.shape)}")
+        raise ValueError(
+            f"rows {rows.dtype}{list(rows.shape)} for a tensor {tensor.dtype}{list(tensor.shape)}"
+        )
     with open(tensor.file, "r+b") as f:
         f.seek(tensor.offset + start * tensor.row_bytes)
         f.write(rows.view(np.uint8).reshape(-1).data)

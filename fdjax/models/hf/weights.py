@@ -77,7 +77,8 @@ def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
         more = f"\n  and {len(troubles) - 12} more" if len(troubles) > 12 else ""
         raise ValueError(
             f"the tensors in {folder} are not those of its config.json:\n  "
-            + "\n  ".join(troubles[:12]) + more
+            + "\n  ".join(troubles[:12])
+            + more
         )
     return stored
 
@@ -125,8 +126,6 @@ def _equal(a: Stored, b: Stored) -> bool:
         return False
     blocks = row_blocks(a.shape[0], a.row_bytes)
     return all(
-        np.array_equal(
-            *(read_rows(x, block.start, block.stop).view(np.uint8) for x in (a, b))
-        )
+        np.array_equal(*(read_rows(x, block.start, block.stop).view(np.uint8) for x in (a, b)))
         for block in blocks
     )

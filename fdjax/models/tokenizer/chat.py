@@ -38,8 +38,10 @@ class ChatTemplate:
 
     def after_answer(self) -> list[str]:
         """The control tokens that follow the assistant's answer, in order."""
-        question, answer = ({"role": "user", "content": "?"},
-                            {"role": "assistant", "content": "answer"})
+        question, answer = (
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": "answer"},
+        )
         text = self._rendered([question, answer], add_generation_prompt=False)
         return self._pattern.findall(text.rpartition("answer")[2])
 

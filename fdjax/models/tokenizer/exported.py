@@ -20,9 +20,7 @@ def files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
     pieces = schema.ModelProto.FromString(tokenizer.model).pieces
     kinds = schema.ModelProto.SentencePiece
     names = [piece.piece.replace("▁", " ") for piece in pieces]
-    scores = {
-        name: piece.score for name, piece in zip(names, pieces) if piece.type == kinds.NORMAL
-    }
+    scores = {name: piece.score for name, piece in zip(names, pieces) if piece.type == kinds.NORMAL}
     control = (kinds.CONTROL, kinds.UNKNOWN)
     bos = names[tokenizer.bos_id]
     spec = {
@@ -30,8 +28,15 @@ def files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": i, "content": names[i], "special": piece.type in control, "normalized": False,
-             "single_word": False, "lstrip": False, "rstrip": False}
+            {
+                "id": i,
+                "content": names[i],
+                "special": piece.type in control,
+                "normalized": False,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+            }
             for i, piece in enumerate(pieces)
             if piece.type in (*control, kinds.USER_DEFINED)
         ],
@@ -39,11 +44,15 @@ def files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
         "pre_tokenizer": None,
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": bos, "type_id": 0}},
-                       {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"SpecialToken": {"id": bos, "type_id": 0}},
-                     {"Sequence": {"id": "A", "type_id": 0}},
-                     {"Sequence": {"id": "B", "type_id": 0}}],
+            "single": [
+                {"SpecialToken": {"id": bos, "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [
+                {"SpecialToken": {"id": bos, "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"Sequence": {"id": "B", "type_id": 0}},
+            ],
             "special_tokens": {bos: {"id": bos, "ids": [tokenizer.bos_id], "tokens": [bos]}},
         },
         "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
@@ -59,7 +68,7 @@ def files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
             "vocab": {name: i for i, name in enumerate(names)},
             "merges": _merges(scores),
         },
-    }  # fmt: skip
+    }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": bos,

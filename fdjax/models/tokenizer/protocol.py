@@ -48,9 +48,7 @@ class Tokenizer(Protocol):
         """Ids of text that begins a sequence, with bos before it where the model wants one."""
         ...
 
-    def encode_chat(
-        self, messages: Sequence[Message], thinking: bool | None = None
-    ) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         """Ids of a chat by the model's template, up to where the assistant is to speak.
 
         thinking: the template's `enable_thinking`; None leaves its default. Raises ValueError where

@@ -79,8 +79,10 @@ class PublishedTokenizer:
         if self._template is None:
             return self.eos_id
         after = self._template.after_answer()
-        return next((self._control[n].id for n in after if self._control[n].id in self.stop_ids),
-                    self.eos_id)
+        return next(
+            (self._control[n].id for n in after if self._control[n].id in self.stop_ids),
+            self.eos_id,
+        )
 
     @functools.cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -105,9 +107,7 @@ class PublishedTokenizer:
         ids = self._engine.encode_marked(first) + self.encode(mark + rest)
         return [bos, *ids] if wanted and bos is not None else ids
 
-    def encode_chat(
-        self, messages: Sequence[Message], thinking: bool | None = None
-    ) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         if self._template is None:
             raise ValueError("the tokenizer has no chat template")
         return self._engine.encode_marked(self._template.marked(messages, thinking))

@@ -81,9 +81,7 @@ class SentencePieceTokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         return [self.bos_id, *self.encode(text)]
 
-    def encode_chat(
-        self, messages: Sequence[Message], thinking: bool | None = None
-    ) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         raise ValueError("a tokenizer trained here has no chat template")
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -32,8 +32,10 @@ class EmbeddedBackend:
 
     def __post_init__(self) -> None:
         if self.memory_mb < 3072:
-            raise ValueError(f"memory_mb must be at least 3072, the address space that Lean needs"
-                             f" to start, got {self.memory_mb}")
+            raise ValueError(
+                f"memory_mb must be at least 3072, the address space that Lean needs"
+                f" to start, got {self.memory_mb}"
+            )
 
     @property
     def version(self) -> str:
@@ -51,9 +53,11 @@ class EmbeddedBackend:
         unknown = [module for module in imports if module not in IMPORTS]
         if not unknown:
             return None
-        return (f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
-                " own that is less than Lean's core (theorems over Mathlib need a backend with a"
-                " toolchain)")
+        return (
+            f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
+            " own that is less than Lean's core (theorems over Mathlib need a backend with a"
+            " toolchain)"
+        )
 
     def pool(self, theorem: Theorem) -> Hashable:
         return theorem.context
@@ -67,22 +71,44 @@ class EmbeddedBackend:
         return "prelude\nimport FdPrelude\n\n"
 
     def compiler(self, cpu_seconds: int, module: str = "") -> list[str]:
-        lean = ["--stdin", "--json",
-                "-j1", "-s8192",  # one thread and small stacks: see RLIMIT_AS in confined.py
-                f"-M{self.memory_mb * 3 // 4}",
-                "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
-                "-DElab.async=false", "-DautoImplicit=false",
-                f"-DmaxHeartbeats={self.max_heartbeats}", *(["-o", module] if module else [])]
+        lean = [
+            "--stdin",
+            "--json",
+            "-j1",
+            "-s8192",  # one thread and small stacks: see RLIMIT_AS in confined.py
+            f"-M{self.memory_mb * 3 // 4}",
+            "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
+            "-DElab.async=false",
+            "-DautoImplicit=false",
+            f"-DmaxHeartbeats={self.max_heartbeats}",
+            *(["-o", module] if module else []),
+        ]
         shared = process.shared_library()
-        return sandbox.command(self.memory_mb << 20, cpu_seconds, self._readable, "lean", shared,
-                                *lean, writable=os.path.dirname(module))
+        return sandbox.command(
+            self.memory_mb << 20,
+            cpu_seconds,
+            self._readable,
+            "lean",
+            shared,
+            *lean,
+            writable=os.path.dirname(module),
+        )
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
         child = os.path.abspath(replay_child.__file__)
-        return sandbox.command(self.memory_mb << 20, cpu_seconds, [*self._readable, child], "run",
-                                os.path.realpath(sys.executable), "-I", "-S", child,
-                                process.shared_library(), Path(module).stem,
-                                scratch=os.path.dirname(module))
+        return sandbox.command(
+            self.memory_mb << 20,
+            cpu_seconds,
+            [*self._readable, child],
+            "run",
+            os.path.realpath(sys.executable),
+            "-I",
+            "-S",
+            child,
+            process.shared_library(),
+            Path(module).stem,
+            scratch=os.path.dirname(module),
+        )
 
     @property
     def _readable(self) -> list[str]:

@@ -63,17 +63,21 @@ TACTICS_ELSEWHERE = """
 Lean.cdot Lean.calcTactic Lean.solveTactic tacticBy_cases_:_ tacticFunext___
 tacticDecreasing_tactic tacticDecreasing_trivial tacticDecreasing_with_ tacticClean_wf tacticSimp_wf
 """
-PATTERNS = {
-    "rcasesPat": "one ignore clear explicit tuple paren",
-    "rintroPat": "one binder",
-}
+PATTERNS = {"rcasesPat": "one ignore clear explicit tuple paren", "rintroPat": "one binder"}
 # Print `And a b` as `a ∧ b` and so on: core's unexpanders that are not made by `notation`.
 UNEXPANDERS = {
-    "Exists": "unexpandExists", "Sigma": "unexpandSigma", "PSigma": "unexpandPSigma",
-    "Subtype": "unexpandSubtype", "ite": "unexpandIte", "List.nil": "unexpandListNil",
-    "List.cons": "unexpandListCons", "Eq.ndrec": "unexpandEqNDRec", "Eq.rec": "unexpandEqRec",
-    "Unit.unit": "unexpandUnit", "Prod.mk": "unexpandProdMk",
-}  # fmt: skip
+    "Exists": "unexpandExists",
+    "Sigma": "unexpandSigma",
+    "PSigma": "unexpandPSigma",
+    "Subtype": "unexpandSubtype",
+    "ite": "unexpandIte",
+    "List.nil": "unexpandListNil",
+    "List.cons": "unexpandListCons",
+    "Eq.ndrec": "unexpandEqNDRec",
+    "Eq.rec": "unexpandEqRec",
+    "Unit.unit": "unexpandUnit",
+    "Prod.mk": "unexpandProdMk",
+}
 # Core modules whose macros and unexpanders are taken, in the order in which core loads them: of
 # several macros for one syntax Lean tries the last first.
 MODULES = """
@@ -86,6 +90,7 @@ LACKING = {"Functor.map", "Bind.bind", "HasEquiv.Equiv", "PSum"}  # not declared
 
 def mangle(name: str, prefix: str = "l_") -> str:
     """Lean's symbol for a declaration (its Name.mangle); `name` has dots between components."""
+
     def letter(c: str) -> str:
         if c.isascii() and c.isalnum():
             return c
@@ -106,8 +111,9 @@ class Symbols:
     """The exported symbols of libleanshared and the compiled syntax descriptions behind them."""
 
     def __init__(self, path: str):
-        listing = subprocess.run(["nm", "-D", "--defined-only", path], check=True, text=True,
-                                 capture_output=True).stdout
+        listing = subprocess.run(
+            ["nm", "-D", "--defined-only", path], check=True, text=True, capture_output=True
+        ).stdout
         self.names = {line.split()[-1] for line in listing.splitlines()}
         self._library = ctypes.CDLL(path)
         self._library.lean_initialize()
@@ -151,8 +157,11 @@ def auxiliary(symbols: Symbols, what: str) -> list[tuple[str, str, str]]:
 
 def demangle_component(symbol: str) -> str:
     """Inverse of `mangle` for one component of a name."""
-    return re.sub(r"__|_x([0-9a-f]{2})|_u([0-9a-f]{4})",
-                  lambda m: "_" if m[0] == "__" else chr(int(m[1] or m[2], 16)), symbol)
+    return re.sub(
+        r"__|_x([0-9a-f]{2})|_u([0-9a-f]{4})",
+        lambda m: "_" if m[0] == "__" else chr(int(m[1] or m[2], 16)),
+        symbol,
+    )
 
 
 def main() -> None:
@@ -161,7 +170,8 @@ def main() -> None:
     predicates = ["Lean." + name for name in BINDER_PREDICATES.split()]
     sections = {
         "Categories, before the parsers that refer to them": [
-            f"declare_syntax_cat {category}" for category in (*PATTERNS, "binderPred")],
+            f"declare_syntax_cat {category}" for category in (*PATTERNS, "binderPred")
+        ],
         "Terms": parser_lines(symbols, "term", TERMS.split()),
         "Tactics": parser_lines(symbols, "tactic", tactics),
     }
@@ -174,7 +184,8 @@ def main() -> None:
     by_subject = {kind.replace(".", "_"): kind for kind in kinds}
     sections["Macros"] = [
         f'@[macro {quoted(by_subject[subject])}, extern "fd"] opaque {quoted(name)} : Lean.Macro'
-        for name, subject, _ in auxiliary(symbols, "macroRules") if subject in by_subject
+        for name, subject, _ in auxiliary(symbols, "macroRules")
+        if subject in by_subject
     ]
     sections["Unexpanders"] = [
         f'@[app_unexpander {constant}, extern "fd"] opaque {quoted(name)} :'

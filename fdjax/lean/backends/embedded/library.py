@@ -14,9 +14,16 @@ from fdjax.lean.backends.embedded import process
 _SOURCES = Path(__file__).parent
 # In the order in which they import each other; problem files say `import FdPrelude`, the last one.
 MODULES = (
-    "FdCore", "FdBorrowed", "FdLogic", "FdProp", "FdRecursion", "FdDecide", "FdNat", "FdArith",
+    "FdCore",
+    "FdBorrowed",
+    "FdLogic",
+    "FdProp",
+    "FdRecursion",
+    "FdDecide",
+    "FdNat",
+    "FdArith",
     "FdPrelude",
-)  # fmt: skip
+)
 
 
 class LibraryError(RuntimeError):
@@ -80,10 +87,16 @@ def compile_library(folder: Path) -> None:
         target = folder / f"{module}.olean"
         source = source_path(module)
         # Lean names the module after the file's path below the working directory
-        done = subprocess.run(process.lean_argv("-o", str(target.absolute()), source.name),
-                              cwd=source.parent, env=process.lean_environment(folder.absolute()),
-                              text=True, errors="replace", stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            process.lean_argv("-o", str(target.absolute()), source.name),
+            cwd=source.parent,
+            env=process.lean_environment(folder.absolute()),
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         # lean writes nothing after an error, and can in principle die without a word
         if done.returncode or not target.is_file():
             said = "\n".join(done.stdout.splitlines()[:40])

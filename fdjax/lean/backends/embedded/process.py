@@ -47,8 +47,15 @@ def lean_argv(*args: str) -> list[str]:
     Raises EmbeddedLeanUnavailable where the wheel is not installed.
     """
     # -I -S: no site-packages and nothing of the user's, so it starts fast and always the same
-    return [sys.executable, "-I", "-S", os.path.abspath(__file__), "--library", shared_library(),
-            *args]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        os.path.abspath(__file__),
+        "--library",
+        shared_library(),
+        *args,
+    ]
 
 
 def lean_environment(lean_path: str | os.PathLike = "") -> dict[str, str]:
@@ -61,8 +68,13 @@ def lean_environment(lean_path: str | os.PathLike = "") -> dict[str, str]:
 @functools.cache
 def lean_version() -> str:
     """What `lean --version` prints. Raises EmbeddedLeanUnavailable where Lean cannot be loaded."""
-    done = subprocess.run(lean_argv("--version"), env=lean_environment(), text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True)
+    done = subprocess.run(
+        lean_argv("--version"),
+        env=lean_environment(),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
     if done.returncode:
         reason = done.stderr.strip() or f"`lean --version` ended with {done.returncode}"
         raise EmbeddedLeanUnavailable(reason)

@@ -49,9 +49,19 @@ def main(path: str, module: str) -> int:
     name = call("l_Lean_Name_mkStr1", call("lean_mk_string", module.encode()))
     imported = call("l_Lean_instCoeNameImport___lam__0", name)
     no_options = ctypes.c_void_p.in_dll(lean, "l_Lean_Options_empty").value
-    environment = result(call(  # trust level 0, no plugins; neither leaked nor with extensions
-        "l_Lean_importModules___boxed", array(imported), no_options, _box(0), array(), _box(0),
-        _box(0), _box(_PRIVATE), _box(_LEAF)))
+    environment = result(
+        call(  # trust level 0, no plugins; neither leaked nor with extensions
+            "l_Lean_importModules___boxed",
+            array(imported),
+            no_options,
+            _box(0),
+            array(),
+            _box(0),
+            _box(0),
+            _box(_PRIVATE),
+            _box(_LEAF),
+        )
+    )
     constants = call("l_Lean_Environment_constants", environment)
     of_modules = ctypes.c_void_p.from_address(constants + _VALUE).value
     empty = result(call("l_Lean_mkEmptyEnvironment___boxed", _box(0)))

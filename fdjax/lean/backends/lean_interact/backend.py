@@ -68,8 +68,9 @@ class LeanInteractBackend:
                 raise ValueError(f"{field} must be positive, got {getattr(self, field)}")
         if self.spares < 0:
             raise ValueError(f"spares must not be negative, got {self.spares}")
-        installed = toolchain.prepare(self.project, self.lean_version, self.repl, self.lake,
-                                      self.readable)
+        installed = toolchain.prepare(
+            self.project, self.lean_version, self.repl, self.lake, self.readable
+        )
         object.__setattr__(self, "installed", installed)
         object.__setattr__(self, "_sessions", Sessions(self))
 
@@ -101,14 +102,22 @@ class LeanInteractBackend:
 
     def compiler(self, cpu_seconds: int, module: str = "") -> list[str]:
         lean = [self._compiling.lean, "--stdin", "--json", f"-M{self.memory_mb}", "-o", module]
-        return sandbox.command(0, cpu_seconds, self.installed.readable, "run", *lean,
-                                writable=os.path.dirname(module))
+        return sandbox.command(
+            0, cpu_seconds, self.installed.readable, "run", *lean, writable=os.path.dirname(module)
+        )
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
         checker = self._compiling.checker
         readable = [*self.installed.readable, os.path.dirname(checker)]
-        return sandbox.command(0, cpu_seconds, readable, "run", checker, Path(module).stem,
-                                scratch=os.path.dirname(module))
+        return sandbox.command(
+            0,
+            cpu_seconds,
+            readable,
+            "run",
+            checker,
+            Path(module).stem,
+            scratch=os.path.dirname(module),
+        )
 
     @property
     def _compiling(self) -> toolchain.Compiling:
@@ -143,8 +152,9 @@ class LeanInteractWorker:
             verdict = session.check(theorem, proof, timeout)
         except ReplEnded as ended:
             told = Message("error", ended.reason, ended.status)
-            verdict = Verdict(ended.status, (told,), seconds=time.monotonic() - began,
-                              backend="lean_interact")
+            verdict = Verdict(
+                ended.status, (told,), seconds=time.monotonic() - began, backend="lean_interact"
+            )
         if session.worn():
             with self._lock:
                 self._held.pop(theorem.imports, None)
@@ -173,8 +183,9 @@ class LeanInteractWorker:
 class Session:
     """A REPL in which some modules have been imported, and the environments made in it since."""
 
-    def __init__(self, repl: Repl, imports: Imports, environment: int,
-                 backend: LeanInteractBackend):
+    def __init__(
+        self, repl: Repl, imports: Imports, environment: int, backend: LeanInteractBackend
+    ):
         self.repl, self.imports = repl, imports
         self._environment = environment
         self._backend = backend
@@ -196,8 +207,11 @@ class Session:
         return verdict
 
     def worn(self) -> bool:
-        return (not self.repl.alive() or self.repl.commands >= self._backend.max_commands
-                or self.repl.memory() > WORN * self._backend.memory_mb)
+        return (
+            not self.repl.alive()
+            or self.repl.commands >= self._backend.max_commands
+            or self.repl.memory() > WORN * self._backend.memory_mb
+        )
 
     def _in_context(self, context: str, timeout: float) -> tuple[int, list[Message]]:
         """The environment after a theorem's context, and the errors in that."""
@@ -297,16 +311,22 @@ class Sessions:
         with self._changed:
             if not self._users:
                 raise RuntimeError("the backend's workers have been closed")
-            repl = Repl(installed.program, installed.environment, installed.folder,
-                        installed.readable, limit)
+            repl = Repl(
+                installed.program,
+                installed.environment,
+                installed.folder,
+                installed.readable,
+                limit,
+            )
             self._repls.add(repl)
         try:
             environment, messages = answered(repl, {"cmd": header}, self._backend.start_seconds)
             if errors := [m["data"] for m in messages if m["severity"] == "error"]:
                 raise CannotImport(errors[0])
             if repl.memory() > WORN * limit:
-                raise CannotImport(f"after that it takes {repl.memory():,.0f} MB, too near to"
-                                   f" memory_mb={limit}")
+                raise CannotImport(
+                    f"after that it takes {repl.memory():,.0f} MB, too near to memory_mb={limit}"
+                )
         except ReplEnded as ended:
             self._end(repl)
             if isinstance(ended, ReplRefused):

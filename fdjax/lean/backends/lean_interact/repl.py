@@ -48,8 +48,14 @@ class Repl:
     """One process. `memory_mb` bounds its private memory: what it shares with others, such as
     compiled modules, is not counted. `kill` and `close` may be called from any thread."""
 
-    def __init__(self, program: str, environment: Mapping[str, str], folder: str,
-                 readable: Sequence[str], memory_mb: int):
+    def __init__(
+        self,
+        program: str,
+        environment: Mapping[str, str],
+        folder: str,
+        readable: Sequence[str],
+        memory_mb: int,
+    ):
         self.commands = 0
         self._memory_mb = memory_mb
         self._killed = False
@@ -57,9 +63,16 @@ class Repl:
         self._said, self._complaint = bytearray(), b""
         # a session of its own: Ctrl-C is for us to handle, and a kill reaches the whole group
         self._child = _STARTER.submit(
-            subprocess.Popen, sandbox.command(0, 0, readable, "run", program), env=environment,
-            cwd=folder, bufsize=0, start_new_session=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE).result()
+            subprocess.Popen,
+            sandbox.command(0, 0, readable, "run", program),
+            env=environment,
+            cwd=folder,
+            bufsize=0,
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ).result()
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             os.set_blocking(pipe.fileno(), False)
 
@@ -142,7 +155,7 @@ class Repl:
                 for key, _ in selector.select(min(left, _WATCH_SECONDS)):
                     if key.fileobj is stdin:
                         with contextlib.suppress(OSError):  # the end of its output will say why
-                            request = request[os.write(key.fd, request[:1 << 16]):]
+                            request = request[os.write(key.fd, request[: 1 << 16]) :]
                         if not request or not self.alive():
                             selector.unregister(stdin)
                         continue
