@@ -64,7 +64,7 @@ Lean.cdot Lean.calcTactic Lean.solveTactic tacticBy_cases_:_ tacticFunext___
 tacticDecreasing_tactic tacticDecreasing_trivial tacticDecreasing_with_ tacticClean_wf tacticSimp_wf
 """
 PATTERNS = {"rcasesPat": "one ignore clear explicit tuple paren", "rintroPat": "one binder"}
-# Core's unexpanders that `notation` does not make, such as that which prints `Prod.mk a b` as (a, b)
+# Core's unexpanders that `notation` does not make: `Prod.mk a b` is printed as `(a, b)`.
 UNEXPANDERS = {
     "Exists": "unexpandExists",
     "Sigma": "unexpandSigma",
