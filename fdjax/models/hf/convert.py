@@ -40,7 +40,6 @@ from fdjax.models.hf.safetensors import (
     write_rows,
 )
 from fdjax.models.tokenizer import exported
-from fdjax.objectives.divergence import to_logits
 from fdjax.runtime import sharding
 
 BESIDE = (  # files that go along with weights, where there are some
@@ -273,7 +272,7 @@ def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
     @jax.jit
     def forward(params, tokens_1T):
         hidden = transformer.hidden_states(config, params, tokens_1T, tokens_1T >= 0)
-        return to_logits(hidden, transformer.head(config, params))
+        return transformer.to_logits(hidden, transformer.head(config, params))
 
     mesh = sharding.make_mesh(fsdp=jax.device_count())
     with jax.set_mesh(mesh), jax.default_matmul_precision("highest"):
