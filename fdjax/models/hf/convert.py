@@ -39,7 +39,7 @@ from fdjax.models.hf.safetensors import (
     row_blocks,
     write_rows,
 )
-from fdjax.models.tokenizer import exported
+from fdjax.models.tokenizer.trained import token_ids, transformers_files
 from fdjax.runtime import sharding
 
 BESIDE = (  # files that go along with weights, where there are some
@@ -122,8 +122,8 @@ def to_hf(
         config = dataclasses.replace(config, max_positions=_max_positions(source))
         data = hf.config_json(config, str(wanted["model.embed_tokens.weight"][1]))
         if words := _trained_tokenizer(source):
-            data |= exported.token_ids(words)
-            for name, content in exported.files(words).items():
+            data |= token_ids(words)
+            for name, content in transformers_files(words).items():
                 (made / name).write_text(content, encoding="utf-8")
         else:
             data |= _token_ids(source.folder)
