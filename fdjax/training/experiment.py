@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from fdjax.config import ConfigError, part
+from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields, samples_policy
 from fdjax.models import tokenizer
 from fdjax.reporting import costs as costs
@@ -24,7 +25,7 @@ from fdjax.rollout.journal import Journal
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime import hosts
 from fdjax.runtime.checkpoint import Checkpoints
-from fdjax.runtime.files import append_line, read_lines
+from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import MetricsLog, Timers, console, status, write_summary
 from fdjax.training import sources as stages
 from fdjax.training import state
@@ -35,7 +36,7 @@ from fdjax.training.build import (
     optimizer_config,
 )
 from fdjax.training.evaluation import evaluate, teacher_solve_rate
-from fdjax.training.fingerprints import digest, split_digest, write_record
+from fdjax.training.fingerprints import write_record
 from fdjax.training.learner import begin, has_teacher, learn, make_score, make_update
 from fdjax.training.manifest import Policy, Run, lean_record, prompt_record
 from fdjax.training.setup import initial_policy, prepare
@@ -340,7 +341,7 @@ def once(
         key
         | {
             "policy": policy.fingerprint,
-            "theorems": split_digest(theorems),
+            "theorems": theorems_digest(theorems),
             "prompt": digest(prompt_record(this)),
             "lean": lean_record(this.farm),
             "seed": this.config.seed,

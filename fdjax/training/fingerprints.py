@@ -1,14 +1,11 @@
-"""What lies in a workdir is reused only if it came of the same things: records, digests."""
+"""What lies in a workdir is reused only if it came of the same things: records."""
 
-import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from fdjax.config import ConfigError
 from fdjax.runtime.files import read_object, write_atomically
-from fdjax.types import Theorem
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -45,12 +42,3 @@ def differences(old, new, path="") -> list[str]:
             for line in differences(old.get(k), new.get(k), f"{path}.{k}" if path else k)
         ]
     return [] if old == new else [f"{path}: {old!r} there, {new!r} now"]
-
-
-def split_digest(theorems: list[Theorem]) -> str:
-    return digest([dataclasses.asdict(t) for t in theorems])
-
-
-def digest(data: Any) -> str:
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

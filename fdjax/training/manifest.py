@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from fdjax.config import default
+from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
 from fdjax.models.hf.init_from import InitSource
 from fdjax.rollout.generate import Prompting
-from fdjax.training.fingerprints import digest, split_digest
+from fdjax.runtime.files import digest
 from fdjax.types import Theorem
 
 
@@ -55,7 +56,7 @@ def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
         "prompt": prompt_record(run),
         "lean": lean_record(run.farm),
         "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
-        "theorems": split_digest(run.theorems[stage.theorems]),
+        "theorems": theorems_digest(run.theorems[stage.theorems]),
         "feedback": taught_by,
         "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
         "before": before,

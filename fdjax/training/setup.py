@@ -13,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from fdjax.config import ConfigError, naming_field, part
-from fdjax.data.splits import leave_out_invalid, load_splits, tell_dropped
+from fdjax.data.splits import load_splits
 from fdjax.lean.backend import Backend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import check_options, make_backend
@@ -39,6 +39,7 @@ from fdjax.training.checks import (
 )
 from fdjax.training.fingerprints import check_record, differences
 from fdjax.training.manifest import Policy, Run, stage_record
+from fdjax.training.theorem_files import leave_out_invalid, report_dropped
 from fdjax.types import Theorem
 
 PRETRAINED = "pretrained"  # the name of a policy that no stage made
@@ -79,7 +80,7 @@ def prepare(config: ConfigDict, workdir: Path) -> Iterator[Run]:
                 if not tokenizer.holds(workdir):
                     prompting.tokenizer.save(workdir)
             if dropped:
-                tell_dropped(workdir, theorems, dropped, statements)
+                report_dropped(workdir, theorems, dropped, statements)
             warn_of_missing_goals(run)
             yield run
 
