@@ -16,15 +16,15 @@ from fdjax.config.read import (
 )
 from fdjax.config.run import (
     Config,
+    DataConfig,
     EvaluationConfig,
     FeedbackConfig,
-    DataConfig,
     KiminaConfig,
     LeanConfig,
     LeanInteractConfig,
     LeanMessagesConfig,
-    MeshConfig,
     LLMConfig,
+    MeshConfig,
     OracleConfig,
     PeersConfig,
     PolicyFeedbackConfig,

@@ -28,7 +28,7 @@ class Curriculum:
     theorems: Sequence[Theorem]
     batch: int  # theorems a step
     seed: int
-    config: CurriculumConfig = CurriculumConfig()
+    config: CurriculumConfig
     depth: int = 0  # steps that may be under way when one is generated
     # Theorem id -> its last visits: [step, attempts proved, attempts that Lean could decide].
     history: dict[str, list[list[int]]] = dataclasses.field(default_factory=dict)
@@ -44,7 +44,8 @@ class Curriculum:
         free = [i in passed_over and not keep for i, keep in zip(chosen, keeps)]
         kept = {i for i, is_free in zip(chosen, free) if not is_free}
         others = [int(i) for i in rng.permutation(len(self.theorems))]
-        others = iter([i for i in others if i not in passed_over | kept and self._may_fill(i, step)])
+        others = [i for i in others if i not in passed_over | kept]
+        others = iter([i for i in others if self._may_fill(i, step)])
         # With no others left a theorem keeps its place.
         return [next(others, i) if is_free else i for i, is_free in zip(chosen, free)]
 

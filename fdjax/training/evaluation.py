@@ -204,7 +204,7 @@ def once(
     theorems: Sequence[Theorem],
     measure: Callable[[], dict],
 ) -> dict:
-    """`measure()`, or what an earlier start wrote under the same key into the stage's evals.jsonl."""
+    """`measure()`, or the figures in the stage's evals.jsonl under the same key."""
     key = key | {
         "policy": policy.fingerprint,
         "theorems": theorems_digest(theorems),

@@ -50,8 +50,8 @@ def make_model(config: Config, source: InitSource | None, vocab_size: int) -> Mo
             raise ConfigError(
                 f"init_from={config.init_from} holds another model:\n  "
                 + "\n  ".join(changes)
-                + f"\nSet these fields of `model` to None, as configs/published.py leaves them; free "
-                f"are {', '.join(free)}."
+                + "\nSet these fields of `model` to None; any value is possible of "
+                + ", ".join(free)
             )
     with naming_field("model", ValueError, TypeError):
         model = from_fields(shape | given)

@@ -3,13 +3,13 @@
 import functools
 import hashlib
 import importlib.metadata
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from fdjax.lean.backends.embedded import process
+from fdjax.runtime.files import cache_folder
 
 _SOURCES = Path(__file__).parent
 # In the order in which they import each other; a file of candidates imports FdPrelude, the last.
@@ -28,13 +28,6 @@ MODULES = (
 
 class LibraryError(RuntimeError):
     """FdPrelude did not compile; the message holds Lean's output."""
-
-
-def cache_folder() -> Path:
-    """FDJAX_CACHE, else XDG_CACHE_HOME/fdjax, else ~/.cache/fdjax."""
-    if chosen := os.environ.get("FDJAX_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fdjax"
 
 
 @functools.cache
