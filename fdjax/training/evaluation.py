@@ -68,12 +68,12 @@ def evaluate(
     attempts = [a for g in groups for _, a, _ in g]
     verdicts = [v for g in groups for _, _, v in g]
     replayed = {"replay_refused": sum(v.refused_on_replay for v in verdicts)} if farm.second else {}
-    proofs = [[a.proof for _, a, _ in g] for g in groups]
+    proofs = [[a.candidate.text for _, a, _ in g] for g in groups]
     return {
         "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
         "entropy": policy_entropy(attempts),
         "distinct_proofs": distinct_proofs(
-            [[a.proof for _, a, v in g if v.proved] for g in groups]
+            [[a.candidate.text for _, a, v in g if v.proved] for g in groups]
         ),
         "unique_ratio": unique_ratio(proofs),
         "distinct_2": distinct_n(proofs, 2),

@@ -39,7 +39,7 @@ from fdjax.training.checks import (
 )
 from fdjax.training.fingerprints import check_record, differences
 from fdjax.training.manifest import Policy, Run, stage_record
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 PRETRAINED = "pretrained"  # the name of a policy that no stage made
 RANDOM = "random"  # the fingerprint of one that nothing was trained on
@@ -240,7 +240,7 @@ def make_template(prompt: ConfigDict) -> Template:
     for field, fill in (
         ("student", lambda: template.text(some)),
         ("teacher", lambda: template.text(some, "")),
-        ("answer", lambda: template.response(some, "")),
+        ("answer", lambda: template.response(some, Candidate(""))),
     ):
         try:
             fill()

@@ -8,6 +8,7 @@ from fdjax.batches import arrays as batching
 from fdjax.batches.arrays import Shape
 from fdjax.config import ConfigError
 from fdjax.feedback.metrics import feedback_metrics
+from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
 from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.generate import Prompting
@@ -15,7 +16,7 @@ from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import console
 from fdjax.training.sources import Metrics, Source, Step, rollout_metrics, shared_bucket
 from fdjax.training.state import TrainState
-from fdjax.types import REFUSED, Group, Theorem
+from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 
 def supervised(config, prompting: Prompting, worker: RolloutWorker, seed: int) -> Source:
@@ -30,19 +31,22 @@ def supervised(config, prompting: Prompting, worker: RolloutWorker, seed: int) -
     response = prompting.response_length
 
     def rows_of(
-        triples: Iterable[tuple[Sequence[int], Theorem, str]],
+        triples: Iterable[tuple[Sequence[int], Theorem, Candidate]],
     ) -> list[batching.SupervisedRow]:
         to_ids = prompting.template.response_ids
         rows = [
-            batching.SupervisedRow(prompt, to_ids(prompting.tokenizer, theorem, proof))
-            for prompt, theorem, proof in triples
-            if proof.startswith(prefill)  # the prompt may end with it
+            batching.SupervisedRow(prompt, to_ids(prompting.tokenizer, theorem, candidate))
+            for prompt, theorem, candidate in triples
+            if candidate.text.startswith(prefill)  # the prompt may end with it
         ]
         fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
         tell_left_out(len(rows) - len(fitting), len(rows), "rows")
         return fitting
 
-    plain = rows_of([(worker.prompts[t.id], t, t.reference) for t in worker.theorems])
+    plain = rows_of(
+        (worker.prompts[t.id], t, parse_candidate(t.reference, t, allow_helpers=True))
+        for t in worker.theorems
+    )
     if not plain:
         raise ConfigError(
             f"no proof of the split {config.theorems} fits prompt.response_length={response}"
@@ -78,7 +82,9 @@ def tell_left_out(count: int, of: int, what: str) -> None:
         console.print(f"{count:,} of {of:,} {what} are over the token budgets and left out")
 
 
-def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], Theorem, str]]:
+def _answers(
+    groups: list[Group], prompting: Prompting
+) -> Iterator[tuple[list[int], Theorem, Candidate]]:
     """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
@@ -105,7 +111,7 @@ def expert_iteration(config, prompting: Prompting, worker: RolloutWorker, seed: 
                 row = batching.SupervisedRow(
                     worker.prompts[theorem.id], attempt.tokens, attempt.trained
                 )
-                rows.setdefault(normalise(attempt.proof), row)
+                rows.setdefault(normalise(attempt.candidate.text), row)
                 if len(rows) > config.per_theorem:
                     del rows[next(iter(rows))]
 
