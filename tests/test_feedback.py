@@ -14,7 +14,7 @@ from fdjax.feedback.providers import Means, make_provider, manifest_fields
 from fdjax.feedback.shuffled import shuffled
 from fdjax.lean.audit import audit
 from fdjax.runtime import hosts
-from fdjax.types import Attempt, Feedback, Message, Moment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Message, Moment, Theorem, Verdict
 
 AND = Theorem(
     id="and",
@@ -28,7 +28,7 @@ FAILED = Verdict("failed")
 
 
 def attempt(proof):
-    return Attempt("and", 0, (), (), True, proof, ())
+    return Attempt("and", 0, (), (), True, Candidate(proof), ())
 
 
 def ask(provider, *groups):
@@ -73,7 +73,7 @@ def test_step_says_what_to_write_after_the_last_good_line():
     said = one("step", bad)
     assert said.text.startswith("after constructor use ")
     assert said.first_error >= bad.index("exact h1.1")
-    assert said.proof.startswith(" by\n  constructor\n")
+    assert said.proof.text.startswith(" by\n  constructor\n")
 
 
 def test_step_on_a_proof_repeats_one_of_its_lines():
@@ -81,19 +81,19 @@ def test_step_on_a_proof_repeats_one_of_its_lines():
     said = one("step", good, Verdict("proved"))
     lines = ["constructor", "exact h1.2", "exact h1.1"]
     told = ["begin with constructor", *(f"after {a} use {b}" for a, b in zip(lines, lines[1:]))]
-    assert said.text in told and said.first_error is None and said.proof == good
+    assert said.text in told and said.first_error is None and said.proof.text == good
 
 
 def test_correction_keeps_the_good_part():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
     said = one("correction", bad)
-    assert said.proof.startswith(" by\n  constructor\n  ")
-    assert said.text == "a proof is" + said.proof.removeprefix(" by")
+    assert said.proof.text.startswith(" by\n  constructor\n  ")
+    assert said.text == "a proof is" + said.proof.text.removeprefix(" by")
 
 
 @pytest.mark.parametrize("extra, departs", [("", None), ("\n  done", 0), ("x", 0)])
 def test_proof_departs_where_texts_differ(extra, first_error_token):
-    known = one("proof", " by\n  constructor").proof
+    known = one("proof", " by\n  constructor").proof.text
     said = one("proof", known + extra)
     assert said.first_error == (None if first_error_token is None else len(known))
     assert one("proof", known[:-1]).first_error == len(known) - 1
@@ -103,13 +103,13 @@ def test_proof_departs_where_texts_differ(extra, first_error_token):
 def test_theorems_that_the_interpreter_cannot_read():
     assert one("step", " by\n  rfl", theorem=FOREIGN) is None
     assert one("correction", " by\n  rfl", theorem=FOREIGN) is None
-    assert one("proof", " by\n  simp", theorem=FOREIGN).proof == FOREIGN.reference
+    assert one("proof", " by\n  simp", theorem=FOREIGN).proof.text == FOREIGN.reference
 
 
 def test_a_proof_that_lean_refused_gets_no_false_praise():
     good = " by\n  exact ⟨h1.2, h1.1⟩"
     assert one("step", good) is None and one("correction", good) is None
-    assert one("correction", good, Verdict("proved")).proof == good
+    assert one("correction", good, Verdict("proved")).proof.text == good
 
 
 def test_shuffled_takes_text_from_another_theorem_and_keeps_the_departure():
@@ -181,7 +181,7 @@ def group_of(*tries):
     return [
         (
             AND,
-            Attempt("and", i, (), (), True, f" by\n  {proof}", ()),
+            Attempt("and", i, (), (), True, Candidate(f" by\n  {proof}"), ()),
             Verdict(status, reason if status == "failed" else ()),
         )
         for i, (proof, status) in enumerate(tries)
@@ -191,11 +191,11 @@ def group_of(*tries):
 def test_peers_show_the_first_success_and_where_the_attempt_departs():
     group = group_of(("simp", "failed"), ("exact a", "proved"), ("exact b", "proved"))
     [[failed, one, two]] = ask(show(), group)
-    assert failed.messages == ("a proof is\n  exact a",) and failed.proof == " by\n  exact a"
+    assert failed.messages == ("a proof is\n  exact a",) and failed.proof.text == " by\n  exact a"
     assert failed.first_error == len(" by\n  ")
     assert one.messages == ("a proof is\n  exact b",)  # a success sees another, not itself
     assert one.first_error == len(" by\n  exact ")
-    assert two.proof == " by\n  exact a"
+    assert two.proof.text == " by\n  exact a"
 
 
 def test_peers_show_more_successes_and_failures_each_text_once():
@@ -220,9 +220,9 @@ def test_peers_show_more_successes_and_failures_each_text_once():
 def test_peers_that_have_nothing_to_show():
     lone = group_of(("x", "failed"), ("a", "proved"), ("a", "proved"), ("t", "timeout"))
     [said] = ask(show(failures=2), lone)
-    assert said[0].proof == " by\n  a" and said[1:] == [None, None, None]
+    assert said[0].proof.text == " by\n  a" and said[1:] == [None, None, None]
     [said] = ask(show(own="alone"), lone)
-    assert said[1].proof == " by\n  a" and said[1].first_error is None and said[3] is None
+    assert said[1].proof.text == " by\n  a" and said[1].first_error is None and said[3] is None
     [said] = ask(show(failures=2, own="alone"), group_of(("x", "failed")))
     assert said == [None]
 
@@ -231,14 +231,14 @@ def test_the_nearest_peers_begin_as_the_attempt_does():
     group = group_of(("ab x", "failed"), ("b", "proved"), ("abc", "proved"), ("ab y", "proved"))
     [said] = ask(show(successes=2, order="nearest"), group)
     assert said[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
-    assert said[0].proof == " by\n  ab y" and said[0].first_error == len(" by\n  ab ")
-    assert said[2].proof == " by\n  ab y"  # a success, too, is shown another one
+    assert said[0].proof.text == " by\n  ab y" and said[0].first_error == len(" by\n  ab ")
+    assert said[2].proof.text == " by\n  ab y"  # a success, too, is shown another one
 
 
 def test_a_success_may_always_be_shown_itself():
     group = group_of(("x", "failed"), ("a", "proved"), ("b", "proved"))
     [said] = ask(show(own="always"), group)
-    assert [f.proof for f in said] == [" by\n  a", " by\n  a", " by\n  b"]
+    assert [f.proof.text for f in said] == [" by\n  a", " by\n  a", " by\n  b"]
     assert said[1].first_error is None
     [said] = ask(show(successes=2, own="always"), group)
     assert said[2].messages == ("a proof is\n  b", "a proof is\n  a")
@@ -298,11 +298,19 @@ def test_what_nobody_can_say_still_costs():
 def test_merged_keeps_each_message_once_and_one_proof():
     one = fixed("a", "", None, name="one", tokens=1, own_flops=1)
     two = fixed(
-        "b", "b", None, name="two", tokens=1, own_flops=1, proof="p", first_error=3, leak=0.5
+        "b",
+        "b",
+        None,
+        name="two",
+        tokens=1,
+        own_flops=1,
+        proof=Candidate("p"),
+        first_error=3,
+        leak=0.5,
     )
     [said] = ask(together([one, two, fixed("a", "a", None, name="two")], merged), GROUP)
     assert said[0].messages == ("a", "b") and said[0].provider == "one + two"
-    assert said[0].proof == "p" and said[0].first_error == 3 and said[0].leak == 0.5
+    assert said[0].proof.text == "p" and said[0].first_error == 3 and said[0].leak == 0.5
     assert said[1].messages == ("b", "a")
     assert [(f.tokens, f.own_flops) for f in said[:2]] == [(2, 2)] * 2
     assert said[2] is None

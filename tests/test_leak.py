@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fdjax.feedback.leak import guarded, overlap, speaks_of_feedback
-from fdjax.types import Attempt, Feedback, Moment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Moment, Theorem, Verdict
 
 PROOF = " by\n  nlinarith [sq_nonneg (a - b), sq_nonneg (a + b)]"
 
@@ -53,10 +53,10 @@ def test_who_speaks_of_feedback(proof, speaks):
 
 def judge(text, attempt, limit, reference=PROOF, **fields):
     theorem = Theorem("t", "t", "(a b : ℝ) : True", reference=reference)
-    item = (theorem, Attempt("t", 0, (), (), True, attempt, ()), Verdict("failed"))
+    item = (theorem, Attempt("t", 0, (), (), True, Candidate(attempt), ()), Verdict("failed"))
 
     async def say(groups, moment):
-        return [[Feedback((text,), "test", asked=1, proof="p", **fields)]]
+        return [[Feedback((text,), "test", asked=1, proof=Candidate("p"), **fields)]]
 
     [[said]] = asyncio.run(guarded(say, limit)([[item]], Moment("fd", 0)))
     return said
@@ -86,5 +86,9 @@ def test_costs_without_messages_pass():
     async def say(groups, moment):
         return [[silent, None]]
 
-    item = (Theorem("t", "t", ": True"), Attempt("t", 0, (), (), True, "", ()), Verdict("failed"))
+    item = (
+        Theorem("t", "t", ": True"),
+        Attempt("t", 0, (), (), True, Candidate(""), ()),
+        Verdict("failed"),
+    )
     assert asyncio.run(guarded(say, 0.1)([[item, item]], Moment("fd", 0))) == [[silent, None]]

@@ -14,7 +14,7 @@ from fdjax.feedback.providers import Means, make_provider
 from fdjax.feedback.questions import describe
 from fdjax.feedback.reference import read_proof
 from fdjax.rollout.prompts import Template
-from fdjax.types import Attempt, Message, Moment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Message, Moment, Theorem, Verdict
 from tests.openai_server import KEY, Reply, says, serving
 
 THEOREM = Theorem(
@@ -36,7 +36,7 @@ FAILED = Verdict("failed", ERRORS)
 
 
 def item(proof=PROOF, verdict=FAILED, sample=0, finished=True, theorem=THEOREM):
-    return theorem, Attempt(theorem.id, sample, (), (), finished, proof, ()), verdict
+    return theorem, Attempt(theorem.id, sample, (), (), finished, Candidate(proof), ()), verdict
 
 
 class Lean:
@@ -47,10 +47,10 @@ class Lean:
     def __init__(self, *accepted):
         self.accepted, self.seen = accepted, []
 
-    def submit(self, theorem, proof):
-        self.seen.append(proof)
+    def submit(self, theorem, candidate):
+        self.seen.append(candidate.text)
         done = concurrent.futures.Future()
-        done.set_result(Verdict("proved" if proof in self.accepted else "failed"))
+        done.set_result(Verdict("proved" if candidate.text in self.accepted else "failed"))
         return done
 
 
@@ -91,7 +91,7 @@ def test_what_is_sent():
 
 def test_reference_and_peers_are_sent_if_the_config_says_so():
     group = [item(), item(" by simp", sample=1), item(" by\n  exact h.symm", Verdict("proved"), 2)]
-    text = describe(group, 0, 2, THEOREM.reference)
+    text = describe(group, 0, 2, Candidate(THEOREM.reference))
     assert "a reference proof, not to be quoted>>>\n by\n  exact ⟨h.2, h.1⟩\n" in text
     assert "another attempt, which Lean accepts>>>\n by\n  exact h.symm\n" in text
     assert "another attempt, which Lean refuses>>>\n by simp\n" in text
@@ -185,7 +185,7 @@ def test_the_model_sees_a_reference_that_lean_accepts(ask):
     lean = Lean(THEOREM.reference)
     with serving(lambda *_: says("swap them")) as served:
         [[said]] = ask(served.url, [[item()]], lean, **{"llm.show_reference": True})
-        assert said.proof == THEOREM.reference
+        assert said.proof.text == THEOREM.reference
         assert "exact ⟨h.2, h.1⟩" in served.asked[0]["messages"][1]["content"]
         [[said]] = ask(served.url, [[item()]], Lean(), **{"llm.show_reference": True})
     assert said.proof is None
@@ -198,7 +198,7 @@ def test_the_model_sees_a_reference_that_lean_accepts(ask):
 def test_references_come_from_the_data_if_lean_accepts_them(ask):
     group = [item(), item(" by\n  exact ⟨h.1", sample=1)]
     [said] = ask("", [group, group], Lean(THEOREM.reference), provider="reference")[:1]
-    assert [f.proof for f in said] == [THEOREM.reference] * 2
+    assert [f.proof.text for f in said] == [THEOREM.reference] * 2
     assert said[1].first_error == len(" by\n  exact ⟨h.") and said[0].leak == 1.0
     assert said[0].messages == ("a proof is\n  exact ⟨h.2, h.1⟩",)
     assert ask("", [group], Lean(), provider="reference") == [[None, None]]
@@ -213,7 +213,7 @@ def test_references_of_a_stronger_model_are_verified_and_asked_for_once(ask):
     fields = {"provider": "reference", "reference.asks": 5}
     with serving(lambda number, _: says(answers[number])) as served:
         [said, other] = ask(served.url, [group, group], lean, **fields)
-        assert [f.proof for f in said + other] == [" by\n  exact h.symm"] * 4
+        assert [f.proof.text for f in said + other] == [" by\n  exact h.symm"] * 4
         assert [f.asked for f in said + other] == [3, 0, 0, 0] and said[0].unanswered == 2
         assert lean.seen == [" by\n  exact wrong", " by\n  exact h.symm"]
         assert ask(served.url, [group], lean, **fields)[0][1].proof
@@ -245,7 +245,7 @@ def test_nobody_knows_a_proof(ask):
 )
 def test_what_of_an_answer_is_the_proof(proof, read):
     stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
-    assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == read
+    assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == Candidate(read)
     assert read_proof(f"So:\n{stated}", THEOREM) is None
 
 

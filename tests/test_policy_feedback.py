@@ -12,7 +12,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Prompting
 from fdjax.rollout.prompts import Template
-from fdjax.types import Attempt, Message, Moment, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Message, Moment, Segment, Theorem, Verdict
 
 PROOF = " by\n  exact h2"
 ERROR = Message("error", "unknown identifier 'h2'\n⊢ p", start=PROOF.index("h2"))
@@ -39,7 +39,7 @@ def theorem(name):
 def item(name="t", sample=0, status="failed", finished=True, proof=PROOF, text=ERROR.text):
     error = Message("error", text, start=ERROR.start)
     verdict = Verdict(status, (error,) if status == "failed" else ())
-    return theorem(name), Attempt(name, sample, (), (), finished, proof, ()), verdict
+    return theorem(name), Attempt(name, sample, (), (), finished, Candidate(proof), ()), verdict
 
 
 class Sampler:
@@ -53,7 +53,9 @@ class Sampler:
         self.calls.append((prompting, params, theorems, prompts, sampling))
         for t, text in zip(theorems, self.texts):
             finished = not text.endswith("...")
-            yield [Attempt(t.id, 0, (Segment((1, 2, 3)),), (0.0,) * 3, finished, text, ())]
+            yield [
+                Attempt(t.id, 0, (Segment((1, 2, 3)),), (0.0,) * 3, finished, Candidate(text), ())
+            ]
 
 
 def ask(prompting, groups, moment, draw=0, successes=False, **changes):

@@ -17,8 +17,18 @@ import zlib
 from collections.abc import Sequence
 
 from fdjax.benchmark import Repair, repair, shortest_proof
-from fdjax.lean.extract import split
-from fdjax.types import DECIDED, Attempt, Feedback, Item, Moment, Provider, Theorem, Verdict
+from fdjax.lean.extract import parse_candidate
+from fdjax.types import (
+    DECIDED,
+    Attempt,
+    Candidate,
+    Feedback,
+    Item,
+    Moment,
+    Provider,
+    Theorem,
+    Verdict,
+)
 
 
 def diagnostics(help: str) -> Provider:
@@ -48,8 +58,9 @@ def _error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | N
     messages = [error.text]
     place = error_place(verdict)
     if place is not None:
-        begin = attempt.proof.rfind("\n", 0, place) + 1
-        line = next(iter(attempt.proof[begin:].splitlines()), "nothing")
+        text = attempt.candidate.text
+        begin = text.rfind("\n", 0, place) + 1
+        line = next(iter(text[begin:].splitlines()), "nothing")
         messages.insert(0, f"Lean refuses {line.strip()}")
     return Feedback(tuple(messages), "diagnostics: error", first_error=place)
 
@@ -60,7 +71,7 @@ def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | No
         return None
     previous, following = found.previous, found.next_tactic
     if following is None:  # a proof: any of its lines is good advice, always the same one
-        proof = attempt.main_proof
+        proof = attempt.candidate.proof
         lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
         place = zlib.crc32(proof.encode()) % len(lines)
         previous, following = (lines[place - 1] if place else None), lines[place]
@@ -68,7 +79,7 @@ def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | No
         (f"after {previous} use {following}" if previous else f"begin with {following}",),
         "diagnostics: step",
         first_error=_in_attempt(attempt, verdict, found.first_error),
-        proof=found.good_prefix + found.completion,
+        proof=Candidate(found.good_prefix + found.completion),
     )
 
 
@@ -76,9 +87,9 @@ def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedbac
     found = _repair(theorem, attempt, verdict)
     if found is None:
         return None
-    corrected = found.good_prefix + found.completion
+    corrected = Candidate(found.good_prefix + found.completion)
     return Feedback(
-        (shown(theorem, corrected),),
+        (shown(corrected),),
         "diagnostics: correction",
         leak=1.0,
         first_error=_in_attempt(attempt, verdict, found.first_error),
@@ -87,11 +98,12 @@ def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedbac
 
 
 def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
-    known = _shortest(theorem) or theorem.reference
-    if known is None:
+    proof = _shortest(theorem) or theorem.reference
+    if proof is None:
         return None
+    known = parse_candidate(proof, theorem, allow_helpers=True)
     return Feedback(
-        (shown(theorem, known),),
+        (shown(known),),
         "diagnostics: proof",
         leak=1.0,
         first_error=departure((theorem, attempt, verdict), known),
@@ -114,12 +126,11 @@ def error_place(verdict: Verdict) -> int | None:
     return error and error.place
 
 
-def departure(item: Item, known: str) -> int | None:
+def departure(item: Item, known: Candidate) -> int | None:
     """Where the attempt's text first differs from that of a known proof, helpers aside."""
-    theorem, attempt, verdict = item
-    parts = split(known, theorem)
-    main = known[parts.start :] if parts else known
-    differs = None if attempt.main_proof == main else in_common(attempt.main_proof, main)
+    _, attempt, verdict = item
+    proof = attempt.candidate.proof
+    differs = None if proof == known.proof else in_common(proof, known.proof)
     return _in_attempt(attempt, verdict, differs)
 
 
@@ -129,16 +140,16 @@ def in_common(one: str, other: str) -> int:
     return next(differ, min(len(one), len(other)))
 
 
-def shown(theorem: Theorem, proof: str) -> str:
-    if split(proof, theorem):
-        return "a proof with helper lemmas is\n" + proof.strip("\n")
-    return f"a proof is{proof.removeprefix(' by')}"
+def shown(candidate: Candidate) -> str:
+    if candidate.has_helpers:
+        return "a proof with helper lemmas is\n" + candidate.text.strip("\n")
+    return f"a proof is{candidate.text.removeprefix(' by')}"
 
 
 def _repair(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Repair | None:
     """Of the main proof. None, too, where the interpreter holds for a proof what Lean refused: it
     knows no better."""
-    found = repair(theorem, attempt.main_proof)
+    found = repair(theorem, attempt.candidate.proof)
     if found is None or found.next_tactic is not None or verdict.proved:
         return found
     return None if _refused_helper(attempt, verdict) is None else found
@@ -147,13 +158,13 @@ def _repair(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Repair | No
 def _in_attempt(attempt: Attempt, verdict: Verdict, place: int | None) -> int | None:
     """Where an attempt goes wrong whose main proof does so at `place`."""
     helper = _refused_helper(attempt, verdict)
-    return helper if helper is not None or place is None else attempt.main + place
+    return helper if helper is not None or place is None else attempt.candidate.main_start + place
 
 
 def _refused_helper(attempt: Attempt, verdict: Verdict) -> int | None:
     """Where Lean's first error is, if that is in a helper."""
     place = error_place(verdict)
-    return place if place is not None and place < attempt.main else None
+    return place if place is not None and place < attempt.candidate.main_start else None
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -60,12 +60,12 @@ def _measured(feedback: Feedback, item: Item, group: Sequence[Item], limit: floa
         return feedback
     theorem, attempt, _ = item
     if theorem.reference is not None:
-        known = [theorem.signature, theorem.goal or "", *(a.proof for _, a, _ in group)]
+        known = [theorem.signature, theorem.goal or "", *(a.candidate.text for _, a, _ in group)]
         leak = max(feedback.leak, overlap(feedback.text, theorem.reference, known))
         feedback = dataclasses.replace(feedback, leak=leak)
     if feedback.leak > limit:
         return silenced(feedback, "leak dropped")
-    if limit < 1 and speaks_of_feedback(attempt.proof):
+    if limit < 1 and speaks_of_feedback(attempt.candidate.text):
         return silenced(feedback, "echo dropped")
     return feedback
 

@@ -8,7 +8,7 @@ from fdjax.feedback.endpoint import Answer, Endpoint, Question
 from fdjax.feedback.plain import plain
 from fdjax.feedback.questions import costs, describe, to_ask
 from fdjax.feedback.reference import Solution, Solve
-from fdjax.types import Feedback, Item, Moment, Provider, Verdict
+from fdjax.types import Candidate, Feedback, Item, Moment, Provider, Verdict
 
 
 def llm(
@@ -46,7 +46,7 @@ def llm(
             solved[g] = Solution(proof)  # paid for by the first of the group
         return said
 
-    def read(answer: Answer, verdict: Verdict, proof: str | None) -> Feedback:
+    def read(answer: Answer, verdict: Verdict, proof: Candidate | None) -> Feedback:
         lines = plain(answer.text or "", longest).splitlines()
         messages = tuple(filter(None, map(str.strip, lines)))
         return Feedback(

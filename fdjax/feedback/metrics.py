@@ -22,7 +22,7 @@ def feedback_metrics(groups: Sequence[Sequence[tuple]]) -> dict[str, float]:
     if not known:
         return {}
     given = [feedback for feedback in known if feedback.messages]
-    proofs = [attempt.proof for group in groups for _, attempt, *_ in group]
+    proofs = [attempt.candidate.text for group in groups for _, attempt, *_ in group]
     figures = {
         "given": len(given) / len(said),
         "leak": _mean(feedback.leak for feedback in given),

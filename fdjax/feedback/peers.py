@@ -25,20 +25,20 @@ def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
         return [[describe(group, item) for item in group] for group in groups]
 
     def describe(group: Sequence[Item], item: Item) -> Feedback | None:
-        theorem, attempt, verdict = item
+        _, attempt, verdict = item
         if verdict.status not in DECIDED:
             return None
         nearest = order == "nearest"
         solved = others(group, item, {"proved"}, successes, nearest=nearest)
-        proofs = [peer.proof for _, peer, _ in solved]
+        proofs = [peer.candidate for _, peer, _ in solved]
         if verdict.proved and (own == "always" or (own == "alone" and not proofs)):
-            proofs = [attempt.proof, *proofs][:successes]
+            proofs = [attempt.candidate, *proofs][:successes]
         if not proofs:
             return None
         failed = others(group, item, REFUSED, failures, nearest=nearest)
         refused = [_refused(*peer[1:]) for peer in failed]
         return Feedback(
-            (*(shown(theorem, proof) for proof in proofs), *refused),
+            (*(shown(proof) for proof in proofs), *refused),
             "peers",
             first_error=departure(item, proofs[0]),
             proof=proofs[0],
@@ -59,21 +59,21 @@ def others(
     first ones, or the `nearest` in their main proofs, of equally near ones the first."""
     found = list(_others(group, item, statuses))
     if nearest:
-        found.sort(key=lambda peer: -in_common(item[1].main_proof, peer[1].main_proof))
+        found.sort(key=lambda peer: -in_common(item[1].candidate.proof, peer[1].candidate.proof))
     return found[:count]
 
 
 def _others(group, item: Item, statuses) -> Iterator[Item]:
-    seen = {item[1].proof}
+    seen = {item[1].candidate.text}
     for peer in group:
-        if peer[2].status in statuses and peer[1].proof not in seen:
-            seen.add(peer[1].proof)
+        if peer[2].status in statuses and peer[1].candidate.text not in seen:
+            seen.add(peer[1].candidate.text)
             yield peer
 
 
 def _refused(attempt, verdict) -> str:
-    reason = f"\nbecause {verdict.first_error.text}" if verdict.first_error_message else ""
-    written = attempt.proof.removeprefix(" by")
-    if attempt.main:
+    reason = f"\nbecause {verdict.first_error_message.text}" if verdict.first_error_message else ""
+    written = attempt.candidate.text.removeprefix(" by")
+    if attempt.candidate.has_helpers:
         written = "\n" + written.strip("\n")
     return f"Lean refuses{written}{reason}"

@@ -11,7 +11,7 @@ from fdjax.feedback.questions import to_ask
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Prompting, roll_out
 from fdjax.rollout.prompts import Template, theorem_fields
-from fdjax.types import Attempt, Feedback, Item, Moment, Provider, Theorem
+from fdjax.types import Attempt, Candidate, Feedback, Item, Moment, Provider, Theorem
 
 LONGEST = 10_000  # characters; the length in tokens is the bound that matters
 
@@ -80,7 +80,7 @@ def policy(
     def read(asked: int, written: Attempt | None, item: Item) -> Feedback:
         length = len(written.tokens) if written else 0
         tokens = asked + length if written else 0
-        said = without_thoughts(written.proof) if written else ""
+        said = without_thoughts(written.candidate.text) if written else ""
         messages = tuple(filter(None, map(str.strip, plain(said, LONGEST).splitlines())))
         trouble = (
             "prompt too long"
@@ -107,7 +107,7 @@ def policy(
 
 def text(settings, theorem: Theorem, attempt: Attempt, lean: Sequence[str]) -> str:
     """The prompt: theorem, attempt and Lean's lines."""
-    fields = theorem_fields(theorem) | {"attempt": attempt.proof, "lean": "\n".join(lean)}
+    fields = theorem_fields(theorem) | {"attempt": attempt.candidate.text, "lean": "\n".join(lean)}
     return settings.prompt.format(**fields)
 
 
@@ -115,7 +115,7 @@ def check_settings(settings) -> None:
     """Raises ConfigError naming the field."""
     some = Theorem(id="", name="t", signature=": True")
     try:
-        text(settings, some, Attempt("", 0, (), (), True, "", ()), ())
+        text(settings, some, Attempt("", 0, (), (), True, Candidate(""), ()), ())
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"feedback.policy.prompt={settings.prompt!r} is no template ({error}). Its fields can "

@@ -7,8 +7,7 @@ from fdjax.config import ConfigError
 from fdjax.feedback.endpoint import Answer
 from fdjax.feedback.peers import others
 from fdjax.feedback.plain import fenced
-from fdjax.lean.extract import split
-from fdjax.types import DECIDED, REFUSED, Item, Message, Moment, Theorem, Verdict
+from fdjax.types import DECIDED, REFUSED, Candidate, Item, Message, Moment, Theorem, Verdict
 
 PROMPTS = Path(__file__).parent / "prompts"
 LONGEST_BLOCK = 4000  # characters of a theorem, an attempt, or what Lean said, as they are sent
@@ -44,20 +43,22 @@ def read_prompt(name: str) -> str:
     return text
 
 
-def describe(group: Sequence[Item], index: int, show_peers: int, proof: str | None) -> str:
+def describe(group: Sequence[Item], index: int, show_peers: int, proof: Candidate | None) -> str:
     """All that is known of an attempt, as data."""
     theorem, attempt, verdict = item = group[index]
     blocks = statement(theorem)
-    written = "helper lemmas, the theorem again, its proof" if attempt.main else "what follows :="
-    blocks.append((f"the student's attempt, {written}", attempt.proof.rstrip()))
-    blocks.append(("what Lean says of it", lean_says(attempt.proof, verdict)))
+    candidate = attempt.candidate
+    helped = candidate.has_helpers
+    written = "helper lemmas, the theorem again, its proof" if helped else "what follows :="
+    blocks.append((f"the student's attempt, {written}", candidate.text.rstrip()))
+    blocks.append(("what Lean says of it", lean_says(candidate.text, verdict)))
     if proof is not None:
-        helped = " with helper lemmas" if split(proof, theorem) else ""
-        blocks.append((f"a reference proof{helped}, not to be quoted", proof.strip("\n")))
+        helped = " with helper lemmas" if proof.has_helpers else ""
+        blocks.append((f"a reference proof{helped}, not to be quoted", proof.text.strip("\n")))
     peers = [p for s in ({"proved"}, REFUSED) for p in others(group, item, s, show_peers)]
     for _, other, judged in peers[:show_peers]:
         told = "accepts" if judged.proved else "refuses"
-        blocks.append((f"another attempt, which Lean {told}", other.proof.strip("\n")))
+        blocks.append((f"another attempt, which Lean {told}", other.candidate.text.strip("\n")))
     return as_data(blocks)
 
 

@@ -1,6 +1,7 @@
 """Proofs that someone else knows: the data, or a stronger model. Lean has the last word."""
 
 import asyncio
+import dataclasses
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -9,14 +10,13 @@ from fdjax.feedback.compose import with_costs
 from fdjax.feedback.diagnostics import departure, shown
 from fdjax.feedback.endpoint import Endpoint, Question
 from fdjax.feedback.questions import as_data, costs, statement
-from fdjax.lean.extract import NoProof, extract, split
+from fdjax.lean.extract import NoProof, extract, parse_candidate
 from fdjax.lean.farm import Farm
-from fdjax.types import Feedback, Item, Moment, Provider, Theorem
+from fdjax.types import Candidate, Feedback, Item, Moment, Provider, Theorem
 
 
 class Solution(NamedTuple):
-    # What follows `:=`, or with helper lemmas all from the first on, verified; None: nobody knows.
-    proof: str | None
+    proof: Candidate | None  # verified; None: nobody knows one
     costs: Feedback | None = None  # without messages; None where nobody was asked
 
 
@@ -27,17 +27,25 @@ def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) 
     """The data's own proof if Lean accepts it; else the first that Lean accepts of at most
     `asks` proofs of the endpoint, asked for one after the other.
     """
-    known: dict[Theorem, str] = {}
+    known: dict[Theorem, Candidate] = {}
 
-    async def verify(proofs: dict[Theorem, str]) -> None:
-        waiting = [farm.submit(theorem, proof) for theorem, proof in proofs.items()]
+    async def verify(candidates: dict[Theorem, Candidate]) -> None:
+        waiting = [farm.submit(theorem, candidate) for theorem, candidate in candidates.items()]
         verdicts = await asyncio.gather(*map(asyncio.wrap_future, waiting))
-        known.update((t, p) for (t, p), verdict in zip(proofs.items(), verdicts) if verdict.proved)
+        known.update(
+            (t, c) for (t, c), verdict in zip(candidates.items(), verdicts) if verdict.proved
+        )
 
     async def solve(theorems: Sequence[Theorem]) -> list[Solution]:
         paid: dict[Theorem, Feedback] = {}
         unknown = [t for t in dict.fromkeys(theorems) if t not in known]
-        await verify({t: t.reference for t in unknown if t.reference is not None})
+        await verify(
+            {
+                t: parse_candidate(t.reference, t, farm.allow_helpers)
+                for t in unknown
+                if t.reference is not None
+            }
+        )
         for draw in range(asks if endpoint is not None else 0):
             unknown = [t for t in unknown if t not in known]
             questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
@@ -74,19 +82,18 @@ def reference(solve: Solve) -> Provider:
     return provide
 
 
-def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> str | None:
-    """What follows `:=` by a model's answer, with its helper lemmas where they are allowed; None
-    where there is no such thing. The tactics of an outermost `by` are set on lines of their own,
+def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Candidate | None:
+    """The candidate in a model's answer, with its helper lemmas where they are allowed; None where
+    there is none. The tactics of an outermost `by` are set on lines of their own,
     indented by two, as our prompts begin a proof.
     """
     try:
         start, end = extract(answer, theorem, allow_helpers)
     except NoProof:
         return None
-    read = answer[start:end]
-    parts = split(read, theorem) if allow_helpers else None
-    main = parts.start if parts else 0
-    return read[:main] + _as_ours(read[main:])
+    read = parse_candidate(answer[start:end], theorem, allow_helpers)
+    text = read.text[: read.main_start] + _as_ours(read.proof)
+    return dataclasses.replace(read, text=text)
 
 
 def _as_ours(proof: str) -> str:
@@ -98,8 +105,8 @@ def _as_ours(proof: str) -> str:
     return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
 
 
-def _shown(item: Item, proof: str | None) -> Feedback | None:
+def _shown(item: Item, proof: Candidate | None) -> Feedback | None:
     if proof is None:
         return None
-    said = (shown(item[0], proof),)
+    said = (shown(proof),)
     return Feedback(said, "reference", leak=1.0, first_error=departure(item, proof), proof=proof)
