@@ -199,7 +199,7 @@ def test_cache_keys_depend_on_the_servers_project(server, monkeypatch):
         monkeypatch.setattr(server, "where", where)
         assert (key() == ours) == is_ours, where
     monkeypatch.setattr(server, "where", (lean, commit, "", ""))
-    with pytest.warns(UserWarning, match="does not tell .* `environment`"):
+    with pytest.warns(UserWarning, match="does not report .* `environment`"):
         unnamed = key()
     with warnings.catch_warnings(action="error", category=UserWarning):
         assert len({unnamed, key("a"), key("b")}) == 3 and key("a") == key("a")

@@ -31,15 +31,15 @@ def cluster():
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the classes below
     node = {"num_cpus": 1, "object_store_memory": 80 << 20}
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "FDJAX_TEST_SECRET": "s-1"}
-    made = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    nodes = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
-        made.another = lambda: made.add_node(**node)
-        made.another()
-        yield made
+        nodes.another = lambda: nodes.add_node(**node)
+        nodes.another()
+        yield nodes
     finally:
         del os.environ["FDJAX_TEST_SECRET"]
         ray.shutdown()
-        made.shutdown()
+        nodes.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -141,10 +141,12 @@ def test_a_candidate_that_kills_nodes_and_a_cluster_without_nodes(cluster, monke
     backend = RayCluster("embedded", {}, cluster.address)
     with Farm(backend, workers=2) as farm:
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
-        with pytest.raises(RuntimeError, match="were lost at it"):
+        with pytest.raises(RuntimeError, match="were lost while they ran it"):
             backend.call("check", [(SWAP, "-- node: hangs")], 20.0, seconds=1.0)
         [kills] = farm.check([(SWAP, f"{GOOD} -- node: dies")])
-        assert kills.status == "crashed" and "were lost at it" in kills.messages[-1].text
+        assert (
+            kills.status == "crashed" and "were lost while they ran it" in kills.messages[-1].text
+        )
         assert farm.check([(SWAP, GOOD)])[0].proved
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 3)
         monkeypatch.setattr(ray_cluster, "PATIENCE", 1.0)

@@ -164,7 +164,7 @@ class RayCluster:
             self._close()
 
     def call(self, method: str, *arguments: Any, seconds: float) -> Any:
-        """The result of a method of NodeActor, on another node if the first one is lost or does not
+        """The result of a method of NodeActor, on another node if the first one dies or does not
         answer for `seconds`.
 
         Raises BackendUnavailable if there are no nodes any more; RuntimeError for an error on a
@@ -186,7 +186,7 @@ class RayCluster:
                 with self._changed:
                     node.busy -= 1
                     self._changed.notify_all()
-        raise RuntimeError(f"{MAX_LOST} nodes of the Ray cluster were lost at it")
+        raise RuntimeError(f"{MAX_LOST} nodes of the Ray cluster were lost while they ran it")
 
     def _acquire(self) -> _Node:
         """The node with the most free workers, one of which is now taken; first come, first served.
@@ -228,7 +228,7 @@ class RayCluster:
                 )
             if not self._identity:
                 raise self._unavailable(
-                    f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` says who"
+                    f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` shows what"
                     " has them"
                 )
 

@@ -140,7 +140,7 @@ class LeanInteractWorker:
         try:
             verdict = session.check(theorem, proof, timeout)
         except ReplEnded as ended:
-            message = Message("error", ended.reason, ended.status)
+            message = Message("error", str(ended), ended.status)
             seconds = time.monotonic() - began
             verdict = Verdict(ended.status, (message,), (), seconds, "lean_interact")
         if session.worn():
@@ -317,13 +317,13 @@ class Sessions:
             raise
         except ReplRefused as refused:
             self.end(repl)
-            raise CannotImport(refused.reason) from refused
+            raise CannotImport(str(refused)) from refused
         except ReplEnded as ended:
             self.end(repl)
             with self._changed:
                 self._failures += 1
                 kind = BackendUnavailable if self._failures >= MAX_FAILURES else RuntimeError
-            raise kind(f"the Lean REPL did not start: {ended.reason}") from ended
+            raise kind(f"the Lean REPL did not start: {ended}") from ended
         with self._changed:
             self._failures = 0
         return Session(repl, imports, environment, self._backend)

@@ -29,15 +29,11 @@ _STARTER = concurrent.futures.ThreadPoolExecutor(1, "lean-starter")
 
 
 class ReplEnded(Exception):
-    """The REPL was killed or died: (status of the candidate that it was checking, reason)."""
+    """The REPL was killed or died. `status`: of the candidate that it was checking."""
 
-    @property
-    def status(self) -> Status:
-        return self.args[0]
-
-    @property
-    def reason(self) -> str:
-        return self.args[1]
+    def __init__(self, status: Status, reason: str):
+        super().__init__(reason)
+        self.status = status
 
 
 class ReplRefused(ReplEnded):

@@ -53,24 +53,24 @@ def find_package() -> str:
 def find_lake(lake: str) -> str:
     """The path of lake: as named, on PATH, or where elan puts it."""
     home = Path(os.environ.get("ELAN_HOME") or Path.home() / ".elan")
-    found = shutil.which(lake) or shutil.which(lake, path=str(home / "bin"))
-    if not found:
+    path = shutil.which(lake) or shutil.which(lake, path=str(home / "bin"))
+    if not path:
         raise _unavailable(
             f"`{lake}`, Lean's build tool, is not installed",
             f"Install elan, which brings it: `{_ELAN}` (or `install-lean -y`, which"
             " comes with lean-interact).",
         )
-    return found
+    return path
 
 
 def find_git() -> str:
-    if not (found := shutil.which("git")):
+    if not (path := shutil.which("git")):
         raise _unavailable(
             "git is not installed; it fetches the Lean REPL",
             "Install it (`apt install git`), or name the folder of a built REPL in"
             " the option `repl`.",
         )
-    return found
+    return path
 
 
 def find_project(project: str) -> str:
@@ -136,7 +136,7 @@ def prepare(
     if project and lean_version:
         raise ValueError(
             "the options project and lean_version exclude each other: a project's"
-            " lean-toolchain says which Lean it needs"
+            " lean-toolchain names the Lean that it needs"
         )
     find_package()
     lake = find_lake(lake)
