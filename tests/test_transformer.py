@@ -228,7 +228,7 @@ def test_configs_of_plain_data():
     fields = json.loads(json.dumps(dataclasses.asdict(GEMMA)))
     assert from_fields(fields) == GEMMA
     assert GEMMA.windowed_layers == (True, True, False) and not any(TINY.windowed_layers)
-    for changes, told in [
+    for changes, message in [
         ({"widht": 3}, "widht: no such field"),
         ({"activation": "relu"}, "activation is 'relu'"),
         ({"num_kv_heads": 3}, "num_heads=4 is no multiple of num_kv_heads=3"),
@@ -236,7 +236,7 @@ def test_configs_of_plain_data():
         ({"rope_scaling": {"kind": "dynamic", "factor": 2.0}}, "rope_scaling.kind is 'dynamic'"),
         ({"rope_scaling": {"kind": "yarn", "factor": 2.0}}, "yarn needs original_context"),
     ]:
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             from_fields(fields | changes)
 
 
