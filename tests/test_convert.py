@@ -47,8 +47,8 @@ def raw(folder):
     ],
 )
 def test_there_and_back(tmp_path, monkeypatch, caplog, variant, dtype, shard):
-    """Tensors bit for bit, in several files and blocks; transformers loads what comes back
-    without a word, as the same model."""
+    """Tensors bit for bit, in several files and blocks; transformers loads the result without a
+    warning, as the same model."""
     monkeypatch.setattr(convert, "CHUNK_BYTES", 3000)
     model = save(tmp_path / "hf", variant, dtype, max_shard_size=shard)
     assert "all accounted for" in convert.check(tmp_path / "hf")
@@ -127,7 +127,7 @@ def test_logits_command(tmp_path, capsys):
 
 
 def test_text_of_a_multimodal_model(tmp_path):
-    """Gemma 3 with its vision tower: the text model alone goes through."""
+    """Of Gemma 3 with its vision tower, only the text model is converted."""
     text = {**hf_models.SHAPE, **hf_models.VARIANTS["gemma3"][1]}
     vision = {
         "hidden_size": 16,
@@ -178,7 +178,7 @@ def test_every_tensor_is_accounted_for(tmp_path):
 
 
 def test_a_head_that_repeats_the_embedding_is_no_trouble(tmp_path):
-    """Some write both of a tied model; if they differ, it is not tied."""
+    """Some folders of tied models hold both; if they differ, the model is not tied."""
     save(tmp_path)
     stored = tensor_files.open_folder(tmp_path)
     tensors = {name: tensor_files.read_rows(t) for name, t in stored.items()}
@@ -199,12 +199,16 @@ def test_a_head_that_repeats_the_embedding_is_no_trouble(tmp_path):
         convert.check(tmp_path)
 
 
-def test_bad_folders_end_in_a_line(tmp_path, capsys):
+def test_bad_folders_end_in_a_line(tmp_path, capsys, monkeypatch):
     def refused(message, *argv):
         assert convert.main([str(a) for a in argv]) == 2
         assert re.search(message, capsys.readouterr().err)
 
     refused("error: .*has no config.json", "check", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused(f"error: {tmp_path}/nothing has no config.json", "check", "~/nothing")
+    with pytest.raises(ValueError, match=f"{tmp_path}/nothing is no folder"):
+        init_from.find("~/nothing")
     refused("error: .* is no folder", "to_hf", tmp_path / "nothing", tmp_path / "out")
     refused("has no config.json and holds no finished stage", "to_hf", tmp_path, tmp_path / "out")
     save(tmp_path / "hf")
@@ -217,7 +221,7 @@ def test_bad_folders_end_in_a_line(tmp_path, capsys):
 
 
 def test_a_trained_checkpoint_goes_out(tmp_path):
-    """What Orbax wrote of a stage, in one chunk per array; as bf16, and by way of the run."""
+    """A stage that Orbax wrote, in one chunk per array; as bf16, and found by its run."""
     config = ModelConfig(
         vocab_size=40, width=16, num_layers=3, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24
     )
@@ -244,8 +248,8 @@ def test_a_trained_checkpoint_goes_out(tmp_path):
 
 
 def test_a_tokenizer_trained_here_goes_out(tmp_path):
-    """transformers gives the ids that we give, ends where we do and knows the run's lengths; and
-    what went out comes in again."""
+    """transformers gives the same ids, ends texts at the same ids and has the run's lengths; and
+    the exported tokenizer loads here again."""
     texts = [f"{t.goal}\n:= by\n  {t.reference}" for t in synthetic.generate(0, 200)]
     words = tokenizer.train(texts, 400)
     config = ModelConfig(
@@ -303,7 +307,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB
 
 @pytest.mark.slow
 def test_three_gigabytes_in_half_of_them(tmp_path):
-    """Peak memory of converting there and back, several files, some layers' worth of it large."""
+    """Peak memory of converting there and back, with several files and some large tensors."""
     if shutil.disk_usage(tmp_path).free < 14 << 30:
         pytest.skip("needs 14 GB of disk")
     config = ModelConfig(

@@ -1,4 +1,4 @@
-"""Adapters: alone trained, averaged and checkpointed with their model; merged where they go out."""
+"""Adapters: the only trained and averaged parameters; checkpointed; merged by the export."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ def fresh():
 
 
 def moved():
-    """With adapters that do something."""
+    """Parameters with adapters whose product is not zero."""
     adapters, base = lora.split(fresh())
     rng = np.random.default_rng(0)
     drawn = jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), adapters)
@@ -101,7 +101,7 @@ def test_what_is_trained():
 
 
 def train(*mesh):
-    """(the state that two updates leave, the shardings that it has), on a mesh."""
+    """(state after one update, state after two, shardings of the second), on a mesh."""
     mesh = sharding.make_mesh(*mesh)
     optimizer = state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
     with jax.set_mesh(mesh):
@@ -124,7 +124,7 @@ def train(*mesh):
 
 
 def test_updates_move_adapters_alone():
-    """Also their average and moments; the same on eight devices."""
+    """So do their average and moments; the same on eight devices."""
     between, after, _ = train()
     assert after.teacher_params.keys() == {"layers"}
     for moments in (after.opt_state[1][0].mu, after.opt_state[1][0].nu):
