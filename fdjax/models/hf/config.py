@@ -18,7 +18,6 @@ class Family:
     architecture: str
     features: Mapping[str, Any]  # fields of ModelConfig that all members share
     defaults: Mapping[str, Any]  # of keys that config.json may leave out, as in transformers
-    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)  # in addition to _FIELDS
 
 
 _FIELDS = {  # key of config.json -> field of ModelConfig
@@ -32,6 +31,11 @@ _FIELDS = {  # key of config.json -> field of ModelConfig
     "max_position_embeddings": "max_positions",
     "rms_norm_eps": "norm_eps",
     "tie_word_embeddings": "tie_embeddings",
+}
+_OPTIONAL_FIELDS = {  # of families with a default for the key; None there, 0 here: not used
+    "query_pre_attn_scalar": "query_scalar",
+    "final_logit_softcapping": "logit_softcap",
+    "attn_logit_softcapping": "attention_softcap",
 }
 _PLAIN = {
     "qk_norm": False,
@@ -85,7 +89,6 @@ _GEMMA_DEFAULTS = {
     "sliding_window_pattern": 2,  # the last of each so many layers has full attention
     "query_pre_attn_scalar": 256,
     "final_logit_softcapping": 30.0,
-    "attn_logit_softcapping": 50.0,
 }
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "llama": Family("LlamaForCausalLM", _PLAIN, _LLAMA_DEFAULTS),
@@ -94,14 +97,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
         "Qwen3ForCausalLM", _PLAIN | {"qk_norm": True}, _QWEN_DEFAULTS | {"head_dim": 128}
     ),
     "gemma2": Family(
-        "Gemma2ForCausalLM",
-        _GEMMA,
-        _GEMMA_DEFAULTS,
-        {
-            "query_pre_attn_scalar": "query_scalar",
-            "final_logit_softcapping": "logit_softcap",
-            "attn_logit_softcapping": "attention_softcap",
-        },
+        "Gemma2ForCausalLM", _GEMMA, _GEMMA_DEFAULTS | {"attn_logit_softcapping": 50.0}
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
@@ -115,7 +111,6 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
             "sliding_window_pattern": 6,
             "final_logit_softcapping": None,
         },
-        {"query_pre_attn_scalar": "query_scalar", "final_logit_softcapping": "logit_softcap"},
     ),
 }
 _LAYER_TYPES = {False: "full_attention", True: "sliding_attention"}
@@ -174,7 +169,8 @@ def config_of(data: Mapping[str, Any]) -> ModelConfig:
     data["head_dim"] = data["head_dim"] or data["hidden_size"] // data["num_attention_heads"]
     fields = {
         ours: getattr(ModelConfig, ours) if data[theirs] is None else data[theirs]
-        for theirs, ours in (_FIELDS | family.fields).items()
+        for theirs, ours in (_FIELDS | _OPTIONAL_FIELDS).items()
+        if theirs in family.defaults
     }
     return ModelConfig(**fields, **family.features, **_rope(data), **_windows(data))
 
@@ -210,7 +206,11 @@ def _config_json(config: ModelConfig, kind: str, family: Family) -> dict[str, An
         "hidden_act": activation,
         **({"hidden_activation": activation} if config.post_norms else {}),
         **{theirs: getattr(config, ours) for theirs, ours in _FIELDS.items()},
-        **{theirs: getattr(config, ours) or None for theirs, ours in family.fields.items()},
+        **{
+            theirs: getattr(config, ours) or None
+            for theirs, ours in _OPTIONAL_FIELDS.items()
+            if theirs in family.defaults
+        },
         "rope_theta": config.rope_theta,
         "rope_scaling": _rope_scaling(config.rope_scaling),
     }
