@@ -1,4 +1,4 @@
-"""Every family of models against transformers, on tiny random ones."""
+"""Every model family against transformers, on tiny random models."""
 
 import dataclasses
 import functools
