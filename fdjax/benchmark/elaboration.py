@@ -6,7 +6,17 @@ A type is an expression of formulas.py ("Prop", "α", a formula); ("?", n) is an
 import functools
 import itertools
 
-from fdjax.benchmark.formulas import Expr, Goal, directions, is_formula, kind, parse, substitute
+from fdjax.benchmark.formulas import (
+    Expr,
+    Goal,
+    arrow,
+    directions,
+    is_formula,
+    kind,
+    nat_normal,
+    parse,
+    substitute,
+)
 
 
 class Mismatch(Exception):
@@ -62,38 +72,6 @@ _FORMULAS = {"and", "or", "imp", "iff", "eq", "ne", "not", "all", "ex"}
 def constant(name: str) -> tuple[tuple[str, ...], Expr] | None:
     entry = _CONSTANTS.get(name)
     return entry and (tuple(entry[0].split()), parse(entry[1]))
-
-
-def arrow(e: Expr) -> tuple[Expr, Expr] | None:
-    """(premise, conclusion) of `a → b`, `¬a` or `a ≠ b`, else None. Lean unfolds the latter two."""
-    if not isinstance(e, tuple):
-        return None
-    if e[0] == "imp":
-        return e[1], e[2]
-    if e[0] == "not":
-        return e[1], "False"
-    return (("eq", e[1], e[2]), "False") if e[0] == "ne" else None
-
-
-def nat_normal(e: Expr) -> Expr:
-    """Normal form by the defining equations of + and *, which hold by computation."""
-    if kind(e) not in ("add", "mul"):
-        return e
-    a, b = nat_normal(e[1]), nat_normal(e[2])
-    if isinstance(a, int) and isinstance(b, int):
-        return a + b if e[0] == "add" else a * b
-    successor = kind(b) == "add" and isinstance(b[2], int)  # b is m + 1 or the like
-    if e[0] == "add":
-        if b == 0:
-            return a
-        if isinstance(b, int) and kind(a) == "add" and isinstance(a[2], int):
-            return ("add", a[1], a[2] + b)
-        return nat_normal(("add", ("add", a, b[1]), b[2])) if successor else ("add", a, b)
-    if isinstance(b, int):
-        return 0 if b == 0 else nat_normal(("add", ("mul", a, b - 1), a))
-    if successor:
-        return nat_normal(("add", ("mul", a, ("add", b[1], b[2] - 1)), a))
-    return ("mul", a, b)
 
 
 class Elaborator:
@@ -337,6 +315,35 @@ class Elaborator:
         function = kind(actual) == "imp" and actual[1] in ("α", "Nat")
         if not (actual == type_ or (type_ == "Function" and function)):
             raise Mismatch("an argument has another type")
+
+
+def elaborate(goal: Goal, term: Expr, expected: Expr, holes: bool = False) -> tuple[Goal, ...]:
+    """Checks `term` against `expected`. Returns the goals that its `?_` leave; without `holes`
+    they are refused. Raises Mismatch."""
+    elaborator = Elaborator(goal)
+    elaborator.check(term, expected)
+    left = tuple(g.with_target(elaborator.resolve(g.target)) for g in elaborator.left)
+    if (left and not holes) or any(is_open(g.target) for g in left):
+        raise Mismatch("a placeholder is left")
+    check_solved(elaborator)
+    return left
+
+
+def infer(goal: Goal, term: Expr) -> Expr:
+    """The type of `term`. Raises Mismatch."""
+    elaborator = Elaborator(goal)
+    type_ = elaborator.resolve(elaborator.infer(term))
+    if elaborator.left or is_open(type_):
+        raise Mismatch("an implicit argument stays unknown")
+    check_solved(elaborator)
+    return type_
+
+
+def check_solved(elaborator: Elaborator) -> None:
+    """Lean refuses a term with an implicit argument that stays unknown."""
+    for number in range(next(elaborator.count)):
+        if is_open(elaborator.resolve(("?", number))):
+            raise Mismatch("an implicit argument stays unknown")
 
 
 def bind(

@@ -51,6 +51,17 @@ def kind(e: Expr) -> str | None:
     return e[0] if isinstance(e, tuple) else None
 
 
+def arrow(e: Expr) -> tuple[Expr, Expr] | None:
+    """(premise, conclusion) of `a → b`, `¬a` or `a ≠ b`, else None. Lean unfolds the latter two."""
+    if not isinstance(e, tuple):
+        return None
+    if e[0] == "imp":
+        return e[1], e[2]
+    if e[0] == "not":
+        return e[1], "False"
+    return (("eq", e[1], e[2]), "False") if e[0] == "ne" else None
+
+
 def directions(e: Expr) -> tuple[Expr, Expr]:
     """(a → b, b → a) of `a ↔ b`."""
     return ("imp", e[1], e[2]), ("imp", e[2], e[1])
@@ -274,7 +285,7 @@ def goal_text(goal: Goal) -> str:
     return "\n".join([*lines, f"⊢ {render(goal.target)}"])
 
 
-# --- Names ---------------------------------------------------------------------------------
+# --- Names and numbers ---------------------------------------------------------------------
 
 
 def substitute(e: Expr, name: str, value: Expr) -> Expr:
@@ -303,3 +314,24 @@ def names_in(*expressions: Expr) -> set[str]:
             bound = e[0] in ("all", "ex")
             names |= names_in(e[3]) - {e[1]} if bound else names_in(*e[1:])
     return names
+
+
+def nat_normal(e: Expr) -> Expr:
+    """Normal form by the defining equations of + and *, which hold by computation."""
+    if kind(e) not in ("add", "mul"):
+        return e
+    a, b = nat_normal(e[1]), nat_normal(e[2])
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b if e[0] == "add" else a * b
+    successor = kind(b) == "add" and isinstance(b[2], int)  # b is m + 1 or the like
+    if e[0] == "add":
+        if b == 0:
+            return a
+        if isinstance(b, int) and kind(a) == "add" and isinstance(a[2], int):
+            return ("add", a[1], a[2] + b)
+        return nat_normal(("add", ("add", a, b[1]), b[2])) if successor else ("add", a, b)
+    if isinstance(b, int):
+        return 0 if b == 0 else nat_normal(("add", ("mul", a, b - 1), a))
+    if successor:
+        return nat_normal(("add", ("mul", a, ("add", b[1], b[2] - 1)), a))
+    return ("mul", a, b)

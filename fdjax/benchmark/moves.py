@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fdjax.benchmark.elaboration import Mismatch, arrow
-from fdjax.benchmark.formulas import Expr, Goal, names_in, substitute
+from fdjax.benchmark.elaboration import Mismatch
+from fdjax.benchmark.formulas import Expr, Goal, arrow, names_in, substitute
 from fdjax.benchmark.models import counterexample
 from fdjax.benchmark.rewriting import rewrite
 from fdjax.benchmark.terms import FREE, Style, Term, fresh, fresh_variable, introduce, terms
