@@ -104,5 +104,6 @@ def counterexample(goal: Goal, classical: bool = True) -> bool:
 
 
 def consistent(hypotheses: tuple[tuple[str, Expr], ...]) -> bool:
-    """Whether some model over two elements satisfies all hypotheses."""
+    """Whether an assignment of truth values satisfies all hypotheses; False with predicates, too,
+    which are not in this table."""
     return counterexample(Goal((("p", "Prop"),), hypotheses, "False"))
