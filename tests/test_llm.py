@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, default
 from fdjax.feedback.plain import fenced, plain, without_thoughts
@@ -15,7 +16,6 @@ from fdjax.feedback.questions import describe
 from fdjax.feedback.reference import read_proof
 from fdjax.rollout.prompts import Template
 from fdjax.types import Attempt, Candidate, Message, Moment, Theorem, Verdict
-from tests.openai_server import KEY, Reply, says, serving
 
 THEOREM = Theorem(
     id="and",
