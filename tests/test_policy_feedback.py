@@ -9,7 +9,7 @@ from fdjax.feedback import policy as policy_lib
 from fdjax.feedback.policy import policy
 from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.models.config import ModelConfig
-from fdjax.reporting.costs import forward_flops
+from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Prompting
 from fdjax.rollout.prompts import Template
 from fdjax.types import Attempt, Message, Moment, Segment, Theorem, Verdict

@@ -8,7 +8,7 @@ from fdjax.config import ConfigError
 from fdjax.feedback.diagnostics import diagnostics, error_place
 from fdjax.feedback.plain import plain, without_thoughts
 from fdjax.feedback.questions import to_ask
-from fdjax.reporting.costs import forward_flops
+from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Prompting, roll_out
 from fdjax.rollout.prompts import Template, theorem_fields
 from fdjax.types import Attempt, Feedback, Item, Moment, Provider, Theorem
