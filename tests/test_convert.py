@@ -10,6 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from tiny_updates import adamw
 
 from fdjax import benchmark as synthetic
 from fdjax.models import tokenizer, transformer
@@ -20,7 +21,7 @@ from fdjax.models.hf import init_from as origin
 from fdjax.models.hf import safetensors as tensor_files
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
-from fdjax.training.state import OptimizerConfig, from_params, make_optimizer
+from fdjax.training.state import from_params
 from tests import hf_models
 from tests.hf_models import torch, transformers
 
@@ -285,7 +286,7 @@ def save_stage(folder, config, params, fingerprint, before, steps, **more):
     folder.mkdir(parents=True)
     record = {"model": dataclasses.asdict(config), "stage": {"steps": 4}, "before": before} | more
     (folder / "config.json").write_text(json.dumps(record | {"fingerprint": fingerprint}))
-    state = from_params(params, make_optimizer(OptimizerConfig()), with_teacher=False)
+    state = from_params(params, adamw(), with_teacher=False)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         for step in steps:
             checkpoints.save(step, state)
