@@ -12,7 +12,7 @@ from fdjax.reporting import compare
 from fdjax.runtime.files import append_line
 
 THEOREMS = [f"t{i}" for i in range(40)]
-FEEDBACK = {"provider": "diagnostics", "help": "correction", "shuffle": False}
+FEEDBACK = {"provider": "oracle", "oracle": {"level": "correction"}, "shuffle": False}
 
 
 def record(objective, fingerprint, before, **feedback):
@@ -167,11 +167,11 @@ def test_what_each_learner_saw(folders):
         "search",
         "verdicts, through its own verified proofs",
     ]
-    told = dict(provider="peers,llm", compose="first", llm={"model": "m", "show_reference": True})
+    told = dict(provider="peers,llm", llm={"model": "m", "show_reference": True})
     assert compare.what_it_saw(record("distillation", "", "", **told)) == (
         "feedback: verified proofs of its group, or else what m writes, who sees a reference proof"
     )
-    told = record("combined", "", "", **FEEDBACK | {"help": "error"})
+    told = record("combined", "", "", provider="lean_messages", lean_messages={"level": "error"})
     assert compare.what_it_saw(told) == "verdicts, and feedback: Lean's first error"
     [table] = [t for t in compare.tables(runs) if t.title == "What each learner saw"]
     assert table.note == "All begin with the same policy."

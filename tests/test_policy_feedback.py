@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fdjax.config import default
+from fdjax.config import PolicyFeedbackConfig
 from fdjax.feedback import policy as policy_lib
 from fdjax.feedback.policy import policy
 from fdjax.models import tokenizer as tokenizer_lib
@@ -12,7 +12,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.reporting.costs import forward_flops
 from fdjax.rollout.generate import Prompting
 from fdjax.rollout.prompts import Template
-from fdjax.types import Attempt, Message, Moment, Segment, Theorem, Verdict
+from fdjax.types import Attempt, FeedbackContext, Message, Segment, Theorem, Verdict
 
 PROOF = " by\n  exact h2"
 ERROR = Message("error", "unknown identifier 'h2'\n⊢ p", start=PROOF.index("h2"))
@@ -56,18 +56,17 @@ class Sampler:
             yield [Attempt(t.id, 0, (Segment((1, 2, 3)),), (0.0,) * 3, finished, text, ())]
 
 
-def ask(prompting, groups, moment, draw=0, successes=False, **changes):
-    settings = default().feedback.policy
-    settings.update(changes)
-    provider = policy(prompting, settings, successes=successes, seed=7, batch=4, draw=draw)
-    return asyncio.run(provider(groups, moment))
+def ask(prompting, groups, context, draw=0, successes=False, **changes):
+    config = PolicyFeedbackConfig(**changes)
+    provider = policy(prompting, config, successes=successes, seed=7, batch=4, draw=draw)
+    return asyncio.run(provider(groups, context))
 
 
 def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
     sampler = Sampler(monkeypatch, "use h1\n\n <|im_end|> not h2 ")
-    moment = Moment("fd", 5, "params", "average")
+    context = FeedbackContext("fd", 5, "params", "average")
     group = [item(), item(status="proved"), item(finished=False), item(status="timeout")]
-    [said] = ask(prompting, [group], moment)
+    [said] = ask(prompting, [group], context)
     assert said[0].messages == ("use h1", "< |im_end|> not h2") and said[1:] == [None] * 3
     [(writing, params, _, [ids], sampling)] = sampler.calls
     assert prompting.tokenizer.decode(ids) == (
@@ -81,17 +80,23 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
         + forward_flops(model, read, read + written, logits=written)
     )
     assert said[0].first_error == ERROR.start
-    assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
+    assert (said[0].requests, said[0].failed_requests, said[0].provider) == (1, 0, "policy")
     assert params == "params" and writing.response_length == 28 and not writing.template.prefill
     assert sampling == dict(
         samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5, batch=4, names=["t 0 0"]
     )
 
 
-def test_the_average_writes_where_there_is_one(prompting, monkeypatch):
+def test_the_teacher_writes_where_there_is_one(prompting, monkeypatch):
     sampler = Sampler(monkeypatch, "a")
     for teacher, draw in (("average", 0), (None, 1)):
-        ask(prompting, [[item()]], Moment("sft", 0, "params", teacher), draw, average=True)
+        ask(
+            prompting,
+            [[item()]],
+            FeedbackContext("sft", 0, "params", teacher),
+            draw,
+            by_teacher=True,
+        )
     assert [params for _, params, *_ in sampler.calls] == ["average", "params"]
     assert [call[-1]["stream"] for call in sampler.calls] == ["feedback sft 0", "feedback sft 1"]
 
@@ -99,39 +104,41 @@ def test_the_average_writes_where_there_is_one(prompting, monkeypatch):
 def test_samples_have_names_of_their_own(prompting, monkeypatch):
     sampler = Sampler(monkeypatch, *"abcdef")
     groups = [[item("t", 0), item("t", 1)], [item("u", 0)], [item("t", 0), item("t", 1)]]
-    moment = Moment("fd", 0, wanted=[[True, False], [True], [True, True]])
-    said = ask(prompting, groups, moment)
+    context = FeedbackContext("fd", 0, requested=[[True, False], [True], [True, True]])
+    said = ask(prompting, groups, context)
     assert sampler.calls[0][-1]["names"] == ["t 0 0", "u 0 0", "t 1 0", "t 1 1"]
     assert [[f and f.text for f in g] for g in said] == [["a", None], ["b"], ["c", "d"]]
 
 
 def test_successes_too_if_so_configured(prompting, monkeypatch):
     Sampler(monkeypatch, "a", "b")
-    [said] = ask(prompting, [[item(), item(status="proved")]], Moment("fd", 0), successes=True)
+    [said] = ask(
+        prompting, [[item(), item(status="proved")]], FeedbackContext("fd", 0), successes=True
+    )
     assert [f.text for f in said] == ["a", "b"] and said[1].first_error is None
 
 
-def test_what_is_cut_off_or_empty_says_nothing(prompting, monkeypatch):
+def test_responses_that_are_cut_off_or_empty_are_not_used(prompting, monkeypatch):
     Sampler(monkeypatch, "use h1 and then...", " \n\x07")
-    [said] = ask(prompting, [[item(), item(sample=1)]], Moment("fd", 0))
-    assert [f.messages for f in said] == [(), ()] and [f.unanswered for f in said] == [1, 1]
-    assert [f.troubles for f in said] == [("policy: cut off",), ("policy: empty answer",)]
+    [said] = ask(prompting, [[item(), item(sample=1)]], FeedbackContext("fd", 0))
+    assert [f.messages for f in said] == [(), ()] and [f.failed_requests for f in said] == [1, 1]
+    assert [f.problems for f in said] == [("policy: cut off",), ("policy: empty answer",)]
 
 
 def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(prompting, monkeypatch):
     sampler = Sampler(monkeypatch, "a")
     long = "unknown identifier 'h2'\n" + "h2 " * 200
     group = [item(text=long), item(sample=1, proof=" by\n  exact" + " h2" * 200)]
-    [said] = ask(prompting, [group], Moment("fd", 0))
+    [said] = ask(prompting, [group], FeedbackContext("fd", 0))
     [(*_, prompts, _)] = sampler.calls
     assert [prompting.tokenizer.decode(ids).splitlines()[-1] for ids in prompts] == [
         "unknown identifier 'h2'"
     ]
-    assert said[0].text == "a" and said[1].troubles == ("policy: prompt too long",)
-    assert said[1].unanswered == 1 and said[1].tokens == 0
+    assert said[0].text == "a" and said[1].problems == ("policy: prompt too long",)
+    assert said[1].failed_requests == 1 and said[1].tokens == 0
 
 
-def test_nobody_to_ask_about(prompting, monkeypatch):
+def test_no_attempt_to_comment_on(prompting, monkeypatch):
     sampler = Sampler(monkeypatch)
-    assert ask(prompting, [[item(status="proved")]], Moment("fd", 0)) == [[None]]
+    assert ask(prompting, [[item(status="proved")]], FeedbackContext("fd", 0)) == [[None]]
     assert not sampler.calls

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fdjax.config import ConfigError
-from fdjax.feedback.diagnostics import error_place
 from fdjax.types import DECIDED, REFUSED, Attempt, Feedback, Group, Theorem, Verdict
 
 DISTILL_ATTEMPTS = {"all": DECIDED, "failed": REFUSED}  # the verdicts that each admits
@@ -122,7 +121,7 @@ def departure(attempt: Attempt, verdict: Verdict, feedback: Feedback) -> int | N
     known of a response without a proof, whatever the feedback takes for one."""
     if attempt.refusal is not None:
         return None
-    place = error_place(verdict) if feedback.first_error is None else feedback.first_error
+    place = verdict.first_error if feedback.first_error is None else feedback.first_error
     return None if place is None else first_token_at(attempt, place)
 
 

@@ -182,6 +182,8 @@ def _check_llm(llm: LLMConfig) -> None:
         )
     if reserved := sorted({"model", "messages", "stream", "n"} & set(llm.options)):
         raise ConfigError(f"feedback.llm.options cannot set {reserved[0]}")
+    if llm.money_budget is not None and not (llm.price_in or llm.price_out):
+        raise ConfigError("feedback.llm.money_budget needs price_in and price_out")
 
 
 def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:

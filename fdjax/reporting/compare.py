@@ -182,21 +182,21 @@ def what_it_saw(record: Line) -> str:
     both = "verdicts, and " if record["stage"]["objective"] == "combined" else ""
     feedback = record["feedback"]
     names = [name.strip() for name in feedback["provider"].split(",")]
-    said = [_SAID[name](feedback) if name in _SAID else name for name in names]
-    between = ", and " if feedback.get("compose") == "merge" else ", or else "
+    written = [_WRITTEN[name](feedback) if name in _WRITTEN else name for name in names]
     of = "feedback on other theorems (shuffled)" if feedback.get("shuffle") else "feedback"
-    return f"{both}{of}: {between.join(said)}"
+    return f"{both}{of}: {', or else '.join(written)}"
 
 
-_HELP = {
+_LEVELS = {
     "verdict": "the verdict",
     "error": "Lean's first error",
     "step": "the right next step, found by a search",
     "correction": "the attempt mended to a whole proof, found by a search",
     "proof": "a whole proof",
 }
-_SAID = {
-    "diagnostics": lambda f: _HELP[f["help"]],
+_WRITTEN = {
+    "lean_messages": lambda f: _LEVELS[f["lean_messages"]["level"]],
+    "oracle": lambda f: _LEVELS[f["oracle"]["level"]],
     "llm": lambda f: (
         f"what {f['llm']['model']} writes"
         + (", who sees a reference proof" if f["llm"]["show_reference"] else "")

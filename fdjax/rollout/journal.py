@@ -91,7 +91,7 @@ def _theorem_from_json(data: dict[str, Any]) -> Theorem:
 
 def _feedback_from_json(data: dict[str, Any]) -> Feedback:
     data = {k: v for k, v in data.items() if k != "own_tokens"}  # of older journals
-    tuples = {name: tuple(data.get(name, ())) for name in ("messages", "troubles")}
+    tuples = {name: tuple(data.get(name, ())) for name in ("messages", "problems")}
     return Feedback(**data | tuples)
 
 

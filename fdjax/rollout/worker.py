@@ -15,7 +15,7 @@ from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
 from fdjax.training.state import TrainState
-from fdjax.types import Attempt, Feedback, Group, Item, Moment, Provider, Theorem
+from fdjax.types import Attempt, Feedback, FeedbackContext, Group, Item, Provider, Theorem
 
 
 @dataclasses.dataclass
@@ -112,17 +112,17 @@ class RolloutWorker:
         ]
         feedbacks = record.get("feedback")
         if feedbacks is None and not self.provider_samples:
-            feedbacks = self._comment(items, Moment(self.stream, step), journal)
+            feedbacks = self._comment(items, FeedbackContext(self.stream, step), journal)
         return items, feedbacks
 
     def _comment(
-        self, items: list[list[Item]], moment: Moment, journal: Journal
+        self, items: list[list[Item]], context: FeedbackContext, journal: Journal
     ) -> list[list[Feedback | None]]:
-        if self.provider is None or not self.reads_feedback(moment.step):
+        if self.provider is None or not self.reads_feedback(context.step):
             return [[None] * len(g) for g in items]
         with self.timers("feedback"):
-            feedbacks = asyncio.run(self.provider(items, moment))
-        journal.append(moment.step, "feedback", feedbacks)
+            feedbacks = asyncio.run(self.provider(items, context))
+        journal.append(context.step, "feedback", feedbacks)
         return feedbacks
 
     def _finish(
@@ -130,8 +130,8 @@ class RolloutWorker:
     ) -> list[Group]:
         items, feedbacks = judged.result()
         if feedbacks is None:
-            moment = Moment(self.stream, step, state.params, state.teacher)
-            feedbacks = self._comment(items, moment, journal)
+            context = FeedbackContext(self.stream, step, state.params, state.teacher)
+            feedbacks = self._comment(items, context, journal)
         return [[(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)]
 
     def cost(self, groups: list[Group]) -> dict[str, float]:

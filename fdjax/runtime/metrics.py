@@ -34,9 +34,9 @@ HEADLINE = (
     "grad_norm",
     "unverified",
     "skipped",
-    "feedback/unanswered",
+    "feedback/failed_requests",
 )
-_TROUBLE = ("unverified", "skipped", "feedback/unanswered")  # 0 of these is not worth a word
+_TROUBLE = ("unverified", "skipped", "feedback/failed_requests")  # 0 of these is not worth a word
 
 
 class Timers:

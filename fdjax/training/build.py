@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from fdjax.config import ConfigError, part
-from fdjax.feedback.providers import Means, make_provider
+from fdjax.feedback.providers import Resources, make_provider
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
@@ -96,5 +96,5 @@ def updates_per_step(config: ConfigDict) -> int:
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
     """That of the config; `shuffle` can be set apart. Raises ConfigError."""
     seed, batch = run.config.seed, run.config.evaluation.batch
-    means = Means(run.prompting, run.farm, run.workdir, seed, batch)
-    return make_provider(run.config.feedback, means, shuffle=shuffle)
+    resources = Resources(run.prompting, run.farm, run.workdir, seed, batch)
+    return make_provider(run.config.feedback, resources, shuffle=shuffle)

@@ -9,7 +9,7 @@ from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
 from fdjax.rollout.attempts import judge, policy_entropy
 from fdjax.rollout.generate import Prompting, roll_out
-from fdjax.types import DECIDED, REFUSED, Feedback, Item, Moment, Provider, Theorem
+from fdjax.types import DECIDED, REFUSED, Feedback, FeedbackContext, Item, Provider, Theorem
 
 
 def attempt_and_check(
@@ -145,8 +145,8 @@ async def _failures(
     )
     failed = [[v.status in REFUSED and a.finished for _, a, v in g] for g in groups]
     chosen = [(g, f.index(True)) for g, f in zip(groups, failed) if any(f)]
-    wanted = [[i == index for i in range(len(g))] for g, index in chosen]
-    moment = Moment("teacher gap", 0, params, wanted=wanted)
-    said = await provider([g for g, _ in chosen], moment)  # whole groups: peers are shown, too
-    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, said) if f[i] and f[i].messages]
+    requested = [[i == index for i in range(len(g))] for g, index in chosen]
+    context = FeedbackContext("teacher gap", 0, params, requested=requested)
+    feedbacks = await provider([g for g, _ in chosen], context)  # whole groups: peers are shown
+    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, feedbacks) if f[i] and f[i].messages]
     return [g for g, _ in pairs], [f for _, f in pairs]

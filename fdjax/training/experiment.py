@@ -328,7 +328,7 @@ def measure_teacher(this: Run, name: str, before: Policy) -> None:
         console.print(
             f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
             f"{name}.min_gap = {config.min_gap}. There is little to distil: train longer on "
-            "reading feedback (sft.feedback_fraction), or give more help (feedback.help)."
+            "reading feedback (sft.feedback_fraction), or give more help (feedback.oracle.level)."
         )
 
 
@@ -361,4 +361,4 @@ def once(
     return figures
 
 
-_SHOWN = ("split", "samples", "temperature", "provider", "help")
+_SHOWN = ("split", "samples", "temperature", "provider")

@@ -1,0 +1,91 @@
+"""What a search program of the built-in benchmark finds, in Lean's place: it knows the way on.
+
+`step`: the last good line and the line that should follow it. `correction`: the attempt mended to
+a proof. `proof`: the shortest proof, or the data's. Of an attempt with helper lemmas the main proof
+is mended. None where the search finds nothing.
+"""
+
+import functools
+import zlib
+from collections.abc import Sequence
+
+from fdjax.benchmark import Repair, repair, shortest_proof
+from fdjax.feedback.proofs import first_difference, offset_in_attempt, refused_helper, shown
+from fdjax.types import (
+    Attempt,
+    Feedback,
+    FeedbackContext,
+    Feedbacks,
+    Item,
+    Provider,
+    Theorem,
+    Verdict,
+)
+
+
+def oracle(level: str) -> Provider:
+    """Deterministic. `level`: step, correction or proof."""
+    describe = {"step": _step, "correction": _correction, "proof": _proof}[level]
+
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
+        return [[describe(*item) for item in group] for group in groups]
+
+    return provide
+
+
+def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+    repaired = _repair(theorem, attempt, verdict)
+    if repaired is None:
+        return None
+    previous, following = repaired.previous, repaired.next_tactic
+    if following is None:  # a proof: each of its lines is a right step; a hash chooses one
+        proof = attempt.main_proof
+        lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
+        index = zlib.crc32(proof.encode()) % len(lines)
+        previous, following = (lines[index - 1] if index else None), lines[index]
+    return Feedback(
+        (f"after {previous} use {following}" if previous else f"begin with {following}",),
+        "oracle: step",
+        first_error=offset_in_attempt(attempt, verdict, repaired.first_error),
+        proof=repaired.good_prefix + repaired.completion,
+    )
+
+
+def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+    repaired = _repair(theorem, attempt, verdict)
+    if repaired is None:
+        return None
+    corrected = repaired.good_prefix + repaired.completion
+    return Feedback(
+        (shown(theorem, corrected),),
+        "oracle: correction",
+        leak=1.0,
+        first_error=offset_in_attempt(attempt, verdict, repaired.first_error),
+        proof=corrected,
+    )
+
+
+def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+    proof = _shortest(theorem) or theorem.reference
+    if proof is None:
+        return None
+    return Feedback(
+        (shown(theorem, proof),),
+        "oracle: proof",
+        leak=1.0,
+        first_error=first_difference((theorem, attempt, verdict), proof),
+        proof=proof,
+    )
+
+
+def _repair(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Repair | None:
+    """Of the main proof. None also where the interpreter takes for a proof what Lean refused."""
+    repaired = repair(theorem, attempt.main_proof)
+    if repaired is None or repaired.next_tactic is not None or verdict.proved:
+        return repaired
+    return None if refused_helper(attempt, verdict) is None else repaired
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _shortest(theorem: Theorem) -> str | None:
+    return shortest_proof(theorem)
