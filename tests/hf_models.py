@@ -6,7 +6,6 @@ import pytest
 from fdjax.models import transformer
 from fdjax.models.hf import config as hf
 from fdjax.models.hf import weights
-from fdjax.objectives.divergence import to_logits
 from fdjax.runtime import sharding
 
 transformers = pytest.importorskip("transformers", reason="needs the parity extra")
@@ -93,7 +92,7 @@ def load(model, folder):
 
 def logits(config, params, tokens_BT, mask_BT):
     hidden = transformer.hidden_states(config, params, tokens_BT, mask_BT)
-    return to_logits(hidden, transformer.head(config, params))
+    return transformer.to_logits(hidden, transformer.head(config, params))
 
 
 def batch(lengths=(13, 9, 1), vocabulary=SHAPE["vocab_size"], seed=0):

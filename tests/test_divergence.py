@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_model import QUICK, differences, log_softmax
 
+from fdjax.models.transformer import to_logits
 from fdjax.objectives import divergence as dv
 from fdjax.objectives.chunked import chunked_map, chunked_sum
 
@@ -220,7 +221,7 @@ def test_log_prob_and_entropy_in_chunks_and_their_gradients(chunk):
         return logprob, -(np.exp(logq) * logq).sum(-1)
 
     def of_chunk(hidden, head, targets):
-        logits = dv.to_logits(hidden, head, 0.7)
+        logits = to_logits(hidden, head, 0.7)
         return dv.log_prob(logits, targets), dv.entropy(logits)
 
     with jax.enable_x64(True):
@@ -253,7 +254,7 @@ def test_chunked_sum_is_the_sum(chunk):
     weight = rng.normal(size=(2, 5))
 
     def loss(hidden, head, weight, constant):
-        square = (dv.to_logits(hidden, head) ** 2).sum(-1)
+        square = (to_logits(hidden, head) ** 2).sum(-1)
         return constant * (weight * square).sum(), square
 
     with jax.enable_x64(True):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded import library, process
 
 DATA = Path(__file__).parent / "data"
@@ -29,7 +30,7 @@ ACCELERATED = (
 
 try:
     process.shared_library()
-except process.EmbeddedLeanUnavailable:
+except BackendUnavailable:
     pytestmark = pytest.mark.skip(reason="no wheel with Lean on this machine")
 
 
@@ -210,7 +211,8 @@ def test_no_way_around_the_axiom_report(tmp_path):
 
 
 def test_the_library_has_no_axiom_of_its_own():
-    text = "".join(library.source_path(m).read_text() for m in library.MODULES)
+    sources = Path(library.__file__).parent
+    text = "".join((sources / f"{m}.lean").read_text() for m in library.MODULES)
     text = re.sub(r"/-.*?-/|--[^\n]*", "", text, flags=re.DOTALL)
     declared = re.findall(r"^[^\n]*\baxiom\s+(\S+)", text, re.MULTILINE)
     unsafe = re.findall(r"^unsafe axiom (\S+)", text, re.MULTILINE)
@@ -316,8 +318,13 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e7 : 1 = 2 := by decide": "is false",
         "theorem e8 (p : Prop) : p := by assumption": "Tactic `assumption` failed",
         "theorem e9 (n : Nat) : n = 0 := e9 n": "fail to show termination",
-        "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _": "failed to prove termination",
-        "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n  exact e12 n m": "Could not find a decreasing measure",
+        (
+            "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _"
+        ): "failed to prove termination",
+        (
+            "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n"
+            "  exact e12 n m"
+        ): "Could not find a decreasing measure",
         "theorem e13 (x : Nat) : x = 5 := by exact (1.5 : Nat)": "OfScientific Nat",
         "theorem e14 (x : Nat) : x = 5 := by exact (-1 : Nat)": "Neg Nat",
         "theorem e15 (a b : Nat) : a = b := by omega": "unknown tactic",
@@ -333,10 +340,10 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
 # ------------------------------------------------------------------------- library and process
 
 
-def test_module_behaves_as_lean(tmp_path):
+def test_lean_argv_behaves_as_lean(tmp_path):
     (tmp_path / "A.lean").write_text("prelude\nimport FdPrelude\n#print axioms and_comm\n")
     done = subprocess.run(
-        [sys.executable, "-m", "fdjax.lean.backends.embedded.process", str(tmp_path / "A.lean")],
+        process.lean_argv(str(tmp_path / "A.lean")),
         text=True,
         capture_output=True,
         env=os.environ | {"LEAN_PATH": str(library.ensure_library())},
@@ -390,7 +397,7 @@ def test_missing_wheel_names_the_alternatives(monkeypatch):
     monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
     process.shared_library.cache_clear()
     try:
-        with pytest.raises(process.EmbeddedLeanUnavailable) as caught:
+        with pytest.raises(BackendUnavailable) as caught:
             process.shared_library()
     finally:
         process.shared_library.cache_clear()
@@ -404,7 +411,7 @@ def test_library_that_cannot_be_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "shared_library", lambda: str(broken))
     process.lean_version.cache_clear()
     try:
-        with pytest.raises(process.EmbeddedLeanUnavailable, match="libleanshared"):
+        with pytest.raises(BackendUnavailable, match="libleanshared"):
             process.lean_version()
     finally:
         process.lean_version.cache_clear()

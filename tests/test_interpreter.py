@@ -96,7 +96,7 @@ def test_lean_accepts_repairs(farm, attempts):
 
 
 @pytest.mark.parametrize(
-    "proof, kept, next_tactic, departs",
+    "proof, kept, next_tactic, first_error_token",
     [
         (" by\n  intro h3\n  exact h1 h2", "intro h3", "exact h2 h1.1", "h1 h2"),
         (" by\n  intro h3\n  exact h2 h1.2", "intro h3", "exact h2 h1.1", ".2"),

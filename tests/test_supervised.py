@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_model import FREE, assert_trees_close, differences, log_softmax
 
-from fdjax.models.head import CappedHead
+from fdjax.models.transformer import CappedHead
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
 
 N, P, R, D, V = 3, 2, 5, 3, 6

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fdjax.models import tokenizer as tk
 from fdjax.models.tokenizer import published
-from fdjax.models.tokenizer.engine import MARK
+from fdjax.models.tokenizer.engines import MARK
 from tests import tiny_tokenizers
 
 pytest.importorskip("tokenizers")

@@ -16,6 +16,7 @@ from fdjax.config.read import (
 )
 from fdjax.config.run import (
     Config,
+    DataConfig,
     EvaluationConfig,
     FeedbackConfig,
     KiminaConfig,
@@ -23,6 +24,7 @@ from fdjax.config.run import (
     LeanInteractConfig,
     LeanMessagesConfig,
     LLMConfig,
+    MeshConfig,
     OracleConfig,
     PeersConfig,
     PolicyFeedbackConfig,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fdjax.config import ConfigError, PolicyFeedbackConfig
 from fdjax.feedback.lean_messages import describe_error
 from fdjax.feedback.questions import as_messages, attempts_to_ask_about, without_thoughts
-from fdjax.reporting.costs import forward_flops
-from fdjax.rollout.generate import Prompting, roll_out
+from fdjax.models.flops import forward_flops
+from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.prompts import Template, theorem_fields
 from fdjax.types import Attempt, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
 
@@ -16,7 +16,7 @@ MAX_CHARS = 10_000  # of a response; its length in tokens is the limit that matt
 
 
 def policy(
-    prompting: Prompting,
+    generator: Generator,
     config: PolicyFeedbackConfig,
     *,
     successes: bool,
@@ -28,21 +28,23 @@ def policy(
 
     What is written depends on (seed, stream, step, theorem, sample, draw), on the prompt and on
     the parameters of the context. To be awaited on the thread that drives the device
-    (RolloutWorker.provider_samples). Raises ConfigError for a prompt that is no template.
+    (RolloutWorker.policy_writes). Raises ConfigError for a prompt that is no template.
     """
     _check_prompt(config)
+    prompts = generator.prompts
     writing = dataclasses.replace(
-        prompting,
+        prompts,
         template=Template("", ""),  # the whole response is feedback: no proof is looked for
         response_length=config.response_length,
     )
+    writer = dataclasses.replace(generator, prompts=writing)
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
         places = attempts_to_ask_about(groups, context, successes)
-        prompts = {(g, i): encode(groups[g][i]) for g, i in places}
-        responses = write({at: ids for at, ids in prompts.items() if ids}, groups, context)
+        encoded = {(g, i): encode(groups[g][i]) for g, i in places}
+        responses = write({at: ids for at, ids in encoded.items() if ids}, groups, context)
         feedbacks: Feedbacks = [[None] * len(group) for group in groups]
-        for (g, i), ids in prompts.items():
+        for (g, i), ids in encoded.items():
             feedbacks[g][i] = read(len(ids or ()), responses.get((g, i)), groups[g][i])
         return feedbacks
 
@@ -53,32 +55,24 @@ def policy(
         lines = error.text.splitlines() if error else []
         for kept in range(len(lines), -1, -1):
             text = _prompt(config, theorem, attempt, lines[:kept])
-            ids = prompting.template.encode(prompting.tokenizer, text)
-            if len(ids) <= max(prompting.teacher_buckets):
+            ids = prompts.template.encode(prompts.tokenizer, text)
+            if len(ids) <= max(prompts.teacher_buckets):
                 return ids
         return None
 
     def write(
-        prompts: dict[tuple[int, int], list[int]], groups, context: FeedbackContext
+        encoded: dict[tuple[int, int], list[int]], groups, context: FeedbackContext
     ) -> dict[tuple[int, int], Attempt]:
-        if not prompts:
+        if not encoded:
             return {}
         by_teacher = config.by_teacher and context.teacher_params is not None
+        params = context.teacher_params if by_teacher else context.params
         names = _names(groups)
-        sampled = roll_out(
-            writing,
-            context.teacher_params if by_teacher else context.params,
-            [groups[g][i][0] for g, i in prompts],
-            list(prompts.values()),
-            samples=1,
-            temperature=config.temperature,
-            seed=seed,
-            stream=f"feedback {context.stream} {draw}",
-            step=context.step,
-            batch=batch,
-            names=[names[g][i] for g, i in prompts],
-        )
-        return {at: response for at, [response] in zip(prompts, sampled)}
+        requests = [Request(groups[g][i][0], ids, names[g][i]) for (g, i), ids in encoded.items()]
+        stream = f"feedback {context.stream} {draw}"
+        sampling = Sampling(1, config.temperature, seed, stream, context.step, batch)
+        responses = generate(writer, params, requests, sampling)
+        return {at: response for at, [response] in zip(encoded, responses)}
 
     def read(prompt_length: int, response: Attempt | None, item: Item) -> Feedback:
         """`response`: None where the prompt was too long."""
@@ -97,7 +91,7 @@ def policy(
             () if problem else messages,
             "policy",
             tokens=tokens,
-            own_flops=forward_flops(prompting.model, 0, tokens, logits=length),
+            own_flops=forward_flops(generator.model, 0, tokens, logits=length),
             first_error=None if problem else item[2].first_error,
             requests=1,
             failed_requests=int(problem is not None),

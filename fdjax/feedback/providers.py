@@ -27,7 +27,7 @@ from fdjax.feedback.policy import policy
 from fdjax.feedback.questions import read_prompt
 from fdjax.feedback.reference import Solve, reference, solver
 from fdjax.lean.farm import Farm
-from fdjax.rollout.generate import Prompting
+from fdjax.rollout.generate import Generator
 from fdjax.runtime import hosts
 from fdjax.types import Provider
 
@@ -35,7 +35,7 @@ from fdjax.types import Provider
 class Resources(NamedTuple):
     """What providers use besides the config."""
 
-    prompting: Prompting
+    generator: Generator
     farm: Farm
     folder: str | os.PathLike  # keeps the answers that were paid for
     seed: int
@@ -56,7 +56,7 @@ def make_provider(
 
     providers = [PROVIDERS[name](config, resources) for name in provider_names(config)]
     provider = first(providers) if len(providers) > 1 else providers[0]
-    if not samples_policy(config):  # the policy is sampled on all hosts
+    if "policy" not in provider_names(config):  # all hosts sample the policy
         provider = on_first_host(provider)
     return shuffled(provider) if (config.shuffle if shuffle is None else shuffle) else provider
 
@@ -89,7 +89,7 @@ def _policy(config: FeedbackConfig, resources: Resources) -> Provider:
     return _drawn(
         config,
         lambda draw: policy(
-            resources.prompting,
+            resources.generator,
             config.policy,
             successes=config.successes,
             seed=resources.seed,
@@ -112,11 +112,6 @@ PROVIDERS: dict[str, Callable[[FeedbackConfig, Resources], Provider]] = {
     "reference": _reference,
     "peers": _peers,
 }
-
-
-def samples_policy(config: FeedbackConfig) -> bool:
-    """Must the provider be awaited on the thread that drives the device?"""
-    return "policy" in provider_names(config)
 
 
 def manifest_fields(config: FeedbackConfig) -> dict[str, Any]:
@@ -146,8 +141,9 @@ def _request_fields(config: LLMConfig, prompt: str) -> dict[str, Any]:
 
 
 def _check_hosts(config: FeedbackConfig) -> None:
-    outside = {"llm", "reference"} & set(provider_names(config))  # whose answers hosts must share
-    if hosts.count() > 1 and samples_policy(config) and outside:
+    names = provider_names(config)
+    outside = {"llm", "reference"} & set(names)  # whose answers the hosts must share
+    if hosts.count() > 1 and "policy" in names and outside:
         raise ConfigError(
             f"feedback.provider is {config.provider!r}: on several hosts the policy cannot write "
             f"feedback beside {' and '.join(sorted(outside))}; leave one of them out"

@@ -97,7 +97,7 @@ def run(
 ) -> Ending:
     """Feeds `text` to a process, and lines of its output to `take`, which says whether they are
     progress: so long as there is some every `timeout` seconds, the process may go on. The first
-    may take `start_seconds` more. Raises confined.NotStarted.
+    may take `start_seconds` more. Raises sandbox.NotStarted.
     """
     with contextlib.suppress(BrokenPipeError):  # it died: the end of its output will say so
         child.stdin.write(text.encode())

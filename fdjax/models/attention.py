@@ -1,16 +1,29 @@
-"""Grouped-query attention: of a sequence to itself, and of new tokens to a cache.
+"""Grouped-query attention, rotary position embeddings, and the cache of keys and values.
 
-Scores and softmax are fp32. Queries come scaled; `window` i32[] is how many tokens a query sees,
-itself included (None: all), `softcap` the bound that tanh puts on scores (0: none).
+Scores and softmax are in fp32. Queries arrive scaled. `window` i32[] is the number of tokens a
+query attends to, itself included (None: all). `softcap` bounds the scores (0: no bound).
 """
+
+import dataclasses
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from fdjax.models.head import soft_cap
+from fdjax.models.config import ModelConfig, RopeScaling
+from fdjax.runtime.sharding import shard_rows
 
-MASKED = -1e30  # finite: a row of pads, all of it masked, must not become NaN
+MASKED = -1e30  # finite: a fully masked row (pads) must not become NaN
 BLOCK = 1024  # queries whose scores exist at once
+
+
+def soft_cap(x: jax.Array, cap: float) -> jax.Array:
+    """cap * tanh(x / cap), within (-cap, cap); `x` itself if the cap is 0."""
+    return cap * jnp.tanh(x / cap) if cap else x
+
+
+# --- Attention -----------------------------------------------------------------------------------
 
 
 def causal(
@@ -22,15 +35,28 @@ def causal(
     window: jax.Array | None = None,
     softcap: float = 0.0,
 ) -> jax.Array:
-    """Each token attends to itself and to unmasked earlier ones. -> [B, T, N, H].
+    """Each token attends to itself and to unmasked earlier tokens. -> [B, T, N, H].
 
-    Longer sequences than BLOCK go by blocks of queries, whose scores the backward pass makes again:
-    no array of T * T scores exists.
+    Sequences longer than BLOCK are processed in blocks of queries, and the backward pass recomputes
+    each block's scores: no array of T * T scores exists.
     """
     B, T, N, H = query_BTNH.shape
+    K = key_BTKH.shape[2]
 
     def attend(query_BQNH, column_Q):
-        return _causal(query_BQNH, column_Q, key_BTKH, value_BTKH, mask_BT, window, softcap)
+        query = query_BQNH.reshape(B, -1, K, N // K, H)
+        scores = jnp.einsum(
+            "bqkmh,bskh->bkmqs", query, key_BTKH, preferred_element_type=jnp.float32
+        )
+        scores = soft_cap(scores, softcap)
+        # Rows are left-padded, so the difference of columns is that of positions.
+        distance_QT = column_Q[:, None] - jnp.arange(T)[None]
+        visible = (distance_QT >= 0)[None] & mask_BT[:, None, :]
+        if window is not None:
+            visible &= (distance_QT < window)[None]
+        scores = jnp.where(visible[:, None, None], scores, MASKED)
+        weights = jax.nn.softmax(scores, axis=-1).astype(value_BTKH.dtype)
+        return jnp.einsum("bkmqs,bskh->bqkmh", weights, value_BTKH).reshape(query_BQNH.shape)
 
     if T <= BLOCK:
         return attend(query_BTNH, jnp.arange(T))
@@ -40,23 +66,6 @@ def causal(
     columns = jnp.arange(count * BLOCK).reshape(count, BLOCK)
     out = jax.lax.map(lambda block: jax.checkpoint(attend)(*block), (blocks, columns))
     return out.swapaxes(0, 1).reshape(B, count * BLOCK, N, H)[:, :T]
-
-
-def _causal(query_BQNH, column_Q, key_BTKH, value_BTKH, mask_BT, window, softcap):
-    """Of the queries that stand in these columns."""
-    B, Q, N, H = query_BQNH.shape
-    T, K = key_BTKH.shape[1:3]
-    query = query_BQNH.reshape(B, Q, K, N // K, H)
-    scores = jnp.einsum("bqkmh,bskh->bkmqs", query, key_BTKH, preferred_element_type=jnp.float32)
-    scores = soft_cap(scores, softcap)
-    # Pads stand before a row's tokens, so columns count as positions do.
-    back_QT = column_Q[:, None] - jnp.arange(T)[None]
-    visible = (back_QT >= 0)[None] & mask_BT[:, None, :]
-    if window is not None:
-        visible &= (back_QT < window)[None]
-    scores = jnp.where(visible[:, None, None], scores, MASKED)
-    weights = jax.nn.softmax(scores, axis=-1).astype(value_BTKH.dtype)
-    return jnp.einsum("bkmqs,bskh->bqkmh", weights, value_BTKH).reshape(B, Q, N, H)
 
 
 def cached(
@@ -70,10 +79,10 @@ def cached(
     window: jax.Array | None = None,
     softcap: float = 0.0,
 ) -> jax.Array:
-    """One new token per sample attends to prompt, earlier response and itself. -> [B, G, N, H].
+    """One new token per sample attends to its prompt, its response and itself. -> [B, G, N, H].
 
-    `layer` and `length` are the cache's. The three blocks of scores go through one softmax. The
-    token itself is not yet in the cache, so that layers only read it.
+    `layer` is one layer of `KVCache.layers`, `length` is the cache's. The three groups of scores
+    share one softmax. The new token is not in the cache yet, so layers only read the cache.
     """
     prompt_keys, prompt_values, keys, values = layer
     B, G, N, H = query_BGNH.shape
@@ -102,3 +111,116 @@ def cached(
         + weights[..., P + R :] * value_BGKH[:, :, :, None]
     )
     return out.reshape(B, G, N, H)
+
+
+# --- Cache ---------------------------------------------------------------------------------------
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class KVCache:
+    """Keys and values of earlier tokens, in the model's dtype; L layers, K heads of width H.
+
+    A prompt's are stored once and shared by its G samples. Keys have RoPE applied.
+    """
+
+    prompt_keys: jax.Array  # [L, B, P, K, H], written by the prefill
+    prompt_values: jax.Array  # [L, B, P, K, H]
+    prompt_mask: jax.Array  # bool[B, P], left-padded
+    keys: jax.Array  # [L, B, G, R, K, H], one column written per decoded token
+    values: jax.Array  # [L, B, G, R, K, H]
+    length: jax.Array  # i32[]: written columns of `keys` and `values`
+
+    @property
+    def layers(self) -> tuple[jax.Array, ...]:
+        """The arrays with a leading layer axis, in the order in which `cached` takes them."""
+        return self.prompt_keys, self.prompt_values, self.keys, self.values
+
+    @property
+    def next_position_B(self) -> jax.Array:
+        """i32[B]: the position of the next decoded token, the same for all samples of a prompt."""
+        return self.prompt_mask.sum(-1, dtype=jnp.int32) + self.length
+
+
+def empty_cache(prompt_keys, prompt_values, prompt_mask, group: int, budget: int) -> KVCache:
+    """A cache of prompts with room for `group` samples of `budget` tokens each."""
+    L, B, _, K, H = prompt_keys.shape
+    empty = jnp.zeros((L, B, group, budget, K, H), prompt_keys.dtype)
+    empty = shard_rows(empty, axis=1)
+    return KVCache(prompt_keys, prompt_values, prompt_mask, empty, empty, jnp.int32(0))
+
+
+def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KVCache:
+    """Writes one token's keys and values of all layers: one in-place update per decoded token."""
+
+    def write(buffer, new):
+        return jax.lax.dynamic_update_slice_in_dim(buffer, new[:, :, :, None], cache.length, axis=3)
+
+    keys, values = write(cache.keys, keys_LBGKH), write(cache.values, values_LBGKH)
+    return dataclasses.replace(cache, keys=keys, values=values, length=cache.length + 1)
+
+
+# --- Rotary position embeddings (Su et al. 2021) -------------------------------------------------
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines f32[B, T, 1, H/2] of each token's position; the 1 is the axis of heads."""
+
+    cos: jax.Array
+    sin: jax.Array
+
+
+def rotations(config: ModelConfig, positions_BT: jax.Array) -> tuple[Rotation, Rotation | None]:
+    """(of layers with full attention, of windowed layers or None if those use the same)."""
+    c = config
+    frequencies = _frequencies(c.head_dim, c.rope_theta)
+    factor = 1.0
+    if c.rope_scaling is not None:
+        frequencies = _stretch(frequencies, c.head_dim, c.rope_theta, c.rope_scaling)
+        factor = c.rope_scaling.attention_factor
+    full = _rotation(positions_BT, frequencies, factor)
+    if not c.window or not c.window_rope_theta:
+        return full, None
+    return full, _rotation(positions_BT, _frequencies(c.head_dim, c.window_rope_theta), 1.0)
+
+
+def rotate(x_BTNH: jax.Array, rotation: Rotation, scale: float = 1.0) -> jax.Array:
+    """Computed in fp32; element i is paired with i + H/2, as in Llama's public weights."""
+    cos, sin = rotation
+    a, b = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
+    rotated = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    return (rotated * scale).astype(x_BTNH.dtype)
+
+
+def _rotation(positions_BT, frequencies, factor):
+    angles = positions_BT[..., None, None].astype(jnp.float32) * frequencies[None, None, None]
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    return Rotation(cos, sin) if factor == 1.0 else Rotation(cos * factor, sin * factor)
+
+
+def _frequencies(head_dim, theta):
+    """f32[H/2], radians per position."""
+    return theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
+
+
+def _stretch(frequencies, head_dim, theta, s: RopeScaling):
+    """Divides low frequencies by the factor, keeps high ones, interpolates between."""
+    slowed = frequencies / s.factor
+    match s.kind:
+        case "linear":
+            return slowed
+        case "llama3":  # interpolates over turns within the original context (Llama 3.1)
+            turns = s.original_context * frequencies / (2 * math.pi)
+            kept = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor)
+        case "yarn":  # over dimensions (YaRN, Peng et al. 2023; as in transformers)
+
+            def dimension(turns):
+                per_turn = math.log(s.original_context / (turns * 2 * math.pi))
+                return head_dim * per_turn / (2 * math.log(theta))
+
+            first = max(math.floor(dimension(s.beta_fast)), 0)
+            last = min(math.ceil(dimension(s.beta_slow)), head_dim - 1)
+            ramp = jnp.arange(head_dim // 2, dtype=jnp.float32) - first
+            kept = 1 - ramp / max(last - first, 0.001)
+    kept = jnp.clip(kept, 0, 1)
+    return slowed * (1 - kept) + frequencies * kept

@@ -1,8 +1,8 @@
 """A decoder-only transformer: RMSNorm, RoPE, grouped-query attention, gated MLP, scanned layers.
 
-One for all model families: `ModelConfig` says which features it has. Flax modules inside, pure
-functions of (config, params) outside. It ends at hidden states: logits over a vocabulary are
-large, so whoever needs some takes them from `head`.
+One implementation serves all model families; `ModelConfig` selects the features. The public
+interface is pure functions of (config, params). A forward pass ends at hidden states: logits over
+a vocabulary are large, so callers compute the ones they need with `head` and `to_logits`.
 """
 
 import dataclasses
@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from fdjax.models import attention, lora, rope
-from fdjax.models import cache as kv
+from fdjax.models import attention, lora
+from fdjax.models.attention import KVCache, rotate, soft_cap
 from fdjax.models.config import ModelConfig
-from fdjax.models.head import CappedHead
 from fdjax.runtime.sharding import shard_rows
 
 Params = dict  # nested dict of fp32 arrays; those under "layers" have a leading layer axis
@@ -36,22 +35,43 @@ def hidden_states(
 ) -> jax.Array:
     """tokens i32[B, T], mask bool[B, T] (left-padded) -> final-normed hidden states f32[B, T, D].
 
-    A token's position is the number of unmasked tokens before it. Rows of masked tokens are
-    finite and mean nothing.
+    A token's position is the number of unmasked tokens before it. Hidden states of masked tokens
+    are finite and meaningless.
     """
     hidden_BTD, _ = _apply(config, params, tokens_BT, _positions(mask_BT), mask_BT)
     return hidden_BTD
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class CappedHead:
+    """A head whose logits are cap * tanh(hidden @ matrix / cap), as Gemma 2 has it."""
+
+    matrix: jax.Array  # f[D, V]
+    softcap: float = dataclasses.field(metadata={"static": True})
+
+
 def unembedding(params: Params) -> jax.Array:
-    """The head's matrix f32[D, V]: the transposed embedding where it is tied."""
+    """The head's matrix f32[D, V]; the transposed embedding if they are tied."""
     return params["lm_head"] if "lm_head" in params else params["embedding"].T
 
 
 def head(config: ModelConfig, params: Params) -> jax.Array | CappedHead:
-    """The unembedding as losses take it, with the cap of the model's logits if they have one."""
+    """The unembedding as `to_logits` takes it, with the model's logit cap if it has one."""
     matrix_DV = unembedding(params)
     return CappedHead(matrix_DV, config.logit_softcap) if config.logit_softcap else matrix_DV
+
+
+def to_logits(
+    hidden: jax.Array, head_DV: jax.Array | CappedHead, temperature: float = 1.0
+) -> jax.Array:
+    """hidden f[..., D] -> f[..., V] in at least fp32, capped before the division by temperature."""
+    softcap = 0.0
+    if isinstance(head_DV, CappedHead):
+        head_DV, softcap = head_DV.matrix, head_DV.softcap
+    dtype = jnp.promote_types(hidden.dtype, jnp.float32)
+    logits = soft_cap(jnp.matmul(hidden, head_DV, preferred_element_type=dtype), softcap)
+    return logits if temperature == 1.0 else logits / temperature
 
 
 def prefill(
@@ -62,29 +82,29 @@ def prefill(
     *,
     group: int,
     budget: int,
-) -> tuple[jax.Array, kv.KVCache]:
-    """Read left-padded prompts once. -> (f32[B, D] at the last position, cache of their tokens).
+) -> tuple[jax.Array, KVCache]:
+    """Reads left-padded prompts once. -> (f32[B, D] at the last position, cache of the prompts).
 
     The cache has room for `group` samples of `budget` new tokens per prompt.
     """
     hidden_BPD, (keys, values) = _apply(config, params, tokens_BP, _positions(mask_BP), mask_BP)
-    return hidden_BPD[:, -1], kv.create(keys, values, mask_BP, group=group, budget=budget)
+    return hidden_BPD[:, -1], attention.empty_cache(keys, values, mask_BP, group, budget)
 
 
 def decode(
-    config: ModelConfig, params: Params, tokens_BG: jax.Array, cache: kv.KVCache
-) -> tuple[jax.Array, kv.KVCache]:
+    config: ModelConfig, params: Params, tokens_BG: jax.Array, cache: KVCache
+) -> tuple[jax.Array, KVCache]:
     """One more token per sample, i32[B, G]. -> (f32[B, G, D], the cache with these tokens).
 
-    Layers are scanned whatever `config.scan_unroll` says: unrolled, XLA's CPU backend copies each
-    layer's part of the cache for every token, a fifth slower in all.
+    Ignores `config.scan_unroll`: with unrolled layers, XLA's CPU backend copies each layer's part
+    of the cache for every token and decoding takes a fifth longer.
     """
     config = dataclasses.replace(config, scan_unroll=1)
     positions_BG = jnp.broadcast_to(cache.next_position_B[:, None], tokens_BG.shape)
     hidden_BGD, (keys, values) = _apply(
         config, params, tokens_BG, positions_BG, cache.prompt_mask, cache
     )
-    return hidden_BGD, kv.append(cache, keys, values)
+    return hidden_BGD, attention.append(cache, keys, values)
 
 
 def _apply(config, params, tokens, positions, mask, cache=None):
@@ -101,8 +121,8 @@ def _positions(mask_BT):
 class Transformer(nn.Module):
     """Tokens to final-normed hidden states, and each layer's new keys and values [L, B, T, K, H].
 
-    Without a cache `mask` covers the tokens and they attend to one another; with one, T is the
-    group axis: each token continues a sample of its own and attends to that sample's cache.
+    Without a cache, `mask` covers the tokens, which attend to one another. With a cache, T is the
+    group axis: each token continues another sample and attends to that sample's cache.
     """
 
     config: ModelConfig
@@ -116,8 +136,8 @@ class Transformer(nn.Module):
         if not c.tie_embeddings:
             self.param("lm_head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
 
-        # One row per token: XLA's CPU backend is over twice as slow at the gradient of a product
-        # with two leading axes, because it fuses a transposition into what computes the factor.
+        # One row per token: with two leading axes, XLA's CPU backend fuses a transposition into the
+        # gradient of each product, which then takes over twice as long.
         x_MD = jnp.take(embedding, tokens_BT.reshape(-1), axis=0).astype(c.dtype)
         if c.scale_embeddings:
             x_MD *= jnp.asarray(math.sqrt(c.width), c.dtype)
@@ -128,13 +148,13 @@ class Transformer(nn.Module):
             split_rngs={"params": True},
             in_axes=(nn.broadcast, nn.broadcast, nn.broadcast, 0, 0),
             length=c.num_layers,
-            # Only a loop keeps the compiler from undoing remat: 8 layers took 104 MB of temporary
-            # memory scanned, 641 MB unrolled, 685 MB without remat.
+            # In unrolled layers the compiler undoes remat: 8 layers took 104 MB of temporary memory
+            # scanned, 641 MB unrolled, 685 MB without remat.
             unroll=1 if c.remat else c.scan_unroll,
         )(c, name="layers")
         length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
         windowed_L = jnp.array(c.windowed_layers) if c.window else None
-        rotations = rope.rotations(c, positions_BT)
+        rotations = attention.rotations(c, positions_BT)
         x_MD, new = layers(x_MD, rotations, mask, length, layer_caches, windowed_L)
         hidden_MD = RMSNorm(c, "float32", name="final_norm")(x_MD)
         return shard_rows(hidden_MD.reshape(*tokens_BT.shape, c.width)), new
@@ -151,7 +171,7 @@ class Block(nn.Module):
         N, K, H = c.num_heads, c.num_kv_heads, c.head_dim
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
         norm = functools.partial(RMSNorm, c, c.dtype)
-        rotation, window = _sight(c, rotations, windowed)
+        rotation, window = _rotation_and_window(c, rotations, windowed)
         B, T, *_ = rotation.cos.shape
 
         x_MD = shard_rows(x_MD)
@@ -162,13 +182,13 @@ class Block(nn.Module):
         value = heads("v_proj", y, K * H).reshape(B, T, K, H)
         if c.qk_norm:
             query, key = norm(name="q_norm")(query), norm(name="k_norm")(key)
-        query = rope.rotate(query, rotation, scale=1 / math.sqrt(c.query_scalar or H))
-        key = rope.rotate(key, rotation)
-        seen = {"window": window, "softcap": c.attention_softcap}
+        query = rotate(query, rotation, scale=1 / math.sqrt(c.query_scalar or H))
+        key = rotate(key, rotation)
+        limits = {"window": window, "softcap": c.attention_softcap}
         if layer_cache is None:
-            y = attention.causal(query, key, value, mask, **seen)
+            y = attention.causal(query, key, value, mask, **limits)
         else:
-            y = attention.cached(query, key, value, layer_cache, mask, length, **seen)
+            y = attention.cached(query, key, value, layer_cache, mask, length, **limits)
         y = self._project("o_proj", y.reshape(B * T, N * H), c.width, kernel_init=small)
         x_MD += norm(name="attention_post_norm")(y) if c.post_norms else y
 
@@ -192,7 +212,7 @@ _ACTIVATIONS = {"silu": nn.silu, "gelu_tanh": functools.partial(nn.gelu, approxi
 
 
 class RMSNorm(nn.Module):
-    """Computed in fp32 whatever the dtype of what comes out; times (`norm_offset` + scale)."""
+    """RMS norm times (`norm_offset` + scale): computed in fp32, returned in `dtype`."""
 
     config: ModelConfig
     dtype: str
@@ -208,13 +228,12 @@ class RMSNorm(nn.Module):
         return (x * (factor * scale[(None,) * (x.ndim - 1)])).astype(self.dtype)
 
 
-def _sight(config, rotations, windowed):
-    """(Rotation, window) of a layer; `windowed` bool[] says of which kind it is, if some are."""
-    everywhere, within = rotations
+def _rotation_and_window(config, rotations, windowed):
+    """Of one layer. `windowed` bool[]: is its attention windowed? None: no layer's is."""
+    full, within = rotations
     if windowed is None:
-        return everywhere, None
-    everything = jnp.iinfo(jnp.int32).max
-    window = jnp.where(windowed, config.window, everything)
+        return full, None
+    window = jnp.where(windowed, config.window, jnp.iinfo(jnp.int32).max)
     if within is None:
-        return everywhere, window
-    return jax.tree.map(lambda a, b: jnp.where(windowed, a, b), within, everywhere), window
+        return full, window
+    return jax.tree.map(lambda a, b: jnp.where(windowed, a, b), within, full), window

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fdjax.models.transformer import to_logits
 from fdjax.objectives.chunked import chunked_map, chunked_sum
 from fdjax.objectives.divergence import (
     ESTIMATORS,
@@ -24,7 +25,6 @@ from fdjax.objectives.divergence import (
     entropy,
     log_prob,
     sampled_divergence,
-    to_logits,
 )
 from fdjax.objectives.protocol import Mean, Metrics, Model, Params, response_hidden
 

@@ -9,8 +9,6 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from fdjax.models.head import CappedHead, soft_cap
-
 _NOTHING = -1e30  # the log-probability of an impossible bucket: exp is 0, differences are finite
 
 
@@ -127,18 +125,6 @@ log_prob.defvjp(_log_prob_forward, _log_prob_backward)
 def entropy(logits: jax.Array) -> jax.Array:
     """-sum q log q f[...] in nats of logits f[..., V]."""
     return jax.nn.logsumexp(logits, axis=-1) - (jax.nn.softmax(logits) * logits).sum(-1)
-
-
-def to_logits(
-    hidden: jax.Array, head_DV: jax.Array | CappedHead, temperature: float = 1.0
-) -> jax.Array:
-    """hidden f[..., D] -> f[..., V] in at least fp32, capped before they are divided."""
-    softcap = 0.0
-    if isinstance(head_DV, CappedHead):
-        head_DV, softcap = head_DV.matrix, head_DV.softcap
-    dtype = jnp.promote_types(hidden.dtype, jnp.float32)
-    logits = soft_cap(jnp.matmul(hidden, head_DV, preferred_element_type=dtype), softcap)
-    return logits if temperature == 1.0 else logits / temperature
 
 
 def _terms(alpha, logq, logp):

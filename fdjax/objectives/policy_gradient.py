@@ -19,8 +19,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fdjax.models.transformer import to_logits
 from fdjax.objectives.chunked import chunked_map, chunked_sum
-from fdjax.objectives.divergence import entropy, log_prob, to_logits
+from fdjax.objectives.divergence import entropy, log_prob
 from fdjax.objectives.protocol import Mean, Metrics, Model, Params, response_hidden
 
 

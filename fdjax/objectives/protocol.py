@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from fdjax.models.head import CappedHead
+from fdjax.models.transformer import CappedHead
 from fdjax.runtime.sharding import shard_rows
 
 Params = Any  # a pytree of arrays

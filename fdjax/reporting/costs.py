@@ -21,6 +21,7 @@ import numpy as np
 
 from fdjax.models import lora
 from fdjax.models.config import ModelConfig
+from fdjax.models.flops import forward_flops, matrices_flops
 from fdjax.objectives.combined import Combined
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
@@ -112,40 +113,8 @@ def training_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> in
     flops = 3 * rows_flops(model, mask_NT, response)
     if model.lora_rank:
         tokens, logits = int(mask_NT.sum()), int(mask_NT[:, -response:].sum())
-        flops -= _matrices_flops(lora.without(model), tokens, logits)
+        flops -= matrices_flops(lora.without(model), tokens, logits)
     return flops
-
-
-def forward_flops(model: ModelConfig, start: int, end: int, *, logits: int) -> int:
-    """Of a forward pass over the tokens at `start` up to `end` of one sequence."""
-    seen = (min(end, model.window) if windowed else end for windowed in model.windowed_layers)
-    contexts = sum(_triangle(start, end, most) for most in seen)
-    attention = 4 * model.num_heads * model.head_dim * contexts
-    return _matrices_flops(model, end - start, logits) + attention
-
-
-def _matrices_flops(model: ModelConfig, tokens: int, logits: int) -> int:
-    """Of so many tokens times the layers' matrices, and so many times the head."""
-    width, queries = model.width, model.num_heads * model.head_dim
-    keys, inner = model.num_kv_heads * model.head_dim, model.mlp_width
-    shapes = {
-        "q_proj": (width, queries),
-        "k_proj": (width, keys),
-        "v_proj": (width, keys),
-        "o_proj": (queries, width),
-        "gate_proj": (width, inner),
-        "up_proj": (width, inner),
-        "down_proj": (inner, width),
-    }
-    parameters = sum(rows * columns for rows, columns in shapes.values())
-    parameters += model.lora_rank * sum(sum(shapes[name]) for name in set(model.lora_targets))
-    return 2 * model.num_layers * parameters * tokens + 2 * width * model.vocab_size * logits
-
-
-def _triangle(start: int, end: int, most: int) -> int:
-    """sum of min(t + 1, most) over t from `start` up to `end`."""
-    up_to = max(start, min(end, most))  # where contexts stop to grow
-    return (up_to * (up_to + 1) - start * (start + 1)) // 2 + most * (end - up_to)
 
 
 def added(metrics: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jax.lax import Precision
 
 from fdjax.models import transformer
-from fdjax.models.cache import KVCache
+from fdjax.models.attention import KVCache, soft_cap
 from fdjax.models.config import ModelConfig
-from fdjax.models.head import soft_cap
 
 
 class Rollout(NamedTuple):

@@ -3,6 +3,7 @@
 Of several processes that are one run only the first writes.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -15,6 +16,19 @@ from fdjax.runtime import hosts
 
 class CorruptFile(ValueError):
     """A file is not what was written to it. Says which, and what helps."""
+
+
+def cache_folder() -> Path:
+    """The user's cache: FDJAX_CACHE, else XDG_CACHE_HOME/fdjax, else ~/.cache/fdjax."""
+    if chosen := os.environ.get("FDJAX_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fdjax"
+
+
+def digest(data: Any) -> str:
+    """16 hexadecimal digits of the SHA-256 of `data` as JSON with sorted keys."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:

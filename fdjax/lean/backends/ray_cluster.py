@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from fdjax.lean.backend import BackendUnavailable, Candidate, Worker
 from fdjax.lean.backends.registry import check_options, make_backend
-from fdjax.training.fingerprints import digest
+from fdjax.runtime.files import digest
 from fdjax.types import Theorem, Verdict
 
 CONNECT_SECONDS = 10.0

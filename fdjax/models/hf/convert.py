@@ -39,8 +39,7 @@ from fdjax.models.hf.safetensors import (
     row_blocks,
     write_rows,
 )
-from fdjax.models.tokenizer import exported
-from fdjax.objectives.divergence import to_logits
+from fdjax.models.tokenizer.trained import token_ids, transformers_files
 from fdjax.runtime import sharding
 
 BESIDE = (  # files that go along with weights, where there are some
@@ -123,8 +122,8 @@ def to_hf(
         config = dataclasses.replace(config, max_positions=_max_positions(source))
         data = hf.config_json(config, str(wanted["model.embed_tokens.weight"][1]))
         if words := _trained_tokenizer(source):
-            data |= exported.token_ids(words)
-            for name, content in exported.files(words).items():
+            data |= token_ids(words)
+            for name, content in transformers_files(words).items():
                 (made / name).write_text(content, encoding="utf-8")
         else:
             data |= _token_ids(source.folder)
@@ -273,7 +272,7 @@ def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
     @jax.jit
     def forward(params, tokens_1T):
         hidden = transformer.hidden_states(config, params, tokens_1T, tokens_1T >= 0)
-        return to_logits(hidden, transformer.head(config, params))
+        return transformer.to_logits(hidden, transformer.head(config, params))
 
     mesh = sharding.make_mesh(fsdp=jax.device_count())
     with jax.set_mesh(mesh), jax.default_matmul_precision("highest"):

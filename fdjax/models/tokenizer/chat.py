@@ -1,7 +1,7 @@
-"""Chats as a model's own template writes them.
+"""Chats rendered by a model's own template.
 
-The template's control tokens come out marked, for an engine to find; what a message says that looks
-like one does not.
+The template's control tokens are marked in the text, for `Engine.encode_marked`; a message that
+spells a control token gets no mark. transformers has no such distinction.
 """
 
 import dataclasses
@@ -10,26 +10,26 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from fdjax.models.tokenizer.engine import MARK
+from fdjax.models.tokenizer.engines import MARK
 from fdjax.models.tokenizer.protocol import Message
 
-_BREAK = "\ufdd1"  # put inside what looks like a control token, until the template is done
+_BREAK = "\ufdd1"  # put inside spelled control tokens while the template is rendered
 
 
 @dataclasses.dataclass(frozen=True)
 class ChatTemplate:
-    """Jinja, run in a sandbox as transformers does. `strftime_now` is not there: templates that
-    write the date when they can then write the one they hold, and prompts do not change overnight.
+    """Jinja, rendered in a sandbox as in transformers. `strftime_now` is not defined: templates
+    then write the fixed date that they contain, and prompts do not change with the day.
     """
 
     source: str
-    tokens: Mapping[str, str]  # bos_token, eos_token, ... as templates name them
-    control: tuple[str, ...]
+    tokens: Mapping[str, str]  # variables of the template: bos_token, eos_token, ...
+    control: tuple[str, ...]  # names of the control tokens
 
     def marked(self, messages: Sequence[Message], thinking: bool | None = None) -> str:
         """The chat up to the assistant's answer, with MARK before each control token.
 
-        Raises ValueError where the template refuses the messages.
+        Raises ValueError if the template refuses the messages.
         """
         safe = [message | {"content": self._broken(message["content"])} for message in messages]
         switch = {} if thinking is None else {"enable_thinking": thinking}
@@ -38,16 +38,14 @@ class ChatTemplate:
 
     def after_answer(self) -> list[str]:
         """The control tokens that follow the assistant's answer, in order."""
-        question, answer = (
-            {"role": "user", "content": "?"},
-            {"role": "assistant", "content": "answer"},
-        )
-        text = self._rendered([question, answer], add_generation_prompt=False)
+        chat = [("user", "?"), ("assistant", "answer")]
+        messages = [{"role": role, "content": content} for role, content in chat]
+        text = self._rendered(messages, add_generation_prompt=False)
         return self._pattern.findall(text.rpartition("answer")[2])
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern:
-        """The longest control token that starts at a place."""
+        """Matches the longest control token that starts at a place."""
         names = sorted(self.control, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
@@ -74,7 +72,7 @@ class ChatTemplate:
             raise ValueError("a chat template needs jinja2: pip install 'fdjax[hf]'") from error
 
         class Generation(jinja2.ext.Extension):
-            """{% generation %} marks the assistant's words for who wants a mask of them."""
+            """{% generation %} encloses the assistant's words; here they are rendered as is."""
 
             tags = frozenset({"generation"})
 
@@ -91,7 +89,7 @@ class ChatTemplate:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
         )
-        environment.filters["tojson"] = to_json  # jinja's own escapes for HTML
+        environment.filters["tojson"] = to_json  # jinja's filter escapes for HTML
         environment.globals["raise_exception"] = refuse
         try:
             return environment.from_string(self.source)

@@ -1,5 +1,6 @@
-"""What the rest of fdjax asks of a tokenizer."""
+"""The interface of a tokenizer, and how bytes of tokens become text and places in it."""
 
+import bisect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,8 +11,8 @@ Message = Mapping[str, str]  # {"role": "system", "user" or "assistant", "conten
 class Tokenizer(Protocol):
     """Ids are below `vocab_size`; a model's embedding may have more rows than that.
 
-    Text never becomes a control token, whatever it says: only `encode_prompt` (which may begin with
-    bos) and the template of `encode_chat` write those.
+    Text never becomes a control token, even where it spells one. Only `encode_prompt`, which may
+    begin with bos, and the template of `encode_chat` write control tokens.
     """
 
     @property
@@ -22,50 +23,73 @@ class Tokenizer(Protocol):
 
     @property
     def eos_id(self) -> int:
-        """Ends what is not a chat."""
-        ...
+        """Ends a text that is not a chat."""
 
     @property
     def chat_eos_id(self) -> int:
         """Ends the assistant's turn in a chat."""
-        ...
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
-        """Whichever of these comes first ends a sample; `eos_id` is among them."""
-        ...
+        """The first of these ends a sample; `eos_id` is among them."""
 
     @property
     def model(self) -> bytes:
-        """Stands for all that decides what it does: equal bytes are equal tokenizers."""
-        ...
+        """Determines all results: tokenizers with equal bytes are equal."""
 
     def encode(self, text: str) -> list[int]:
-        """Ids of text that goes on from other text."""
-        ...
+        """Ids of text that continues other text."""
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Ids of text that begins a sequence, with bos before it where the model wants one."""
-        ...
+        """Ids of text that begins a sequence, with bos before it if the model uses one."""
 
     def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
-        """Ids of a chat by the model's template, up to where the assistant is to speak.
+        """Ids of a chat by the model's template, up to where the assistant's answer begins.
 
-        thinking: the template's `enable_thinking`; None leaves its default. Raises ValueError where
-        there is no template, or it refuses these messages.
+        thinking: the template's `enable_thinking`; None leaves its default. Raises ValueError if
+        there is no template, or if it refuses these messages.
         """
-        ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        ...
+        """The text of the ids. Special tokens have none; invalid UTF-8 becomes U+FFFD."""
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        """Per token, where its text starts in `decode(ids)`, in characters.
+        """Per token, the character of `decode(ids)` at which its text starts.
 
         A token that begins inside a character starts where the character starts. One without text
-        starts where the next text would: at `len(decode(ids))` for a last end-of-sequence.
+        starts where the next text would: at `len(decode(ids))` for a final end-of-sequence.
         """
-        ...
 
     def save(self, folder: str | os.PathLike) -> None: ...
+
+
+def decode_bytes(tokens: Sequence[bytes]) -> str:
+    """`Tokenizer.decode` for the bytes of each token."""
+    return b"".join(tokens).decode("utf-8", "replace")
+
+
+def character_offsets(tokens: Sequence[bytes]) -> list[int]:
+    """`Tokenizer.offsets` for the bytes of each token."""
+    starts = _character_starts(b"".join(tokens))
+    offsets, at = [], 0
+    for token in tokens:
+        offsets.append(bisect.bisect_right(starts, at) - 1)
+        at += len(token)
+    return offsets
+
+
+def _character_starts(data: bytes) -> list[int]:
+    """The first byte of each character of `data.decode("utf-8", "replace")`, and len(data)."""
+    starts, at = [], 0
+    while at < len(data):
+        try:
+            valid, invalid = data[at:].decode(), 0
+        except UnicodeDecodeError as error:  # data[at + error.start : at + error.end] -> U+FFFD
+            valid, invalid = data[at : at + error.start].decode(), error.end - error.start
+        for character in valid:
+            starts.append(at)
+            at += len(character.encode())
+        if invalid:
+            starts.append(at)
+            at += invalid
+    return starts + [len(data)]

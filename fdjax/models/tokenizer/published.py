@@ -1,4 +1,4 @@
-"""The tokenizer of a published model: its folder's files, as Hugging Face lays them out."""
+"""The tokenizer of a published model, from its folder's files in Hugging Face's layout."""
 
 import dataclasses
 import functools
@@ -9,26 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fdjax.models.tokenizer import hugging_face, places, sentence_pieces
+from fdjax.models.tokenizer import engines
 from fdjax.models.tokenizer.chat import ChatTemplate
-from fdjax.models.tokenizer.engine import MARK, Added, Engine
-from fdjax.models.tokenizer.protocol import Message
+from fdjax.models.tokenizer.engines import MARK, Added, Engine
+from fdjax.models.tokenizer.protocol import Message, character_offsets, decode_bytes
 from fdjax.runtime.files import write_atomically
 
 FILES = (
     "tokenizer.json",
-    "tokenizer.model",  # read where there is no tokenizer.json
+    "tokenizer.model",  # read if there is no tokenizer.json
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
     "generation_config.json",
 )
+_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def read_files(folder: str | os.PathLike) -> tuple[tuple[str, bytes], ...]:
-    """(name, content) of the files that make the tokenizer, for PublishedTokenizer.
+    """(name, content) of a tokenizer's files, for PublishedTokenizer.
 
-    Where there is no generation_config.json, the stop ids of config.json stand in for it.
+    Without a generation_config.json, the stop ids of config.json take its place.
     """
     found = {p.name: p.read_bytes() for n in FILES if (p := Path(folder) / n).exists()}
     config = Path(folder) / "config.json"
@@ -41,11 +42,11 @@ def read_files(folder: str | os.PathLike) -> tuple[tuple[str, bytes], ...]:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedTokenizer:
-    """Ids as transformers gives them, but for text that spells a control token.
+    """Ids as transformers gives them, except for text that spells a control token.
 
-    Control tokens are those marked special, and the others that the chat template names (`<think>`
-    of Qwen3). Special tokens have no text when decoded; ids that no token has have none either: a
-    model's embedding may have more rows than its tokenizer has tokens.
+    Control tokens are those marked special, and those that the chat template names (`<think>` of
+    Qwen3). Special tokens have no text when decoded, nor have ids without a token: a model's
+    embedding may have more rows than its tokenizer has tokens.
     """
 
     files: tuple[tuple[str, bytes], ...] = dataclasses.field(repr=False)
@@ -64,25 +65,22 @@ class PublishedTokenizer:
 
     @property
     def pad_id(self) -> int:
-        """Where the model names none, eos: padding is told apart by masks, never by its id."""
-        return self._id("pad_token", self.eos_id)
+        """eos if the model names none: padding is recognised by masks, never by its id."""
+        pad = self._id("pad_token")
+        return self.eos_id if pad is None else pad
 
     @property
     def eos_id(self) -> int:
-        eos = self._id("eos_token", None)
+        eos = self._id("eos_token")
         if eos is None:
             raise ValueError("tokenizer_config.json names no eos_token that the model has")
         return eos
 
     @functools.cached_property
     def chat_eos_id(self) -> int:
-        if self._template is None:
-            return self.eos_id
-        after = self._template.after_answer()
-        return next(
-            (self._control[n].id for n in after if self._control[n].id in self.stop_ids),
-            self.eos_id,
-        )
+        names = self._template.after_answer() if self._template else []
+        ids = (self._control[name].id for name in names)
+        return next((i for i in ids if i in self.stop_ids), self.eos_id)
 
     @functools.cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -101,11 +99,11 @@ class PublishedTokenizer:
         return self._engine.encode(text)
 
     def encode_prompt(self, text: str) -> list[int]:
-        bos = self._id("bos_token", None)
-        wanted = self._config.get("add_bos_token", self._engine.starts_with_bos)
+        bos = self._id("bos_token")
+        with_bos = self._config.get("add_bos_token", self._engine.starts_with_bos)
         first, mark, rest = text.partition(MARK)
         ids = self._engine.encode_marked(first) + self.encode(mark + rest)
-        return [bos, *ids] if wanted and bos is not None else ids
+        return [bos, *ids] if with_bos and bos is not None else ids
 
     def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         if self._template is None:
@@ -113,16 +111,16 @@ class PublishedTokenizer:
         return self._engine.encode_marked(self._template.marked(messages, thinking))
 
     def decode(self, ids: Sequence[int]) -> str:
-        return places.text(self._bytes(ids))
+        return decode_bytes(self._bytes(ids))
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        return places.offsets(self._bytes(ids))
+        return character_offsets(self._bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
-        for name, content in reversed(self.files):  # what a folder is known by comes last
+        for name, content in reversed(self.files):  # last the file that `holds` looks for
             write_atomically(Path(folder) / name, content)
 
-    # --- What the files say ----------------------------------------------------------------------
+    # --- Contents of the files -------------------------------------------------------------------
 
     def _json(self, name: str) -> dict[str, Any]:
         return _parsed(name, dict(self.files).get(name, b"{}"))
@@ -133,35 +131,31 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def _listed(self) -> dict[str, dict[str, Any]]:
-        """Added tokens, by name, as tokenizer_config.json lists them (if it does)."""
+        """Name -> entry of the added tokens in tokenizer_config.json, which may list none."""
         listed = self._config.get("added_tokens_decoder", {}).values()
         return {token["content"]: token for token in listed}
 
     def _named(self, role: str) -> str | None:
-        """The token of a role such as "eos_token"."""
+        """The name of the token with a role such as "eos_token"."""
         token = self._config.get(role)
         return token["content"] if isinstance(token, dict) else token
 
-    def _id(self, role: str, otherwise: int | None) -> int | None:
+    def _id(self, role: str) -> int | None:
         token = self._added.get(self._named(role) or "")
-        return otherwise if token is None else token.id
-
-    @functools.cached_property
-    def _reader(self):
-        """(module that reads the model, the model's bytes)."""
-        files = dict(self.files)
-        if "tokenizer.json" in files:
-            return hugging_face, files["tokenizer.json"]
-        return sentence_pieces, files["tokenizer.model"]
+        return None if token is None else token.id
 
     @functools.cached_property
     def _added(self) -> dict[str, Added]:
-        module, model = self._reader
+        files = dict(self.files)
+        if "tokenizer.json" in files:
+            added = engines.added_tokens(files["tokenizer.json"])
+        else:
+            added = engines.added_pieces(files["tokenizer.model"])
         special = {name for name, listed in self._listed.items() if listed.get("special")}
         special |= {self._named(role) for role in _ROLES}
         return {
             name: token._replace(special=token.special or name in special)
-            for name, token in module.added_tokens(model).items()
+            for name, token in added.items()
         }
 
     @functools.cached_property
@@ -175,21 +169,23 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def _engine(self) -> Engine:
-        module, model = self._reader
-        return module.engine(model, self._control)
+        files = dict(self.files)
+        if "tokenizer.json" in files:
+            return engines.json_engine(files["tokenizer.json"], self._control)
+        return engines.pieces_engine(files["tokenizer.model"], self._control)
 
     @functools.cached_property
-    def _silent(self) -> frozenset[int]:
+    def _special_ids(self) -> frozenset[int]:
         return frozenset(token.id for token in self._added.values() if token.special)
 
     def _bytes(self, ids: Sequence[int]) -> list[bytes]:
-        pieces, silent = self._engine.pieces, self._silent
-        return [b"" if i in silent or i >= len(pieces) else pieces[i] for i in ids]
+        pieces, special = self._engine.pieces, self._special_ids
+        return [b"" if i in special or i >= len(pieces) else pieces[i] for i in ids]
 
     @functools.cached_property
     def _template_source(self) -> str | None:
-        if written := dict(self.files).get("chat_template.jinja"):
-            return written.decode()
+        if content := dict(self.files).get("chat_template.jinja"):
+            return content.decode()
         template = self._config.get("chat_template")
         if isinstance(template, list):  # several, by name
             template = {t["name"]: t["template"] for t in template}.get("default")
@@ -201,9 +197,6 @@ class PublishedTokenizer:
             return None
         tokens = {role: name for role in _ROLES if (name := self._named(role)) is not None}
         return ChatTemplate(self._template_source, tokens, tuple(self._control))
-
-
-_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def _parsed(name: str, content: bytes) -> dict[str, Any]:

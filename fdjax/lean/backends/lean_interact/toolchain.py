@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from fdjax.lean.backends.embedded.library import cache_folder
+from fdjax.runtime.files import cache_folder
 
 # What a REPL inherits of the environment that `lake env` makes: no tokens, nothing of the user's.
 _VARIABLES = (
