@@ -5,6 +5,7 @@ none is paid for twice. The key is read from the environment and is sent to the 
 """
 
 import asyncio
+import functools
 import hashlib
 import json
 import math
@@ -79,7 +80,12 @@ class LLMClient:
     """
 
     def __init__(self, config: LLMConfig, folder: str | os.PathLike):
-        _require_openai()
+        try:
+            import openai  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "feedback by a language model needs the openai package: pip install 'fdjax[llm]'"
+            ) from None
         self.config = config
         self._key = _read_key(config.key_variable)
         self._file = Path(config.cache or Path(folder) / "llm_answers.jsonl")
@@ -113,24 +119,21 @@ class LLMClient:
         slots = asyncio.Semaphore(self.config.concurrency)
         self._ended = asyncio.Event()  # of any pending request
         async with _open_client(self.config.base_url, self._key) as client:
+            answer = functools.partial(self._answer, client, slots)
             if self._down:
-                first = next(iter(questions))
+                key = next(iter(questions))
                 self._down = False
-                answers[first] = await self._answer(client, slots, first, questions[first], 0)
+                answers[key] = await answer(key, questions[key], retries=0)
             rest = {key: question for key, question in questions.items() if key not in answers}
-            received = await asyncio.gather(
-                *(
-                    self._answer(client, slots, key, question, self.config.retries)
-                    for key, question in rest.items()
-                )
-            )
+            retries = self.config.retries
+            received = await asyncio.gather(*(answer(k, q, retries) for k, q in rest.items()))
         return answers | dict(zip(rest, received))
 
     async def _answer(
         self, client, slots: asyncio.Semaphore, key: str, question: Question, retries: int
     ) -> Answer:
-        """What came to no answer, and cost nothing, openai's client sends again. What may have cost
-        something is sent again here, if the budget allows.
+        """A request that the service refused, at no cost, is sent again by openai's client. One that
+        may have cost something is sent again here, if the budget allows.
         """
         estimate = self._estimate(question)
         text, spent, problems = None, [], []
@@ -253,11 +256,9 @@ def read_answer(body: bytes) -> tuple[str, Usage | None]:
     try:
         data = json.loads(body)
         text, usage = data["choices"][0]["message"]["content"], data.get("usage")
+        text = without_thoughts(text or "")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise _unusable("bad answer") from None
-    if not isinstance(text, str | None):
-        raise _unusable("bad answer")
-    text = without_thoughts(text or "")
     if not text:
         raise _unusable("empty answer")
     usage = usage if isinstance(usage, dict) else {}
@@ -349,15 +350,6 @@ class _Pace:
 
 def _print(message: str) -> None:
     console.print(f"feedback.llm: {message}", markup=False)
-
-
-def _require_openai() -> None:
-    try:
-        import openai  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "feedback by a language model needs the openai package: pip install 'fdjax[llm]'"
-        ) from None
 
 
 def _read_key(variable: str | None) -> str:

@@ -5,17 +5,7 @@
 
 from collections.abc import Sequence
 
-from fdjax.types import (
-    DECIDED,
-    Attempt,
-    Feedback,
-    FeedbackContext,
-    Feedbacks,
-    Item,
-    Provider,
-    Theorem,
-    Verdict,
-)
+from fdjax.types import DECIDED, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
 def lean_messages(level: str) -> Provider:
@@ -23,23 +13,25 @@ def lean_messages(level: str) -> Provider:
     describe = {"verdict": describe_verdict, "error": describe_error}[level]
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
-        return [[describe(*item) for item in group] for group in groups]
+        return [[describe(item) for item in group] for group in groups]
 
     return provide
 
 
-def describe_verdict(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+def describe_verdict(item: Item) -> Feedback | None:
+    verdict = item[2]
     if verdict.status not in DECIDED:
         return None
     text = "Lean accepts it" if verdict.proved else "Lean refuses it"
     return Feedback((text,), "lean_messages: verdict", first_error=verdict.first_error)
 
 
-def describe_error(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+def describe_error(item: Item) -> Feedback | None:
     """The message of an unsolved goal shows the goal state. Without an error: the verdict."""
+    _, attempt, verdict = item
     error = verdict.first_error_message
     if error is None:
-        return describe_verdict(theorem, attempt, verdict)
+        return describe_verdict(item)
     messages = [error.text]
     place = verdict.first_error
     if place is not None:

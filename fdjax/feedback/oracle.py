@@ -11,16 +11,7 @@ from collections.abc import Sequence
 
 from fdjax.benchmark import Repair, repair, shortest_proof
 from fdjax.feedback.proofs import first_difference, offset_in_attempt, refused_helper, shown
-from fdjax.types import (
-    Attempt,
-    Feedback,
-    FeedbackContext,
-    Feedbacks,
-    Item,
-    Provider,
-    Theorem,
-    Verdict,
-)
+from fdjax.types import Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
 
 
 def oracle(level: str) -> Provider:
@@ -28,44 +19,45 @@ def oracle(level: str) -> Provider:
     describe = {"step": _step, "correction": _correction, "proof": _proof}[level]
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
-        return [[describe(*item) for item in group] for group in groups]
+        return [[describe(item) for item in group] for group in groups]
 
     return provide
 
 
-def _step(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
-    repaired = _repair(theorem, attempt, verdict)
+def _step(item: Item) -> Feedback | None:
+    repaired = _repair(item)
     if repaired is None:
         return None
     previous, following = repaired.previous, repaired.next_tactic
     if following is None:  # a proof: each of its lines is a right step; a hash chooses one
-        proof = attempt.main_proof
+        proof = item[1].main_proof
         lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
         index = zlib.crc32(proof.encode()) % len(lines)
         previous, following = (lines[index - 1] if index else None), lines[index]
     return Feedback(
         (f"after {previous} use {following}" if previous else f"begin with {following}",),
         "oracle: step",
-        first_error=offset_in_attempt(attempt, verdict, repaired.first_error),
+        first_error=offset_in_attempt(item, repaired.first_error),
         proof=repaired.good_prefix + repaired.completion,
     )
 
 
-def _correction(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
-    repaired = _repair(theorem, attempt, verdict)
+def _correction(item: Item) -> Feedback | None:
+    repaired = _repair(item)
     if repaired is None:
         return None
     corrected = repaired.good_prefix + repaired.completion
     return Feedback(
-        (shown(theorem, corrected),),
+        (shown(item[0], corrected),),
         "oracle: correction",
         leak=1.0,
-        first_error=offset_in_attempt(attempt, verdict, repaired.first_error),
+        first_error=offset_in_attempt(item, repaired.first_error),
         proof=corrected,
     )
 
 
-def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | None:
+def _proof(item: Item) -> Feedback | None:
+    theorem = item[0]
     proof = _shortest(theorem) or theorem.reference
     if proof is None:
         return None
@@ -73,17 +65,18 @@ def _proof(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Feedback | N
         (shown(theorem, proof),),
         "oracle: proof",
         leak=1.0,
-        first_error=first_difference((theorem, attempt, verdict), proof),
+        first_error=first_difference(item, proof),
         proof=proof,
     )
 
 
-def _repair(theorem: Theorem, attempt: Attempt, verdict: Verdict) -> Repair | None:
+def _repair(item: Item) -> Repair | None:
     """Of the main proof. None also where the interpreter takes for a proof what Lean refused."""
+    theorem, attempt, verdict = item
     repaired = repair(theorem, attempt.main_proof)
     if repaired is None or repaired.next_tactic is not None or verdict.proved:
         return repaired
-    return None if refused_helper(attempt, verdict) is None else repaired
+    return None if refused_helper(item) is None else repaired
 
 
 @functools.lru_cache(maxsize=1 << 14)

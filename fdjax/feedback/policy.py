@@ -51,7 +51,7 @@ def policy(
     def encode(item: Item) -> list[int] | None:
         """The ids, with as many of Lean's lines as the budget allows; None if it is too small."""
         theorem, attempt, _ = item
-        error = describe_error(*item)
+        error = describe_error(item)
         lines = error.text.splitlines() if error else []
         for kept in range(len(lines), -1, -1):
             text = _prompt(config, theorem, attempt, lines[:kept])

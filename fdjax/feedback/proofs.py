@@ -8,7 +8,7 @@ import itertools
 import textwrap
 
 from fdjax.lean.extract import NoProof, extract, split
-from fdjax.types import Attempt, Item, Theorem, Verdict
+from fdjax.types import Item, Theorem
 
 
 def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> str | None:
@@ -44,11 +44,11 @@ def shown(theorem: Theorem, proof: str) -> str:
 
 def first_difference(item: Item, proof: str) -> int | None:
     """Where the attempt first differs from a proof, helpers aside: an offset in characters."""
-    theorem, attempt, verdict = item
+    theorem, attempt, _ = item
     parts = split(proof, theorem)
     main = proof[parts.start :] if parts else proof
     place = None if attempt.main_proof == main else common_length(attempt.main_proof, main)
-    return offset_in_attempt(attempt, verdict, place)
+    return offset_in_attempt(item, place)
 
 
 def common_length(one: str, other: str) -> int:
@@ -57,13 +57,14 @@ def common_length(one: str, other: str) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def offset_in_attempt(attempt: Attempt, verdict: Verdict, place: int | None) -> int | None:
+def offset_in_attempt(item: Item, place: int | None) -> int | None:
     """Where an attempt goes wrong whose main proof goes wrong at `place`."""
-    helper = refused_helper(attempt, verdict)
-    return helper if helper is not None or place is None else attempt.main + place
+    helper = refused_helper(item)
+    return helper if helper is not None or place is None else item[1].main + place
 
 
-def refused_helper(attempt: Attempt, verdict: Verdict) -> int | None:
+def refused_helper(item: Item) -> int | None:
     """Where Lean's first error is, if it is in a helper."""
+    _, attempt, verdict = item
     place = verdict.first_error
     return place if place is not None and place < attempt.main else None

@@ -61,22 +61,6 @@ def make_provider(
     return shuffled(provider) if (config.shuffle if shuffle is None else shuffle) else provider
 
 
-def _lean_messages(config: FeedbackConfig, _: Resources) -> Provider:
-    return guarded(lean_messages(config.lean_messages.level), None)
-
-
-def _oracle(config: FeedbackConfig, _: Resources) -> Provider:
-    return guarded(oracle(config.oracle.level), None)
-
-
-def _peers(config: FeedbackConfig, _: Resources) -> Provider:
-    return guarded(peers(config.peers), None)
-
-
-def _reference(_: FeedbackConfig, resources: Resources) -> Provider:
-    return reference(resources.solve)
-
-
 def _llm(config: FeedbackConfig, resources: Resources) -> Provider:
     solve = resources.solve if config.llm.show_reference else None
     return _drawn(
@@ -105,12 +89,12 @@ def _drawn(config: FeedbackConfig, write: Callable[[int], Provider]) -> Provider
 
 
 PROVIDERS: dict[str, Callable[[FeedbackConfig, Resources], Provider]] = {
-    "lean_messages": _lean_messages,
-    "oracle": _oracle,
+    "lean_messages": lambda config, _: guarded(lean_messages(config.lean_messages.level), None),
+    "oracle": lambda config, _: guarded(oracle(config.oracle.level), None),
+    "peers": lambda config, _: guarded(peers(config.peers), None),
+    "reference": lambda _, resources: reference(resources.solve),
     "llm": _llm,
     "policy": _policy,
-    "reference": _reference,
-    "peers": _peers,
 }
 
 
