@@ -46,15 +46,15 @@ def test_error_quotes_the_line_of_the_first_error():
     proof = " by\n  constructor\n  exact h2\n  exact h1"
     late = Message("error", "late", start=proof.index("exact h1"))
     first = Message("error", "unknown identifier 'h2'", start=proof.index("h2"))
-    said = one("error", proof, Verdict("failed", (late, first)))
-    assert said.messages == ("Lean refuses exact h2", "unknown identifier 'h2'")
-    assert said.first_error == proof.index("h2")
+    feedback = one("error", proof, Verdict("failed", (late, first)))
+    assert feedback.messages == ("Lean refuses exact h2", "unknown identifier 'h2'")
+    assert feedback.first_error == proof.index("h2")
 
 
 def test_an_empty_proof_is_quoted_as_nothing():
     empty = audit("")
-    said = one("error", "", Verdict("rejected", (empty,)))
-    assert said.messages == ("Lean refuses nothing", empty.text) and said.first_error == 0
+    feedback = one("error", "", Verdict("rejected", (empty,)))
+    assert feedback.messages == ("Lean refuses nothing", empty.text) and feedback.first_error == 0
 
 
 def test_an_open_goal_is_wrong_where_the_tactics_end():
@@ -72,32 +72,32 @@ def test_what_could_not_be_verified_gets_no_verdict():
 
 def test_step_says_what_to_write_after_the_last_good_line():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
-    said = one("step", bad)
-    assert said.text.startswith("after constructor use ")
-    assert said.first_error >= bad.index("exact h1.1")
-    assert said.proof.startswith(" by\n  constructor\n")
+    feedback = one("step", bad)
+    assert feedback.text.startswith("after constructor use ")
+    assert feedback.first_error >= bad.index("exact h1.1")
+    assert feedback.proof.startswith(" by\n  constructor\n")
 
 
 def test_step_on_a_proof_repeats_one_of_its_lines():
     good = " by\n  constructor\n  exact h1.2\n  exact h1.1"
-    said = one("step", good, Verdict("proved"))
+    feedback = one("step", good, Verdict("proved"))
     lines = ["constructor", "exact h1.2", "exact h1.1"]
     messages = ["begin with constructor", *(f"after {a} use {b}" for a, b in zip(lines, lines[1:]))]
-    assert said.text in messages and said.first_error is None and said.proof == good
+    assert feedback.text in messages and feedback.first_error is None and feedback.proof == good
 
 
 def test_correction_keeps_the_good_part():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
-    said = one("correction", bad)
-    assert said.proof.startswith(" by\n  constructor\n  ")
-    assert said.text == "a proof is" + said.proof.removeprefix(" by")
+    feedback = one("correction", bad)
+    assert feedback.proof.startswith(" by\n  constructor\n  ")
+    assert feedback.text == "a proof is" + feedback.proof.removeprefix(" by")
 
 
 @pytest.mark.parametrize("extra", ["", "\n  done", "x"])
 def test_the_first_error_is_where_the_texts_differ(extra):
     known = one("proof", " by\n  constructor").proof
-    said = one("proof", known + extra)
-    assert said.first_error == (len(known) if extra else None)
+    feedback = one("proof", known + extra)
+    assert feedback.first_error == (len(known) if extra else None)
     assert one("proof", known[:-1]).first_error == len(known) - 1
     assert one("proof", " by\n  #").first_error == len(" by\n  ")
 
@@ -218,36 +218,40 @@ def test_peers_show_more_successes_each_text_once():
         ("y", "failed"),
         ("z", "rejected"),
     )
-    [said] = ask(show(successes=2), group)
-    assert said[0].messages == ("a proof is\n  a", "a proof is\n  b")
-    assert said[4].messages == ("a proof is\n  a",)
+    [feedbacks] = ask(show(successes=2), group)
+    assert feedbacks[0].messages == ("a proof is\n  a", "a proof is\n  b")
+    assert feedbacks[4].messages == ("a proof is\n  a",)
 
 
 def test_peers_that_have_nothing_to_show():
     lone = group_of(("x", "failed"), ("a", "proved"), ("a", "proved"), ("t", "timeout"))
-    [said] = ask(show(), lone)
-    assert said[0].proof == " by\n  a" and said[1:] == [None, None, None]
-    [said] = ask(show(own="alone"), lone)
-    assert said[1].proof == " by\n  a" and said[1].first_error is None and said[3] is None
-    [said] = ask(show(own="alone"), group_of(("x", "failed")))
-    assert said == [None]
+    [feedbacks] = ask(show(), lone)
+    assert feedbacks[0].proof == " by\n  a" and feedbacks[1:] == [None, None, None]
+    [feedbacks] = ask(show(own="alone"), lone)
+    assert (
+        feedbacks[1].proof == " by\n  a"
+        and feedbacks[1].first_error is None
+        and feedbacks[3] is None
+    )
+    [feedbacks] = ask(show(own="alone"), group_of(("x", "failed")))
+    assert feedbacks == [None]
 
 
 def test_the_nearest_peers_begin_as_the_attempt_does():
     group = group_of(("ab x", "failed"), ("b", "proved"), ("abc", "proved"), ("ab y", "proved"))
-    [said] = ask(show(successes=2, order="nearest"), group)
-    assert said[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
-    assert said[0].proof == " by\n  ab y" and said[0].first_error == len(" by\n  ab ")
-    assert said[2].proof == " by\n  ab y"  # a success, too, is shown another one
+    [feedbacks] = ask(show(successes=2, order="nearest"), group)
+    assert feedbacks[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
+    assert feedbacks[0].proof == " by\n  ab y" and feedbacks[0].first_error == len(" by\n  ab ")
+    assert feedbacks[2].proof == " by\n  ab y"  # a success, too, is shown another one
 
 
 def test_a_success_may_always_be_shown_itself():
     group = group_of(("x", "failed"), ("a", "proved"), ("b", "proved"))
-    [said] = ask(show(own="always"), group)
-    assert [f.proof for f in said] == [" by\n  a", " by\n  a", " by\n  b"]
-    assert said[1].first_error is None
-    [said] = ask(show(successes=2, own="always"), group)
-    assert said[2].messages == ("a proof is\n  b", "a proof is\n  a")
+    [feedbacks] = ask(show(own="always"), group)
+    assert [f.proof for f in feedbacks] == [" by\n  a", " by\n  a", " by\n  b"]
+    assert feedbacks[1].first_error is None
+    [feedbacks] = ask(show(successes=2, own="always"), group)
+    assert feedbacks[2].messages == ("a proof is\n  b", "a proof is\n  a")
 
 
 # --- Several providers ---------------------------------------------------------------------------
@@ -284,21 +288,25 @@ def test_the_first_with_messages_and_the_costs_of_all():
     one = fixed("a", "", None, name="one", tokens=5, own_flops=4, requests=1, problems=("t",))
     two = fixed("b", "b", None, name="two", tokens=3, money=0.5)
     three = fixed("c", "c", "c", name="three")
-    [said] = ask(first([one, two, three]), GROUP)
-    assert [(f.text, f.provider, f.tokens, f.requests, f.problems) for f in said] == [
+    [feedbacks] = ask(first([one, two, three]), GROUP)
+    assert [(f.text, f.provider, f.tokens, f.requests, f.problems) for f in feedbacks] == [
         ("a", "one", 5, 1, ("t",)),
         ("b", "two", 8, 1, ("t",)),
         ("c", "three", 0, 0, ()),
     ]
-    assert said[1].money == 0.5 and [f.own_flops for f in said] == [4, 4, 0]
+    assert feedbacks[1].money == 0.5 and [f.own_flops for f in feedbacks] == [4, 4, 0]
     assert two.requested == [[[False, True, True]]] and three.requested == [[[False, False, True]]]
 
 
 def test_feedback_without_messages_still_costs():
     silent = fixed("", None, None, name="one", tokens=5, failed_requests=1)
-    [said] = ask(first([silent, silent]), GROUP)
-    assert said[0].messages == () and said[0].tokens == 10 and said[0].failed_requests == 2
-    assert said[1:] == [None, None]
+    [feedbacks] = ask(first([silent, silent]), GROUP)
+    assert (
+        feedbacks[0].messages == ()
+        and feedbacks[0].tokens == 10
+        and feedbacks[0].failed_requests == 2
+    )
+    assert feedbacks[1:] == [None, None]
 
 
 def test_of_several_draws_the_one_that_the_others_agree_with_most():
@@ -310,10 +318,10 @@ def test_of_several_draws_the_one_that_the_others_agree_with_most():
             ("use simp after cases", ""),
         )
     ]
-    [said] = ask(most_agreed(draws), GROUP)
-    assert said[0].text == "use simp after intro"
-    assert (said[0].tokens, said[0].own_flops) == (3, 6)
-    assert said[1].messages == () and said[1].tokens == 2 and said[2] is None
+    [feedbacks] = ask(most_agreed(draws), GROUP)
+    assert feedbacks[0].text == "use simp after intro"
+    assert (feedbacks[0].tokens, feedbacks[0].own_flops) == (3, 6)
+    assert feedbacks[1].messages == () and feedbacks[1].tokens == 2 and feedbacks[2] is None
 
 
 @pytest.mark.parametrize("other", [Feedback(("b",), "two", tokens=9), Feedback((), "two"), None])
@@ -324,13 +332,13 @@ def test_shuffled_works_over_any_and_keeps_own_costs(other):
         return [*(await own(groups[:1], context)), [other]]
 
     foreign = [(FOREIGN, *GROUP[0][1:])]
-    [said, _] = ask(shuffled(both), GROUP, foreign)
-    assert [f and f.tokens for f in said] == [2, 2, None]
-    assert said[0].messages == (other.messages if other else ())
+    [feedbacks, _] = ask(shuffled(both), GROUP, foreign)
+    assert [f and f.tokens for f in feedbacks] == [2, 2, None]
+    assert feedbacks[0].messages == (other.messages if other else ())
 
 
 def test_figures_of_a_step():
-    said = [
+    feedbacks = [
         Feedback(
             ("a",),
             "llm: m",
@@ -348,7 +356,7 @@ def test_figures_of_a_step():
         None,
     ]
     proofs = group_of(("simp -- as the feedback says", "failed"), ("x", "failed"), ("y", "proved"))
-    figures = feedback_metrics([[(*item, f) for item, f in zip(proofs, said)]])
+    figures = feedback_metrics([[(*item, f) for item, f in zip(proofs, feedbacks)]])
     assert figures == pytest.approx(
         {
             "feedback/given": 1 / 3,

@@ -75,14 +75,16 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     """What the service does not answer the policy writes, or else the oracle."""
     with serving(BadTempered()) as served:
         experiment.run(config_of(served.url, provider="llm,policy,oracle"), tmp_path)
-    said = feedback_of(tmp_path)
-    assert {f.provider for f in said} == {"llm: m", "policy", "oracle: correction"}
+    feedbacks = feedback_of(tmp_path)
+    assert {f.provider for f in feedbacks} == {"llm: m", "policy", "oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
-    assert sum(line["feedback/requests"] for line in lines) == sum(f.requests for f in said)
+    assert sum(line["feedback/requests"] for line in lines) == sum(f.requests for f in feedbacks)
     assert any(line["feedback/failed_requests"] > 0 for line in lines)
     for problem in ("bad answer", "retried", "too long", "refused 400"):
         assert any(line.get(f"feedback/llm: {problem}") for line in lines), problem
-    assert sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in said) > 0
+    assert (
+        sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in feedbacks) > 0
+    )
 
     printed = "".join(capfd.readouterr())
     assert "fd 3/3" in printed and "feedback/failed_requests" in printed and KEY not in printed
@@ -122,9 +124,9 @@ def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
     with serving(lambda *_: Reply(b"", status=503)) as served:
         experiment.run(config_of(served.url, provider="llm,oracle"), tmp_path)
         count = len(served.requests)
-    said = feedback_of(tmp_path)
-    assert {f.provider for f in said} == {"oracle: correction"}
+    feedbacks = feedback_of(tmp_path)
+    assert {f.provider for f in feedbacks} == {"oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
     assert {line["feedback/failed_requests"] for line in lines} == {1.0}
-    assert count < sum(f.requests for f in said)  # one question a step finds out
+    assert count < sum(f.requests for f in feedbacks)  # one question a step finds out
     assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 2

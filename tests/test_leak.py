@@ -59,8 +59,8 @@ def give(text, attempt, limit, reference=PROOF, **fields):
     async def say(groups, context):
         return [[Feedback((text,), "test", requests=1, proof="p", **fields)]]
 
-    [[said]] = asyncio.run(guarded(say, limit)([[item]], FeedbackContext("fd", 0)))
-    return said
+    [[feedback]] = asyncio.run(guarded(say, limit)([[item]], FeedbackContext("fd", 0)))
+    return feedback
 
 
 def test_what_leaks_more_than_the_limit_is_dropped():

@@ -66,22 +66,26 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(generator, monkeypatch):
     writer = Writer(monkeypatch, "use h1\n\n <|im_end|> not h2 ")
     context = FeedbackContext("fd", 5, "params", "average")
     group = [item(), item(status="proved"), item(finished=False), item(status="timeout")]
-    [said] = ask(generator, [group], context)
-    assert said[0].messages == ("use h1", "< |im_end|> not h2") and said[1:] == [None] * 3
+    [feedbacks] = ask(generator, [group], context)
+    assert feedbacks[0].messages == ("use h1", "< |im_end|> not h2") and feedbacks[1:] == [None] * 3
     [(writing, params, [request], sampling)] = writer.calls
     ids = request.prompt
     assert generator.prompts.tokenizer.decode(ids) == (
         "h1 : p\n⊢ p\n:= by\n  exact h2\nLean refuses exact h2\nunknown identifier 'h2'\n⊢ p\n"
     )
     read, written = len(ids), 3
-    assert said[0].tokens == read + written
+    assert feedbacks[0].tokens == read + written
     model = generator.model
-    assert said[0].own_flops == (
+    assert feedbacks[0].own_flops == (
         forward_flops(model, 0, read, logits=0)
         + forward_flops(model, read, read + written, logits=written)
     )
-    assert said[0].first_error == ERROR.start
-    assert (said[0].requests, said[0].failed_requests, said[0].provider) == (1, 0, "policy")
+    assert feedbacks[0].first_error == ERROR.start
+    assert (feedbacks[0].requests, feedbacks[0].failed_requests, feedbacks[0].provider) == (
+        1,
+        0,
+        "policy",
+    )
     assert params == "params" and writing.prompts.response_length == 28
     assert not writing.prompts.template.prefill
     assert request.name == "t 0 0"
@@ -106,38 +110,40 @@ def test_samples_have_names_of_their_own(generator, monkeypatch):
     writer = Writer(monkeypatch, *"abcdef")
     groups = [[item("t", 0), item("t", 1)], [item("u", 0)], [item("t", 0), item("t", 1)]]
     context = FeedbackContext("fd", 0, requested=[[True, False], [True], [True, True]])
-    said = ask(generator, groups, context)
+    feedbacks = ask(generator, groups, context)
     assert [request.name for request in writer.calls[0][2]] == ["t 0 0", "u 0 0", "t 1 0", "t 1 1"]
-    assert [[f and f.text for f in g] for g in said] == [["a", None], ["b"], ["c", "d"]]
+    assert [[f and f.text for f in g] for g in feedbacks] == [["a", None], ["b"], ["c", "d"]]
 
 
 def test_successes_too_if_so_configured(generator, monkeypatch):
     Writer(monkeypatch, "a", "b")
-    [said] = ask(
+    [feedbacks] = ask(
         generator, [[item(), item(status="proved")]], FeedbackContext("fd", 0), successes=True
     )
-    assert [f.text for f in said] == ["a", "b"] and said[1].first_error is None
+    assert [f.text for f in feedbacks] == ["a", "b"] and feedbacks[1].first_error is None
 
 
 def test_responses_that_are_cut_off_or_empty_are_not_used(generator, monkeypatch):
     Writer(monkeypatch, "use h1 and then...", " \n\x07")
-    [said] = ask(generator, [[item(), item(sample=1)]], FeedbackContext("fd", 0))
-    assert [f.messages for f in said] == [(), ()] and [f.failed_requests for f in said] == [1, 1]
-    assert [f.problems for f in said] == [("policy: cut off",), ("policy: empty answer",)]
+    [feedbacks] = ask(generator, [[item(), item(sample=1)]], FeedbackContext("fd", 0))
+    assert [f.messages for f in feedbacks] == [(), ()] and [
+        f.failed_requests for f in feedbacks
+    ] == [1, 1]
+    assert [f.problems for f in feedbacks] == [("policy: cut off",), ("policy: empty answer",)]
 
 
 def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(generator, monkeypatch):
     writer = Writer(monkeypatch, "a")
     long = "unknown identifier 'h2'\n" + "h2 " * 200
     group = [item(text=long), item(sample=1, proof=" by\n  exact" + " h2" * 200)]
-    [said] = ask(generator, [group], FeedbackContext("fd", 0))
+    [feedbacks] = ask(generator, [group], FeedbackContext("fd", 0))
     [(*_, requests, _)] = writer.calls
     prompts = [request.prompt for request in requests]
     assert [generator.prompts.tokenizer.decode(ids).splitlines()[-1] for ids in prompts] == [
         "unknown identifier 'h2'"
     ]
-    assert said[0].text == "a" and said[1].problems == ("policy: prompt too long",)
-    assert said[1].failed_requests == 1 and said[1].tokens == 0
+    assert feedbacks[0].text == "a" and feedbacks[1].problems == ("policy: prompt too long",)
+    assert feedbacks[1].failed_requests == 1 and feedbacks[1].tokens == 0
 
 
 def test_no_attempt_to_comment_on(generator, monkeypatch):

@@ -24,7 +24,9 @@ from fdjax.config.stages import (
 from fdjax.models.config import ModelConfig
 
 ESTIMATOR_ALPHA = {"k1": 1.0, "k2": 1.0, "k3": 0.0}  # whose gradient each has
-PROVIDERS = ("lean_messages", "oracle", "llm", "policy", "reference", "peers")
+PROVIDERS = [
+    name for name, kind in field_types(FeedbackConfig).items() if dataclasses.is_dataclass(kind)
+]
 
 # --- To a ConfigDict -----------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     problems: tuple[str, ...] = ()  # also those that a retry solved
 
     def costs(self, useful: bool) -> dict[str, Any]:
-        """Fields of Feedback. `useful`: was feedback or a proof made of the answer?"""
+        """Fields of Feedback. `useful`: was it feedback, or a proof that Lean accepts?"""
         return {
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -132,8 +132,8 @@ class LLMClient:
     async def _answer(
         self, client, slots: asyncio.Semaphore, key: str, question: Question, retries: int
     ) -> Answer:
-        """A request that the service refused, at no cost, is sent again by openai's client. One that
-        may have cost something is sent again here, if the budget allows.
+        """openai's client sends a request again that was refused, at no cost. One that may have cost
+        something is sent again here, if the budget allows.
         """
         estimate = self._estimate(question)
         text, spent, problems = None, [], []

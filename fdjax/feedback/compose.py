@@ -1,4 +1,4 @@
-"""Providers made of providers: several as one, one for several hosts, a control, a guard."""
+"""Providers that wrap others: the first of several, one for all hosts, a control, a guard."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a search program of the built-in benchmark finds, in Lean's place: it knows the way on.
+"""What the search of the built-in benchmark finds: more than Lean reports.
 
 `step`: the last good line and the line that should follow it. `correction`: the attempt mended to
 a proof. `proof`: the shortest proof, or the data's. Of an attempt with helper lemmas the main proof

@@ -1,4 +1,4 @@
-"""Verified proofs of the attempt's own group, as in SDPO (the first other success)."""
+"""Verified proofs of the same group, as in SDPO (the first other success)."""
 
 from collections.abc import Sequence
 

@@ -40,7 +40,7 @@ class Resources(NamedTuple):
     folder: str | os.PathLike  # keeps the answers that were paid for
     seed: int
     batch: int  # attempts that the policy comments on at a time
-    client: LLMClient | None = None  # the last two are made by make_provider
+    client: LLMClient | None = None  # make_provider sets the last two
     solve: Solve | None = None
 
 
@@ -109,8 +109,8 @@ def manifest_fields(config: FeedbackConfig) -> dict[str, Any]:
     for name in names:
         fields[name] = dataclasses.asdict(getattr(config, name))
     if "llm" in names:
-        own = {f: getattr(config.llm, f) for f in ("show_reference", "max_chars")}
-        fields["llm"] = own | _request_fields(config.llm, config.llm.prompt)
+        reading = {f: getattr(config.llm, f) for f in ("show_reference", "max_chars")}
+        fields["llm"] = reading | _request_fields(config.llm, config.llm.prompt)
     if uses_references(config):
         count = config.reference.max_requests
         request = _request_fields(config.llm, config.reference.prompt) if count else {}

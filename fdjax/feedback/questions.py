@@ -132,7 +132,7 @@ def as_messages(text: str, max_chars: int) -> tuple[str, ...]:
 def fenced(blocks: Sequence[tuple[str, str]], max_chars: int) -> tuple[str, str]:
     """(tag, the titled blocks, each plain and between lines that hold the tag).
 
-    The tag is a hash of all the blocks, so that no text can contain its own.
+    The tag is a hash of all the blocks, so that no text can contain the tag.
     """
     blocks = [(title, plain(text, max_chars)) for title, text in blocks]
     tag = hashlib.sha256(repr(blocks).encode()).hexdigest()[:16]

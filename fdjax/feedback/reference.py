@@ -23,7 +23,7 @@ Solve = Callable[[Sequence[Theorem]], Awaitable[list[Solution]]]
 
 
 def solver(farm: Farm, client: LLMClient | None, config: ReferenceConfig) -> Solve:
-    """The data's own proof if Lean accepts it; else the first that Lean accepts of at most
+    """The data's proof if Lean accepts it; else the first that Lean accepts of at most
     `config.max_requests` proofs of the language model, requested one after the other. `client` can
     be None where that number is 0.
 
@@ -68,10 +68,10 @@ def reference(solve: Solve) -> Provider:
             [i for i in range(len(group)) if context.is_requested(g, i)]
             for g, group in enumerate(groups)
         ]
-        some = [g for g, indices in enumerate(requested) if indices]
-        solutions = await solve([groups[g][0][0] for g in some])
+        with_requests = [g for g, indices in enumerate(requested) if indices]
+        solutions = await solve([groups[g][0][0] for g in with_requests])
         feedbacks: Feedbacks = [[None] * len(group) for group in groups]
-        for g, (proof, costs) in zip(some, solutions):
+        for g, (proof, costs) in zip(with_requests, solutions):
             for i in requested[g]:
                 feedbacks[g][i] = with_costs(_describe(groups[g][i], proof), costs)
                 costs = None  # the first of the group bears them
