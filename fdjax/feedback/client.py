@@ -132,7 +132,7 @@ class LLMClient:
     async def _answer(
         self, client, slots: asyncio.Semaphore, key: str, question: Question, retries: int
     ) -> Answer:
-        """openai's client sends a request again that was refused, at no cost. One that may have cost
+        """A request that failed at no cost is sent again by openai's client; one that may have cost
         something is sent again here, if the budget allows.
         """
         estimate = self._estimate(question)
