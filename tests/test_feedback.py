@@ -15,7 +15,7 @@ from fdjax.feedback.peers import peers
 from fdjax.feedback.providers import PROVIDERS, Resources, make_provider, manifest_fields
 from fdjax.lean.audit import audit
 from fdjax.runtime import hosts
-from fdjax.types import Attempt, Feedback, FeedbackContext, Message, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, FeedbackContext, Message, Theorem, Verdict
 
 AND = Theorem(
     id="and",
@@ -29,7 +29,7 @@ FAILED = Verdict("failed")
 
 
 def attempt(proof):
-    return Attempt("and", 0, (), (), True, proof, ())
+    return Attempt("and", 0, (), (), True, Candidate(proof), ())
 
 
 def ask(provider, *groups):
@@ -75,7 +75,7 @@ def test_step_says_what_to_write_after_the_last_good_line():
     feedback = one("step", bad)
     assert feedback.text.startswith("after constructor use ")
     assert feedback.first_error >= bad.index("exact h1.1")
-    assert feedback.proof.startswith(" by\n  constructor\n")
+    assert feedback.proof.text.startswith(" by\n  constructor\n")
 
 
 def test_step_on_a_proof_repeats_one_of_its_lines():
@@ -83,19 +83,21 @@ def test_step_on_a_proof_repeats_one_of_its_lines():
     feedback = one("step", good, Verdict("proved"))
     lines = ["constructor", "exact h1.2", "exact h1.1"]
     messages = ["begin with constructor", *(f"after {a} use {b}" for a, b in zip(lines, lines[1:]))]
-    assert feedback.text in messages and feedback.first_error is None and feedback.proof == good
+    assert (
+        feedback.text in messages and feedback.first_error is None and feedback.proof.text == good
+    )
 
 
 def test_correction_keeps_the_good_part():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
     feedback = one("correction", bad)
-    assert feedback.proof.startswith(" by\n  constructor\n  ")
-    assert feedback.text == "a proof is" + feedback.proof.removeprefix(" by")
+    assert feedback.proof.text.startswith(" by\n  constructor\n  ")
+    assert feedback.text == "a proof is" + feedback.proof.text.removeprefix(" by")
 
 
 @pytest.mark.parametrize("extra", ["", "\n  done", "x"])
 def test_the_first_error_is_where_the_texts_differ(extra):
-    known = one("proof", " by\n  constructor").proof
+    known = one("proof", " by\n  constructor").proof.text
     feedback = one("proof", known + extra)
     assert feedback.first_error == (len(known) if extra else None)
     assert one("proof", known[:-1]).first_error == len(known) - 1
@@ -105,13 +107,13 @@ def test_the_first_error_is_where_the_texts_differ(extra):
 def test_theorems_that_the_interpreter_cannot_read():
     assert one("step", " by\n  rfl", theorem=FOREIGN) is None
     assert one("correction", " by\n  rfl", theorem=FOREIGN) is None
-    assert one("proof", " by\n  simp", theorem=FOREIGN).proof == FOREIGN.reference
+    assert one("proof", " by\n  simp", theorem=FOREIGN).proof.text == FOREIGN.reference
 
 
 def test_a_proof_that_lean_refused_gets_no_false_praise():
     good = " by\n  exact ⟨h1.2, h1.1⟩"
     assert one("step", good) is None and one("correction", good) is None
-    assert one("correction", good, Verdict("proved")).proof == good
+    assert one("correction", good, Verdict("proved")).proof.text == good
 
 
 def test_shuffled_takes_text_from_another_theorem_and_keeps_the_first_error():
@@ -191,7 +193,7 @@ def group_of(*tries):
     return [
         (
             AND,
-            Attempt("and", i, (), (), True, f" by\n  {proof}", ()),
+            Attempt("and", i, (), (), True, Candidate(f" by\n  {proof}"), ()),
             Verdict(status, reason if status == "failed" else ()),
         )
         for i, (proof, status) in enumerate(tries)
@@ -201,11 +203,11 @@ def group_of(*tries):
 def test_peers_show_the_first_success_and_where_the_attempt_differs():
     group = group_of(("simp", "failed"), ("exact a", "proved"), ("exact b", "proved"))
     [[failed, one, two]] = ask(show(), group)
-    assert failed.messages == ("a proof is\n  exact a",) and failed.proof == " by\n  exact a"
+    assert failed.messages == ("a proof is\n  exact a",) and failed.proof.text == " by\n  exact a"
     assert failed.first_error == len(" by\n  ")
     assert one.messages == ("a proof is\n  exact b",)  # a success sees another, not itself
     assert one.first_error == len(" by\n  exact ")
-    assert two.proof == " by\n  exact a"
+    assert two.proof.text == " by\n  exact a"
 
 
 def test_peers_show_more_successes_each_text_once():
@@ -226,10 +228,10 @@ def test_peers_show_more_successes_each_text_once():
 def test_peers_that_have_nothing_to_show():
     lone = group_of(("x", "failed"), ("a", "proved"), ("a", "proved"), ("t", "timeout"))
     [feedbacks] = ask(show(), lone)
-    assert feedbacks[0].proof == " by\n  a" and feedbacks[1:] == [None, None, None]
+    assert feedbacks[0].proof.text == " by\n  a" and feedbacks[1:] == [None, None, None]
     [feedbacks] = ask(show(own="alone"), lone)
     assert (
-        feedbacks[1].proof == " by\n  a"
+        feedbacks[1].proof.text == " by\n  a"
         and feedbacks[1].first_error is None
         and feedbacks[3] is None
     )
@@ -241,14 +243,16 @@ def test_the_nearest_peers_begin_as_the_attempt_does():
     group = group_of(("ab x", "failed"), ("b", "proved"), ("abc", "proved"), ("ab y", "proved"))
     [feedbacks] = ask(show(successes=2, order="nearest"), group)
     assert feedbacks[0].messages == ("a proof is\n  ab y", "a proof is\n  abc")
-    assert feedbacks[0].proof == " by\n  ab y" and feedbacks[0].first_error == len(" by\n  ab ")
-    assert feedbacks[2].proof == " by\n  ab y"  # a success, too, is shown another one
+    assert feedbacks[0].proof.text == " by\n  ab y" and feedbacks[0].first_error == len(
+        " by\n  ab "
+    )
+    assert feedbacks[2].proof.text == " by\n  ab y"  # a success, too, is shown another one
 
 
 def test_a_success_may_always_be_shown_itself():
     group = group_of(("x", "failed"), ("a", "proved"), ("b", "proved"))
     [feedbacks] = ask(show(own="always"), group)
-    assert [f.proof for f in feedbacks] == [" by\n  a", " by\n  a", " by\n  b"]
+    assert [f.proof.text for f in feedbacks] == [" by\n  a", " by\n  a", " by\n  b"]
     assert feedbacks[1].first_error is None
     [feedbacks] = ask(show(successes=2, own="always"), group)
     assert feedbacks[2].messages == ("a proof is\n  b", "a proof is\n  a")

@@ -13,6 +13,7 @@ from fdjax.feedback.proofs import read_proof
 from fdjax.feedback.providers import Resources, make_provider
 from fdjax.feedback.questions import describe
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import submit
 from fdjax.rollout.prompts import Template, read_attempt
@@ -107,7 +108,7 @@ def test_the_main_proof_is_compared_with_a_plain_one(told):
         f"{begin}{WRONG.partition('wrong')[0]}w",  # Lean refuses it before
         f"{begin}{STATED} by\n  exact ⟨s",
     ]
-    assert group[0][1].main_proof == USES and group[3][1].main == 0
+    assert group[0][1].candidate.proof == USES and not group[3][1].candidate.has_helpers
 
 
 def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof(told):
@@ -139,10 +140,12 @@ def test_peers_are_near_by_their_main_proofs(told):
     )
     changes = {"peers.order": "nearest", "peers.successes": 2}
     group, said = told(*codes, provider="peers", **changes)
-    assert said[0].proof == group[2][1].proof and said[0].messages == tuple(
+    assert said[0].proof == group[2][1].candidate and said[0].messages == tuple(
         f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4]
     )
-    assert said[0].first_error == group[0][1].main + len(" by\n  exact ⟨second h1, h1.")
+    assert said[0].first_error == group[0][1].candidate.main_start + len(
+        " by\n  exact ⟨second h1, h1."
+    )
     assert said[3].first_error is None and said[1].messages[0] == said[0].messages[0]
 
 
@@ -157,18 +160,19 @@ def test_steps_and_corrections_mend_the_main_proof(told):
     )
     for level in ("correction", "step"):
         group, said = told(*codes, **{"oracle.level": level})
-        proofs = [f.proof for f in said]
+        proofs = [f.proof.text for f in said]
         assert proofs == [mended] * 4
         places = [f.first_error for f in said]
         wrong = WRONG.index("wrong")
-        assert places == [group[0][1].main + bad.rindex(".2"), wrong, wrong, None]
+        assert places == [group[0][1].candidate.main_start + bad.rindex(".2"), wrong, wrong, None]
     assert said[0].messages == ("after exact h1.2 use exact h1.1",)
 
 
 def test_a_language_model_is_told_what_it_sees(farm):
     codes = (WRONG + STATED + USES, STATED + USES)
     group = items(farm, *codes)
-    helped, plain = (describe(item, SECOND + STATED + USES) for item in group)
+    known = parse_candidate(SECOND + STATED + USES, THEOREM, allow_helpers=True)
+    helped, plain = (describe(item, known) for item in group)
     assert f"attempt, helper lemmas, the theorem again, its proof>>>\n{codes[0]}\n<<<" in helped
     assert f"attempt, what follows :=>>>\n{USES}\n<<<" in plain
     assert "line 3, column 9, at `wrong`: error: " in helped
@@ -192,7 +196,7 @@ def test_a_stronger_models_lemmas_are_read_and_checked(told):
     with serving(lambda number, _: says(answers[number % 3])) as served:
         fields["llm.base_url"] = served.url
         said = told(STATED + " h1", theorem=theorem, **fields)[1][0]
-        assert said.proof == SECOND + STATED + USES and said.failed_requests == 2
+        assert said.proof.text == SECOND + STATED + USES and said.failed_requests == 2
         assert said.text.startswith("a proof with helper lemmas is\ntheorem second")
         assert "lemmas of your own" in served.requests[0]["messages"][0]["content"]
     assert read_proof(answers[2], theorem) is None

@@ -6,7 +6,7 @@ import pytest
 
 from fdjax.feedback.compose import guarded
 from fdjax.feedback.metrics import mentions_feedback, overlap
-from fdjax.types import Attempt, Feedback, FeedbackContext, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, FeedbackContext, Theorem, Verdict
 
 PROOF = " by\n  nlinarith [sq_nonneg (a - b), sq_nonneg (a + b)]"
 
@@ -54,10 +54,10 @@ def test_who_mentions_feedback(proof, mentions):
 
 def give(text, attempt, limit, reference=PROOF, **fields):
     theorem = Theorem("t", "t", "(a b : ℝ) : True", reference=reference)
-    item = (theorem, Attempt("t", 0, (), (), True, attempt, ()), Verdict("failed"))
+    item = (theorem, Attempt("t", 0, (), (), True, Candidate(attempt), ()), Verdict("failed"))
 
     async def say(groups, context):
-        return [[Feedback((text,), "test", requests=1, proof="p", **fields)]]
+        return [[Feedback((text,), "test", requests=1, proof=Candidate("p"), **fields)]]
 
     [[feedback]] = asyncio.run(guarded(say, limit)([[item]], FeedbackContext("fd", 0)))
     return feedback
@@ -87,7 +87,11 @@ def test_costs_without_messages_pass():
     async def say(groups, context):
         return [[silent, None]]
 
-    item = (Theorem("t", "t", ": True"), Attempt("t", 0, (), (), True, "", ()), Verdict("failed"))
+    item = (
+        Theorem("t", "t", ": True"),
+        Attempt("t", 0, (), (), True, Candidate(""), ()),
+        Verdict("failed"),
+    )
     assert asyncio.run(guarded(say, 0.1)([[item, item]], FeedbackContext("fd", 0))) == [
         [silent, None]
     ]

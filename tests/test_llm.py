@@ -13,7 +13,7 @@ from fdjax.feedback.proofs import read_proof
 from fdjax.feedback.providers import Resources, make_provider
 from fdjax.feedback.questions import describe, fenced, plain, without_thoughts
 from fdjax.rollout.prompts import Template
-from fdjax.types import Attempt, FeedbackContext, Message, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, FeedbackContext, Message, Theorem, Verdict
 from tests.openai_server import KEY, Reply, says, serving
 
 THEOREM = Theorem(
@@ -35,7 +35,7 @@ FAILED = Verdict("failed", ERRORS)
 
 
 def item(proof=PROOF, verdict=FAILED, sample=0, finished=True, theorem=THEOREM):
-    return theorem, Attempt(theorem.id, sample, (), (), finished, proof, ()), verdict
+    return theorem, Attempt(theorem.id, sample, (), (), finished, Candidate(proof), ()), verdict
 
 
 class Lean:
@@ -46,10 +46,10 @@ class Lean:
     def __init__(self, *accepted):
         self.accepted, self.seen = accepted, []
 
-    def submit(self, theorem, proof):
-        self.seen.append(proof)
+    def submit(self, theorem, candidate):
+        self.seen.append(candidate.text)
         done = concurrent.futures.Future()
-        done.set_result(Verdict("proved" if proof in self.accepted else "failed"))
+        done.set_result(Verdict("proved" if candidate.text in self.accepted else "failed"))
         return done
 
 
@@ -89,7 +89,7 @@ def test_what_is_sent():
 
 
 def test_a_reference_is_sent_if_there_is_one():
-    text = describe(item(), THEOREM.reference)
+    text = describe(item(), Candidate(THEOREM.reference))
     assert "a reference proof, not to be quoted>>>\n by\n  exact ⟨h.2, h.1⟩\n" in text
 
 
@@ -187,7 +187,7 @@ def test_the_model_sees_a_reference_that_lean_accepts(ask):
     lean = Lean(THEOREM.reference)
     with serving(lambda *_: says("swap them")) as served:
         [[feedback]] = ask(served.url, [[item()]], lean, **{"llm.show_reference": True})
-        assert feedback.proof == THEOREM.reference
+        assert feedback.proof.text == THEOREM.reference
         assert "exact ⟨h.2, h.1⟩" in served.requests[0]["messages"][1]["content"]
         [[feedback]] = ask(served.url, [[item()]], Lean(), **{"llm.show_reference": True})
     assert feedback.proof is None
@@ -200,7 +200,7 @@ def test_the_model_sees_a_reference_that_lean_accepts(ask):
 def test_references_come_from_the_data_if_lean_accepts_them(ask):
     group = [item(), item(" by\n  exact ⟨h.1", sample=1)]
     [feedbacks] = ask("", [group, group], Lean(THEOREM.reference), provider="reference")[:1]
-    assert [f.proof for f in feedbacks] == [THEOREM.reference] * 2
+    assert [f.proof.text for f in feedbacks] == [THEOREM.reference] * 2
     assert feedbacks[1].first_error == len(" by\n  exact ⟨h.") and feedbacks[0].leak == 1.0
     assert feedbacks[0].messages == ("a proof is\n  exact ⟨h.2, h.1⟩",)
     assert ask("", [group], Lean(), provider="reference") == [[None, None]]
@@ -215,7 +215,7 @@ def test_references_of_a_stronger_model_are_verified_and_requested_once(ask):
     fields = {"provider": "reference", "reference.max_requests": 5}
     with serving(lambda number, _: says(answers[number])) as served:
         [one, other] = ask(served.url, [group, group], lean, **fields)
-        assert [f.proof for f in one + other] == [" by\n  exact h.symm"] * 4
+        assert [f.proof.text for f in one + other] == [" by\n  exact h.symm"] * 4
         assert [f.requests for f in one + other] == [3, 0, 0, 0] and one[0].failed_requests == 2
         assert lean.seen == [" by\n  exact wrong", " by\n  exact h.symm"]
         assert ask(served.url, [group], lean, **fields)[0][1].proof
@@ -247,7 +247,7 @@ def test_no_proof_is_found(ask):
 )
 def test_what_of_an_answer_is_the_proof(proof, read):
     stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
-    assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == read
+    assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == Candidate(read)
     assert read_proof(f"So:\n{stated}", THEOREM) is None
 
 

@@ -12,7 +12,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Generator, Sampling
 from fdjax.rollout.prompts import Prompts, Template
-from fdjax.types import Attempt, FeedbackContext, Message, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, FeedbackContext, Message, Segment, Theorem, Verdict
 
 PROOF = " by\n  exact h2"
 ERROR = Message("error", "unknown identifier 'h2'\n⊢ p", start=PROOF.index("h2"))
@@ -39,7 +39,7 @@ def theorem(name):
 def item(name="t", sample=0, status="failed", finished=True, proof=PROOF, text=ERROR.text):
     error = Message("error", text, start=ERROR.start)
     verdict = Verdict(status, (error,) if status == "failed" else ())
-    return theorem(name), Attempt(name, sample, (), (), finished, proof, ()), verdict
+    return theorem(name), Attempt(name, sample, (), (), finished, Candidate(proof), ()), verdict
 
 
 class Writer:
@@ -53,7 +53,9 @@ class Writer:
         self.calls.append((generator, params, requests, sampling))
         for request, text in zip(requests, self.texts):
             finished, segments = not text.endswith("..."), (Segment((1, 2, 3)),)
-            yield [Attempt(request.theorem.id, 0, segments, (0.0,) * 3, finished, text, ())]
+            yield [
+                Attempt(request.theorem.id, 0, segments, (0.0,) * 3, finished, Candidate(text), ())
+            ]
 
 
 def ask(generator, groups, context, draw=0, successes=False, **changes):

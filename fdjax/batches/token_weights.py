@@ -137,6 +137,6 @@ def token_lines(attempt: Attempt) -> list[int]:
 
     What a chat says before the proof counts as its first line, what it says behind it as its last.
     """
-    lines = [attempt.proof.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
+    lines = [attempt.candidate.text.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
     held = sorted(set(lines))
     return [held.index(line) for line in lines]

@@ -120,12 +120,16 @@ def guarded(provider: Provider, leak_limit: float | None) -> Provider:
         theorem, attempt, _ = item
         leak = feedback.leak
         if theorem.reference is not None:
-            known = [theorem.signature, theorem.goal or "", *(a.proof for _, a, _ in group)]
+            known = [
+                theorem.signature,
+                theorem.goal or "",
+                *(a.candidate.text for _, a, _ in group),
+            ]
             leak = max(leak, overlap(feedback.text, theorem.reference, known))
         feedback = dataclasses.replace(feedback, leak=leak)
         if leak_limit is not None and leak > leak_limit:
             return _dropped(feedback, "leak dropped")
-        if leak_limit is not None and mentions_feedback(attempt.proof):
+        if leak_limit is not None and mentions_feedback(attempt.candidate.text):
             return _dropped(feedback, "echo dropped")
         return feedback
 

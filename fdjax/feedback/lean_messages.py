@@ -35,7 +35,8 @@ def describe_error(item: Item) -> Feedback | None:
     messages = [error.text]
     place = verdict.first_error
     if place is not None:
-        begin = attempt.proof.rfind("\n", 0, place) + 1
-        line = next(iter(attempt.proof[begin:].splitlines()), "nothing")
+        text = attempt.candidate.text
+        begin = text.rfind("\n", 0, place) + 1
+        line = next(iter(text[begin:].splitlines()), "nothing")
         messages.insert(0, f"Lean refuses {line.strip()}")
     return Feedback(tuple(messages), "lean_messages: error", first_error=place)

@@ -7,7 +7,7 @@ from fdjax.feedback.client import Answer, LLMClient, Question
 from fdjax.feedback.compose import with_costs
 from fdjax.feedback.questions import as_messages, attempts_to_ask_about, describe, read_prompt
 from fdjax.feedback.reference import Solution, Solve
-from fdjax.types import Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
 
 
 def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -> Provider:
@@ -39,7 +39,7 @@ def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -
             solutions[g] = Solution(proof)  # the first of the group bears the costs
         return feedbacks
 
-    def read(answer: Answer, verdict: Verdict, proof: str | None) -> Feedback:
+    def read(answer: Answer, verdict: Verdict, proof: Candidate | None) -> Feedback:
         messages = as_messages(answer.text or "", config.max_chars)
         return Feedback(
             messages,

@@ -50,7 +50,7 @@ def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
     if not present:
         return {}
     given = [feedback for feedback in present if feedback.messages]
-    proofs = [attempt.proof for group in groups for _, attempt, *_ in group]
+    proofs = [attempt.candidate.text for group in groups for _, attempt, *_ in group]
     figures = {
         "given": len(given) / len(feedbacks),
         "leak": _mean(feedback.leak for feedback in given),

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from fdjax.benchmark import Repair, repair, shortest_proof
 from fdjax.feedback.proofs import first_difference, offset_in_attempt, refused_helper, shown
-from fdjax.types import Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
+from fdjax.lean.extract import parse_candidate
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
 
 
 def oracle(level: str) -> Provider:
@@ -30,7 +31,7 @@ def _step(item: Item) -> Feedback | None:
         return None
     previous, following = repaired.previous, repaired.next_tactic
     if following is None:  # a proof: each of its lines is a right step; a hash chooses one
-        proof = item[1].main_proof
+        proof = item[1].candidate.proof
         lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
         index = zlib.crc32(proof.encode()) % len(lines)
         previous, following = (lines[index - 1] if index else None), lines[index]
@@ -38,7 +39,7 @@ def _step(item: Item) -> Feedback | None:
         (f"after {previous} use {following}" if previous else f"begin with {following}",),
         "oracle: step",
         first_error=offset_in_attempt(item, repaired.first_error),
-        proof=repaired.good_prefix + repaired.completion,
+        proof=Candidate(repaired.good_prefix + repaired.completion),
     )
 
 
@@ -46,9 +47,9 @@ def _correction(item: Item) -> Feedback | None:
     repaired = _repair(item)
     if repaired is None:
         return None
-    corrected = repaired.good_prefix + repaired.completion
+    corrected = Candidate(repaired.good_prefix + repaired.completion)
     return Feedback(
-        (shown(item[0], corrected),),
+        (shown(corrected),),
         "oracle: correction",
         leak=1.0,
         first_error=offset_in_attempt(item, repaired.first_error),
@@ -58,11 +59,12 @@ def _correction(item: Item) -> Feedback | None:
 
 def _proof(item: Item) -> Feedback | None:
     theorem = item[0]
-    proof = _shortest(theorem) or theorem.reference
-    if proof is None:
+    text = _shortest(theorem) or theorem.reference
+    if text is None:
         return None
+    proof = parse_candidate(text, theorem, allow_helpers=True)
     return Feedback(
-        (shown(theorem, proof),),
+        (shown(proof),),
         "oracle: proof",
         leak=1.0,
         first_error=first_difference(item, proof),
@@ -73,7 +75,7 @@ def _proof(item: Item) -> Feedback | None:
 def _repair(item: Item) -> Repair | None:
     """Of the main proof. None also where the interpreter takes for a proof what Lean refused."""
     theorem, attempt, verdict = item
-    repaired = repair(theorem, attempt.main_proof)
+    repaired = repair(theorem, attempt.candidate.proof)
     if repaired is None or repaired.next_tactic is not None or verdict.proved:
         return repaired
     return None if refused_helper(item) is None else repaired

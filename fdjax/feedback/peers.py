@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fdjax.config import PeersConfig
 from fdjax.feedback.proofs import common_length, first_difference, shown
-from fdjax.types import DECIDED, Attempt, Feedback, FeedbackContext, Feedbacks, Item, Provider
+from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
 def peers(config: PeersConfig) -> Provider:
@@ -18,16 +18,16 @@ def peers(config: PeersConfig) -> Provider:
         return [[describe(group, item) for item in group] for group in groups]
 
     def describe(group: Sequence[Item], item: Item) -> Feedback | None:
-        theorem, attempt, verdict = item
+        _, attempt, verdict = item
         if verdict.status not in DECIDED:
             return None
         proofs = _other_proofs(group, item, config.order)[: config.successes]
         if verdict.proved and (config.own == "always" or (config.own == "alone" and not proofs)):
-            proofs = [attempt.proof, *proofs][: config.successes]
+            proofs = [attempt.candidate, *proofs][: config.successes]
         if not proofs:
             return None
         return Feedback(
-            tuple(shown(theorem, proof) for proof in proofs),
+            tuple(map(shown, proofs)),
             "peers",
             first_error=first_difference(item, proofs[0]),
             proof=proofs[0],
@@ -36,13 +36,14 @@ def peers(config: PeersConfig) -> Provider:
     return provide
 
 
-def _other_proofs(group: Sequence[Item], item: Item, order: str) -> list[str]:
+def _other_proofs(group: Sequence[Item], item: Item, order: str) -> list[Candidate]:
     """All different in text, and from `item`'s. Of equally near ones the first comes first."""
-    others: dict[str, Attempt] = {}
+    tried = item[1].candidate
+    others: dict[str, Candidate] = {}
     for _, peer, verdict in group:
-        if verdict.proved and peer.proof != item[1].proof:
-            others.setdefault(peer.proof, peer)
-    peers = list(others.values())
+        if verdict.proved and peer.candidate.text != tried.text:
+            others.setdefault(peer.candidate.text, peer.candidate)
+    proofs = list(others.values())
     if order == "nearest":
-        peers.sort(key=lambda peer: -common_length(item[1].main_proof, peer.main_proof))
-    return [peer.proof for peer in peers]
+        proofs.sort(key=lambda proof: -common_length(tried.proof, proof.proof))
+    return proofs

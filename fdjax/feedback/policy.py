@@ -10,7 +10,16 @@ from fdjax.feedback.questions import as_messages, attempts_to_ask_about, without
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.prompts import Template, theorem_fields
-from fdjax.types import Attempt, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
+from fdjax.types import (
+    Attempt,
+    Candidate,
+    Feedback,
+    FeedbackContext,
+    Feedbacks,
+    Item,
+    Provider,
+    Theorem,
+)
 
 MAX_CHARS = 10_000  # of a response; its length in tokens is the limit that matters
 
@@ -79,7 +88,7 @@ def policy(
         if response is None:
             problems = ("policy: prompt too long",)
             return Feedback((), "policy", requests=1, failed_requests=1, problems=problems)
-        messages = as_messages(without_thoughts(response.proof), MAX_CHARS)
+        messages = as_messages(without_thoughts(response.candidate.text), MAX_CHARS)
         problem = None
         if not messages:
             problem = "empty answer"
@@ -104,14 +113,14 @@ def policy(
 def _prompt(
     config: PolicyFeedbackConfig, theorem: Theorem, attempt: Attempt, lean: Sequence[str]
 ) -> str:
-    fields = theorem_fields(theorem) | {"attempt": attempt.proof, "lean": "\n".join(lean)}
+    fields = theorem_fields(theorem) | {"attempt": attempt.candidate.text, "lean": "\n".join(lean)}
     return config.prompt.format(**fields)
 
 
 def _check_prompt(config: PolicyFeedbackConfig) -> None:
     theorem = Theorem(id="", name="t", signature=": True")
     try:
-        _prompt(config, theorem, Attempt("", 0, (), (), True, "", ()), ())
+        _prompt(config, theorem, Attempt("", 0, (), (), True, Candidate(""), ()), ())
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"feedback.policy.prompt={config.prompt!r} is no template ({error}). Its fields can "

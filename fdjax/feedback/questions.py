@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import ConfigError
-from fdjax.lean.extract import split
-from fdjax.types import DECIDED, REFUSED, FeedbackContext, Item, Message, Theorem, Verdict
+from fdjax.types import (
+    DECIDED,
+    REFUSED,
+    Candidate,
+    FeedbackContext,
+    Item,
+    Message,
+    Theorem,
+    Verdict,
+)
 
 PROMPTS = Path(__file__).parent / "prompts"
 MAX_BLOCK_CHARS = 4000  # of a theorem, an attempt, or Lean's messages
@@ -61,18 +69,19 @@ def read_prompt(name: str) -> str:
     return text
 
 
-def describe(item: Item, proof: str | None) -> str:
+def describe(item: Item, proof: Candidate | None) -> str:
     """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data."""
     theorem, attempt, verdict = item
-    written = "helper lemmas, the theorem again, its proof" if attempt.main else "what follows :="
+    text, helped = attempt.candidate.text, attempt.candidate.has_helpers
+    written = "helper lemmas, the theorem again, its proof" if helped else "what follows :="
     blocks = [
         *theorem_blocks(theorem),
-        (f"the student's attempt, {written}", attempt.proof.rstrip()),
-        ("what Lean says of it", _lean_report(attempt.proof, verdict)),
+        (f"the student's attempt, {written}", text.rstrip()),
+        ("what Lean says of it", _lean_report(text, verdict)),
     ]
     if proof is not None:
-        helped = " with helper lemmas" if split(proof, theorem) else ""
-        blocks.append((f"a reference proof{helped}, not to be quoted", proof.strip("\n")))
+        helped = " with helper lemmas" if proof.has_helpers else ""
+        blocks.append((f"a reference proof{helped}, not to be quoted", proof.text.strip("\n")))
     return as_data(blocks)
 
 

@@ -9,13 +9,13 @@ from fdjax.feedback.client import LLMClient, Question
 from fdjax.feedback.compose import with_costs
 from fdjax.feedback.proofs import first_difference, read_proof, shown
 from fdjax.feedback.questions import as_data, read_prompt, theorem_blocks
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
-from fdjax.types import Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
 
 
 class Solution(NamedTuple):
-    # Verified; what follows `:=`, or with helper lemmas all from the first on. None: there is none.
-    proof: str | None
+    proof: Candidate | None  # verified; None: there is none
     costs: Feedback | None = None  # without messages; None where no model was asked
 
 
@@ -31,26 +31,24 @@ def solver(farm: Farm, client: LLMClient | None, config: ReferenceConfig) -> Sol
     """
     with naming_field("feedback.reference.prompt"):
         instructions = read_prompt(config.prompt) if config.max_requests else ""
-    verified: dict[Theorem, str] = {}
+    verified: dict[Theorem, Candidate] = {}
 
-    async def verify(proofs: dict[Theorem, str]) -> None:
-        pending = [farm.submit(theorem, proof) for theorem, proof in proofs.items()]
+    async def verify(candidates: dict[Theorem, Candidate | None]) -> None:
+        given = [(theorem, c) for theorem, c in candidates.items() if c is not None]
+        pending = [farm.submit(theorem, candidate) for theorem, candidate in given]
         verdicts = await asyncio.gather(*map(asyncio.wrap_future, pending))
-        accepted = {t: p for (t, p), v in zip(proofs.items(), verdicts) if v.proved}
-        verified.update(accepted)
+        verified.update(pair for pair, verdict in zip(given, verdicts) if verdict.proved)
 
     async def solve(theorems: Sequence[Theorem]) -> list[Solution]:
         costs: dict[Theorem, Feedback] = {}
         unsolved = [t for t in dict.fromkeys(theorems) if t not in verified]
-        await verify({t: t.reference for t in unsolved if t.reference is not None})
+        await verify({t: _reference_of(t, farm) for t in unsolved})
         for draw in range(config.max_requests):
             unsolved = [t for t in unsolved if t not in verified]
             questions = [Question(instructions, as_data(theorem_blocks(t)), draw) for t in unsolved]
             answers = dict(zip(unsolved, await client.ask(questions)))
-            proofs = {
-                t: read_proof(a.text or "", t, farm.allow_helpers) for t, a in answers.items()
-            }
-            await verify({t: proof for t, proof in proofs.items() if proof is not None})
+            helpers = farm.allow_helpers
+            await verify({t: read_proof(a.text or "", t, helpers) for t, a in answers.items()})
             for theorem, answer in answers.items():
                 cost = Feedback((), "reference", **answer.costs(useful=theorem in verified))
                 costs[theorem] = with_costs(cost, costs.get(theorem))
@@ -80,11 +78,16 @@ def reference(solve: Solve) -> Provider:
     return provide
 
 
-def _describe(item: Item, proof: str | None) -> Feedback | None:
+def _reference_of(theorem: Theorem, farm: Farm) -> Candidate | None:
+    text = theorem.reference
+    return None if text is None else parse_candidate(text, theorem, farm.allow_helpers)
+
+
+def _describe(item: Item, proof: Candidate | None) -> Feedback | None:
     if proof is None:
         return None
     return Feedback(
-        (shown(item[0], proof),),
+        (shown(proof),),
         "reference",
         leak=1.0,
         first_error=first_difference(item, proof),

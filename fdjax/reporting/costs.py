@@ -51,7 +51,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         for _, attempt, _, _ in group:
             length = len(attempt.tokens)
             sampling += forward_flops(model, prompt, prompt + length, logits=length)
-    checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
+    checked = {(t.id, a.candidate): v.seconds for t, a, v, _ in items if not v.from_cache}
     said = [feedback for *_, feedback in items if feedback is not None]
     writing = sum(f.own_flops for f in said)
     return _costs(

@@ -323,11 +323,11 @@ def card(shown: Shown) -> str:
     )
     if not shown.attempt.finished:
         meta += ", unfinished"
-    proof = marked(shown.attempt.proof, verdict.first_error_message, first_error_token)
-    if not shown.attempt.main:  # with helper lemmas it states the theorem itself
+    proof = marked(shown.attempt.candidate.text, verdict.first_error_message, first_error_token)
+    if not shown.attempt.candidate.has_helpers:  # with helper lemmas it states the theorem itself
         proof = f"{esc(statement)} :={proof}"
     said = [
-        f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
+        f"<p class=meta>Lean{place(m, shown.attempt.candidate.text)}</p>"
         f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>"
         for m in verdict.messages
     ]

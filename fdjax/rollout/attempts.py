@@ -13,7 +13,7 @@ def submit(
 ) -> "Future[Verdict]":
     """Lean's verdict to come; a response without a proof to read is rejected at once."""
     if attempt.refusal is None:
-        return farm.submit(theorem, attempt.proof, urgent=urgent)
+        return farm.submit(theorem, attempt.candidate, urgent=urgent)
     verdict: Future[Verdict] = Future()
     message = Message("error", attempt.refusal, kind="extraction")
     verdict.set_result(Verdict("rejected", (message,)))

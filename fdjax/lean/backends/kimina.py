@@ -19,7 +19,7 @@ import uuid
 import warnings
 from collections.abc import Hashable, Sequence
 
-from fdjax.lean.backend import BackendUnavailable, Candidate
+from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.evidence import (
     STARTED,
     Item,
@@ -31,7 +31,7 @@ from fdjax.lean.evidence import (
     split_context,
     write,
 )
-from fdjax.types import Message, Status, Theorem, Verdict
+from fdjax.types import Candidate, Message, Status, Theorem, Verdict
 
 try:
     import httpx
@@ -179,19 +179,19 @@ class KiminaWorker:
         self._max_heartbeats = backend.max_heartbeats
         self._client = Client(backend.url, backend.patience)
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
-        return [self._check(theorem, proof, timeout) for theorem, proof in batch]
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+        return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:
         self._client.close()
 
-    def _check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def _check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         began = time.monotonic()
         context, head = split_context(theorem.context, self._max_heartbeats)
         header = _header(theorem.imports)
         before = f"{header}{STARTED}\n{options(self._max_heartbeats)}\n{context}\n"
         first = 1 + before.count("\n")
-        text, item = write(theorem, proof, head, first)
+        text, item = write(theorem, candidate, head, first)
         try:
             messages = self._client.check(before + text, timeout)
         except NoAnswer as error:

@@ -18,7 +18,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.lean.backend import BackendUnavailable, Candidate, Worker
+from fdjax.lean.backend import BackendUnavailable, Submission, Worker
 from fdjax.lean.backends.registry import check_options, make_backend
 from fdjax.runtime.files import digest
 from fdjax.types import Theorem, Verdict
@@ -70,7 +70,7 @@ class NodeLeans:
     def missing(self, imports: tuple[str, ...]) -> str | None:
         return self._backend.missing(imports)
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         worker = self._idle.get()
         try:
             return worker.check(batch, timeout)
@@ -353,7 +353,7 @@ class RayWorker:
         self._cluster = cluster
         self._closing = threading.Lock()  # held from the first `close` on
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         seconds = OVERTIME + 2 * timeout * len(batch)
         return self._cluster.call("check", list(batch), timeout, seconds=seconds)
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from fdjax.lean import sandbox
-from fdjax.lean.backend import Candidate
+from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import library, process, replay_child
 from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
 from fdjax.types import Theorem, Verdict
@@ -107,7 +107,7 @@ class EmbeddedWorker:
         self._backend = backend
         self.processes = Processes()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         backend = self._backend
         file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
         compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))

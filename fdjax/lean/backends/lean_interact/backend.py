@@ -13,11 +13,11 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from fdjax.lean import sandbox as sandbox
-from fdjax.lean.backend import BackendUnavailable, Candidate
+from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused, answered
 from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
-from fdjax.types import Message, Theorem, Verdict
+from fdjax.types import Candidate, Message, Theorem, Verdict
 
 HELD = 2  # REPLs with different imports that a worker keeps
 MAX_FAILURES = 5  # starts in a row that fail, until it is not the candidates who are to blame
@@ -132,8 +132,8 @@ class LeanInteractWorker:
         self._closed = False
         sessions.open()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
-        return [self._check(theorem, proof, timeout) for theorem, proof in batch]
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+        return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:
         with self._lock:
@@ -145,11 +145,11 @@ class LeanInteractWorker:
             self._sessions.drop(session)
         self._sessions.leave()
 
-    def _check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def _check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         session = self._session(theorem.imports)
         began = time.monotonic()
         try:
-            verdict = session.check(theorem, proof, timeout)
+            verdict = session.check(theorem, candidate, timeout)
         except ReplEnded as ended:
             told = Message("error", ended.reason, ended.status)
             verdict = Verdict(
@@ -191,12 +191,12 @@ class Session:
         self._backend = backend
         self._contexts: dict[str, tuple[int, list[Message]]] = {}
 
-    def check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         """Raises ReplEnded."""
         began = time.monotonic()
         context, head = split_context(theorem.context, self._backend.max_heartbeats)
         environment, errors = self._in_context(context, timeout)
-        text, item = write(theorem, proof, head, line=1)
+        text, item = write(theorem, candidate, head, line=1)
         for said in self._run(text, environment, timeout)[1]:
             item.read(said)
         item.seconds = time.monotonic() - began
