@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 # --- Theorems ------------------------------------------------------------------------------------
 
@@ -139,6 +139,12 @@ class Verdict:
         errors = [m for m in self.messages if m.severity == "error"]
         return min(errors, key=lambda m: (m.place is None, m.place or 0), default=None)
 
+    @property
+    def first_error(self) -> int | None:
+        """Offset into the proof text of the place where it first goes wrong; None: unknown."""
+        error = None if self.proved else self.first_error_message
+        return error and error.place
+
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
     """A dict for `json.dumps`; `verdict_from_json` gives the verdict back."""
@@ -158,8 +164,8 @@ def verdict_from_json(data: dict[str, Any]) -> Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-    """What is said of an attempt. Without messages: who was asked had nothing (fit) to say, which
-    is kept for its costs and troubles.
+    """On one attempt. Without messages it is kept for its costs and problems: the provider had
+    nothing useful to report.
     """
 
     messages: tuple[str, ...]  # the most useful first: over a budget, the last ones are dropped
@@ -168,11 +174,11 @@ class Feedback:
     seconds: float = 0.0  # cost: wall time
     leak: float = 0.0  # overlap with a reference proof, 0..1
     first_error: int | None = None  # offset in `Candidate.text` where the attempt first goes wrong
-    proof: Candidate | None = None  # does what the text says, where the provider has such a proof
+    proof: Candidate | None = None  # one that follows the messages, where the provider has one
     money: float = 0.0  # cost: in the currency of feedback.llm.price_in
-    asked: int = 0  # answers of a language model that were wanted for it, also from a cache
-    unanswered: int = 0  # of these, how many did not come or were of no use
-    troubles: tuple[str, ...] = ()  # what went wrong on the way, also where a retry mended it
+    requests: int = 0  # to a language model, also those that a cache answered
+    failed_requests: int = 0  # those of them without a useful answer
+    problems: tuple[str, ...] = ()  # also those that a retry solved
     own_flops: int = 0  # cost: of the policy in training, where it wrote (fdjax/reporting/costs.py)
 
     @property
@@ -183,26 +189,30 @@ class Feedback:
 Item = tuple[Theorem, Attempt, Verdict]
 
 
-class Moment(NamedTuple):
-    """Where training stands when feedback is asked for."""
+Feedbacks = list[list[Feedback | None]]  # of groups of attempts
+
+
+@dataclasses.dataclass(frozen=True)
+class FeedbackContext:
+    """The state of training when feedback is requested."""
 
     stream: str  # with `step`: names the random numbers of what the policy writes
     step: int
     params: Any = None  # of the policy; None for providers that do not sample it
     teacher_params: Any = None  # its average, where the stage keeps one
-    wanted: Sequence[Sequence[bool]] | None = None  # for which attempts; None: for all
+    requested: Sequence[Sequence[bool]] | None = None  # on which attempts; None: on all
 
-    def wants(self, group: int, index: int) -> bool:
-        """What is not wanted and cheap may be said all the same."""
-        return self.wanted is None or self.wanted[group][index]
+    def is_requested(self, group: int, index: int) -> bool:
+        """Providers that cost nothing may write what is not requested."""
+        return self.requested is None or self.requested[group][index]
 
 
 class Provider(Protocol):
     """Whole groups in, whole groups out, so that providers may compare attempts or compose."""
 
     async def __call__(
-        self, groups: Sequence[Sequence[Item]], moment: Moment
-    ) -> list[list[Feedback | None]]: ...
+        self, groups: Sequence[Sequence[Item]], context: FeedbackContext
+    ) -> Feedbacks: ...
 
 
 Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]  # the attempts at one theorem

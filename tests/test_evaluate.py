@@ -80,8 +80,8 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
             for t in theorems
         ]
 
-    async def provider(groups, moment):
-        asked.append(([[t.id for t, _, _ in g] for g in groups], moment.wanted))
+    async def provider(groups, context):
+        asked.append(([[t.id for t, _, _ in g] for g in groups], context.requested))
         return [
             [
                 None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
@@ -109,7 +109,7 @@ def test_no_failure_no_gap(monkeypatch):
     solved = [[(t, attempt(t, 0), Verdict("proved"))] for t in THEOREMS]
     monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: solved)
 
-    async def provider(groups, moment):
+    async def provider(groups, context):
         return [[None for _ in g] for g in groups]
 
     rates = asyncio.run(

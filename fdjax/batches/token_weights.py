@@ -87,9 +87,7 @@ def solve_rate(group: Group) -> float:
 def first_error_token(attempt: Attempt, verdict: Verdict, feedback: Feedback) -> int | None:
     """Index of the first wrong token: at the place that feedback names, else at that of Lean's
     first error. None where there is no such place, or no proof could be read from the response."""
-    place = feedback.first_error
-    if place is None and not verdict.proved and verdict.first_error_message:
-        place = verdict.first_error_message.place
+    place = verdict.first_error if feedback.first_error is None else feedback.first_error
     if place is None or attempt.refusal is not None:
         return None
     return first_token_at(attempt, place)

@@ -105,7 +105,7 @@ def _feedback_to_json(feedback: Feedback) -> dict[str, Any]:
 
 
 def _feedback_from_json(data: dict[str, Any]) -> Feedback:
-    tuples = {name: tuple(data[name]) for name in ("messages", "troubles")}
+    tuples = {name: tuple(data[name]) for name in ("messages", "problems")}
     proof = data["proof"] and Candidate(**data["proof"])
     return Feedback(**data | tuples | {"proof": proof})
 
