@@ -6,10 +6,10 @@ import sys
 import time
 
 import pytest
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, LLMConfig, default, read
 from fdjax.feedback.client import LLMClient, Question, _Pace
-from tests.openai_server import KEY, Reply, says, serving
 
 QUESTION = Question("Be brief.", "What is wrong?")
 

@@ -388,7 +388,7 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     # As many groups as there are prompts, unless the two theorems that were left did not do.
     assert all(line["groups"] == 4 or line["refills"] == 1 for line in grpo)
     assert sum(line["refills"] for line in grpo) > 0
-    assert {"reference_kl", "sampler_ratio", "ratio"} <= grpo[-1].keys()
+    assert {"reference_kl", "generator_ratio", "ratio"} <= grpo[-1].keys()
     assert [line.keys() & {"loss/distillation", "loss/policy_gradient"} for line in both] == [
         {"loss/distillation"},
         {"loss/policy_gradient"},

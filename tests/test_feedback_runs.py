@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import tiny_config
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import read_lines
 from fdjax.training import experiment
-from tests import tiny_config
-from tests.openai_server import KEY, Reply, says, serving
 
 
 @pytest.fixture(autouse=True)

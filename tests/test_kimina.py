@@ -11,8 +11,7 @@ pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
 
 from checking import check, submit
 from kimina_server import serving
-from test_embedded_backend import GOOD, SWAP, WRONG
-from test_lean_interact import HEARTBEATS, PROOFS
+from lean_samples import GOOD, HEARTBEATS, PROOFS, SWAP, WRONG
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import kimina
@@ -201,7 +200,7 @@ def test_cache_keys_depend_on_the_servers_project(server, monkeypatch):
         monkeypatch.setattr(server, "where", where)
         assert (key() == ours) == is_ours, where
     monkeypatch.setattr(server, "where", (lean, commit, "", ""))
-    with pytest.warns(UserWarning, match="does not tell .* `environment`"):
+    with pytest.warns(UserWarning, match="does not report .* `environment`"):
         unnamed = key()
     with warnings.catch_warnings(action="error", category=UserWarning):
         assert len({unnamed, key("a"), key("b")}) == 3 and key("a") == key("a")

@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, default, read
 from fdjax.feedback.proofs import read_proof
@@ -14,7 +15,6 @@ from fdjax.feedback.providers import Resources, make_provider
 from fdjax.feedback.questions import describe, fenced, plain, without_thoughts
 from fdjax.rollout.prompts import Template
 from fdjax.types import Attempt, Candidate, FeedbackContext, Message, Theorem, Verdict
-from tests.openai_server import KEY, Reply, says, serving
 
 THEOREM = Theorem(
     id="and",

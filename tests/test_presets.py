@@ -151,7 +151,7 @@ def test_preset_is_its_published_formula(formula):
         return total / objective.denominator(batch)
 
     with jax.enable_x64(True):
-        batch = batch._replace(sampler_logprobs=exact_logprobs(attempts))
+        batch = batch._replace(generator_logprobs=exact_logprobs(attempts))
         args = jax.tree.map(jnp.asarray, (params, teacher, batch))
         both = jax.jit(jax.value_and_grad(loss), compiler_options=QUICK)(*args)
         value, gradient = jax.tree.map(np.asarray, both)

@@ -14,14 +14,14 @@ import lean_repl
 from cheats import CHEATS, FALSE, honest_proofs
 from checking import check, submit
 from helper_cheats import HELPER_HONEST, SWAP, with_helpers
-from test_embedded_backend import GOOD, WRONG
+from lean_samples import GOOD, WRONG
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean import sandbox as sandbox
 from fdjax.lean.__main__ import main
+from fdjax.lean.backend import BackendUnavailable as ToolchainUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
-from fdjax.lean.backends.lean_interact.toolchain import Unavailable as ToolchainUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import ReplayBackend, Unavailable, replaying_farm

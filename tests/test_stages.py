@@ -39,7 +39,7 @@ def prompting():
         student_buckets=(64,),
         teacher_buckets=(96,),
         response_length=48,
-        mesh=sharding.make_mesh(devices=jax.devices()[:1]),
+        mesh=sharding.make_mesh(),
     )
 
 
@@ -339,9 +339,9 @@ def test_old_logprobs_come_from_the_trainer_where_they_must(prompting, changes):
     [group] = items(prompting)
     score = lambda params, batch: np.full(batch.loss_mask.shape, -7, np.float32)  # noqa: E731
     batch = policy_gradient(prompting, [group], score, **changes).batch
-    assert (batch.old_logprobs == -7).all() and (batch.sampler_logprobs != -7).all()
+    assert (batch.old_logprobs == -7).all() and (batch.generator_logprobs != -7).all()
     batch = policy_gradient(prompting, [group]).batch
-    np.testing.assert_array_equal(batch.old_logprobs, batch.sampler_logprobs)
+    np.testing.assert_array_equal(batch.old_logprobs, batch.generator_logprobs)
 
 
 def test_truncated_attempts_are_masked_and_overlong_ones_cost(prompting):

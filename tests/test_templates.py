@@ -275,13 +275,13 @@ def test_a_response_is_never_tokenized_again(folders):
 def test_bad_templates_are_named(tmp_path, folders):
     with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of deep"):
         read_template("x")
-    for text, told in (
+    for text, message in (
         ("student = 1x", "prompt.template=.*mine.toml: "),
         ("student = ''", "missing 1 required.*'teacher'"),
         ("student = ''\nteacher = ''\npupil = ''", "unexpected keyword argument 'pupil'"),
     ):
         (tmp_path / "mine.toml").write_text(text)
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             read_template(str(tmp_path / "mine.toml"))
     trained = tk.train(tiny_tokenizers.TEXTS, 400)
     with pytest.raises(ConfigError, match=r"prompt.template is a chat: .* no chat template"):

@@ -1,6 +1,7 @@
-"""What the outside world decided, kept before it is used: a killed run replays it exactly.
+"""The journal of a stage: what is not computed from the config (verdicts, feedback, attempts) is
+written before it is used, so that a killed run replays it exactly.
 
-A stage's `rollouts/` folder holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
+The folder `rollouts/` holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
 """
 
 import os
@@ -22,10 +23,10 @@ from fdjax.types import (
 
 
 class Journal:
-    """Append-only and thread-safe; a last line that a crash tore is dropped.
+    """Append-only and thread-safe. An incomplete last line, as a crash leaves it, is dropped.
 
-    A payload is what its kind holds, or nested lists of it, with None where there is nothing:
-    `theorems`, `attempts`, `verdicts`, `feedback`. Any other kind holds plain JSON data.
+    Kinds `theorems`, `attempts`, `verdicts` and `feedback` hold nested lists of the objects they
+    name, or None. Any other kind holds plain JSON data.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -34,7 +35,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, step: int, kind: str, payload: Any) -> None:
-        """Returns when the disk holds it. Raises ValueError if the step has that kind already."""
+        """Returns when the data is on disk. Raises ValueError if the step has that kind already."""
         if not hosts.is_first():
             return
         entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
@@ -45,9 +46,9 @@ class Journal:
             append_line(file, entry)
 
     def read(self, step: int) -> dict[str, Any]:
-        """Kind -> payload, equal to what was appended; sequences come back as lists.
+        """Kind -> payload, equal to what was appended; nested sequences are read as lists.
 
-        Raises ValueError naming the file and line that hold something else.
+        Raises ValueError naming the file and line of an invalid entry.
         """
         file = self._file(step)
         with self._lock:
@@ -62,7 +63,7 @@ class Journal:
         return record
 
     def steps(self) -> list[int]:
-        """The steps of which something is known, in order."""
+        """The steps with entries, in order."""
         return sorted(int(file.stem) for file in self.folder.glob("*.jsonl"))
 
     def _file(self, step: int) -> Path:

@@ -54,9 +54,8 @@ class EmbeddedBackend:
         if not unknown:
             return None
         return (
-            f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
-            " own that is less than Lean's core (theorems over Mathlib need a backend with a"
-            " toolchain)"
+            f"the embedded Lean has no {', '.join(unknown)}: its library holds less"
+            " than Lean's core (theorems over Mathlib need a backend with a toolchain)"
         )
 
     def pool(self, theorem: Theorem) -> Hashable:
