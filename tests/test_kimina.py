@@ -174,7 +174,7 @@ def test_the_key_is_read_from_the_environment(monkeypatch):
     with serving(key="k-1") as server:
         with pytest.raises(BackendUnavailable, match="LEAN_SERVER_API_KEY"):
             KiminaBackend(server.url)
-        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1")
+        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1\n")  # as read from a file
         assert KiminaBackend(server.url).version.startswith("4.35.0-")
         assert "k-1" not in repr(KiminaBackend(server.url))
 

@@ -309,7 +309,7 @@ class Client:
         }
         # not compressed: MAX_ANSWER bounds what is read
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if key := next((os.environ[k] for k in KEYS if os.environ.get(k)), None):
+        if key := next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), None):
             # Kimina's own client sends the first; some versions of the server read the second
             headers |= {"Authorization": f"Bearer {key}", "X-Auth-Token": key}
         seconds = QUEUE_SECONDS + 2 * timeout

@@ -223,14 +223,11 @@ class RayCluster:
             if self._unusable:
                 raise self._unavailable("has nodes that cannot be used")
             if not self._nodes:
-                raise self._unavailable(
-                    "has no node with CPUs:\n  run `ray start --address=HOST:PORT` on some"
-                )
+                remedy = "run `ray start --address=HOST:PORT` on some"
+                raise self._unavailable(f"has no node with CPUs:\n  {remedy}")
             if not self._identity:
-                raise self._unavailable(
-                    f"gave Lean no CPUs within {START_SECONDS:g} seconds: `ray status` shows what"
-                    " has them"
-                )
+                cause = "`ray status` shows what has them"
+                raise self._unavailable(f"gave Lean no CPUs in {START_SECONDS:g} seconds: {cause}")
 
     def _unavailable(self, reason: str) -> BackendUnavailable:
         lines = [f"the Ray cluster at {self._address} {reason}", *self._unusable.values()]
