@@ -22,13 +22,13 @@ from pathlib import Path
 from lean_interact import Command, LeanREPLConfig, LeanServerPool, LocalProject
 from lean_interact.interface import CommandResponse
 
-from fdjax.data.theorems import lean_text
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.bench import candidates, wrong_verdicts
 from fdjax.lean.evidence import import_lines, options
 from fdjax.lean.farm import Farm
+from fdjax.lean.statements import lean_text
 
 TIMEOUT = 60.0
 

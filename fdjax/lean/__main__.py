@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
-from fdjax.data.theorems import parse_statement
 from fdjax.lean import bench, doctor
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import BACKENDS, make_backend
@@ -19,6 +18,7 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
+from fdjax.lean.statements import parse_statement
 from fdjax.types import Message, Theorem, Verdict
 
 AHEAD = 10_000  # lines read before the first of them is answered
