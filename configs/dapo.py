@@ -21,9 +21,7 @@ def get_config():
         clip_high=0.28,
         normalize_std=True,
         aggregation="token_mean",
-        overlong_buffer=5,
-        overlong_penalty=0.5,
-        refill=9,
         minibatches=4,
     )
+    config.grpo.variants.update(overlong_buffer=5, overlong_penalty=0.5, max_refills=9)
     return config

@@ -6,11 +6,11 @@
 
 The last two may begin at the same warm start, with --config.init_from=runs/fd_grpo/sft. There both
 learn from the same rollouts, with one optimizer and one average as teacher; each loss has a
-normaliser of its own. Set weights with --config.weighted.weights.policy_gradient,
+normaliser of its own. Set weights with --config.weighted.loss_weights.policy_gradient,
 what is FD's or GRPO's alone with --config.weighted.distillation.alpha and the like.
 """
 
-from fdjax.config import combined_stage, default
+from fdjax.config import CombinedStage, LossWeights, as_config_dict, default
 
 
 def get_config():
@@ -18,6 +18,10 @@ def get_config():
     config.stages = ("sft", "fd", "grpo")
     config.fd.steps = 60
     config.grpo.steps = 40
-    config.alternating = combined_stage(turns=("distillation", "policy_gradient"))
-    config.weighted = combined_stage(weights={"distillation": 1.0, "policy_gradient": 0.5})
+    config.alternating = as_config_dict(
+        CombinedStage(turns=("distillation", "policy_gradient"))
+    )
+    config.weighted = as_config_dict(
+        CombinedStage(loss_weights=LossWeights(policy_gradient=0.5))
+    )
     return config

@@ -25,7 +25,7 @@ def get_config():
     config.stages = ("sft", "fd")
     # 120 words of prose take many tokens of a vocabulary that was made for Lean.
     config.prompt.teacher_buckets = (256, 512, 1024)
-    config.feedback.update(provider="llm,diagnostics", help="error", leak_limit=0.5)
+    config.feedback.update(provider="llm,lean_messages", leak_limit=0.5)
     # Models that think first, and hosted ones that call it max_completion_tokens, want
     # `config.feedback.llm.options = {...}` of their own here.
     config.feedback.llm.options.max_tokens = 600

@@ -23,10 +23,9 @@ def get_config():
     config.fd.update(
         temperature=0.9,
         alpha=0.5,
-        is_clip=0.0,
-        distill_attempts="all",
+        is_clip=None,
         success_weight=1.0,
-        weights="all",
+        learn_tokens="all",
         teacher="frozen",
     )
     return config

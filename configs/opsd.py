@@ -32,12 +32,10 @@ def get_config():
         samples_per_prompt=1,
         temperature=1.1,
         row_buckets=(32,),
-        alpha=0.0,
-        entry_clip=0.05,
-        is_clip=0.0,
-        distill_attempts="all",
+        is_clip=None,
         success_weight=1.0,
-        weights="all",
+        learn_tokens="all",
         teacher="frozen",
     )
+    config.fd.variants.entry_clip = 0.05
     return config

@@ -9,16 +9,14 @@ docs/models.md walks through it, and says what of it has not been run: the numbe
 one would begin, not what was found best.
 """
 
-from ml_collections import ConfigDict
-
-from fdjax.config import adapters, default
+from fdjax.config import default
 
 
 def get_config():
     config = default()
     config.stages = ("fd",)
     # The shape is the folder's: nothing but how it is computed, and what of it is trained.
-    config.model = ConfigDict({"dtype": "bfloat16", "remat": True} | adapters())
+    config.model.update(dtype="bfloat16", remat=True)
     config.prompt.update(
         template="goedel_prover_v2",  # deepseek_prover_v2 and kimina_prover are there too
         student_buckets=(512, 1024, 2048),
@@ -27,7 +25,7 @@ def get_config():
     )
     config.data.sft = "0"
     config.lean.update(backend="lean_interact", workers=32, timeout=120.0)
-    config.feedback.help = "error"  # what Lean said; configs/fd_llm.py has a model's feedback
+    config.feedback.provider = "lean_messages"  # configs/fd_llm.py has a model's feedback
     config.fd.update(
         prompts_per_step=64,
         samples_per_prompt=8,

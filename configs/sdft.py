@@ -30,16 +30,11 @@ def get_config():
         prompts_per_step=32,
         samples_per_prompt=1,
         row_buckets=(32,),
-        alpha=0.0,
-        is_clip=2.0,
-        ratio_mean="sequence",
-        aggregation="sequence_mean",
-        distill_attempts="all",
         success_weight=1.0,
-        weights="all",
-        skip_tokens=3,
-        teacher="ema",
+        learn_tokens="all",
         ema_rate=0.01,
-        ema_per="update",
+    )
+    config.fd.variants.update(
+        ratio_mean="sequence", aggregation="sequence_mean", skip_tokens=3
     )
     return config

@@ -30,15 +30,9 @@ def get_config():
         samples_per_prompt=8,
         row_buckets=(64, 128, 256),
         alpha=0.5,
-        top_k=100,
-        support="student",
-        tail=True,
-        is_clip=2.0,
-        distill_attempts="all",
         success_weight=1.0,
-        weights="all",
-        teacher="ema",
+        learn_tokens="all",
         ema_rate=0.05,
-        ema_per="batch",
     )
+    config.fd.variants.update(top_k=100, support="student", ema_per="batch")
     return config

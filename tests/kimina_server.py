@@ -1,7 +1,8 @@
-"""A Kimina Lean Server for tests: its route and its answers, over the embedded Lean; and it
-misbehaves where a candidate says so (`-- server: slow`).
+"""A Kimina Lean Server for tests: its route and its answers, over the embedded Lean. It misbehaves
+where a candidate holds a comment such as `-- server: slow`.
 
-As the real one it splits the imports off, imports them once, and checks the rest on top of them.
+As the real one, it splits the imports off as a header and keeps one environment for each header:
+that after the imports, or, for an empty header, that after the first file without imports.
 """
 
 import collections
@@ -18,7 +19,8 @@ import lean_repl
 
 @contextlib.contextmanager
 def serving(**state):
-    """A server on a free port; `state` are fields of its class."""
+    """A server on a free port; `state` are fields of its class. At the end it must have given each
+    candidate (whose text holds a random name) one answer at most."""
     server = Server(("127.0.0.1", 0), Handler)
     vars(server).update(state)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -27,45 +29,51 @@ def serving(**state):
     finally:
         server.shutdown()
         server.server_close()
+    assert not server.repeated, "files were sent again after a whole answer"
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    key = ""  # that it wants
+    key = ""  # that it requires
     shifted = True  # places count from the start of the file, as newer servers have it
     down = False  # drops every connection
-    # what its Lean tells of where it runs
+    # what its Lean reports of where it runs
     where = ('"4.35.0"', '"9f3ac1"', '{"packages": []}', "Aesop.trace 1\nMathlib.trace 2\n")
 
     def __init__(self, *args):
         super().__init__(*args)
-        self.seen = collections.Counter()  # of what misbehaves only once or twice
-        self.headers = []
+        self.seen = collections.Counter()  # requests for each way to misbehave
+        self.answered = set()  # candidates' files that got their answer
+        self.repeated = []  # of these, those that were sent again
+        self.environments = {}  # header -> text of its environment 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
     def check(self, code: str, timeout: int) -> dict:
-        """What stands in a result beside its id."""
+        """The fields of a result other than its id."""
         lines = code.splitlines()
         count = 0
         while count < len(lines) and (
             not lines[count].strip() or lines[count].startswith("import ")
         ):
             count += 1
-        _, unknown = lean_repl.header("\n".join(lines[:count]))
-        if unknown:  # of the header nothing is told; what follows has no environment to stand on
+        header, body = "\n".join(lines[:count]).strip(), "\n".join(lines[count:])
+        _, unknown = lean_repl.header(header)
+        if unknown:  # errors in the header are not reported; the rest has an empty environment
             broken = lean_repl.message("error", "unknown constant 'True'", count + 1, 0)
             return {"response": {"env": 1, "messages": [broken]}}
         if "Lean.versionString" in code:
-            told = [
+            messages = [
                 lean_repl.message("info" if text else "error", text, line, 0)
                 for line, text in enumerate(self.where, 1)
             ]
-            return {"response": {"env": 0, "messages": told}}
+            return {"response": {"env": 0, "messages": messages}}
+        environment = self.environments.get(header, "")
+        self.environments.setdefault(header, "" if header else f"{body}\n")
         try:
-            messages = lean_repl.run("", "\n".join(lines[count:]), timeout)
+            messages = lean_repl.run(environment, body, timeout)
         except subprocess.TimeoutExpired:
             return {"error": f"Lean REPL command timed out in {timeout} seconds"}
         for message in messages if self.shifted else ():
@@ -80,7 +88,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.headers.append(dict(self.headers))
         if self.path != "/api/check":
             return self.answer(404, {"detail": "Not Found"})
         if self.server.down:
@@ -88,8 +95,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
             return self.answer(401, {"detail": "Invalid API key"})
         [snippet] = body["snippets"]
+        self.code = snippet["code"]
+        assert self.code.startswith("import ")
+        if self.code in self.server.answered:
+            self.server.repeated.append(self.code)
         assert isinstance(body["timeout"], int)
-        found = re.search(r"-- server: (\w+)", snippet["code"])
+        found = re.search(r"-- server: (\w+)", self.code)
         act = found[1] if found else ""
         self.server.seen[act] += 1
         own = {"id": snippet["id"]}
@@ -114,10 +125,10 @@ class Handler(BaseHTTPRequestHandler):
             case "lie":
                 return self.answer(200, {"results": [own | {"response": {"env": 1}}]})
             case "other":
-                result = self.server.check(snippet["code"], 20)
+                result = self.server.check(self.code, 20)
                 return self.answer(200, {"results": [{"id": "another"} | result]})
             case "mixed":  # an honest answer, but to another file
-                other = snippet["code"].replace("fd_", "fd_0")
+                other = self.code.replace("fd_", "fd_0")
                 return self.answer(200, {"results": [own | self.server.check(other, 20)]})
             case "garbage":
                 return self.answer(200, "{")
@@ -129,13 +140,15 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(200, "x" * 40_000_000)
             case "invalid":
                 return self.answer(422, {"detail": "no"})
-            case "slow":
-                time.sleep(1.0)
-        result = own | self.server.check(snippet["code"], body["timeout"])
+            case "slow" | "hang":
+                time.sleep(1.0 if act == "slow" else 30.0)
+        result = own | self.server.check(self.code, body["timeout"])
         self.answer(200, {"results": [result]})
 
     def answer(self, status: int, content) -> None:
         data = (content if isinstance(content, str) else json.dumps(content)).encode()
+        if status == 200 and b"header command timed out" not in data and "theorem" in self.code:
+            self.server.answered.add(self.code)
         with contextlib.suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

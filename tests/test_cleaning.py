@@ -6,11 +6,11 @@ import pytest
 
 from fdjax.config import ConfigError, default
 from fdjax.data.__main__ import main
-from fdjax.data.cleaning import clean, summary
-from fdjax.data.published import Dropped, read_file
-from fdjax.data.signatures import statement_key
-from fdjax.data.splits import SPLITS, load_splits, tell_dropped
+from fdjax.data.dedup import Dropped, clean, statement_key, summary
+from fdjax.data.published import read_file
+from fdjax.data.splits import SPLITS, load_splits
 from fdjax.data.theorems import write_theorems
+from fdjax.training.theorem_files import report_dropped
 from fdjax.types import Theorem
 
 
@@ -69,31 +69,31 @@ def test_definitions_belong_to_a_statement_and_opens_do_not():
 
 def test_repetitions_and_evaluation_theorems_go_each_with_its_reason():
     test = [Theorem("m1", "m", "(x : ℝ) : x = x")]
-    pool = [
+    train = [
         Theorem("a", "a", "(p : Prop) (h : p) : p"),
         Theorem("b", "b", "(q : Prop) (k : q) : q"),
         Theorem("c", "c", "(y : ℝ)  : y = y"),
         Theorem("d", "d", "(p : Prop) : p"),
     ]
-    kept, dropped = clean(pool, {"test": test})
+    kept, dropped = clean(train, {"test": test})
     assert [t.id for t in kept] == ["a", "d"]
     assert dropped == [Dropped("b", "repeats a"), Dropped("c", "also in test: m1")]
     dropped.append(Dropped("row 9", "expected `theorem`"))
     assert summary("train", kept, dropped) == (
-        "pool: 2 theorems, left out: 1 repeated, 1 also in test, 1 no theorem"
+        "train: 2 theorems, left out: 1 repeated, 1 also in test, 1 no theorem"
     )
 
 
 @pytest.fixture
 def files(tmp_path):
-    """{"pool", "test"}: paths; one theorem is in both."""
+    """{"train", "test"}: paths; one theorem is in both."""
     rows = [
         {"name": "a", "formal_statement": "theorem a (n : Nat) : n = n := by"},
         {"name": "b", "formal_statement": "theorem b (n : Nat) : n ≤ n := by"},
         {"name": "c", "formal_statement": "theorem c (k : Nat) : k = k := by"},
         {"name": "bad", "formal_statement": "-- theorem d"},
     ]
-    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     write_theorems(tmp_path / "test.jsonl", [Theorem("x", "x", "(m : Nat) : m ≤ m")])
     return {name: str(tmp_path / f"{name}.jsonl") for name in ("train", "test")}
 
@@ -103,20 +103,20 @@ def test_a_runs_training_splits_are_cleaned_and_the_report_says_so(files, tmp_pa
     data.update(sft="0", validation="0", **files)
     splits, dropped = load_splits(data)
     assert [t.id for t in splits["train"]] == ["a"] and [t.id for t in splits["test"]] == ["x"]
-    tell_dropped(tmp_path / "w", splits, dropped, [])
+    report_dropped(tmp_path / "w", splits, dropped, [])
     assert "data.train: 1 theorems, left out: 1 no theorem, 1 also in test, 1 repeated" in (
         capsys.readouterr().out
     )
     report = json.loads((tmp_path / "w" / "data.json").read_text())
     assert {"id": "c", "reason": "repeats a"} in report["train"] and len(report["train"]) == 3
     data.train = files["test"]
-    with pytest.raises(ConfigError, match=r"data\.pool: nothing is left.*also in test: x"):
+    with pytest.raises(ConfigError, match=r"data\.train: nothing is left.*also in test: x"):
         load_splits(data)
 
 
 def test_generated_splits_are_as_they_were():
     data = default().data
-    data.update(sft="30", pool="6", validation="4", test="4")
+    data.update(sft="30", train="6", validation="4", test="4")
     splits, dropped = load_splits(data)
     assert [len(splits[name]) for name in SPLITS] == [30, 6, 4, 4] and dropped == {}
     everything = [t for split in splits.values() for t in split]
@@ -125,17 +125,16 @@ def test_generated_splits_are_as_they_were():
 
 def test_the_command(files, tmp_path, capsys):
     out = tmp_path / "clean.jsonl"
-    assert (
-        main([files["train"], files["train"], "--against", files["test"], "--out", str(out)]) == 0
-    )
+    twice = [files["train"], files["train"], "--against", files["test"], "--out", str(out)]
+    assert main(["clean", *twice]) == 0
     assert [t.id for t in read_file(out)[0]] == ["a"]
     assert "1 theorems, left out: 2 no theorem, 2 also in" in capsys.readouterr().out
     dropped = json.loads((tmp_path / "clean.jsonl.dropped.json").read_text())[str(out)]
     assert {"id": "a#2", "reason": "repeats a"} in dropped
-    assert main([files["train"], "--proofs", "--out", str(out)]) == 0
+    assert main(["clean", files["train"], "--proofs", "--out", str(out)]) == 0
     assert "0 theorems, left out: 1 no theorem, 1 repeated, 2 no proof is known" in (
         capsys.readouterr().out
     )
-    assert main([str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
-    assert main([files["train"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
+    assert main(["clean", str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
+    assert main(["clean", files["train"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err

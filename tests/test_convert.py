@@ -11,6 +11,8 @@ import sys
 import jax
 import numpy as np
 import pytest
+from hf_models import torch, transformers
+from tiny_updates import adamw
 
 from fdjax import benchmark as synthetic
 from fdjax.models import tokenizer, transformer
@@ -20,9 +22,8 @@ from fdjax.models.hf import config as hf
 from fdjax.models.hf import safetensors as tensor_files
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
-from fdjax.training.state import OptimizerConfig, from_params, make_optimizer
+from fdjax.training.state import from_params
 from tests import hf_models
-from tests.hf_models import torch, transformers
 
 
 def save(folder, variant="qwen3", dtype=torch.float32, **options):
@@ -291,7 +292,7 @@ def save_stage(folder, config, params, fingerprint, before, steps, **more):
     folder.mkdir(parents=True)
     record = {"model": dataclasses.asdict(config), "stage": {"steps": 4}, "before": before} | more
     (folder / "config.json").write_text(json.dumps(record | {"fingerprint": fingerprint}))
-    state = from_params(params, make_optimizer(OptimizerConfig()), with_teacher=False)
+    state = from_params(params, adamw(), with_teacher=False)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         for step in steps:
             checkpoints.save(step, state)

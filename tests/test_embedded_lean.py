@@ -1,4 +1,4 @@
-"""Embedded Lean: what works, whether it is sound, and whether its messages are Lean's own."""
+"""Embedded Lean: its syntax and tactics, its soundness, and its messages."""
 
 import bisect
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded import library, process
 
 DATA = Path(__file__).parent / "data"
@@ -29,7 +30,7 @@ ACCELERATED = (
 
 try:
     process.shared_library()
-except process.EmbeddedLeanUnavailable:
+except BackendUnavailable:
     pytestmark = pytest.mark.skip(reason="no wheel with Lean on this machine")
 
 
@@ -71,12 +72,12 @@ def batch(items: list[str], folder: Path, *options: str) -> list[list[dict]]:
 
 
 def axioms(text: str, name: str, folder: Path) -> set[str]:
-    """What `#print axioms` says of the theorem `name` of this text; no error may occur."""
+    """The axioms that `#print axioms` lists for the theorem `name`; no error may occur."""
     messages = lean(f"{text}\n#print axioms {name}\n", folder)
     assert not [m["data"] for m in messages if m["severity"] == "error"]
-    said = messages[-1]["data"]
-    listed = re.search(r"depends on axioms: \[(.*)\]", said, re.DOTALL)
-    assert listed or "does not depend on any axioms" in said
+    report = messages[-1]["data"]
+    listed = re.search(r"depends on axioms: \[(.*)\]", report, re.DOTALL)
+    assert listed or "does not depend on any axioms" in report
     return {name.strip() for name in listed[1].split(",")} if listed else set()
 
 
@@ -210,7 +211,8 @@ def test_no_way_around_the_axiom_report(tmp_path):
 
 
 def test_the_library_has_no_axiom_of_its_own():
-    text = "".join(library.source_path(m).read_text() for m in library.MODULES)
+    sources = Path(library.__file__).parent
+    text = "".join((sources / f"{m}.lean").read_text() for m in library.MODULES)
     text = re.sub(r"/-.*?-/|--[^\n]*", "", text, flags=re.DOTALL)
     declared = re.findall(r"^[^\n]*\baxiom\s+(\S+)", text, re.MULTILINE)
     unsafe = re.findall(r"^unsafe axiom (\S+)", text, re.MULTILINE)
@@ -272,7 +274,7 @@ UNKNOWN = re.compile(
 
 
 def strange(text: str, message: str) -> str | None:
-    """What in a message ordinary Lean would not have said, for want of a name of core's."""
+    """The part of a message that ordinary Lean would not print: it shows that a name is missing."""
     if found := SUSPICIOUS.search(message):
         return found[0]
     for name in UNKNOWN.findall(message):
@@ -316,8 +318,13 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e7 : 1 = 2 := by decide": "is false",
         "theorem e8 (p : Prop) : p := by assumption": "Tactic `assumption` failed",
         "theorem e9 (n : Nat) : n = 0 := e9 n": "fail to show termination",
-        "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _": "failed to prove termination",
-        "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n  exact e12 n m": "Could not find a decreasing measure",
+        (
+            "theorem e11 (n : Nat) : n = n + 0 := by\n  cases n\n  · rfl\n  · exact e11 _"
+        ): "failed to prove termination",
+        (
+            "theorem e12 (n m : Nat) : n + m = m + n := by\n  have := e12 (m + 1) n\n"
+            "  exact e12 n m"
+        ): "Could not find a decreasing measure",
         "theorem e13 (x : Nat) : x = 5 := by exact (1.5 : Nat)": "OfScientific Nat",
         "theorem e14 (x : Nat) : x = 5 := by exact (-1 : Nat)": "Neg Nat",
         "theorem e15 (a b : Nat) : a = b := by omega": "unknown tactic",
@@ -326,17 +333,17 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e10 (p q : Prop) (h : p ∧ q) : r := h.3": "",
     }
     for (text, expected), messages in zip(cases.items(), batch(list(cases), tmp_path)):
-        said = "\n".join(m["data"] for m in messages)
-        assert expected in said and not strange(text, said), (text, said)
+        output = "\n".join(m["data"] for m in messages)
+        assert expected in output and not strange(text, output), (text, output)
 
 
 # ------------------------------------------------------------------------- library and process
 
 
-def test_module_behaves_as_lean(tmp_path):
+def test_lean_argv_behaves_as_lean(tmp_path):
     (tmp_path / "A.lean").write_text("prelude\nimport FdPrelude\n#print axioms and_comm\n")
     done = subprocess.run(
-        [sys.executable, "-m", "fdjax.lean.backends.embedded.process", str(tmp_path / "A.lean")],
+        process.lean_argv(str(tmp_path / "A.lean")),
         text=True,
         capture_output=True,
         env=os.environ | {"LEAN_PATH": str(library.ensure_library())},
@@ -390,7 +397,7 @@ def test_missing_wheel_names_the_alternatives(monkeypatch):
     monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
     process.shared_library.cache_clear()
     try:
-        with pytest.raises(process.EmbeddedLeanUnavailable) as caught:
+        with pytest.raises(BackendUnavailable) as caught:
             process.shared_library()
     finally:
         process.shared_library.cache_clear()
@@ -404,7 +411,7 @@ def test_library_that_cannot_be_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "shared_library", lambda: str(broken))
     process.lean_version.cache_clear()
     try:
-        with pytest.raises(process.EmbeddedLeanUnavailable, match="libleanshared"):
+        with pytest.raises(BackendUnavailable, match="libleanshared"):
             process.lean_version()
     finally:
         process.lean_version.cache_clear()

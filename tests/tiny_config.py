@@ -6,7 +6,7 @@ from fdjax.config import default
 def get_config():
     config = default()
     config.stages = ("sft", "fd", "grpo")
-    config.data.update(sft="150", pool="6", validation="4", test="4")
+    config.data.update(sft="150", train="6", validation="4", test="4")
     config.tokenizer.vocab_size = 400
     config.model.update(
         width=32, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=16, mlp_width=64
@@ -31,7 +31,6 @@ def get_config():
         samples_per_prompt=4,
         batch_size=8,
     )
-    # Of the two visits of an epoch and a half; solved and hopeless theorems give way.
-    config.grpo.curriculum.update(window=1, again=0.25, ramp="length", ramp_start=0.5, ramp_steps=4)
+    config.grpo.curriculum.update(window=1, keep_probability=0.25)
     config.evaluation.update(train_samples=4, heldout_samples=4, batch=4)
     return config

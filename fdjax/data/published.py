@@ -1,26 +1,29 @@
 """Files of theorems as they are published on the Hugging Face hub: JSON lines, JSON and parquet.
 
-Known are the fields of miniF2F, ProofNet, PutnamBench, NuminaMath-LEAN and Lean Workbook in the
-tables below, and our own (fdjax/data/theorems.py). A published row that makes no theorem is left
-out and named, since such files hold statements that were commented out or never finished.
+The tables below hold the fields of miniF2F, ProofNet, PutnamBench, NuminaMath-LEAN and Lean
+Workbook. Files of our own form (fdjax/data/theorems.py) are read too. Published files hold
+statements that were commented out or never finished: a row that makes no theorem is reported, and
+the rest of the file is read.
 """
 
 import ast
+import collections
 import dataclasses
 import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from fdjax.data.signatures import definitions
-from fdjax.data.theorems import lexemes, read_theorems, split_statement, strip_comments
+from fdjax.data.dedup import Dropped, definitions
+from fdjax.data.theorems import read_theorems
+from fdjax.lean.statements import lexemes, split_statement, strip_comments
 from fdjax.types import Theorem
 
 Row = Mapping[str, Any]
 
-# Of each table the first field that the row has and that is not empty.
+# The first field of each table that is not empty in a row is used.
 STATEMENT = (
     "formal_statement",  # miniF2F, DeepSeek's ProofNet, NuminaMath-LEAN, Lean Workbook
     "lean4_formalization",  # ProofNet#
@@ -39,28 +42,22 @@ INFORMAL = (
 TAGS = ("tags", "problem_type")
 WHOLE_FILES = ("formal_ground_truth", "formal_proof")  # the statement again, and its proof
 
-# Two sets come without a header. The opens are those that DeepSeek-Prover and Goedel-Prover put
-# before the statements of Lean Workbook.
+# Two sets have no header. DeepSeek-Prover and Goedel-Prover put these opens before the statements
+# of Lean Workbook.
 _HEADERS = {
     "natural_language_statement": "import Mathlib\nopen BigOperators Real Nat Topology Rat",
     "lean4_statement": "import Mathlib",
 }
 
 
-class Dropped(NamedTuple):
-    """A theorem that was left out, and why."""
-
-    id: str  # or the row's place in its file
-    reason: str
-
-
 def read_file(path: str | Path) -> tuple[list[Theorem], list[Dropped]]:
-    """The theorems of one file, and the rows that make none. An id used again gets a number.
+    """The theorems of one file, and the rows that make none. Repeated ids are numbered. A `~` is
+    expanded.
 
-    Raises ValueError for a file of another kind, for a bad line of our own form, where no theorem
-    is left, and for parquet without pyarrow; OSError if the file cannot be read.
+    Raises OSError if the file cannot be read; ValueError if it is of another kind or holds no
+    theorem, if a line of our own form is bad, and for parquet without pyarrow.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix != ".parquet" and not _is_published(path):
         return read_theorems(path), []
     theorems, dropped = [], []
@@ -70,27 +67,28 @@ def read_file(path: str | Path) -> tuple[list[Theorem], list[Dropped]]:
         except ValueError as error:
             dropped.append(Dropped(_first(row, ID) or f"row {number}", str(error)))
     if not theorems:
-        told = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
-        raise ValueError(f"{path} holds no theorem{told}")
-    return with_ids_of_their_own(theorems), dropped
+        reason = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
+        raise ValueError(f"{path} holds no theorem{reason}")
+    return with_unique_ids(theorems), dropped
 
 
-def with_ids_of_their_own(theorems: Iterable[Theorem]) -> list[Theorem]:
+def with_unique_ids(theorems: Iterable[Theorem]) -> list[Theorem]:
     """The second theorem of an id gets `#2` after it, and so on."""
-    used: dict[str, int] = {}
-    own = []
+    uses: collections.Counter[str] = collections.Counter()
+    unique = []
     for theorem in theorems:
-        times = used[theorem.id] = used.get(theorem.id, 0) + 1
-        again = dataclasses.replace(theorem, id=f"{theorem.id}#{times}")
-        own.append(theorem if times == 1 else again)
-    return own
+        uses[theorem.id] += 1
+        if (count := uses[theorem.id]) > 1:
+            theorem = dataclasses.replace(theorem, id=f"{theorem.id}#{count}")
+        unique.append(theorem)
+    return unique
 
 
 # --- Rows to theorems ----------------------------------------------------------------------------
 
 
 def theorem_of(row: Row) -> Theorem:
-    """The theorem of a published row. Raises ValueError saying why it makes none."""
+    """The theorem of a published row. Raises ValueError with the reason if the row makes none."""
     field = next((name for name in STATEMENT if _first(row, (name,))), None)
     if field is None:
         raise ValueError(f"it has none of the fields {', '.join(STATEMENT)}")
@@ -103,7 +101,7 @@ def theorem_of(row: Row) -> Theorem:
     imports, text = split_header(f"{strip_comments(header)}\n{text}")
     context, name, signature = split_statement(text)
     if re.search(r"\bsorry\b", context):
-        raise ValueError("what stands before the theorem holds a sorry: no proof would count")
+        raise ValueError("the text before the theorem holds a sorry: no proof would count")
     theorem = Theorem(
         id=_first(row, ID) or name,
         name=name,
@@ -119,7 +117,7 @@ def theorem_of(row: Row) -> Theorem:
 
 
 def split_header(header: str) -> tuple[tuple[str, ...], str]:
-    """(modules imported, the rest of a file's header)."""
+    """(modules imported, the rest of a file's header). Raises ValueError for a late import."""
     imports, context = [], []
     for line in header.splitlines():
         words = line.split()
@@ -133,8 +131,8 @@ def split_header(header: str) -> tuple[tuple[str, ...], str]:
 
 
 def with_answers(text: str) -> str:
-    """PutnamBench's `abbrev NAME : TYPE := sorry` completed by the answer in the comment below it,
-    as its own rewrite_solutions.py does.
+    """PutnamBench's `abbrev NAME : TYPE := sorry`, completed by the answer in the comment below it
+    as in PutnamBench's rewrite_solutions.py.
     """
 
     def complete(match: re.Match) -> str:
@@ -168,7 +166,7 @@ def _tags(row: Row) -> tuple[str, ...]:
 
 
 def _first(row: Row, names: Sequence[str]) -> str | None:
-    """The first of the fields that is text and not blank."""
+    """The first of the named fields that is a text and not blank."""
     texts = (row.get(name) for name in names)
     return next((text for text in texts if isinstance(text, str) and text.strip()), None)
 
@@ -177,7 +175,7 @@ def _first(row: Row, names: Sequence[str]) -> str | None:
 
 
 def _reference(row: Row, theorem: Theorem) -> str | None:
-    """The shortest published proof of just this theorem, as what follows `:=`; never run here."""
+    """The shortest published proof of exactly this theorem (what follows `:=`), not verified."""
     proofs = [_proof_in(row[name], theorem) for name in WHOLE_FILES if _first(row, (name,))]
     if isinstance(row.get("proof"), list):  # Lean Workbook: bodies of tactics
         bodies = [p for p in row["proof"] if isinstance(p, str) and p.strip()]
@@ -192,31 +190,27 @@ def _proof_in(text: str, theorem: Theorem) -> str | None:
         text = strip_comments(text)
     except ValueError:
         return None
-    found = re.search(rf"^\s*(?:theorem|lemma)\s+{re.escape(theorem.name)}(?![\w.'])", text, re.M)
-    if found is None or definitions_differ(text[: found.start()], theorem):
+    head = re.search(rf"^\s*(?:theorem|lemma)\s+{re.escape(theorem.name)}(?![\w.'])", text, re.M)
+    if head is None or lexemes(definitions(text[: head.start()])) != lexemes(
+        definitions(theorem.context)
+    ):
         return None
-    statement, proof = [*lexemes(theorem.signature), ":", "="], None
-    for place in (m.end() for m in re.finditer(r":=", text[found.end() :])):
-        if lexemes(text[found.end() : found.end() + place]) == statement:
-            proof = text[found.end() + place :].rstrip()
-            break
-    if proof is None or re.search(r"\n\S", proof):  # another statement, or more than its proof
-        return None
+    statement, rest = [*lexemes(theorem.signature), ":", "="], text[head.end() :]
+    ends = (match.end() for match in re.finditer(r":=", rest))
+    end = next((end for end in ends if lexemes(rest[:end]) == statement), None)
+    if end is None or re.search(r"\n\S", proof := rest[end:].rstrip()):
+        return None  # another statement, or more than its proof
     lines = [line.rstrip() for line in proof.splitlines() if line.strip()]
     if len(lines) == 1:
         return re.sub(r"^\s*by\s+", " by\n  ", proof)
     return "\n".join(lines)
 
 
-def definitions_differ(before: str, theorem: Theorem) -> bool:
-    return lexemes(definitions(before)) != lexemes(definitions(theorem.context))
-
-
 # --- Files ---------------------------------------------------------------------------------------
 
 
 def _is_published(path: Path) -> bool:
-    """A list, or lines of which the first holds a published statement."""
+    """Whether the file is a JSON list, or its first line holds a published statement."""
     with open(path, encoding="utf-8") as lines:
         first = next((line for line in lines if line.strip()), "")
     if first.lstrip().startswith("["):
@@ -239,7 +233,7 @@ def _rows(path: Path) -> Iterator[Row]:
         else:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
+        raise ValueError(f"{path} is not JSON: {error}") from None
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected JSON objects, one for each theorem")
     yield from rows
@@ -254,4 +248,4 @@ def _parquet(path: Path) -> Iterator[Row]:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
     except pyarrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is no parquet file: {error}") from None
+        raise ValueError(f"{path} is not a parquet file: {error}") from None

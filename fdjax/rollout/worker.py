@@ -1,142 +1,146 @@
-"""Rollouts ahead of the updates that learn from them: sampled, verified, commented, journaled."""
+"""The rollouts of a stage: attempts are generated, verified by Lean, given feedback, and journaled.
+
+What is in the journal is replayed instead: a resumed run learns from what the killed one saw.
+"""
 
 import asyncio
 import concurrent.futures
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 from fdjax.lean.farm import Farm
-from fdjax.reporting import costs as costs
-from fdjax.rollout.attempts import judge
+from fdjax.rollout.attempts import verify
 from fdjax.rollout.curriculum import Curriculum
-from fdjax.rollout.generate import Prompting, roll_out
+from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
-from fdjax.training.state import TrainState
-from fdjax.types import Attempt, Feedback, Group, Item, Moment, Provider, Theorem
+from fdjax.types import Attempt, FeedbackContext, Feedbacks, Group, Item, Provider
+
+
+class Generated(NamedTuple):
+    """The attempts of a step, by theorem, and what the journal already holds of the step."""
+
+    step: int
+    groups: list[list[Attempt]]
+    journal: Journal
+    record: dict
+
+
+class Verified(NamedTuple):
+    """Attempts with verdicts to come, and feedback unless the policy is to write it."""
+
+    step: int
+    journal: Journal
+    result: "concurrent.futures.Future[tuple[list[list[Item]], Feedbacks | None]]"
 
 
 @dataclasses.dataclass
 class RolloutWorker:
-    """`launch` samples on the device and leaves the rest to a thread.
+    """Lean and feedback work in a thread of their own, so that the device can go on."""
 
-    What is in the journal is replayed instead: a resumed run learns from what the killed one saw.
-    """
-
-    prompting: Prompting
+    generator: Generator
+    sampling: Sampling  # its step is set for each rollout
     farm: Farm
-    provider: Provider | None  # None: nobody reads feedback
-    journal: Journal
     curriculum: Curriculum
-    prompts: Mapping[str, Sequence[int]]  # theorem id -> the student's
-    samples_per_prompt: int
-    temperature: float
-    seed: int
-    stream: str
+    journal: Journal
     timers: Timers
-    batch: int | None = None  # prompts sampled at a time; all of a step's by default
-    # Does the provider sample the policy? It then runs where the device is driven from.
-    provider_samples: bool = False
-    reads_feedback: Callable[[int], bool] = lambda step: True  # else nobody is asked at that step
+    provider_at: Callable[[int], Provider | None] = lambda step: None  # who writes feedback
+    # Does the provider sample the policy? Then it runs where the device is driven from.
+    policy_writes: bool = False
 
     def __post_init__(self):
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
-        self._by_id = {t.id: t for t in self.theorems}
+        self._by_id = {t.id: t for t in self.curriculum.theorems}
 
-    @property
-    def theorems(self) -> Sequence[Theorem]:
-        return self.curriculum.theorems
+    def generate(self, step: int, params, refill: int = 0) -> Generated:
+        """The attempts of `step`, from the journal if it holds them.
 
-    def launch(
-        self, step: int, state: TrainState, refill: int = 0
-    ) -> Callable[[TrainState], list[Group]]:
-        """Begins a step's rollouts. The result waits for them; it is to be called with the state
-        of the step that learns from them: a policy that writes feedback is the one of that moment.
-
-        `refill`: which further rollout of the step, of theorems that none before it took; with
-        none left, of no groups. Each has a journal of its own.
+        `refill`: a further rollout of the step, with a journal of its own, on theorems that none
+        before it took; with none left, of no groups.
         """
         journal = self.journal
         if refill:
             journal = Journal(journal.folder / f"refill_{refill}")
-        record = hosts.broadcast(f"journal {self.stream}", lambda: journal.read(step))
+        record = hosts.broadcast(f"journal {self.sampling.stream}", lambda: journal.read(step))
         groups = record.get("attempts")
         if groups is None:
             with self.timers("sample"):
-                groups = self._sample(step, refill, state.params)
+                groups = self._generate(step, params, refill)
             if "theorems" not in record:
-                theorems = [self._by_id[g[0].theorem_id] for g in groups]
+                theorems = [self._by_id[group[0].theorem_id] for group in groups]
                 journal.append(step, "theorems", theorems)
             journal.append(step, "attempts", groups)
-        judged = self._thread.submit(self._judge, step, groups, journal, record)
-        return functools.partial(self._finish, step, judged, journal)
+        return Generated(step, groups, journal, record)
 
-    def _sample(self, step: int, refill: int, params) -> list[list[Attempt]]:
-        chosen = self.curriculum.refill(step, refill) if refill else self.curriculum.choose(step)
+    def verify(self, generated: Generated) -> Verified:
+        """Begins verification, and feedback after it, in the worker's thread."""
+        result = self._thread.submit(self._verify, generated)
+        return Verified(generated.step, generated.journal, result)
+
+    def give_feedback(self, verified: Verified, params, teacher_params=None) -> list[Group]:
+        """Waits for verdicts and feedback. A policy that writes feedback is the one given here:
+        that of the step that learns from it.
+        """
+        with self.timers("wait"):
+            items, feedbacks = verified.result.result()
+            if feedbacks is None:
+                context = FeedbackContext(
+                    self.sampling.stream, verified.step, params, teacher_params
+                )
+                feedbacks = self._write_feedback(items, context, verified.journal)
+        return [[(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)]
+
+    def rollout(self, step: int, params, teacher_params=None, refill: int = 0) -> list[Group]:
+        """All three, one after the other."""
+        verified = self.verify(self.generate(step, params, refill))
+        return self.give_feedback(verified, params, teacher_params)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def _generate(self, step: int, params, refill: int) -> list[list[Attempt]]:
+        curriculum = self.curriculum
+        chosen = curriculum.refill(step, refill) if refill else curriculum.choose(step)
         if not chosen:
             return []
-        theorems = [self.theorems[i] for i in chosen]
-        # A theorem met twice in a step gets fresh samples the second time.
-        names = [f"{self.theorems[i].id} {chosen[:at].count(i)}" for at, i in enumerate(chosen)]
-        return list(
-            roll_out(
-                self.prompting,
-                params,
-                theorems,
-                [self.prompts[t.id] for t in theorems],
-                samples=self.samples_per_prompt,
-                temperature=self.temperature,
-                seed=self.seed,
-                stream=self.stream,
-                step=step,
-                batch=self.batch or self.curriculum.batch,
-                names=names,
-            )
-        )
+        requests = []
+        for position, index in enumerate(chosen):
+            theorem = curriculum.theorems[index]
+            prompt = self.generator.prompts.student(theorem)
+            # A theorem met twice in a step gets fresh samples the second time.
+            name = f"{theorem.id} {chosen[:position].count(index)}"
+            requests.append(Request(theorem, prompt, name))
+        batch = self.sampling.batch or curriculum.batch
+        sampling = self.sampling._replace(step=step, batch=batch)
+        return list(generate(self.generator, params, requests, sampling))
 
-    def _judge(
-        self, step: int, groups: list[list[Attempt]], journal: Journal, record: dict
-    ) -> tuple[list[list[Item]], list[list[Feedback | None]] | None]:
-        """Items and, unless it needs the device, the feedback on them."""
+    def _verify(self, generated: Generated) -> tuple[list[list[Item]], Feedbacks | None]:
+        step, groups, journal, record = generated
         verdicts = record.get("verdicts")
         if verdicts is None:
             with self.timers("lean"):
-                asked = [(self._by_id[g[0].theorem_id], g) for g in groups]
-                verdicts = judge(self.farm, asked, self.stream)
+                attempts = [(self._by_id[group[0].theorem_id], group) for group in groups]
+                verdicts = verify(self.farm, attempts, self.sampling.stream)
             journal.append(step, "verdicts", verdicts)
         items: list[list[Item]] = [
             [(self._by_id[a.theorem_id], a, v) for a, v in zip(*both)]
             for both in zip(groups, verdicts)
         ]
         feedbacks = record.get("feedback")
-        if feedbacks is None and not self.provider_samples:
-            feedbacks = self._comment(items, Moment(self.stream, step), journal)
+        if feedbacks is None and not self.policy_writes:
+            context = FeedbackContext(self.sampling.stream, step)
+            feedbacks = self._write_feedback(items, context, journal)
         return items, feedbacks
 
-    def _comment(
-        self, items: list[list[Item]], moment: Moment, journal: Journal
-    ) -> list[list[Feedback | None]]:
-        if self.provider is None or not self.reads_feedback(moment.step):
-            return [[None] * len(g) for g in items]
+    def _write_feedback(
+        self, items: list[list[Item]], context: FeedbackContext, journal: Journal
+    ) -> Feedbacks:
+        provider = self.provider_at(context.step)
+        if provider is None:
+            return [[None] * len(group) for group in items]
         with self.timers("feedback"):
-            feedbacks = asyncio.run(self.provider(items, moment))
-        journal.append(moment.step, "feedback", feedbacks)
+            feedbacks = asyncio.run(provider(items, context))
+        journal.append(context.step, "feedback", feedbacks)
         return feedbacks
-
-    def _finish(
-        self, step: int, judged: concurrent.futures.Future, journal: Journal, state: TrainState
-    ) -> list[Group]:
-        items, feedbacks = judged.result()
-        if feedbacks is None:
-            moment = Moment(self.stream, step, state.params, state.teacher)
-            feedbacks = self._comment(items, moment, journal)
-        return [[(*item, f) for item, f in zip(*both)] for both in zip(items, feedbacks)]
-
-    def cost(self, groups: list[Group]) -> dict[str, float]:
-        """Of rollouts that the stage learns from, as fdjax.reporting.costs counts it."""
-        return costs.of_rollouts(self.prompting.model, self.prompts, groups)
-
-    def close(self) -> None:
-        self._thread.shutdown()

@@ -1,100 +1,274 @@
-"""What a stage's config stands for: its objective, optimizer, curriculum and feedback."""
+"""What a stage's config stands for: objective, optimizer, update, curriculum, worker, source."""
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
 
-from ml_collections import ConfigDict
+import jax
+import numpy as np
 
-from fdjax.config import ConfigError, part
-from fdjax.feedback.providers import Means, make_provider
+from fdjax.batches.arrays import minibatches
+from fdjax.config import (
+    CombinedStage,
+    CurriculumConfig,
+    DistillationConfig,
+    ExpertIterationStage,
+    PolicyGradientConfig,
+    RolloutStage,
+    StageConfig,
+    SupervisedStage,
+    distillation_part,
+    policy_gradient_part,
+    provider_names,
+)
+from fdjax.feedback.providers import Resources, make_provider
+from fdjax.models import transformer
+from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.objectives.protocol import Objective
+from fdjax.objectives.protocol import Model, Objective
 from fdjax.objectives.supervised import Supervised
-from fdjax.rollout.curriculum import Curriculum, Settings
-from fdjax.training import state
+from fdjax.rollout.curriculum import Curriculum
+from fdjax.rollout.generate import Sampling
+from fdjax.rollout.journal import Journal
+from fdjax.rollout.worker import RolloutWorker
+from fdjax.runtime import sharding
+from fdjax.runtime.metrics import Timers
+from fdjax.training import state, step
 from fdjax.training.manifest import Run
-from fdjax.types import Provider, Theorem
+from fdjax.training.sources import Score, Source, from_rollouts, parts_of_step
+from fdjax.training.supervised_sources import expert_iteration, report_left_out, supervised
+from fdjax.types import Provider
+
+# --- Objective -----------------------------------------------------------------------------------
 
 
-def make_objective(config: ConfigDict) -> Objective:
-    match config.objective:
-        case "supervised" | "expert_iteration":
-            return Supervised()
-        case "distillation":
-            return Distillation(
-                alpha=config.alpha,
-                estimator=config.estimator,
-                top_k=config.top_k or None,
-                support=config.support,
-                tail=config.tail,
-                entry_clip=config.entry_clip or None,
-                token_clip=config.token_clip or None,
-                is_clip=config.is_clip or None,
-                ratio_mean=config.ratio_mean,
-                line_cap=config.line_cap or None,
-                aggregation=config.aggregation,
-                trust_rate=config.trust_rate if config.teacher == "trust_region" else 0.0,
-                temperature=config.temperature,
+def make_objective(stage: StageConfig) -> Objective:
+    if isinstance(stage, CombinedStage):
+        weights = stage.loss_weights
+        return Combined(
+            (
+                Part("distillation", weights.distillation, _distillation(stage)),
+                Part("policy_gradient", weights.policy_gradient, _policy_gradient(stage)),
             )
-        case "policy_gradient":
-            return PolicyGradient(
-                temperature=config.temperature,
-                surrogate=config.surrogate,
-                clip_low=config.clip_low,
-                clip_high=config.clip_high,
-                dual_clip=config.dual_clip or None,
-                aggregation=config.aggregation,
-                responses=config.prompts_per_step * config.samples_per_prompt / config.minibatches,
-                is_clip=config.is_clip or None,
-                kl=config.kl,
-                kl_coefficient=config.kl_coefficient,
-            )
-        case "combined":
-            return Combined(
-                tuple(
-                    Part(name, weight, make_objective(part(config, name)))
-                    for name, weight in config.weights.items()
-                )
-            )
-        case unknown:
-            raise ConfigError(
-                f"objective is {unknown!r}; known are supervised, distillation, policy_gradient, "
-                "combined, expert_iteration"
-            )
+        )
+    if isinstance(stage, DistillationConfig):
+        return _distillation(stage)
+    if isinstance(stage, PolicyGradientConfig):
+        return _policy_gradient(stage)
+    return Supervised()
 
 
-def optimizer_config(config: ConfigDict) -> state.OptimizerConfig:
-    optimizer = config.optimizer
-    return state.OptimizerConfig(
-        learning_rate=optimizer.learning_rate,
-        total_steps=config.steps * updates_per_step(config),
-        warmup_steps=optimizer.warmup,
-        decay_fraction=optimizer.decay_fraction,
-        weight_decay=optimizer.weight_decay,
-        clip_norm=optimizer.clip_norm,
-        moments=optimizer.moments,
+def _distillation(stage: StageConfig) -> Distillation:
+    fd = distillation_part(stage)
+    variants = fd.variants
+    return Distillation(
+        alpha=fd.alpha,
+        estimator=variants.estimator,
+        top_k=variants.top_k,
+        support=variants.support,
+        tail=variants.tail,
+        entry_clip=variants.entry_clip,
+        token_clip=variants.token_clip,
+        is_clip=fd.is_clip,
+        ratio_mean=variants.ratio_mean,
+        line_cap=variants.line_cap,
+        aggregation=variants.aggregation,
+        trust_rate=variants.trust_rate if fd.teacher == "trust_region" else 0.0,
+        temperature=stage.temperature,
     )
 
 
-def make_curriculum(run: Run, name: str, theorems: Sequence[Theorem]) -> Curriculum:
-    """Supervised stages have no settings of one: they take all theorems in turn."""
-    stage = run.config[name]
+def _policy_gradient(stage: RolloutStage) -> PolicyGradient:
+    grpo = policy_gradient_part(stage)
+    return PolicyGradient(
+        temperature=stage.temperature,
+        surrogate=grpo.surrogate,
+        clip_low=grpo.clip_low,
+        clip_high=grpo.clip_high,
+        dual_clip=grpo.variants.dual_clip,
+        aggregation=grpo.aggregation,
+        responses=stage.prompts_per_step * stage.samples_per_prompt / stage.minibatches,
+        is_clip=grpo.is_clip,
+        kl=grpo.variants.kl,
+        kl_coefficient=grpo.kl_coefficient or 0.0,
+    )
+
+
+# --- Update --------------------------------------------------------------------------------------
+
+
+# (state, batch on the host) -> (state, metrics); the state passed in is donated
+Learn = Callable[[state.TrainState, Any], tuple[state.TrainState, dict[str, float]]]
+
+
+def epochs(stage: StageConfig) -> int:
+    return stage.epochs if isinstance(stage, RolloutStage) else 1
+
+
+def updates_per_step(stage: StageConfig) -> int:
+    return stage.minibatches * stage.epochs if isinstance(stage, RolloutStage) else 1
+
+
+def make_optimizer(stage: StageConfig):
+    total = stage.steps * updates_per_step(stage)
+    return state.make_optimizer(stage.optimizer, total_updates=total)
+
+
+def make_model(config: ModelConfig) -> Model:
+    hidden_states, head = (
+        functools.partial(function, config)
+        for function in (transformer.hidden_states, transformer.head)
+    )
+    return Model(hidden_states, head)
+
+
+def make_update(run: Run, stage: StageConfig, optimizer, train_state) -> Learn:
+    """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
+    of the batch. A metric is the mean over those updates in which it is a number.
+    """
+    fd = distillation_part(stage)
+    ema_rate, ema_every = 0.0, 1
+    if fd and fd.teacher == "ema":
+        ema_rate = fd.ema_rate
+        ema_every = updates_per_step(stage) if fd.variants.ema_per == "batch" else 1
+    update = step.make_update(
+        make_objective(stage),
+        optimizer,
+        make_model(run.generator.model),
+        microbatches=stage.optimizer.microbatches,
+        ema_rate=ema_rate,
+        ema_every=ema_every,
+        shardings=state.shardings(train_state, run.generator.mesh),
+    )
+    rollouts = isinstance(stage, RolloutStage)
+    minibatch_count = stage.minibatches if rollouts else 1
+
+    def learn(train_state, batch):
+        parts = minibatches(batch, minibatch_count)
+        parts = [sharding.put(rows, run.generator.mesh) for rows in parts]
+        learned = []
+        for rows in parts * epochs(stage):
+            train_state, metrics = update(train_state, rows)
+            learned.append(metrics)
+        return train_state, _means(sharding.fetch(learned))  # waits for the device
+
+    return learn
+
+
+def _means(learned: list[dict]) -> dict[str, float]:
+    """Of each metric over the updates in which it is a number."""
+    values = {n: [float(m[n]) for m in learned if not np.isnan(m[n])] for n in learned[0]}
+    return {name: sum(v) / len(v) if v else math.nan for name, v in values.items()}
+
+
+def make_score(run: Run, stage: RolloutStage) -> Score:
+    """What a policy assigns to the responses of a policy gradient's batch, computed on the device,
+    as many rows at a time as an update computes.
+    """
+    objective, model = _policy_gradient(stage), make_model(run.generator.model)
+    count = stage.minibatches * stage.optimizer.microbatches
+
+    @jax.jit
+    def score(params, batch):
+        return objective.logprobs(model, params, batch)
+
+    def on_host(params, batch):
+        parts = [sharding.put(rows, run.generator.mesh) for rows in minibatches(batch, count)]
+        scored = sharding.fetch([score(params, rows) for rows in parts])
+        return np.stack(scored, axis=1).reshape(batch.loss_mask.shape)  # undoes `minibatches`
+
+    return on_host
+
+
+def init_state(run: Run, params, optimizer, stage: StageConfig) -> state.TrainState:
+    """A fresh state around the parameters of the stage before, which are donated, or around random
+    ones if they are None.
+    """
+    mesh, with_teacher = run.generator.mesh, has_teacher(stage)
+    if params is not None:
+        return state.restart(params, optimizer, mesh, with_teacher=with_teacher)
+    init = functools.partial(transformer.init, run.generator.model)
+    key = jax.random.key(run.config.seed)
+    return state.create(init, key, optimizer, mesh, with_teacher=with_teacher)
+
+
+def has_teacher(stage: StageConfig) -> bool:
+    """Does the state hold a second set of parameters: an EMA, or the start, also as the KL's
+    reference?
+    """
+    fd, grpo = distillation_part(stage), policy_gradient_part(stage)
+    return bool((fd and fd.teacher != "live") or (grpo and grpo.kl_coefficient))
+
+
+# --- Rollouts ------------------------------------------------------------------------------------
+
+
+def make_curriculum(run: Run, stage: StageConfig, theorems) -> Curriculum:
+    """Supervised stages take all theorems in turn."""
     return Curriculum(
         theorems,
         batch=stage.prompts_per_step,
         seed=run.config.seed,
-        settings=Settings(**stage.get("curriculum", {})),
-        depth=stage.get("pipeline_depth", 0),
+        config=getattr(stage, "curriculum", CurriculumConfig()),
+        depth=stage.pipeline_depth if isinstance(stage, RolloutStage) else 0,
     )
 
 
-def updates_per_step(config: ConfigDict) -> int:
-    return config.get("minibatches", 1) * config.get("epochs", 1)
+def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
+    """The rollouts of a stage: whose theorems it attempts, and who writes feedback."""
+    stage, prompts = run.config.blocks[name], run.generator.prompts
+    theorems = run.theorems[stage.theorems]
+    if isinstance(stage, SupervisedStage):
+        fitting = prompts.fitting(theorems)
+        report_left_out(len(theorems) - len(fitting), len(theorems), f"prompts of {name}")
+        theorems = fitting
+    provider = stage_provider(run, stage)
+    rollouts = isinstance(stage, RolloutStage)
+    sampling = Sampling(
+        samples=stage.samples_per_prompt,
+        temperature=stage.temperature,
+        seed=run.config.seed,
+        stream=name,
+        # Where prompts are many they are sampled as evaluation does.
+        batch=stage.generation_batch if rollouts else run.config.evaluation.batch,
+    )
+    return RolloutWorker(
+        generator=run.generator,
+        sampling=sampling,
+        farm=run.farm,
+        curriculum=make_curriculum(run, stage, theorems),
+        journal=Journal(run.workdir / name / "rollouts"),
+        timers=timers,
+        provider_at=lambda index: (
+            None if parts_of_step(stage, index) == ("policy_gradient",) else provider
+        ),
+        policy_writes="policy" in provider_names(run.config.feedback),
+    )
+
+
+def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
+    stage, seed = run.config.blocks[name], run.config.seed
+    if isinstance(stage, SupervisedStage):
+        return supervised(stage, worker, seed, start)
+    if isinstance(stage, ExpertIterationStage):
+        return expert_iteration(stage, worker, seed, start)
+    score = make_score(run, stage) if policy_gradient_part(stage) else None
+    return from_rollouts(stage, worker, score, start)
+
+
+def stage_provider(run: Run, stage: StageConfig) -> Provider | None:
+    """Supervised stages teach to read true feedback, also those of the shuffled control."""
+    if isinstance(stage, SupervisedStage):
+        return feedback_provider(run, shuffle=False)
+    return feedback_provider(run) if distillation_part(stage) else None
 
 
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
     """That of the config; `shuffle` can be set apart. Raises ConfigError."""
-    seed, batch = run.config.seed, run.config.evaluation.batch
-    means = Means(run.prompting, run.farm, run.workdir, seed, batch)
-    return make_provider(run.config.feedback, means, shuffle=shuffle)
+    resources = Resources(
+        run.generator, run.farm, run.workdir, run.config.seed, run.config.evaluation.batch
+    )
+    return make_provider(run.config.feedback, resources, shuffle=shuffle)

@@ -1,33 +1,52 @@
-"""What a policy can do: its attempts on a set of theorems, judged by Lean."""
+"""What a policy can do: its attempts on sets of theorems, verified by Lean.
 
-from collections.abc import Sequence
+Each evaluation is a line of the stage's evals.jsonl and is reused by its key.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from fdjax.data.theorems import theorems_digest
+from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
 from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
-from fdjax.rollout.attempts import judge, policy_entropy
-from fdjax.rollout.generate import Prompting, roll_out
-from fdjax.types import DECIDED, REFUSED, Feedback, Item, Moment, Provider, Theorem
+from fdjax.rollout.attempts import policy_entropy, verify
+from fdjax.rollout.generate import Generator, Request, Sampling, generate
+from fdjax.runtime import hosts
+from fdjax.runtime.files import append_line, digest, read_lines
+from fdjax.runtime.metrics import console, status
+from fdjax.training.build import feedback_provider
+from fdjax.training.manifest import Policy, Run, lean_manifest, prompt_manifest
+from fdjax.types import DECIDED, REFUSED, Feedback, FeedbackContext, Item, Provider, Theorem
+
+# --- A policy on a set of theorems ---------------------------------------------------------------
 
 
-def attempt_and_check(
-    prompting: Prompting, params, farm: Farm, theorems: Sequence[Theorem], prompts, **sampling
+def attempt(
+    generator: Generator,
+    params,
+    farm: Farm,
+    theorems: Sequence[Theorem],
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
 ) -> list[list[Item]]:
-    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is sampled, and
+    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is generated,
     before whatever training waits for.
     """
+    requests = [Request(t, prompt, t.id) for t, prompt in zip(theorems, prompts)]
     groups = []
 
-    def sampled():
-        for theorem, group in zip(
-            theorems, roll_out(prompting, params, theorems, prompts, **sampling)
-        ):
+    def generated():
+        for theorem, group in zip(theorems, generate(generator, params, requests, sampling)):
             groups.append(group)
             yield theorem, group
 
-    verdicts = judge(farm, sampled(), "of a policy", urgent=True)
+    verdicts = verify(farm, generated(), "of a policy", urgent=True)
     return [
         [(theorem, a, v) for a, v in zip(*both)]
         for theorem, *both in zip(theorems, groups, verdicts)
@@ -35,118 +54,171 @@ def attempt_and_check(
 
 
 def evaluate(
-    prompting: Prompting,
-    params,
-    farm: Farm,
-    theorems: Sequence[Theorem],
-    *,
-    samples: int,
-    temperature: float,
-    seed: int,
-    batch: int,
+    generator: Generator, params, farm: Farm, theorems: Sequence[Theorem], sampling: Sampling
 ) -> dict:
     """pass@k with intervals over theorems, and how varied the attempts are.
 
     `entropy`: nats per token, of the full softmax at the sampling temperature. `distinct_proofs`
     counts among verified attempts, `unique_ratio` and `distinct_2` among all. `solved`: verified
     attempts per theorem, for paired comparisons with other evaluations of the same theorems.
-    `replay_refused`, where successes are replayed: those that did not stand it.
+    `replay_refused`, where successes are replayed: those that the kernel refused.
     """
-    groups = attempt_and_check(
-        prompting,
-        params,
-        farm,
-        theorems,
-        [prompting.student_prompt(t) for t in theorems],
-        samples=samples,
-        temperature=temperature,
-        seed=seed,
-        stream="evaluation",
-        batch=batch,
-    )
+    prompts = [generator.prompts.student(t) for t in theorems]
+    groups = attempt(generator, params, farm, theorems, prompts, sampling)
     solved = np.array([sum(v.proved for _, _, v in g) for g in groups])
     attempts = [a for g in groups for _, a, _ in g]
     verdicts = [v for g in groups for _, _, v in g]
     replayed = {"replay_refused": sum(v.refused_on_replay for v in verdicts)} if farm.second else {}
-    proofs = [[a.proof for _, a, _ in g] for g in groups]
+    proofs = [[a.candidate.text for _, a, _ in g] for g in groups]
+    proved = [[a.candidate.text for _, a, v in g if v.proved] for g in groups]
     return {
-        "pass_at_k": pass_at_k(np.full(len(groups), samples), solved),
+        "pass_at_k": pass_at_k(np.full(len(groups), sampling.samples), solved),
         "entropy": policy_entropy(attempts),
-        "distinct_proofs": distinct_proofs(
-            [[a.proof for _, a, v in g if v.proved] for g in groups]
-        ),
+        "distinct_proofs": distinct_proofs(proved),
         "unique_ratio": unique_ratio(proofs),
         "distinct_2": distinct_n(proofs, 2),
         "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
         "truncated": float(np.mean([not a.finished for a in attempts])),
         "unverified": sum(v.status not in DECIDED for v in verdicts),
         **replayed,
-        "samples": samples,
-        "temperature": temperature,
+        "samples": sampling.samples,
+        "temperature": sampling.temperature,
         "solved": dict(zip((t.id for t in theorems), solved.tolist())),
     }
 
 
 async def teacher_solve_rate(
-    prompting: Prompting,
-    student_params,
-    teacher_params,
+    generator: Generator,
+    params,
     farm: Farm,
     provider: Provider,
     theorems: Sequence[Theorem],
-    *,
-    samples: int,
-    temperature: float,
-    seed: int,
-    batch: int,
+    sampling: Sampling,
 ) -> dict[str, float]:
-    """How often the teacher solves what the student failed: with feedback on the failed attempt,
-    with none, and with feedback on another theorem. Without a gap there is nothing to distil.
+    """How often the teacher (the policy that reads feedback) proves what the student failed: with
+    feedback on the failed attempt, with none, and with feedback on another theorem. Without a gap
+    there is nothing to distil.
 
     One failed attempt of each theorem that has one; `samples` attempts of the teacher on each.
-    `provider`: the true one, also where the training that follows shuffles.
+    `provider`: the true one, also where the training that follows shuffles. The stream of
+    `sampling` is set here.
     """
-    sampling = dict(samples=samples, temperature=temperature, seed=seed, batch=batch)
-    groups, feedbacks = await _failures(
-        prompting, student_params, farm, provider, theorems, sampling
-    )
+    groups, feedbacks = await _failures(generator, params, farm, provider, theorems, sampling)
     if not groups:
         return {"feedback": 0.0, "none": 0.0, "shuffled": 0.0}
     failed = [theorem for [(theorem, _, _)] in groups]
 
-    def rate(prompts) -> float:
-        items = attempt_and_check(
-            prompting, teacher_params, farm, failed, prompts, stream="teacher gap", **sampling
-        )
+    def rate(prompts: list[list[int]]) -> float:
+        again = sampling._replace(stream="teacher gap")
+        items = attempt(generator, params, farm, failed, prompts, again)
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
-    def told(said: Sequence[Feedback]) -> list[list[int]]:
-        return [prompting.teacher_prompt(t, f)[0] for t, f in zip(failed, said)]
+    def with_feedback(feedbacks: Sequence[Feedback]) -> list[list[int]]:
+        return [generator.prompts.teacher(t, f)[0] for t, f in zip(failed, feedbacks)]
 
     return {
-        "feedback": rate(told(feedbacks)),
-        "none": rate([prompting.student_prompt(t) for t in failed]),
-        "shuffled": rate(told(feedbacks[1:] + feedbacks[:1])),
+        "feedback": rate(with_feedback(feedbacks)),
+        "none": rate([generator.prompts.student(t) for t in failed]),
+        "shuffled": rate(with_feedback(feedbacks[1:] + feedbacks[:1])),
     }
 
 
 async def _failures(
-    prompting, params, farm, provider, theorems, sampling
+    generator, params, farm, provider, theorems, sampling
 ) -> tuple[list[list[Item]], list[Feedback]]:
-    """A failed attempt, with a verdict of its own, of each theorem, and the feedback on it."""
-    groups = attempt_and_check(
-        prompting,
-        params,
-        farm,
-        theorems,
-        [prompting.student_prompt(t) for t in theorems],
-        stream="teacher gap: student",
-        **sampling,
-    )
+    """A failed and finished attempt of each theorem that has one, and the feedback on it."""
+    prompts = [generator.prompts.student(t) for t in theorems]
+    sampling = sampling._replace(stream="teacher gap: student")
+    groups = attempt(generator, params, farm, theorems, prompts, sampling)
     failed = [[v.status in REFUSED and a.finished for _, a, v in g] for g in groups]
     chosen = [(g, f.index(True)) for g, f in zip(groups, failed) if any(f)]
-    wanted = [[i == index for i in range(len(g))] for g, index in chosen]
-    moment = Moment("teacher gap", 0, params, wanted=wanted)
-    said = await provider([g for g, _ in chosen], moment)  # whole groups: peers are shown, too
-    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, said) if f[i] and f[i].messages]
+    requested = [[i == index for i in range(len(g))] for g, index in chosen]
+    context = FeedbackContext("teacher gap", 0, params, requested=requested)
+    feedbacks = await provider([g for g, _ in chosen], context)  # whole groups: for peers
+    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, feedbacks) if f[i] and f[i].messages]
     return [g for g, _ in pairs], [f for _, f in pairs]
+
+
+# --- Of a run ------------------------------------------------------------------------------------
+
+
+def evaluate_policy(run: Run, policy: Policy) -> dict[str, dict]:
+    """{"train" | "heldout" | "train at T" | ...: figures}; T is `low_temperature`."""
+    e = run.config.evaluation
+    splits = {"train": (e.train, e.train_samples), "heldout": (e.heldout, e.heldout_samples)}
+    temperatures = {"": e.temperature}
+    if e.low_temperature is not None:
+        temperatures[f" at {e.low_temperature}"] = e.low_temperature
+    figures = {}
+    for suffix, temperature in temperatures.items():
+        for name, (split, samples) in splits.items():
+            theorems = run.theorems[split][: e.theorems]
+            sampling = Sampling(samples, temperature, run.config.seed, "evaluation", batch=e.batch)
+            measure = functools.partial(
+                evaluate, run.generator, policy.params, run.farm, theorems, sampling
+            )
+            key = {"split": split, "samples": samples, "temperature": temperature}
+            figures[name + suffix] = once(run, policy.name, policy, key, theorems, measure)
+    file = run.workdir / policy.name / "evals.jsonl"
+    rates = [line["figures"] for line in read_lines(file) if "teacher" in line["key"]]
+    return figures | ({"teacher_solve_rate": rates[-1]} if rates else {})
+
+
+def measure_teacher(run: Run, name: str, min_gap: float, before: Policy) -> None:
+    """The gap that distillation lives on, measured before it. Warns where it is small."""
+    stage, e = run.config.blocks[name], run.config.evaluation
+    theorems = run.theorems[stage.theorems][: e.theorems]
+    sampling = Sampling(
+        stage.samples_per_prompt, stage.temperature, run.config.seed, "", batch=e.batch
+    )
+
+    def measure() -> dict[str, float]:
+        provider = feedback_provider(run, shuffle=False)
+        return asyncio.run(
+            teacher_solve_rate(run.generator, before.params, run.farm, provider, theorems, sampling)
+        )
+
+    key = {"teacher": before.name} | manifest_fields(run.config.feedback)
+    rates = once(run, name, before, key, theorems, measure)
+    console.print(
+        "teacher's solve rate on failed attempts: "
+        + ", ".join(f"{rate:.3f} with {what}" for what, rate in rates.items())
+    )
+    if rates["feedback"] - rates["none"] < min_gap:
+        console.print(
+            f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
+            f"{name}.min_gap = {min_gap}. There is little to distil: train longer on reading "
+            "feedback (sft.feedback_fraction), or give more help (feedback.oracle.level)."
+        )
+
+
+def once(
+    run: Run,
+    name: str,
+    policy: Policy,
+    key: dict[str, Any],
+    theorems: Sequence[Theorem],
+    measure: Callable[[], dict],
+) -> dict:
+    """`measure()`, or the figures in the stage's evals.jsonl under the same key."""
+    key = key | {
+        "policy": policy.fingerprint,
+        "theorems": theorems_digest(theorems),
+        "prompt": digest(prompt_manifest(run)),
+        "lean": lean_manifest(run.farm),
+        "seed": run.config.seed,
+    }
+    key |= {"replayed": True} if run.farm.second else {}
+    file = run.workdir / name / "evals.jsonl"
+
+    def known() -> list[dict]:
+        return [line["figures"] for line in read_lines(file) if line["key"] == key]
+
+    if found := hosts.broadcast("evaluations", known):
+        return found[0]
+    shown = {k: v for k, v in key.items() if k in ("split", "samples", "temperature", "provider")}
+    with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in shown.items())}"):
+        figures = measure()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    append_line(file, {"key": key, "figures": figures})
+    return figures

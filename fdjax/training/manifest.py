@@ -1,25 +1,28 @@
-"""What a run is, and the records of all that decides what its stages turn out as."""
+"""What a run is, and the manifest of each stage: all that decides its result.
+
+What lies in a workdir is reused only if its manifest, config.json, is the same.
+"""
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
-from fdjax.config import default
+from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, distillation_part
+from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
 from fdjax.models.hf.init_from import InitSource
-from fdjax.rollout.generate import Prompting
-from fdjax.training.fingerprints import digest, split_digest
+from fdjax.rollout.generate import Generator
+from fdjax.runtime.files import digest, read_object, write_atomically
 from fdjax.types import Theorem
 
 
 class Policy(NamedTuple):
     """What a stage begins with, and what it leaves."""
 
-    name: str  # of the stage; empty before the first
+    name: str  # of the stage that made it; empty before the first
     params: Any
     fingerprint: str
 
@@ -27,58 +30,109 @@ class Policy(NamedTuple):
 class Run(NamedTuple):
     """What does not change from stage to stage."""
 
-    config: ConfigDict
+    config: Config
     workdir: Path
-    origin: InitSource | None  # what `init_from` names
-    prompting: Prompting
-    theorems: dict[str, list[Theorem]]
+    init_source: InitSource | None  # what `init_from` names
+    generator: Generator
+    theorems: dict[str, list[Theorem]]  # by split
     farm: Farm
-    stages: dict[str, dict[str, Any]]  # name -> record of those to run, in order
+    manifests: dict[str, dict[str, Any]]  # of the stages to run, by name and in order
 
 
-_OF_NO_CONSEQUENCE = ("show_every", "save_every", "min_gap")
+# --- Manifests -----------------------------------------------------------------------------------
+
+_WITHOUT_EFFECT = ("show_every", "save_every", "min_gap")
 
 
-def stage_record(run: Run, name: str, before: str) -> dict[str, Any]:
-    """All that decides what a stage turns out as; `before` is the fingerprint it starts from."""
-    config, stage = run.config, run.config[name]
-    taught_by = {  # supervised stages learn from true feedback, whatever the control does
-        "supervised": manifest_fields(config.feedback),
-        "distillation": manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle},
-        "combined": manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle},
-    }.get(stage.objective, {})
-    record = {
+def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
+    """All that decides the result of a stage; `before` is the fingerprint that it starts from."""
+    config, stage = run.config, run.config.blocks[name]
+    manifest = {
         "seed": config.seed,
-        "model": dataclasses.asdict(run.prompting.model),
+        "model": dataclasses.asdict(run.generator.model),
         "vocab_size": _vocab_size(config),
-        "tokenizer": digest(run.prompting.tokenizer.model.hex()),
-        "prompt": prompt_record(run),
-        "lean": lean_record(run.farm),
-        "data": {"seed": config.data.seed, stage.theorems: str(config.data[stage.theorems])},
-        "theorems": split_digest(run.theorems[stage.theorems]),
-        "feedback": taught_by,
-        "stage": {k: v for k, v in stage.to_dict().items() if k not in _OF_NO_CONSEQUENCE},
+        "tokenizer": digest(run.generator.prompts.tokenizer.model.hex()),
+        "prompt": prompt_manifest(run),
+        "lean": lean_manifest(run.farm),
+        "data": {"seed": config.data.seed, stage.theorems: getattr(config.data, stage.theorems)},
+        "theorems": theorems_digest(run.theorems[stage.theorems]),
+        "feedback": _feedback_manifest(config, stage),
+        "stage": {
+            name: value
+            for name, value in dataclasses.asdict(stage).items()
+            if name not in _WITHOUT_EFFECT
+        },
         "before": before,
     }
-    return json.loads(json.dumps(record)) | {"fingerprint": digest(record)}
+    return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)}
 
 
-def _vocab_size(config: ConfigDict) -> int:
-    """Of a tokenizer that is trained here; a given one has its own, and the default stands here."""
+def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
+    """Supervised stages learn from true feedback, whatever the control does."""
+    if isinstance(stage, SupervisedStage):
+        return manifest_fields(config.feedback)
+    if distillation_part(stage):
+        return manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle}
+    return {}
+
+
+def _vocab_size(config: Config) -> int | None:
+    """Of a tokenizer that is trained here; one that is given has its own."""
     given = config.tokenizer.path or config.init_from
-    return default().tokenizer.vocab_size if given else config.tokenizer.vocab_size
+    return None if given else config.tokenizer.vocab_size
 
 
-def lean_record(farm: Farm) -> dict[str, Any]:
+def lean_manifest(farm: Farm) -> dict[str, Any]:
     backend = farm.backend
-    record = {"backend": backend.name, "version": backend.version}
-    if backend.name != "embedded":  # whose limits cannot be set
-        record["limits"] = backend.limits
-    return record | ({"allow_helpers": True} if farm.allow_helpers else {})
+    manifest = {"backend": backend.name, "version": backend.version}
+    if backend.name != "embedded":  # its limits cannot be set
+        manifest["limits"] = backend.limits
+    return manifest | ({"allow_helpers": True} if farm.allow_helpers else {})
 
 
-def prompt_record(run: Run) -> dict[str, Any]:
-    """A template is recorded by what it says, not by its name."""
-    prompt = run.config.prompt.to_dict()
+def prompt_manifest(run: Run) -> dict[str, Any]:
+    """A template is recorded by its texts, not by its name."""
+    prompt = dataclasses.asdict(run.config.prompt)
     named = prompt.pop("template"), prompt.pop("thinking")
-    return prompt | (dataclasses.asdict(run.prompting.template) if any(named) else {})
+    return prompt | (dataclasses.asdict(run.generator.prompts.template) if any(named) else {})
+
+
+# --- In the workdir ------------------------------------------------------------------------------
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """config.json of a new stage; raises ConfigError as `check_manifest` does."""
+    check_manifest(folder, manifest)
+    file = folder / "config.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(manifest, indent=1, ensure_ascii=False))
+
+
+def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raises ConfigError if the folder holds a stage of another config, CorruptFile."""
+    file = folder / "config.json"
+    remedy = f"Put back a copy, remove {folder} (the stage begins anew) or take another --workdir"
+    old = read_object(file, remedy) if file.exists() else manifest
+    if old.get("fingerprint") != manifest["fingerprint"]:
+        named = [
+            {folder.name if k == "stage" else k: v for k, v in m.items()} for m in (old, manifest)
+        ]
+        changes = "\n  ".join(differences(*named))
+        raise ConfigError(
+            f"{folder} holds a stage of another config:\n  {changes}\n"
+            "Take another --workdir, or go back to the old values."
+        )
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """A line for each value that differs, by its path; fingerprints aside."""
+    return list(_differences(old, new, path))
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [k for k in {**old, **new} if k != "fingerprint"]:
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield f"{path}: {old!r} there, {new!r} now"

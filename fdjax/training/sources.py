@@ -1,77 +1,108 @@
-"""What a stage trains on: the batch of a step, as arrays on the host, made of what was rolled out.
-
-A source is made once per stage and called with a step's index and the state that is to learn. Those
-of supervised stages are in supervised_stages.py.
+"""Where the batches of FD, GRPO and both together come from: fixed-shape arrays on the host, made
+of the groups that a step rolled out. Supervised stages: supervised_sources.py.
 """
 
-import collections
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdjax.batches import arrays as batching
-from fdjax.batches.advantages import advantages, flat, mixed, outcomes, overlong
+from fdjax.batches import arrays
+from fdjax.batches.advantages import (
+    advantages,
+    informative_groups,
+    outcomes,
+    overlong,
+    zero_variance,
+)
 from fdjax.batches.arrays import Shape
-from fdjax.batches.token_weights import Credit
-from fdjax.config import part
+from fdjax.batches.token_weights import token_weights
+from fdjax.config import (
+    CombinedStage,
+    DistillationConfig,
+    PolicyGradientConfig,
+    RolloutStage,
+    StageConfig,
+    distillation_part,
+    policy_gradient_part,
+)
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
-from fdjax.reporting import costs as costs
+from fdjax.reporting import costs
 from fdjax.rollout.attempts import policy_entropy
-from fdjax.rollout.generate import Prompting
+from fdjax.rollout.generate import Generator
 from fdjax.rollout.prompts import bucket
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.training.state import TrainState
 from fdjax.types import Group
 
 Metrics = dict[str, float]
-
-
-class Step(NamedTuple):
-    batch: Any  # with all weights 0 where there is nothing to learn from
-    metrics: Metrics  # of the rollouts; the update adds its own
-
-
-Source = Callable[[int, TrainState], Step]  # of a step; steps are called in order
-ToBatch = Callable[[int, list[Group], TrainState], Step]  # of a step and what was rolled out
-# (parameters, batch) -> f32[N, R]: what a policy says of a batch's responses, from the device
+# (parameters, batch) -> f32[N, R]: log-probabilities of a batch's responses, from the device
 Score = Callable[[Any, PolicyGradientBatch], np.ndarray]
 
 
-def from_rollouts(
-    worker: RolloutWorker, to_batch: ToBatch, *, steps: int, depth: int, refill: int = 0
-) -> Source:
-    """Launches rollouts up to `depth` steps ahead of the step that learns from them.
-
-    Where verdicts agree throughout a group, up to `refill` more rollouts of a step look for other
-    groups in its place, on theorems new to the step, by the policy that is to learn from them
-    (dynamic sampling, DAPO). They end early when no theorem is left.
+class Rollouts(NamedTuple):
+    """Before the update of a step: which rollouts to begin, in order, and how many of those begun
+    its batch is made of.
     """
-    waiting: collections.deque = collections.deque()
 
-    def step(index: int, state: TrainState) -> Step:
-        while index + len(waiting) < min(index + depth + 1, steps):
-            waiting.append(worker.launch(index + len(waiting), state))
-        with worker.timers("wait"):
-            groups = waiting.popleft()(state)
-        wanted, refills = len(groups), 0
-        while refills < refill and len(mixed(groups)) < wanted:
-            further = worker.launch(index, state, refill=refills + 1)
-            with worker.timers("wait"):
-                further = further(state)
-            if not further:
-                break
-            groups, refills = groups + further, refills + 1
-        worker.curriculum.note(index, groups)
-        batch, metrics = to_batch(index, groups, state)
-        known = rollout_metrics(groups) | worker.curriculum.metrics(index)
-        known |= worker.cost(groups) | ({"refills": refills} if refill else {})
-        return Step(batch, costs.added(known, metrics))
+    begin: Sequence[int] = ()
+    learn: int = 0
 
-    return step
+
+class Source(NamedTuple):
+    """`make_batch`: (step, a list of groups for each rollout to learn from, state that is to learn)
+    -> (batch, metrics of the rollouts). All weights are 0 where there is nothing to learn from.
+    """
+
+    rollouts: Callable[[int], Rollouts]
+    make_batch: Callable[[int, list[list[Group]], TrainState], tuple[Any, Metrics]]
+
+
+ToBatch = Callable[[int, list[Group], TrainState], tuple[Any, Metrics]]  # of a step's groups
+
+
+def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, start: int) -> Source:
+    """A rollout for each step, begun up to `pipeline_depth` steps ahead. Training begins at the
+    step `start`.
+    """
+    to_batch = make_to_batch(stage, worker.generator, score)
+    policy_gradient = policy_gradient_part(stage)
+    max_refills = policy_gradient.variants.max_refills if policy_gradient else 0
+
+    def rollouts(step: int) -> Rollouts:
+        first = step if step == start else step + stage.pipeline_depth
+        return Rollouts(range(first, min(step + stage.pipeline_depth + 1, stage.steps)), learn=1)
+
+    def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
+        [groups] = rolled_out
+        groups, refills = refill(worker, step, groups, state, max_refills)
+        worker.curriculum.note(step, groups)
+        batch, metrics = to_batch(step, groups, state)
+        known = rollout_metrics(groups) | worker.curriculum.metrics(step)
+        known |= rollout_costs(worker.generator, groups)
+        known |= {"refills": refills} if max_refills else {}
+        return batch, costs.added(known, metrics)
+
+    return Source(rollouts, make_batch)
+
+
+def refill(
+    worker: RolloutWorker, step: int, groups: list[Group], state: TrainState, max_refills: int
+) -> tuple[list[Group], int]:
+    """`groups` and those of up to `max_refills` further rollouts, and how many these were.
+
+    Dynamic sampling (DAPO): where the verdicts of a group agree, other theorems, new to the step,
+    are attempted by the policy that is to learn from them. It ends early when none is left.
+    """
+    wanted, refills = len(groups), 0
+    while refills < max_refills and len(informative_groups(groups)) < wanted:
+        more = worker.rollout(step, state.params, state.teacher, refill=refills + 1)
+        if not more:
+            break
+        groups, refills = groups + more, refills + 1
+    return groups, refills
 
 
 def rollout_metrics(groups: list[Group]) -> Metrics:
@@ -79,130 +110,151 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
     return {
         "solve_rate": float(out.proved.mean(dtype=np.float64)),
         "groups_solved": float(out.proved.any(1).mean()),
-        "zero_variance_groups": float(flat(out.proved, out.judged).mean()),
+        "zero_variance_groups": float(zero_variance(out.proved, out.decided).mean()),
         "policy_entropy": policy_entropy(a for g in groups for _, a, _, _ in g),
         "response_tokens": float(out.lengths.mean()),
         "truncated": float((~out.finished).mean()),
-        "unverified": int((~out.judged).sum()),
+        "unverified": int((~out.decided).sum()),
         "from_cache": float(np.mean([v.from_cache for g in groups for _, _, v, _ in g])),
     } | feedback_metrics(groups)
 
 
-def distillation(config, prompting: Prompting) -> ToBatch:
-    """What is distilled, and how much each token counts: fdjax/batches/token_weights.py."""
-    credit = Credit(**{f.name: config[f.name] for f in dataclasses.fields(Credit)})
+def rollout_costs(generator: Generator, groups: list[Group]) -> Metrics:
+    theorems = {group[0][0].id: group[0][0] for group in groups}
+    prompts = {name: generator.prompts.student(theorem) for name, theorem in theorems.items()}
+    return costs.of_rollouts(generator.model, prompts, groups)
 
-    def to_batch(_: int, groups: list[Group], state: TrainState) -> Step:
+
+def make_to_batch(stage: RolloutStage, generator: Generator, score: Score) -> ToBatch:
+    if isinstance(stage, CombinedStage):
+        return combined(stage, generator, score)
+    if distillation := distillation_part(stage):
+        return distillation_batches(stage, distillation, generator)
+    return policy_gradient_batches(stage, policy_gradient_part(stage), generator, score)
+
+
+def combined(stage: CombinedStage, generator: Generator, score: Score) -> ToBatch:
+    """A batch for each part, by name; where parts take turns, for the one whose turn it is."""
+    makers = {
+        "distillation": distillation_batches(stage, stage.distillation, generator),
+        "policy_gradient": policy_gradient_batches(stage, stage.policy_gradient, generator, score),
+    }
+
+    def to_batch(step: int, groups: list[Group], state: TrainState):
+        parts = {name: makers[name](step, groups, state) for name in parts_of_step(stage, step)}
+        metrics = functools.reduce(costs.added, [metrics for _, metrics in parts.values()])
+        return {name: batch for name, (batch, _) in parts.items()}, metrics
+
+    return to_batch
+
+
+def parts_of_step(stage: StageConfig, step: int) -> tuple[str, ...]:
+    """Which objectives learn at `step`: all parts, or in turns the one whose turn it is."""
+    if not isinstance(stage, CombinedStage):
+        return (stage.objective,)
+    turns = stage.turns
+    return (turns[step % len(turns)],) if turns else ("distillation", "policy_gradient")
+
+
+# --- Feedback Distillation -----------------------------------------------------------------------
+
+
+def distillation_batches(
+    stage: RolloutStage, fd: DistillationConfig, generator: Generator
+) -> ToBatch:
+    """Which attempts are distilled, and how much each token counts: batches/token_weights.py."""
+    prompts = generator.prompts
+
+    def to_batch(_: int, groups: list[Group], state: TrainState):
         rows, dropped = [], 0
-        for theorem, attempt, feedback, first_error_token, weights in credit.give(groups):
-            teacher_prompt, over_budget = prompting.teacher_prompt(theorem, feedback)
+        for weighted in token_weights(fd, groups):
+            theorem, attempt, feedback, first_error_token, weights = weighted
+            teacher_prompt, over_budget = prompts.teacher(theorem, feedback)
             dropped += over_budget
             if over_budget == len(feedback.messages):
                 continue  # nothing is left to learn from
-            student_prompt = prompting.student_prompt(theorem)
             rows.append(
-                batching.DistillationRow(
-                    student_prompt, teacher_prompt, attempt, first_error_token, weights
+                arrays.DistillationRow(
+                    prompts.student(theorem), teacher_prompt, attempt, first_error_token, weights
                 )
             )
+        places = [r.first_error_token for r in rows if r.first_error_token is not None]
         metrics = {
             "rows": len(rows),
             "messages_dropped": dropped,
-            "first_error": float(
-                np.mean(
-                    [r.first_error_token for r in rows if r.first_error_token is not None] or [0]
-                )
-            ),
+            "first_error": float(np.mean(places or [0])),
         }
         shape = Shape(
-            batching.row_bucket(len(rows), config.row_buckets),
-            shared_bucket([r.student_prompt for r in rows], prompting.student_buckets),
-            prompting.response_length,
+            arrays.row_bucket(len(rows), stage.row_buckets),
+            shared_bucket([r.student_prompt for r in rows], prompts.student_buckets),
+            prompts.response_length,
         )
-        teacher = shared_bucket([r.teacher_prompt for r in rows], prompting.teacher_buckets)
-        batch = batching.distillation_batch(rows, shape, teacher, prompting.tokenizer.pad_id)
-        return Step(batch, metrics)
+        teacher = shared_bucket([r.teacher_prompt for r in rows], prompts.teacher_buckets)
+        batch = arrays.distillation_batch(rows, shape, teacher, prompts.tokenizer.pad_id)
+        return batch, metrics
 
     return to_batch
 
 
-def policy_gradient(config, prompting: Prompting, score: Score) -> ToBatch:
+# --- GRPO ----------------------------------------------------------------------------------------
+
+
+def policy_gradient_batches(
+    stage: RolloutStage, grpo: PolicyGradientConfig, generator: Generator, score: Score
+) -> ToBatch:
     """Rewards 1 and 0, less what the config takes off for length and for leaving the reference.
 
-    Attempts that Lean could not judge are left out of their group's mean. Flat groups are not
-    computed, unless a KL holds them to the reference; with `refill` they are never taken, and of
-    the others as many as a step has prompts.
+    Attempts that Lean could not decide are left out of their group's mean. Zero-variance groups
+    are not computed, unless a KL holds them to the reference; with refills they are never taken,
+    and of the others as many as a step has prompts.
     """
-    from_trainer = config.minibatches * config.epochs > 1 or config.is_clip > 0
+    prompts, variants = generator.prompts, grpo.variants
+    from_trainer = stage.minibatches * stage.epochs > 1 or grpo.is_clip is not None
 
-    def to_batch(_: int, groups: list[Group], state: TrainState) -> Step:
-        if config.refill:
-            groups = mixed(groups)[: config.prompts_per_step]
+    def to_batch(_: int, groups: list[Group], state: TrainState):
+        if variants.max_refills:
+            groups = informative_groups(groups)[: stage.prompts_per_step]
         out = outcomes(groups)
-        rewards_BG, taken_BG = out.proved, out.judged
-        if config.overlong_buffer:
-            penalty = overlong(out.lengths, prompting.response_length, config.overlong_buffer)
-            rewards_BG = rewards_BG + config.overlong_penalty * penalty
-        if config.mask_truncated:
+        rewards_BG, taken_BG = out.proved, out.decided
+        if variants.overlong_buffer:
+            penalty = overlong(out.lengths, prompts.response_length, variants.overlong_buffer)
+            rewards_BG = rewards_BG + variants.overlong_penalty * penalty
+        if variants.mask_truncated:
             taken_BG = taken_BG & out.finished
-        if not config.kl_coefficient:
-            taken_BG = taken_BG & ~flat(rewards_BG, out.judged)[:, None]
+        if not grpo.kl_coefficient:
+            taken_BG = taken_BG & ~zero_variance(rewards_BG, out.decided)[:, None]
 
-        def worth(rewards_BG: np.ndarray) -> np.ndarray:
-            return advantages(rewards_BG, out.judged, use_std=config.normalize_std)[taken_BG]
+        def taken_advantages(rewards_BG: np.ndarray) -> np.ndarray:
+            return advantages(rewards_BG, out.decided, use_std=grpo.normalize_std)[taken_BG]
 
         taken = [item for g, row in zip(groups, taken_BG) for item, take in zip(g, row) if take]
         rows = [
-            batching.PolicyGradientRow(prompting.student_prompt(theorem), attempt, float(a))
-            for (theorem, attempt, _, _), a in zip(taken, worth(rewards_BG))
+            arrays.PolicyGradientRow(prompts.student(theorem), attempt, float(a))
+            for (theorem, attempt, _, _), a in zip(taken, taken_advantages(rewards_BG))
         ]
         shape = Shape(
-            batching.row_bucket(len(rows), config.row_buckets),
-            shared_bucket([r.prompt for r in rows], prompting.student_buckets),
-            prompting.response_length,
+            arrays.row_bucket(len(rows), stage.row_buckets),
+            shared_bucket([r.prompt for r in rows], prompts.student_buckets),
+            prompts.response_length,
         )
-        batch = batching.policy_gradient_batch(rows, shape, prompting.tokenizer.pad_id)
-        metrics = {"rows": len(rows)} | ({"groups": len(groups)} if config.refill else {})
-        if from_trainer or config.kl_coefficient:
-            policies = from_trainer + (config.kl_coefficient > 0)
-            metrics |= costs.of_scoring(prompting.model, batch, policies)
+        batch = arrays.policy_gradient_batch(rows, shape, prompts.tokenizer.pad_id)
+        metrics = {"rows": len(rows)} | ({"groups": len(groups)} if variants.max_refills else {})
+        policies = from_trainer + (grpo.kl_coefficient is not None)
+        if policies:
+            metrics |= costs.of_scoring(generator.model, batch, policies)
         if from_trainer:
             batch = batch._replace(old_logprobs=score(state.params, batch))
-        if config.kl_coefficient:
+        if grpo.kl_coefficient:
             batch = batch._replace(reference_logprobs=score(state.teacher, batch))
-        if config.kl_coefficient and config.kl == "k1":
+        if grpo.kl_coefficient and variants.kl == "k1":
             gap_NR = np.where(batch.loss_mask, batch.old_logprobs - batch.reference_logprobs, 0)
-            farther_BG = np.zeros_like(rewards_BG)
-            farther_BG[taken_BG] = gap_NR.sum(1)[: len(rows)]
-            less = worth(rewards_BG - config.kl_coefficient * farther_BG)
+            kl_BG = np.zeros_like(rewards_BG)
+            kl_BG[taken_BG] = gap_NR.sum(1)[: len(rows)]
+            less = taken_advantages(rewards_BG - grpo.kl_coefficient * kl_BG)
             batch = batch._replace(advantages=np.pad(less, (0, shape.rows - len(rows))))
-        return Step(batch, metrics)
+        return batch, metrics
 
     return to_batch
-
-
-def combined(config, prompting: Prompting, score: Score) -> ToBatch:
-    """A batch for each part, by name; where parts take turns, for the one whose turn it is."""
-    makers = {
-        "distillation": distillation(part(config, "distillation"), prompting),
-        "policy_gradient": policy_gradient(part(config, "policy_gradient"), prompting, score),
-    }
-
-    def to_batch(index: int, groups: list[Group], state: TrainState) -> Step:
-        turn = parts_of_step(config, index)
-        made = {name: makers[name](index, groups, state) for name in turn}
-        metrics = functools.reduce(costs.added, [step.metrics for step in made.values()])
-        return Step({name: step.batch for name, step in made.items()}, metrics)
-
-    return to_batch
-
-
-def parts_of_step(config, index: int) -> tuple[str, ...]:
-    """Which objectives learn at step `index`: all parts, or in turns the one whose turn it is."""
-    if config.objective != "combined":
-        return (config.objective,)
-    turns = tuple(config.turns)
-    return (turns[index % len(turns)],) if turns else tuple(config.weights)
 
 
 def shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:

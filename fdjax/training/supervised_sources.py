@@ -1,137 +1,164 @@
-"""What supervised stages train on: reference proofs and answers to feedback, or the policy's own
-verified proofs.
+"""Where the batches of supervised stages come from: reference proofs and answers to feedback, or
+the policy's own verified proofs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fdjax.batches import arrays as batching
+from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, ExpertIterationStage, SupervisedStage
 from fdjax.feedback.metrics import feedback_metrics
+from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
 from fdjax.rollout.curriculum import in_epochs
-from fdjax.rollout.generate import Prompting
+from fdjax.rollout.prompts import Prompts
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import console
-from fdjax.training.sources import Metrics, Source, Step, rollout_metrics, shared_bucket
+from fdjax.training.sources import (
+    Metrics,
+    Rollouts,
+    Source,
+    rollout_costs,
+    rollout_metrics,
+    shared_bucket,
+)
 from fdjax.training.state import TrainState
-from fdjax.types import REFUSED, Group, Theorem
+from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 
-def supervised(config, prompting: Prompting, worker: RolloutWorker, seed: int) -> Source:
-    """Plain proofs; from step `feedback_start` on also what feedback on the policy's own failed
-    attempts of that moment says, answered by a proof that does as it says.
+def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: int) -> Source:
+    """Plain proofs; from step `feedback_start` on also answers to feedback on the policy's own
+    failed attempts of that step: a proof that does as the feedback says.
 
-    The theorems have reference proofs. Rows over the token budgets are left out, and counted on
-    the console. Raises ConfigError where none is left.
+    The theorems have reference proofs. Rows over the token budgets are left out and counted on the
+    console. Raises ConfigError where none is left.
     """
-    prefill = prompting.template.prefill
-    longest = max(prompting.student_buckets + prompting.teacher_buckets)
-    response = prompting.response_length
+    prompts = worker.generator.prompts
+    prefill, response = prompts.template.prefill, prompts.response_length
+    longest = max(prompts.student_buckets + prompts.teacher_buckets)
 
     def rows_of(
-        triples: Iterable[tuple[Sequence[int], Theorem, str]],
-    ) -> list[batching.SupervisedRow]:
-        to_ids = prompting.template.response_ids
+        triples: Iterable[tuple[Sequence[int], Theorem, Candidate]],
+    ) -> list[arrays.SupervisedRow]:
+        to_ids = prompts.template.response_ids
         rows = [
-            batching.SupervisedRow(prompt, to_ids(prompting.tokenizer, theorem, proof))
-            for prompt, theorem, proof in triples
-            if proof.startswith(prefill)  # the prompt may end with it
+            arrays.SupervisedRow(prompt, to_ids(prompts.tokenizer, theorem, candidate))
+            for prompt, theorem, candidate in triples
+            if candidate.text.startswith(prefill)  # the prompt may end with it
         ]
         fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
-        tell_left_out(len(rows) - len(fitting), len(rows), "rows")
+        report_left_out(len(rows) - len(fitting), len(rows), "rows")
         return fitting
 
-    plain = rows_of([(worker.prompts[t.id], t, t.reference) for t in worker.theorems])
+    plain = rows_of(
+        (prompts.student(t), t, parse_candidate(t.reference, t, allow_helpers=True))
+        for t in worker.curriculum.theorems
+    )
     if not plain:
         raise ConfigError(
-            f"no proof of the split {config.theorems} fits prompt.response_length={response}"
+            f"no proof of the split {stage.theorems} fits prompt.response_length={response}"
         )
-    read: list[batching.SupervisedRow] | None = None  # None: not yet asked for
+    answers: list[arrays.SupervisedRow] = []
 
-    def step(index: int, state: TrainState) -> Step:
-        nonlocal read
-        about: Metrics = {}
-        if config.feedback_fraction and index >= config.feedback_start and read is None:
-            # Attempts of the step `feedback_start`: from the journal if the run resumes after it.
-            groups = worker.launch(config.feedback_start, state)(state)
-            read = rows_of(_answers(groups, prompting))
-            if index == config.feedback_start:
-                about = feedback_metrics(groups) | worker.cost(groups)
-        told = round(config.feedback_fraction * config.batch_size) if read else 0
+    def rollouts(step: int) -> Rollouts:
+        """Those of `feedback_start`; a run that resumes after it finds them in the journal."""
+        if stage.feedback_fraction and step == max(start, stage.feedback_start):
+            return Rollouts([stage.feedback_start], learn=1)
+        return Rollouts()
+
+    def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
+        metrics: Metrics = {}
+        for groups in rolled_out:
+            answers.extend(rows_of(_answers(groups, prompts)))
+            if step == stage.feedback_start:
+                metrics = feedback_metrics(groups) | rollout_costs(worker.generator, groups)
+        from_feedback = round(stage.feedback_fraction * stage.batch_size) if answers else 0
         chosen = [
             rows[i]
-            for rows, count in ((plain, config.batch_size - told), (read or [], told))
-            for i in in_epochs(len(rows), count, index, (seed, 2))
+            for rows, count in (
+                (plain, stage.batch_size - from_feedback),
+                (answers, from_feedback),
+            )
+            for i in in_epochs(len(rows), count, step, (seed, 2))
         ]
-        prompt = longest if told else max(prompting.student_buckets)
-        shape = Shape(config.batch_size, prompt, response)
-        batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
-        padding = 1 - float(batch.mask.mean())
-        return Step(batch, {"padding": padding, "rows_read": len(read or [])} | about)
+        prompt = longest if from_feedback else max(prompts.student_buckets)
+        shape = Shape(stage.batch_size, prompt, response)
+        batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
+        padding = 1 - float(batch.attention_mask.mean())
+        return batch, {"padding": padding, "feedback_rows": len(answers)} | metrics
 
-    return step
+    return Source(rollouts, make_batch)
 
 
-def tell_left_out(count: int, of: int, what: str) -> None:
+def report_left_out(count: int, of: int, what: str) -> None:
     if count:
         console.print(f"{count:,} of {of:,} {what} are over the token budgets and left out")
 
 
-def _answers(groups: list[Group], prompting: Prompting) -> Iterator[tuple[list[int], Theorem, str]]:
+def _answers(
+    groups: list[Group], prompts: Prompts
+) -> Iterator[tuple[list[int], Theorem, Candidate]]:
     """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
-            yield prompting.teacher_prompt(theorem, feedback)[0], theorem, feedback.proof
+            yield prompts.teacher(theorem, feedback)[0], theorem, feedback.proof
 
 
-# --- Expert iteration ----------------------------------------------------------------------------
-
-
-def expert_iteration(config, prompting: Prompting, worker: RolloutWorker, seed: int) -> Source:
+def expert_iteration(
+    stage: ExpertIterationStage, worker: RolloutWorker, seed: int, start: int
+) -> Source:
     """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds.
 
     A round begins with rollouts by the policy as it then is; its steps learn from all that was
-    verified so far: distinct proofs, the latest `per_theorem` of each theorem, each as often as
-    any other. Unlike the original, a round goes on from the last one's parameters.
+    verified so far: distinct proofs, the latest `proofs_per_theorem` of each theorem, each as
+    often as any other. Unlike the original, a round goes on from the last one's parameters.
     """
-    known: dict[str, dict[str, batching.SupervisedRow]] = {}  # theorem -> normal form -> row
-    rounds = 0  # gathered so far
+    prompts = worker.generator.prompts
+    verified: dict[str, dict[str, arrays.SupervisedRow]] = {}  # theorem -> normal form -> row
 
-    def gather(groups: list[Group]) -> None:
-        for theorem, attempt, verdict, _ in (item for g in groups for item in g):
-            if verdict.proved and attempt.finished:
-                rows = known.setdefault(theorem.id, {})
-                row = batching.SupervisedRow(
-                    worker.prompts[theorem.id], attempt.tokens, attempt.trained
-                )
-                rows.setdefault(normalise(attempt.proof), row)
-                if len(rows) > config.per_theorem:
-                    del rows[next(iter(rows))]
+    def rollouts(step: int) -> Rollouts:
+        """A round's, at its first step; a resumed run reads earlier rounds in the journal."""
+        this_round, step_of_round = divmod(step, stage.steps_per_round)
+        if step == start:
+            return Rollouts(range(this_round + 1), learn=this_round + 1)
+        return Rollouts([this_round], learn=1) if step_of_round == 0 else Rollouts()
 
-    def step(index: int, state: TrainState) -> Step:
-        nonlocal rounds
-        this_round, of_round = divmod(index, config.steps_per_round)
-        metrics = {}
-        while rounds <= this_round:  # a resumed run reads earlier rounds in the journal
-            groups = worker.launch(rounds, state)(state)
-            if rounds == this_round and of_round == 0:
-                worker.curriculum.note(rounds, groups)
-                metrics = rollout_metrics(groups) | worker.cost(groups)
-                metrics |= worker.curriculum.metrics(rounds)
-            gather(groups)
-            rounds += 1
-        rows = [row for of_theorem in known.values() for row in of_theorem.values()]
+    def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
+        this_round, step_of_round = divmod(step, stage.steps_per_round)
+        metrics: Metrics = {}
+        for groups in rolled_out:
+            _keep_proofs(groups, verified, prompts, stage.proofs_per_theorem)
+        if rolled_out and step_of_round == 0:
+            worker.curriculum.note(this_round, rolled_out[-1])
+            metrics = rollout_metrics(rolled_out[-1])
+            metrics |= rollout_costs(worker.generator, rolled_out[-1])
+            metrics |= worker.curriculum.metrics(this_round)
+        rows = [row for of_theorem in verified.values() for row in of_theorem.values()]
         chosen = []
         if rows:
-            epochs = in_epochs(len(rows), config.batch_size, of_round, (seed, 5, this_round))
-            chosen = [rows[i] for i in epochs]
+            order = in_epochs(len(rows), stage.batch_size, step_of_round, (seed, 5, this_round))
+            chosen = [rows[i] for i in order]
         shape = Shape(
-            config.batch_size,
-            shared_bucket([r.prompt for r in chosen], prompting.student_buckets),
-            prompting.response_length,
+            stage.batch_size,
+            shared_bucket([r.prompt for r in chosen], prompts.student_buckets),
+            prompts.response_length,
         )
-        batch = batching.supervised_batch(chosen, shape, prompting.tokenizer.pad_id)
-        return Step(batch, metrics | {"rows": len(rows), "theorems_proved": len(known)})
+        batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
+        return batch, metrics | {"rows": len(rows), "theorems_proved": len(verified)}
 
-    return step
+    return Source(rollouts, make_batch)
+
+
+def _keep_proofs(
+    groups: list[Group],
+    verified: dict[str, dict[str, arrays.SupervisedRow]],
+    prompts: Prompts,
+    most: int,
+) -> None:
+    for theorem, attempt, verdict, _ in (item for g in groups for item in g):
+        if verdict.proved and attempt.finished:
+            rows = verified.setdefault(theorem.id, {})
+            row = arrays.SupervisedRow(prompts.student(theorem), attempt.tokens, attempt.trained)
+            rows.setdefault(normalise(attempt.candidate.text), row)
+            if len(rows) > most:
+                del rows[next(iter(rows))]

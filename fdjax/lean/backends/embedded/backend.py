@@ -1,4 +1,4 @@
-"""The embedded backend: Lean out of a wheel, a short-lived process for each batch of candidates."""
+"""The embedded backend: Lean of a wheel, a short-lived process for each batch of candidates."""
 
 import dataclasses
 import os
@@ -6,21 +6,21 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
-from fdjax.lean import sandbox as sandbox
-from fdjax.lean.backend import Candidate
+from fdjax.lean import sandbox
+from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import library, process, replay_child
 from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
 from fdjax.types import Theorem, Verdict
 
-IMPORTS = frozenset({"Init", "FdPrelude"})  # what the library stands for
+IMPORTS = frozenset({"Init", "FdPrelude"})  # modules that our library replaces
 
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedBackend:
-    """Real Lean 4 out of a wheel, with the library FdPrelude in place of Init; no Mathlib.
+    """Real Lean 4 of a wheel, with the library FdPrelude in place of Init; no Mathlib.
 
-    Raises process.EmbeddedLeanUnavailable or library.LibraryError when it is made where Lean
-    cannot run.
+    `max_heartbeats`: thousands, per declaration; `memory_mb`: address space of one process. The
+    constructor raises BackendUnavailable or library.LibraryError where Lean cannot run.
     """
 
     max_heartbeats: int = 2000
@@ -54,9 +54,8 @@ class EmbeddedBackend:
         if not unknown:
             return None
         return (
-            f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
-            " own that is less than Lean's core (theorems over Mathlib need a backend with a"
-            " toolchain)"
+            f"the embedded Lean has no {', '.join(unknown)}: its library holds less"
+            " than Lean's core (theorems over Mathlib need a backend with a toolchain)"
         )
 
     def pool(self, theorem: Theorem) -> Hashable:
@@ -65,7 +64,7 @@ class EmbeddedBackend:
     def worker(self) -> "EmbeddedWorker":
         return EmbeddedWorker(self)
 
-    # A batch is checked by the first two of these, and replayed by all of them:
+    # A check uses the first two of these methods, kernel replay all three.
 
     def top(self, imports: tuple[str, ...]) -> str:
         return "prelude\nimport FdPrelude\n\n"
@@ -75,7 +74,7 @@ class EmbeddedBackend:
             "--stdin",
             "--json",
             "-j1",
-            "-s8192",  # one thread and small stacks: see RLIMIT_AS in confined.py
+            "-s8192",  # one thread and small stacks: see RLIMIT_AS in sandbox_child.py
             f"-M{self.memory_mb * 3 // 4}",
             "-DmaxErrors=0",  # at the default of 100 the rest of a batch would be silent
             "-DElab.async=false",
@@ -83,32 +82,19 @@ class EmbeddedBackend:
             f"-DmaxHeartbeats={self.max_heartbeats}",
             *(["-o", module] if module else []),
         ]
-        shared = process.shared_library()
-        return sandbox.command(
-            self.memory_mb << 20,
-            cpu_seconds,
-            self._readable,
-            "lean",
-            shared,
-            *lean,
-            writable=os.path.dirname(module),
-        )
+        program = ["lean", process.shared_library(), *lean]
+        folder = os.path.dirname(module)
+        return self._command(cpu_seconds, self._readable, *program, writable=folder)
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
         child = os.path.abspath(replay_child.__file__)
-        return sandbox.command(
-            self.memory_mb << 20,
-            cpu_seconds,
-            [*self._readable, child],
-            "run",
-            os.path.realpath(sys.executable),
-            "-I",
-            "-S",
-            child,
-            process.shared_library(),
-            Path(module).stem,
-            scratch=os.path.dirname(module),
-        )
+        python = [os.path.realpath(sys.executable), "-I", "-S"]
+        program = ["run", *python, child, process.shared_library(), Path(module).stem]
+        folder = os.path.dirname(module)
+        return self._command(cpu_seconds, [*self._readable, child], *program, scratch=folder)
+
+    def _command(self, cpu_seconds: int, readable: list[str], *program: str, **folder) -> list[str]:
+        return sandbox.command(self.memory_mb << 20, cpu_seconds, readable, *program, **folder)
 
     @property
     def _readable(self) -> list[str]:
@@ -120,15 +106,15 @@ class EmbeddedWorker:
         self._backend = backend
         self.processes = Processes()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         backend = self._backend
         file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
         compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))
         try:
             with self.processes.started(compiler, backend.environment) as child:
                 ending = run(child, file.text, file.read, timeout, backend.start_seconds)
-        except sandbox.NotStarted as error:
-            raise process.EmbeddedLeanUnavailable(str(error)) from None
+        except sandbox.NotStarted as error:  # the farm tries again: it may be short of memory
+            raise RuntimeError(str(process.unavailable(str(error)))) from None
         return file.verdicts(ending)
 
     def close(self) -> None:

@@ -2,10 +2,10 @@
 
     python -m fdjax.lean.backends.embedded.borrow > fdjax/lean/backends/embedded/FdBorrowed.lean
 
-The parsers, macros and unexpanders of Lean's standard notation are compiled into libleanshared;
-what a file without `Init` lacks is only their declarations. An opaque constant of the same name
-with an `extern` attribute (its argument is never used) makes Lean's interpreter take the compiled
-object. For developers, on Linux: run it when the wheel changes.
+The parsers, macros and unexpanders of Lean's standard notation are compiled into libleanshared; a
+file without `Init` lacks only their declarations. An opaque constant of the same name with an
+`extern` attribute (its argument is never used) makes Lean's interpreter take the compiled object.
+For developers, on Linux: run it when the wheel changes.
 """
 
 import ctypes
@@ -27,8 +27,8 @@ https://github.com/leanprover/lean4). Found in: {version}.
 
 """
 
-# Syntax by category, in core's kind names without their common prefix. Anything of core's that is
-# not here is a parse error: better than a tactic that then fails for want of its lemmas.
+# Syntax by category: core's kind names without their common prefix. Core's other syntax is a parse
+# error, which is better than a tactic that parses and then fails because its lemmas are missing.
 TERMS = """
 term¬_ term_∧_ term_∨_ term_↔_ term_<->_ term_=_ term_≠_ term_≍_ term∃_,_ termExists_,_
 Lean.term∃__,_ Lean.term∀__,_ Lean.termSatisfies_binder_pred%__
@@ -64,7 +64,7 @@ Lean.cdot Lean.calcTactic Lean.solveTactic tacticBy_cases_:_ tacticFunext___
 tacticDecreasing_tactic tacticDecreasing_trivial tacticDecreasing_with_ tacticClean_wf tacticSimp_wf
 """
 PATTERNS = {"rcasesPat": "one ignore clear explicit tuple paren", "rintroPat": "one binder"}
-# Print `And a b` as `a ∧ b` and so on: core's unexpanders that are not made by `notation`.
+# Core's unexpanders that `notation` does not make: `Prod.mk a b` is printed as `(a, b)`.
 UNEXPANDERS = {
     "Exists": "unexpandExists",
     "Sigma": "unexpandSigma",
@@ -78,14 +78,14 @@ UNEXPANDERS = {
     "Unit.unit": "unexpandUnit",
     "Prod.mk": "unexpandProdMk",
 }
-# Core modules whose macros and unexpanders are taken, in the order in which core loads them: of
-# several macros for one syntax Lean tries the last first.
+# Core modules whose macros and unexpanders are declared, in the order in which core loads them: of
+# several macros for one syntax Lean tries the last one first.
 MODULES = """
 Init.Prelude Init.Notation Init.Tactics Init.Core Init.MetaTypes Init.Meta Init.NotationExtra
 Init.TacticsExtra Init.BinderPredicates Init.Classical Init.ByCases Init.RCases Init.WFTactics
 Init.PropLemmas Init.SimpLemmas Init.Data.List.Notation
 """
-LACKING = {"Functor.map", "Bind.bind", "HasEquiv.Equiv", "PSum"}  # not declared by FdCore
+UNDECLARED = {"Functor.map", "Bind.bind", "HasEquiv.Equiv", "PSum"}  # constants that FdCore lacks
 
 
 def mangle(name: str, prefix: str = "l_") -> str:
@@ -108,7 +108,7 @@ def quoted(name: str) -> str:
 
 
 class Symbols:
-    """The exported symbols of libleanshared and the compiled syntax descriptions behind them."""
+    """The exported symbols of libleanshared, and the compiled syntax descriptions they name."""
 
     def __init__(self, path: str):
         listing = subprocess.run(
@@ -119,7 +119,7 @@ class Symbols:
         self._library.lean_initialize()
 
     def is_trailing(self, name: str) -> bool:
-        """Whether a ParserDescr is an infix or postfix one: its constructor number is its tag."""
+        """Whether the ParserDescr `name` is an infix or postfix one, by its constructor's tag."""
         address = ctypes.c_uint64.in_dll(self._library, mangle(name)).value
         tag = ctypes.c_uint8.from_address(address + 7).value
         if tag not in (3, 4):  # node, trailingNode
@@ -135,28 +135,27 @@ def parser_lines(symbols: Symbols, category: str, names: list[str]) -> list[str]
     return lines
 
 
-def auxiliary(symbols: Symbols, what: str) -> list[tuple[str, str, str]]:
-    """(full name, what it is for, its component) of core's macros or unexpanders, in load order.
+def auxiliary(symbols: Symbols, purpose: str) -> list[tuple[str, str]]:
+    """(full name, its subject) of core's macros or unexpanders, in load order.
 
     Their names are like `_aux_Init_Notation___macroRules_term_∧__1`, in the namespace of the file.
     """
     found = []
     for order, module in enumerate(MODULES.split()):
-        inner = mangle(f"_aux_{module.replace('.', '_')}___{what}_", prefix="")
-        pattern = re.compile(rf"l_((?:[A-Za-z]+_)*){re.escape(inner)}(.+?)__(\d+)\Z")
+        stem = f"_aux_{module.replace('.', '_')}___{purpose}_"
+        pattern = re.compile(rf"l_((?:[A-Za-z]+_)*){re.escape(mangle(stem, ''))}(.+?)__(\d+)\Z")
         for symbol in symbols.names:
             if match := pattern.match(symbol):
-                found.append((order, int(match[3]), match[1], match[2], module))
+                found.append((order, int(match[3]), match[1], match[2], stem))
     rows = []
-    for _, number, space, subject, module in sorted(found):
+    for _, number, namespace, subject, stem in sorted(found):
         subject = demangle_component(subject)
-        stem = f"_aux_{module.replace('.', '_')}___{what}_{subject}_{number}"
-        rows.append((space.replace("_", ".") + stem, subject, stem))
+        rows.append((f"{namespace.replace('_', '.')}{stem}{subject}_{number}", subject))
     return rows
 
 
 def demangle_component(symbol: str) -> str:
-    """Inverse of `mangle` for one component of a name."""
+    """The inverse of `mangle` for one component of a name."""
     return re.sub(
         r"__|_x([0-9a-f]{2})|_u([0-9a-f]{4})",
         lambda m: "_" if m[0] == "__" else chr(int(m[1] or m[2], 16)),
@@ -184,17 +183,15 @@ def main() -> None:
     by_subject = {kind.replace(".", "_"): kind for kind in kinds}
     sections["Macros"] = [
         f'@[macro {quoted(by_subject[subject])}, extern "fd"] opaque {quoted(name)} : Lean.Macro'
-        for name, subject, _ in auxiliary(symbols, "macroRules")
+        for name, subject in auxiliary(symbols, "macroRules")
         if subject in by_subject
     ]
+    unexpanders = [(s.replace("_", "."), name) for name, s in auxiliary(symbols, "unexpand")]
     sections["Unexpanders"] = [
         f'@[app_unexpander {constant}, extern "fd"] opaque {quoted(name)} :'
         " Lean.PrettyPrinter.Unexpander"
-        for name, subject, _ in auxiliary(symbols, "unexpand")
-        if (constant := subject.replace("_", ".")) not in LACKING
-    ] + [
-        f'@[app_unexpander {constant}, extern "fd"] opaque {name} : Lean.PrettyPrinter.Unexpander'
-        for constant, name in UNEXPANDERS.items()
+        for constant, name in [*unexpanders, *UNEXPANDERS.items()]
+        if constant not in UNDECLARED
     ]
     text = HEADER.format(version=lean_version())
     for title, lines in sections.items():

@@ -3,16 +3,16 @@
 import functools
 import hashlib
 import importlib.metadata
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from fdjax.lean.backends.embedded import process
+from fdjax.runtime.files import cache_folder
 
 _SOURCES = Path(__file__).parent
-# In the order in which they import each other; problem files say `import FdPrelude`, the last one.
+# In the order in which they import each other; a file of candidates imports FdPrelude, the last.
 MODULES = (
     "FdCore",
     "FdBorrowed",
@@ -27,31 +27,19 @@ MODULES = (
 
 
 class LibraryError(RuntimeError):
-    """FdPrelude did not compile: the message holds what Lean said."""
-
-
-def cache_folder() -> Path:
-    """FDJAX_CACHE, else XDG_CACHE_HOME/fdjax, else ~/.cache/fdjax."""
-    if chosen := os.environ.get("FDJAX_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fdjax"
-
-
-def source_path(module: str) -> Path:
-    return _SOURCES / f"{module}.lean"
+    """FdPrelude did not compile; the message holds Lean's output."""
 
 
 @functools.cache
 def library_version() -> str:
-    """Changes with the text of the library and with the wheel; part of every verdict's key.
-
-    Raises process.EmbeddedLeanUnavailable where the wheel is not installed.
+    """Changes with the text of the library and with the wheel; part of every verdict's cache key.
+    Raises BackendUnavailable where the wheel is not installed.
     """
     process.shared_library()
     wheel = importlib.metadata.version(process.WHEEL)
     digest = hashlib.sha256(wheel.encode())
     for module in MODULES:
-        text = source_path(module).read_bytes()
+        text = (_SOURCES / f"{module}.lean").read_bytes()
         digest.update(f"\0{module} {len(text)}\0".encode() + text)
     return f"{process.WHEEL}-{wheel}-{digest.hexdigest()[:16]}"
 
@@ -60,36 +48,35 @@ def ensure_library() -> Path:
     """The folder for LEAN_PATH; compiles the library (seconds) where the cache does not hold it.
 
     Safe when many processes start at once: each compiles into a folder of its own, and the first
-    to finish gives it its final name. Raises LibraryError or process.EmbeddedLeanUnavailable.
+    to finish gives it its final name. Raises LibraryError or BackendUnavailable.
     """
     folder = cache_folder() / "lean" / library_version()
     if folder.is_dir():
         return folder
-    process.lean_version()  # says clearly why, where this machine cannot load Lean
+    process.lean_version()  # raises with the reason where this machine cannot load Lean
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        compile_library(scratch)
+        _compile(scratch)
         scratch.chmod(0o755)
         try:
             scratch.rename(folder)
         except OSError:
-            if not folder.is_dir():  # otherwise another process was first
+            if not folder.is_dir():  # if it is, another process was first
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
-def compile_library(folder: Path) -> None:
+def _compile(folder: Path) -> None:
     """Compiles all modules into `folder`. Raises LibraryError with Lean's messages."""
     for module in MODULES:
         target = folder / f"{module}.olean"
-        source = source_path(module)
         # Lean names the module after the file's path below the working directory
         done = subprocess.run(
-            process.lean_argv("-o", str(target.absolute()), source.name),
-            cwd=source.parent,
+            process.lean_argv("-o", str(target.absolute()), f"{module}.lean"),
+            cwd=_SOURCES,
             env=process.lean_environment(folder.absolute()),
             text=True,
             errors="replace",
@@ -97,7 +84,7 @@ def compile_library(folder: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        # lean writes nothing after an error, and can in principle die without a word
+        # lean writes no file after an error, and can also die without a message
         if done.returncode or not target.is_file():
-            said = "\n".join(done.stdout.splitlines()[:40])
-            raise LibraryError(f"{module} did not compile (exit code {done.returncode}):\n{said}")
+            output = "\n".join(done.stdout.splitlines()[:40])
+            raise LibraryError(f"{module} did not compile (exit code {done.returncode}):\n{output}")

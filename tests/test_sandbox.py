@@ -1,4 +1,4 @@
-"""What a confined child cannot do: each of these is tried from within one."""
+"""What a child in the sandbox cannot do: each of these is tried from within one."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
 
 if sys.platform != "linux":
-    pytest.skip("macOS offers none of it", allow_module_level=True)
+    pytest.skip("macOS offers no protection", allow_module_level=True)
 
 needs = {
     name: pytest.mark.skipif(
@@ -47,7 +47,7 @@ def run(script: str, readable=(), environment=None) -> subprocess.CompletedProce
         pytest.param("with open(READABLE, 'a') as f: f.write('x')"),
     ],
 )
-def test_it_may_not(tmp_path, script):
+def test_what_it_cannot_do(tmp_path, script):
     import socket
 
     secret, readable = tmp_path / "secret", tmp_path / "readable"
@@ -55,32 +55,30 @@ def test_it_may_not(tmp_path, script):
     readable.write_text("r-1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         names = {"SECRET": str(secret), "READABLE": str(readable), "PORT": server.getsockname()[1]}
-        given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-        done = run(f"{given}\n{script}", [str(readable)])
-        outside = subprocess.run(
-            [sys.executable, "-c", f"{given}\n{script}"], capture_output=True, text=True
-        )
+        script = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + f"\n{script}"
+        done = run(script, [str(readable)])
+        outside = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1 and "Error" in done.stderr, done
     assert "s-1" not in done.stdout + done.stderr
     if "setuid" not in script and "/proc/1" not in script:
-        assert outside.returncode == 0, outside.stderr  # it is the confinement that refuses
+        assert outside.returncode == 0, outside.stderr  # only the sandbox refuses it
 
 
-def test_it_may_read_what_it_needs(tmp_path):
+def test_it_can_read_what_it_needs(tmp_path):
     (tmp_path / "file").write_text("r-1")
     tmp_path.chmod(0o700)  # as root's home is
     done = run(f"print(open({str(tmp_path / 'file')!r}).read())", [str(tmp_path)])
     assert done.stdout == "r-1\n", done.stderr
 
 
-root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has powers to lose")
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to lose")
 SHOW = 'while read -r line; do echo "$line"; done < '  # with nothing but the shell
 OFFERED = [name for name in sandbox.PROTECTIONS if name not in sandbox.unprotected()]
 ALL_BUT_FILES = [name for name in OFFERED if name != "files"]
 
 
-def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
-    """User, capabilities (as bits, of all four sets) and complaints of a child that wants to read
+def capabilities_of(protections: list[str], secret) -> tuple[int, set[int], str]:
+    """User id, capabilities (as bits, of all four sets) and stderr of a child that tries to read
     `secret`."""
     command = sandbox.command_with(
         protections, 0, 10, [], "run", "/bin/sh", "-c", f"{SHOW}/proc/self/status; {SHOW}{secret}"
@@ -94,8 +92,8 @@ def powers(protections: list[str], secret) -> tuple[int, set[int], str]:
 
 @root
 @needs["user"]
-def test_a_root_that_cannot_hide_files_has_no_power_left(tmp_path, monkeypatch):
-    """Without Landlock a power to read would be one to read everything."""
+def test_root_without_landlock_keeps_no_capability(tmp_path, monkeypatch):
+    """Without Landlock a capability to read files would open all of them."""
     if not all(folder.stat().st_mode & 0o001 for folder in Path(sys.base_prefix).parents):
         if not (system := shutil.which("python3", path="/usr/bin")):
             pytest.skip("needs a Python that not only root can read")
@@ -103,27 +101,27 @@ def test_a_root_that_cannot_hide_files_has_no_power_left(tmp_path, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_text("s-1")
     secret.chmod(0o600)
-    user, capabilities, complaint = powers(ALL_BUT_FILES, secret)
+    user, capabilities, complaint = capabilities_of(ALL_BUT_FILES, secret)
     assert user == 65534 and capabilities == {0} and "ermission denied" in complaint
 
 
 @root
-def test_root_without_any_protection_has_no_power_left(tmp_path):
-    """Such as to read what belongs to others."""
+def test_root_without_any_protection_keeps_no_capability(tmp_path):
+    """Such as to read files of other users."""
     secret = tmp_path / "secret"
     secret.write_text("s-1")
     secret.chmod(0o600)
     os.chown(secret, 12345, 12345)
-    user, capabilities, complaint = powers([], secret)
+    user, capabilities, complaint = capabilities_of([], secret)
     assert user == 0 and capabilities == {0} and "ermission denied" in complaint
 
 
 @root
 @needs["files"]
 @needs["user"]
-def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
+def test_the_only_capability_is_to_read_allowed_files(tmp_path):
     (tmp_path / "secret").write_text("s-1")
-    user, capabilities, complaint = powers(OFFERED, tmp_path / "secret")
+    user, capabilities, complaint = capabilities_of(OFFERED, tmp_path / "secret")
     read, override = 1 << 2, 1 << 1
     assert user == 65534 and capabilities in ({read}, {override})
     assert "ermission denied" in complaint
@@ -131,13 +129,13 @@ def test_the_only_power_is_to_read_what_may_be_read(tmp_path):
 
 @root
 @needs["user"]
-def test_who_needs_what_root_alone_can_read_stays_root_and_is_told(tmp_path):
+def test_root_stays_root_if_only_root_can_read_what_is_needed(tmp_path):
     tmp_path.chmod(0o700)
     (tmp_path / "lean").write_text("")
     command = sandbox.command_with(ALL_BUT_FILES, 0, 0, [str(tmp_path / "lean")], "try")
-    told = subprocess.run(command, capture_output=True, text=True).stdout
+    report = subprocess.run(command, capture_output=True, text=True).stdout
     hidden = f"({sys.base_prefix}|{tmp_path}/lean)"
-    assert re.fullmatch(f"user\tnobody but root can read {hidden}\n", told)
+    assert re.fullmatch(f"user\tnobody but root can read {hidden}\n", report)
 
 
 def test_limits():
@@ -150,8 +148,8 @@ def test_limits():
 
 @needs["files"]
 @needs["user"]
-def test_who_is_not_root_is_confined_too():
-    """A child that is nobody confines one of its own: with a user namespace in place of rights."""
+def test_the_sandbox_of_a_user_other_than_root():
+    """A child that is nobody starts a sandbox of its own, by a user namespace instead of rights."""
     inner = sandbox.command_with(list(sandbox.PROTECTIONS), 0, 0, [sys.prefix], "try")
     script = f"import subprocess; print(subprocess.run({inner!r}, capture_output=True).stdout)"
     outer = sandbox.command_with(
@@ -161,7 +159,7 @@ def test_who_is_not_root_is_confined_too():
     assert "b''" in done.stdout or "ermitted" in done.stdout, (done.stdout, done.stderr)
 
 
-def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
+def test_a_missing_protection_is_named_in_one_warning(monkeypatch):
     sandbox.unprotected.cache_clear()
     lacking = {"network": "Operation not permitted"}
     monkeypatch.setattr(
@@ -176,7 +174,7 @@ def test_what_a_system_lacks_is_told_once_and_by_name(monkeypatch):
         sandbox.unprotected.cache_clear()
 
 
-def test_a_program_that_is_not_there_says_so():
+def test_a_missing_program_is_reported():
     done = subprocess.run(
         sandbox.command(0, 0, [], "run", "/no/such/program"), capture_output=True, text=True
     )

@@ -1,0 +1,285 @@
+"""From the dataclasses to the ConfigDict that recipes and flags edit, and back, validated."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ml_collections import ConfigDict, config_dict
+
+from fdjax.config.run import Config, FeedbackConfig, LLMConfig
+from fdjax.config.settings import ConfigError, check_limits, convert, field_types, without_none
+from fdjax.config.stages import (
+    STAGES,
+    CombinedStage,
+    DistillationConfig,
+    PolicyGradientConfig,
+    RolloutStage,
+    StageConfig,
+    distillation_part,
+    policy_gradient_part,
+)
+from fdjax.models.config import ModelConfig
+
+ESTIMATOR_ALPHA = {"k1": 1.0, "k2": 1.0, "k3": 0.0}  # whose gradient each has
+PROVIDERS = [
+    name for name, kind in field_types(FeedbackConfig).items() if dataclasses.is_dataclass(kind)
+]
+
+# --- To a ConfigDict -----------------------------------------------------------------------------
+
+
+def default() -> ConfigDict:
+    """The laptop run: a 0.85 M parameter prover, generated theorems, embedded Lean."""
+    return as_config_dict(Config())
+
+
+def as_config_dict(config: Any) -> ConfigDict:
+    """The fields of a config class, to be edited; what is None keeps its type for flags."""
+    fields: dict[str, Any] = {}
+    for name, kind in field_types(type(config)).items():
+        value = getattr(config, name)
+        if name == "blocks":
+            fields |= {stage: as_config_dict(block) for stage, block in value.items()}
+        elif name == "model" and isinstance(config, Config):
+            fields[name] = _model_placeholders() | dict(value)
+        elif dataclasses.is_dataclass(value):
+            fields[name] = as_config_dict(value)
+        elif value is None:
+            fields[name] = config_dict.placeholder(without_none(kind)[0])
+        else:
+            fields[name] = dict(value) if isinstance(value, Mapping) else value
+    return ConfigDict(fields)
+
+
+def _model_placeholders() -> dict[str, Any]:
+    types = {name: without_none(kind)[0] for name, kind in field_types(ModelConfig).items()}
+    simple = {name: kind for name, kind in types.items() if kind in (int, float, str, bool)}
+    return {
+        name: config_dict.placeholder(simple[name]) if name in simple else None for name in types
+    }
+
+
+# --- From a ConfigDict ---------------------------------------------------------------------------
+
+
+def read(fields: ConfigDict | Mapping[str, Any]) -> Config:
+    """The validated config. Raises ConfigError naming the first field that cannot be."""
+    fields = fields.to_dict() if isinstance(fields, ConfigDict) else dict(fields)
+    known = field_types(Config).keys() - {"blocks"}
+    blocks = {name: fields.pop(name) for name in [*fields] if name not in known}
+    fields["model"] = {k: v for k, v in (fields.get("model") or {}).items() if v is not None}
+    fields["blocks"] = {name: _read_stage(name, block) for name, block in blocks.items()}
+    config = _read_fields(Config, fields, "")
+    _check(config)
+    return config
+
+
+def _read_stage(name: str, fields: Any) -> StageConfig:
+    if not isinstance(fields, Mapping):
+        raise ConfigError(f"{name}: there is no such field{nearest(name, field_types(Config))}")
+    objective = fields.get("objective")
+    if objective not in STAGES:
+        raise ConfigError(f"{name}.objective is {objective!r}, must be one of {', '.join(STAGES)}")
+    return _read_fields(STAGES[objective], fields, f"{name}.")
+
+
+def _read_fields(kind: type, fields: Mapping[str, Any], prefix: str) -> Any:
+    types, values = field_types(kind), {}
+    for name in fields:
+        if name not in types:
+            raise ConfigError(f"{prefix}{name}: there is no such field{nearest(name, types)}")
+    for field in dataclasses.fields(kind):
+        if field.name not in fields:
+            continue
+        value, type_ = fields[field.name], types[field.name]
+        if dataclasses.is_dataclass(type_):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{prefix}{field.name} is {value!r}, must hold fields")
+            values[field.name] = _read_fields(type_, value, f"{prefix}{field.name}.")
+        else:
+            value = convert(value, type_, prefix + field.name)
+            check_limits(value, field, prefix + field.name)
+            values[field.name] = value
+    return kind(**values)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?', or nothing where no known name is near."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+# --- Fields that must fit each other -------------------------------------------------------------
+
+
+def _check(config: Config) -> None:
+    if not config.stages or len(set(config.stages)) < len(config.stages):
+        raise ConfigError(f"stages is {config.stages}, must name at least one, and each once")
+    for name in config.stages:
+        if name not in config.blocks:
+            raise ConfigError(
+                f"stages: the config has no block named {name}{nearest(name, config.blocks)}"
+            )
+    if [config.mesh.replica, config.mesh.fsdp, config.mesh.tensor].count(None) > 1:
+        raise ConfigError("mesh: one axis may be None, the devices that the others leave")
+    if config.lean.allow_helpers and not config.lean.replay:
+        raise ConfigError(
+            "lean.allow_helpers: proofs with helpers must be replayed; set lean.replay, too"
+        )
+    _check_feedback(config.feedback)
+    for name in config.stages:
+        _check_stage(name, config.blocks[name], config.prompt.response_length)
+
+
+def _check_feedback(feedback: FeedbackConfig) -> None:
+    names = provider_names(feedback)
+    for name in names:
+        if name not in PROVIDERS:
+            raise ConfigError(
+                f"feedback.provider is {feedback.provider!r}, must be one of "
+                f"{', '.join(PROVIDERS)}, or several with commas{nearest(name, PROVIDERS)}"
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"feedback.provider is {feedback.provider!r}: name each provider once")
+    if requests_llm(feedback):
+        _check_llm(feedback.llm)
+
+
+def provider_names(feedback: FeedbackConfig) -> tuple[str, ...]:
+    """The names in `feedback.provider`, in order."""
+    return tuple(name.strip() for name in feedback.provider.split(","))
+
+
+def uses_references(feedback: FeedbackConfig) -> bool:
+    """Does a provider read reference proofs?"""
+    names = provider_names(feedback)
+    return "reference" in names or ("llm" in names and feedback.llm.show_reference)
+
+
+def requests_llm(feedback: FeedbackConfig) -> bool:
+    """Does a provider send requests to `feedback.llm`?"""
+    proofs = uses_references(feedback) and feedback.reference.max_requests > 0
+    return proofs or "llm" in provider_names(feedback)
+
+
+def _check_llm(llm: LLMConfig) -> None:
+    """No value that may be a secret is shown."""
+    if not llm.model:
+        raise ConfigError("feedback.llm.model is not set: name the model to ask")
+    address = urlsplit(llm.base_url or "")
+    if llm.base_url and address.scheme not in ("http", "https"):
+        raise ConfigError("feedback.llm.base_url must begin with http:// or https://")
+    if address.username or address.password or address.query:
+        raise ConfigError(
+            "feedback.llm.base_url holds a password or a query; a key belongs into the "
+            "environment, under the name in feedback.llm.key_variable"
+        )
+    if llm.key_variable and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,60}", llm.key_variable):
+        raise ConfigError(
+            "feedback.llm.key_variable must be the name of an environment variable, in capitals "
+            "(OPENAI_API_KEY), or None for a service without keys; never the key itself"
+        )
+    if reserved := sorted({"model", "messages", "stream", "n"} & set(llm.options)):
+        raise ConfigError(f"feedback.llm.options cannot set {reserved[0]}")
+    if llm.money_budget is not None and not (llm.price_in or llm.price_out):
+        raise ConfigError("feedback.llm.money_budget needs price_in and price_out")
+
+
+def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:
+    if distillation := distillation_part(stage):
+        _check_distillation(name, distillation)
+    if policy_gradient := policy_gradient_part(stage):
+        _check_policy_gradient(name, policy_gradient, stage, response_length)
+    if isinstance(stage, CombinedStage):
+        _check_combined(name, stage)
+    curriculum = getattr(stage, "curriculum", None)
+    if curriculum and not curriculum.min_solve_rate < curriculum.max_solve_rate:
+        raise ConfigError(
+            f"{name}.curriculum.min_solve_rate is {curriculum.min_solve_rate}, must be below "
+            f"max_solve_rate = {curriculum.max_solve_rate}"
+        )
+    rollouts = isinstance(stage, RolloutStage)
+    updates, parts = stage.minibatches if rollouts else 1, stage.optimizer.microbatches
+    for rows in stage.row_buckets if rollouts else (stage.batch_size,):
+        if rows % (updates * parts):
+            raise ConfigError(
+                f"{name}: {rows} rows do not split into minibatches={updates} times "
+                f"optimizer.microbatches={parts}"
+            )
+    most = stage.prompts_per_step * stage.samples_per_prompt
+    if rollouts and most > max(stage.row_buckets):
+        raise ConfigError(
+            f"{name}.row_buckets is {stage.row_buckets}, must hold prompts_per_step * "
+            f"samples_per_prompt = {most} rows"
+        )
+
+
+def _check_distillation(name: str, fd: DistillationConfig) -> None:
+    """Settings of the divergence that contradict each other."""
+    variants = fd.variants
+    estimator, prefix = variants.estimator, f"{name}.variants"
+    if estimator != "full":
+        if fd.alpha != ESTIMATOR_ALPHA[estimator]:
+            raise ConfigError(
+                f"{prefix}.estimator={estimator} has the gradient of alpha="
+                f"{ESTIMATOR_ALPHA[estimator]}: {name}.alpha is {fd.alpha}"
+            )
+        if variants.top_k is not None or variants.entry_clip is not None:
+            raise ConfigError(
+                f"{prefix}.estimator={estimator} sees one token: top_k and entry_clip must be None"
+            )
+    if variants.top_k is None and (variants.support != "union" or not variants.tail):
+        raise ConfigError(
+            f"{prefix}: support={variants.support} and tail={variants.tail} are about the top_k: "
+            "set top_k"
+        )
+    if fd.is_clip is None and variants.ratio_mean == "sequence":
+        raise ConfigError(
+            f"{prefix}.ratio_mean=sequence is a mean of clipped ratios: set {name}.is_clip"
+        )
+
+
+def _check_policy_gradient(
+    name: str, grpo: PolicyGradientConfig, stage: StageConfig, response_length: int
+) -> None:
+    variants = grpo.variants
+    if stage.samples_per_prompt < 2:
+        raise ConfigError(
+            f"{name}.samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an "
+            "attempt is compared with its group"
+        )
+    if (variants.overlong_buffer or 0) > response_length:
+        raise ConfigError(
+            f"{name}.variants.overlong_buffer is {variants.overlong_buffer}, must be at most "
+            f"prompt.response_length = {response_length}"
+        )
+    if variants.dual_clip and not variants.dual_clip > 1 + grpo.clip_high:
+        raise ConfigError(
+            f"{name}.variants.dual_clip is {variants.dual_clip}, must be above 1 + clip_high = "
+            f"{1 + grpo.clip_high}"
+        )
+    if variants.dual_clip and grpo.surrogate == "cispo":
+        raise ConfigError(f"{name}.variants.dual_clip: surrogate='cispo' is bounded already")
+    if grpo.kl_coefficient and variants.kl == "k1" and variants.mask_truncated:
+        raise ConfigError(
+            f"{name}.variants: kl='k1' is part of every attempt's reward, and mask_truncated leaves"
+            " some attempts out: set kl to 'k2' or 'k3', or mask_truncated to False"
+        )
+
+
+def _check_combined(name: str, stage: CombinedStage) -> None:
+    teacher, grpo = stage.distillation.teacher, stage.policy_gradient
+    if grpo.kl_coefficient and teacher not in ("frozen", "trust_region"):
+        raise ConfigError(
+            f"{name}.policy_gradient.kl_coefficient={grpo.kl_coefficient} needs a reference that "
+            f"stays as it is: {name}.distillation.teacher is {teacher!r}, must be 'frozen' or "
+            "'trust_region'"
+        )
+    if grpo.variants.max_refills:
+        raise ConfigError(
+            f"{name}.policy_gradient.variants.max_refills is {grpo.variants.max_refills}, must be "
+            "0: both parts learn from the same attempts"
+        )

@@ -1,0 +1,136 @@
+"""Training splits hold no theorem twice, and none that an evaluation split states too.
+
+Two theorems are the same where `statement_key` is: a normal form of statements, without Lean.
+"""
+
+import collections
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fdjax.lean.statements import lexemes
+from fdjax.runtime.files import write_atomically
+from fdjax.types import Theorem
+
+
+class Dropped(NamedTuple):
+    """A theorem that was left out, and why."""
+
+    id: str  # or the row's place in its file
+    reason: str
+
+
+def clean(
+    theorems: Iterable[Theorem], against: Mapping[str, Iterable[Theorem]]
+) -> tuple[list[Theorem], list[Dropped]]:
+    """(kept, dropped): `theorems` without repetitions and without the statements of `against`,
+    which maps the name of an evaluation set to its theorems. The first of equal theorems is kept.
+    """
+    evaluated = {
+        statement_key(t): f"also in {name}: {t.id}"
+        for name, others in against.items()
+        for t in others
+    }
+    first: dict[str, str] = {}
+    kept, dropped = [], []
+    for theorem in theorems:
+        key = statement_key(theorem)
+        if key in evaluated:
+            dropped.append(Dropped(theorem.id, evaluated[key]))
+        elif key in first:
+            dropped.append(Dropped(theorem.id, f"repeats {first[key]}"))
+        else:
+            first[key] = theorem.id
+            kept.append(theorem)
+    return kept, dropped
+
+
+def summary(name: str, kept: Sequence[Theorem], dropped: Sequence[Dropped]) -> str:
+    """One line: how many theorems are kept, and how many were dropped for each kind of reason."""
+    kinds = collections.Counter(map(_kind, dropped))
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+    return f"{name}: {len(kept):,} theorems" + (f", left out: {counts}" if counts else "")
+
+
+def write_report(path: str | Path, dropped: Mapping[str, Sequence[Dropped]]) -> None:
+    """Writes split -> [{id, reason}] as JSON."""
+    data = {name: [d._asdict() for d in entries] for name, entries in dropped.items()}
+    write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def _kind(dropped: Dropped) -> str:
+    if dropped.reason.startswith("repeats "):
+        return "repeated"
+    if dropped.reason.startswith(("also in ", "no proof ", "Lean ")):
+        return dropped.reason.split(":")[0]
+    return "no theorem"
+
+
+# --- Normal form of statements -------------------------------------------------------------------
+
+_SPELLINGS = {"λ": "fun", "↦": "=>", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->", "↔": "<->"}
+# Operators of several characters: `lexemes` gives them in pieces.
+_OPERATORS = ("<->", "->", "=>", "<=", ">=", "!=", ":=", "∃!", "∀ᶠ", "∀ᵐ", "∃ᶠ")
+
+# Commands that change how a statement is read but define nothing.
+_NO_DEFINITION = re.compile(
+    r"^\s*(?:import|open|set_option|universes?|namespace|section|end|noncomputable section"
+    r"|local notation|attribute)\b.*\n?",
+    re.M,
+)
+
+_OPENING = ("(", "{", "[", "⦃")
+_NAMED = re.compile(r"[^\W\d][\w'!?]*")  # a name without dots, as binders have
+_BINDERS = {*"∀∃∑∏∫⋃⋂⨆⨅", "∃!", "∀ᶠ", "∀ᵐ", "∃ᶠ", "fun", "let", "have"}
+_NO_NAMES = {"_", "in", "fun", "let", "have", "if", "then", "else", "by", "Type", "Prop", "Sort"}
+
+
+def statement_key(theorem: Theorem) -> str:
+    """A text that is equal for equal statements, up to layout, comments, a few spellings (`->` for
+    `→`), the theorem's name and the names of bound variables. Definitions before the theorem are
+    part of the statement; `open` and options are not.
+
+    Binders are found by their brackets and keywords, without elaboration, and a name stands for
+    its latest binder. So some equal statements keep different keys; near copies do not.
+    """
+    words = _words(f"{definitions(theorem.context)}\n⊢ {theorem.signature}")
+    numbers: dict[str, int] = {}
+    count, out, pending = 0, [], set()
+    for at, word in enumerate(words):
+        pending |= _bound_at(words, at)
+        head, dot, fields = word.partition(".")
+        if at in pending:
+            numbers[word] = count
+            count += 1
+        out.append(f"⟪{numbers[head]}⟫{dot}{fields}" if head in numbers else word)
+    return " ".join(out)
+
+
+def definitions(context: str) -> str:
+    """`context` without the commands that define nothing: opens, options, sections."""
+    return _NO_DEFINITION.sub("", context)
+
+
+def _words(text: str) -> list[str]:
+    """Lexemes, with operators in one piece and in one spelling."""
+    text = " ".join(lexemes(text)).replace("..", " .. ")  # the ends of an interval
+    for operator in _OPERATORS:
+        text = text.replace(" ".join(operator), operator)
+    return [_SPELLINGS.get(word, word) for word in text.split(" ")]
+
+
+def _bound_at(words: list[str], at: int) -> set[int]:
+    """Places of the names that the bracket or keyword at `at` binds."""
+    word = words[at]
+    if word not in _BINDERS and word not in _OPENING:
+        return set()
+    places = set()
+    for place, name in enumerate(words[at + 1 :], at + 1):
+        if _NAMED.fullmatch(name) and name not in _NO_NAMES:
+            places.add(place)
+            continue
+        # In brackets, only `(a b : T)`, `{x | p}` and `{x ∈ s | p}` bind. A keyword always does.
+        return places if word in _BINDERS or name in (":", "|", "∈") else set()
+    return set()

@@ -1,0 +1,151 @@
+"""Tokenizer, template and shape of the model: of the config, of `init_from`, or of the workdir."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdjax.config import Config, ConfigError, PromptConfig, naming_field
+from fdjax.models import tokenizer
+from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
+from fdjax.models.hf.init_from import InitSource
+from fdjax.models.tokenizer import Tokenizer
+from fdjax.rollout.prompts import Prompts, Template, read_template
+from fdjax.training.manifest import differences
+from fdjax.types import Candidate, Theorem
+
+
+def make_prompts(
+    config: Config, workdir: Path, source: InitSource | None, corpus: Sequence[Theorem]
+) -> Prompts:
+    """How theorems become ids. A tokenizer that is trained here is trained on `corpus`."""
+    template = make_template(config.prompt)
+    if config.lean.allow_helpers and not template.chat:
+        raise ConfigError(
+            "lean.allow_helpers: only the answers of chats can hold helpers, and "
+            "prompt.template is no chat"
+        )
+    return Prompts(
+        tokenizer=make_tokenizer(config, workdir, source, template, corpus),
+        template=template,
+        student_buckets=config.prompt.student_buckets,
+        teacher_buckets=config.prompt.teacher_buckets,
+        response_length=config.prompt.response_length,
+        allow_helpers=config.lean.allow_helpers,
+    )
+
+
+def make_model(config: Config, source: InitSource | None, vocab_size: int) -> ModelConfig:
+    """What `init_from` says of its model, if it does; else `model`, as large as its tokenizer
+    unless it names a vocab_size of its own."""
+    given, shape = dict(config.model), {"vocab_size": vocab_size}
+    if source and source.model:
+        shape = dataclasses.asdict(source.model)
+        with naming_field("model", ValueError, TypeError):
+            here = dataclasses.asdict(from_fields({"vocab_size": vocab_size} | given))
+        free = ARITHMETIC if source.model.lora_rank else ARITHMETIC + ADAPTERS
+        named = given.keys() - free
+        if changes := differences(
+            {k: shape[k] for k in named}, {k: here[k] for k in named}, "model"
+        ):
+            raise ConfigError(
+                f"init_from={config.init_from} holds another model:\n  "
+                + "\n  ".join(changes)
+                + "\nSet these fields of `model` to None; any value is possible of "
+                + ", ".join(free)
+            )
+    with naming_field("model", ValueError, TypeError):
+        model = from_fields(shape | given)
+    if model.lora_rank and not source:
+        raise ConfigError(
+            f"model.lora_rank={model.lora_rank}: adapters are added to a model that is trained "
+            "already; name it in init_from"
+        )
+    with naming_field("prompt", ValueError):
+        longest = max(*config.prompt.student_buckets, *config.prompt.teacher_buckets)
+        model.check_length(
+            longest + config.prompt.response_length, "the largest bucket and response_length"
+        )
+    return model
+
+
+def make_tokenizer(
+    config: Config,
+    workdir: Path,
+    source: InitSource | None,
+    template: Template,
+    corpus: Sequence[Theorem],
+) -> Tokenizer:
+    """The one that the workdir began with; a new run takes that of `tokenizer.path` or of
+    `init_from`, or trains one on `corpus`.
+    """
+    if not tokenizer.holds(workdir):
+        return _first_tokenizer(config, source, template, corpus)
+    with naming_field("tokenizer", ValueError):
+        kept = tokenizer.load(workdir)
+    if config.tokenizer.path and _read_tokenizer(config, source).model != kept.model:
+        raise ConfigError(
+            f"tokenizer.path={config.tokenizer.path} is not the tokenizer that {workdir} began "
+            "with. Take another --workdir."
+        )
+    return kept
+
+
+def _first_tokenizer(
+    config: Config, source: InitSource | None, template: Template, corpus: Sequence[Theorem]
+) -> Tokenizer:
+    if config.tokenizer.path or source:
+        return _read_tokenizer(config, source)
+    if template.chat:
+        raise ConfigError(
+            f"prompt.template={config.prompt.template} is a chat: it takes a published model's "
+            "tokenizer (tokenizer.path, or init_from)"
+        )
+    if not corpus:
+        raise ConfigError(
+            "data.sft holds no theorems to train a tokenizer on; set tokenizer.path or init_from "
+            "to take one that is there"
+        )
+    texts = [template.text(t) + (t.reference or "") for t in corpus]
+    words = ["this is right", "begin with", "after use", "a proof is"] * 50
+    with naming_field("tokenizer.vocab_size", ValueError):
+        return tokenizer.train(texts + words, config.tokenizer.vocab_size)
+
+
+def _read_tokenizer(config: Config, source: InitSource | None) -> Tokenizer:
+    path = config.tokenizer.path
+    field = f"tokenizer.path={path}" if path else f"init_from={config.init_from}"
+    with naming_field(field, ValueError, OSError):
+        return tokenizer.load(path or source.folder)
+
+
+def make_template(prompt: PromptConfig) -> Template:
+    named = f"prompt.template={prompt.template}: " if prompt.template else "prompt."
+    template = (
+        read_template(prompt.template)
+        if prompt.template
+        else Template(prompt.student, prompt.teacher, prompt.prefill)
+    )
+    some = Theorem(id="", name="t", signature=": True")
+    for field, fill in (
+        ("student", lambda: template.text(some)),
+        ("teacher", lambda: template.text(some, "")),
+        ("answer", lambda: template.response(some, Candidate(""))),
+    ):
+        try:
+            fill()
+        except (KeyError, IndexError, ValueError) as error:
+            raise ConfigError(
+                f"{named}{field}={getattr(template, field)!r} is no template ({error}). Its fields "
+                "can be {goal} {signature} {name} {context} {informal} {header} {doc}, the "
+                "teacher's also {feedback}, the answer's {proof}."
+            ) from error
+    other = Theorem("", "u", ": False", context="open X", goal="⊢ False", informal="no")
+    if template.text(some) == template.text(other):
+        raise ConfigError(
+            f"{named}student={template.student!r} says nothing of the theorem; {{goal}} or "
+            "{signature} would"
+        )
+    if prompt.thinking and not template.chat:
+        raise ConfigError(f"prompt.thinking={prompt.thinking}, but prompt.template is no chat")
+    thinking = None if prompt.thinking is None else prompt.thinking == "on"
+    return dataclasses.replace(template, thinking=thinking)
