@@ -23,14 +23,14 @@ from collections.abc import Hashable, Sequence
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.evidence import (
     STARTED,
-    Item,
+    CandidateReader,
     context_error,
     from_repl,
     import_lines,
     is_start,
     options,
     split_context,
-    write,
+    render,
 )
 from fdjax.types import Candidate, Message, Status, Theorem, Verdict
 
@@ -165,7 +165,7 @@ class KiminaWorker:
         imports = import_lines(theorem.imports)
         before = f"{imports}{STARTED}\n{options(self._max_heartbeats)}\n{context}\n"
         first = 1 + before.count("\n")
-        text, item = write(theorem, candidate, head, first)
+        text, item = render(theorem, candidate, head, first)
         try:
             said = self._client.check(before + text, timeout)
         except NoAnswer as error:
@@ -181,7 +181,7 @@ class KiminaWorker:
         return verdict
 
 
-def _read(item: Item, said: Sequence[dict], first: int, started: int) -> list[Message]:
+def _read(item: CandidateReader, said: Sequence[dict], first: int, started: int) -> list[Message]:
     """Tells `item` what Lean said from line `first` on; returns the errors before that.
 
     Some versions of the server count lines from the end of the imports, others from the file's
