@@ -362,7 +362,7 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
 
 
 def _starts_command(tokens: list[Token], i: int) -> bool:
-    """`#eval` and the like. `#s` is the size of a set in Mathlib; no command has so short a name."""
+    """`#eval` and the like, but not `#s`: in Mathlib that is the size of a set."""
     return _follows(tokens, i, "name") and len(tokens[i + 1].text.split(".")[0]) > 2
 
 

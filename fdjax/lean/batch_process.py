@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
 from fdjax.lean.evidence import (
     STARTED,

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
 from fdjax.lean.backend import Backend, BackendUnavailable, Submission
 from fdjax.lean.batch_process import BatchFile, Ending, Processes, cpu_seconds, run
 from fdjax.lean.cache import VerdictCache
