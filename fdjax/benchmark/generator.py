@@ -153,21 +153,14 @@ def generate(
 
 
 def splits(
-    seed: int,
-    *,
-    sft: int,
-    train: int,
-    validation: int,
-    test: int,
-    difficulty: int = 2,
-    families: Mapping[str, float] = FAMILIES,
+    seed: int, *, sft: int, train: int, validation: int, test: int
 ) -> dict[str, list[Theorem]]:
     """Split -> theorems, disjoint up to renaming; the arguments are their numbers.
 
     Drawn in the order test, validation, sft, train: a split does not change with the size of later
     ones. Ids begin with the split's name, but with `pool` for train: ids are part of random keys.
     """
-    stream = _stream(seed, difficulty, families)
+    stream = _stream(seed, 2, FAMILIES)
     sizes = {"test": test, "validation": validation, "sft": sft, "train": train}
     return {
         split: [

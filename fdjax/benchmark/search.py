@@ -28,7 +28,7 @@ _WEIGHT = {
 
 
 def _sound_moves(goal: Goal, style: Style) -> list[Move]:
-    """Moves whose goals no small model refutes; if a first move closes the goal, only such moves."""
+    """Moves whose goals no small model refutes; if the first one closes the goal, only such."""
     options = []
     for move in moves(goal, style):
         if options and not options[0].goals and move.goals:
@@ -43,12 +43,12 @@ class _Spent(Exception):
 
 
 def natural_proof(
-    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60, slack: float = 0.4
+    goal: Goal, rng: random.Random, style: Style, most: int, nodes: int
 ) -> list[str] | None:
     """Lines of a random proof of at most `most` tactics, found by iterative deepening over at most
     `nodes` goals; None if none was found.
 
-    With probability `slack` a proof may have one tactic more than the fewest.
+    With probability 0.4 a proof may have one tactic more than the fewest.
     """
     failed: set[tuple[tuple[Goal, ...], int]] = set()
     options_at: dict[Goal, list[Move]] = {}
@@ -83,7 +83,7 @@ def natural_proof(
         for budget in range(1, most + 1):
             lines = solve((goal,), budget)
             if lines is not None:
-                if rng.random() < slack and budget < most:
+                if rng.random() < 0.4 and budget < most:
                     lines = solve((goal,), budget + 1) or lines
                 break
     return lines

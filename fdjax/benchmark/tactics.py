@@ -24,7 +24,7 @@ from fdjax.benchmark.formulas import (
     names_in,
     substitute,
 )
-from fdjax.benchmark.rewriting import rewrite
+from fdjax.benchmark.rewriting import rewrite_goal
 
 Goals = tuple[Goal, ...]
 
@@ -350,23 +350,12 @@ def _destruct(goal: Goal, work: list[tuple[Expr, str | tuple]]) -> Goals:
     return _destruct(goal, [(one, parts[0]), (two, second), *rest])
 
 
-# --- Rewriting ------------------------------------------------------------------------------
-
-
 def _rw(goal: Goal, parser: Parser) -> Goals:
     parser.expect("[")
     rules = parser.separated(lambda: (parser.accept("←"), parser.expression()))
     parser.expect("]")
     place = parser.expect("<name>") if parser.accept("at") else None
-    for backwards, term in rules:
-        if place is None:
-            goal = goal.with_target(rewrite(goal, term, backwards, goal.target))
-            continue
-        formula = dict(goal.hypotheses).get(place)
-        if formula is None or term == place:
-            raise Mismatch("no such hypothesis")
-        new = rewrite(goal, term, backwards, formula)
-        goal = goal.without(place).assuming((place, new))
+    goal = rewrite_goal(goal, rules, place)
     try:
         return _rfl(goal, parser)
     except Mismatch:
