@@ -96,8 +96,8 @@ def _refine(goal: Goal, parser: Parser) -> Goals:
 def _apply(goal: Goal, parser: Parser) -> Goals:
     term = parser.expression()
     base = Elaborator(goal)
-    most = _arity(base.resolve(base.infer(term)))
-    for count in range(max(0, most - _arity(goal.target)), most + 1):
+    arity = _arity(base.resolve(base.infer(term)))
+    for count in range(max(0, arity - _arity(goal.target)), arity + 1):
         elaborator = Elaborator(goal)
         rest = elaborator.resolve(elaborator.infer(term))
         premises = []
