@@ -32,7 +32,7 @@ class Move(NamedTuple):
 
 
 def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
-    """Lines worth trying at `goal`. Lines that close it come first."""
+    """Lines worth trying at `goal`; those by which a term or hypothesis closes it come first."""
     proofs = terms(goal, style)
     target = goal.target
     hypotheses = dict(goal.hypotheses)
@@ -56,8 +56,9 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
     if target != "False" and not counterexample(absurd):
         yield Move("exfalso", (absurd,))
     if style.classical:
-        name, used = fresh(goal)[0], names_in(target, *formulas)
-        for p in sorted(v for v, type_ in goal.variables if type_ == "Prop" and v in used):
+        name = fresh(goal)[0]
+        used = names_in(target, *(formula for _, formula in goal.hypotheses))
+        for p in sorted({v for v, type_ in goal.variables if type_ == "Prop" and v in used}):
             if p not in proofs and ("not", p) not in proofs:
                 sides = goal.assuming((name, p)), goal.assuming((name, ("not", p)))
                 yield Move(f"by_cases {name} : {p}", sides)
