@@ -69,11 +69,11 @@ def test_levels_of_feedback_are_those_of_the_config(ablations):
 
 
 def test_recipes_make_equally_many_attempts(ablations):
-    found = dict(ablations.recipes(60))
-    assert set(found) == set(ablations.RECIPES)
-    assert found["fd_grpo"].stages == ("sft", "fd", "grpo")
-    assert found["fd_grpo weighted"].stages == ("sft", "weighted")
-    for name, config in found.items():
+    configs = dict(ablations.recipes(60))
+    assert set(configs) == set(ablations.RECIPES)
+    assert configs["fd_grpo"].stages == ("sft", "fd", "grpo")
+    assert configs["fd_grpo weighted"].stages == ("sft", "weighted")
+    for name, config in configs.items():
         attempts = 0
         for stage in (config[s] for s in config.stages[1:]):
             a_round = stage.get("steps_per_round", 1)
