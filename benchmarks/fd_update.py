@@ -7,6 +7,7 @@ pairs' ratios. FD runs two forward passes over each response (student, teacher),
 """
 
 import argparse
+import dataclasses
 import functools
 import statistics
 import time
@@ -14,13 +15,15 @@ import time
 import jax
 import numpy as np
 
+from fdjax.config import DistillationStage, OptimizerConfig
 from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
-from fdjax.objectives.distillation import Distillation, DistillationBatch
+from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.protocol import Model
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
 from fdjax.runtime import sharding
 from fdjax.training import state
+from fdjax.training.build import make_objective
 from fdjax.training.step import make_update
 
 
@@ -45,7 +48,7 @@ def main():
     distillation = DistillationBatch(
         tokens, mask, teacher_tokens, mask, weights > 0, weights, logprobs, first_error_token, lines
     )
-    fd = _step(args, Distillation(alpha=args.alpha, chunk=args.chunk), distillation)
+    fd = _step(args, _distillation(args), distillation)
     sft = _step(args, Supervised(chunk=args.chunk), SupervisedBatch(tokens, mask, weights))
 
     fd(), sft()  # compile
@@ -57,12 +60,17 @@ def main():
     print(f"FD / SFT, median of {args.pairs} interleaved pairs: {ratio:.3f}")
 
 
+def _distillation(args):
+    objective = make_objective(DistillationStage(alpha=args.alpha))
+    return dataclasses.replace(objective, chunk=args.chunk)
+
+
 def _step(args, objective, batch):
     """A function that makes one training step and waits for it."""
     config = ModelConfig(vocab_size=args.vocab)
     model = Model(functools.partial(transformer.hidden_states, config), transformer.unembedding)
     mesh = sharding.make_mesh()
-    optimizer = state.make_optimizer(state.OptimizerConfig())
+    optimizer = state.make_optimizer(OptimizerConfig(), total_updates=1000)
     carried = state.create(
         functools.partial(transformer.init, config),
         jax.random.key(0),

@@ -1,4 +1,4 @@
-"""A weighted sum of objectives, each with a normaliser of its own; and objectives in turns."""
+"""A weighted sum of objectives, each with a denominator of its own; and objectives in turns."""
 
 import functools
 
@@ -6,12 +6,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from test_update import OBJECTIVES, make_batch, relative_distance
 from tiny_model import bag_of_words, log_softmax
+from tiny_updates import OBJECTIVES, distillation, make_batch, policy_gradient, relative_distance
 
 from fdjax.objectives.combined import Combined, Part
-from fdjax.objectives.distillation import Distillation
-from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.runtime import sharding
 from fdjax.training import state
 from fdjax.training.step import make_update
@@ -84,10 +82,10 @@ def test_a_kl_to_what_a_trust_region_is_around():
     """The loss in float64, from the definitions: forward KL from the mixed logits, and k3 to the
     frozen teacher, which the policy gradient takes for its reference."""
     beta, trust = 0.2, 0.3
-    gradient = PolicyGradient(kl_coefficient=beta, chunk=16)
+    gradient = policy_gradient(kl_coefficient=beta, chunk=16)
     objective = Combined(
         (
-            Part("distillation", 1.0, Distillation(is_clip=None, trust_rate=trust, chunk=16)),
+            Part("distillation", 1.0, distillation(is_clip=None, trust_rate=trust, chunk=16)),
             Part("policy_gradient", 0.5, gradient),
         )
     )
@@ -95,13 +93,13 @@ def test_a_kl_to_what_a_trust_region_is_around():
     says = gradient.logprobs(MODEL, made.teacher_params, batch["policy_gradient"])
     batch["policy_gradient"] = batch["policy_gradient"]._replace(reference_logprobs=says)
     fd, pg = batch.values()
-    z = logits(made.params, fd.student_tokens, fd.student_mask)
-    own, teacher = (logits(p, fd.teacher_tokens, fd.teacher_mask) for p in made[:2])
+    z = logits(made.params, fd.student_tokens, fd.student_attention_mask)
+    own, teacher = (logits(p, fd.teacher_tokens, fd.teacher_attention_mask) for p in made[:2])
     logp, logq = log_softmax(teacher + trust * (own - teacher)), log_softmax(z)
     kl = (np.exp(logp) * (logp - logq)).sum(-1)
     expected = (kl * fd.weights).sum() / (fd.weights > 0).sum()
     log_rho, gap = (
-        at(logits(made.params, pg.student_tokens, pg.student_mask), pg) - other
+        at(logits(made.params, pg.student_tokens, pg.student_attention_mask), pg) - other
         for other in (pg.old_logprobs, at(logits(made.teacher_params, *pg[:2]), pg))
     )
     rho, a = np.exp(log_rho), pg.advantages[:, None]
@@ -129,12 +127,12 @@ def at(z, batch):
 
 def test_a_part_with_nothing_to_learn_leaves_the_other_alone():
     batch = both()
-    flat = batch["policy_gradient"]._replace(advantages=np.zeros(4, np.float32))
-    moved, metrics = step_of("combined", batch | {"policy_gradient": flat})
+    no_advantage = batch["policy_gradient"]._replace(advantages=np.zeros(4, np.float32))
+    moved, metrics = step_of("combined", batch | {"policy_gradient": no_advantage})
     alone, _ = step_of("combined", {"distillation": batch["distillation"]})
     assert metrics["skipped"] == 0 and relative_distance(moved, alone) < 1e-6
     nothing = batch["distillation"]._replace(weights=np.zeros((8, 5), np.float32))
-    moved, metrics = step_of("combined", {"distillation": nothing, "policy_gradient": flat})
+    moved, metrics = step_of("combined", {"distillation": nothing, "policy_gradient": no_advantage})
     assert metrics["skipped"] == 1 and not any(x.any() for x in jax.tree.leaves(moved))
 
 

@@ -6,11 +6,11 @@ import re
 
 import pytest
 import rich.console
+from html_checker import checked
 
 from fdjax.reporting import compare
 from fdjax.reporting.workdir import read_runs
 from fdjax.runtime.files import append_line
-from tests.html_checker import checked
 
 THEOREMS = [f"t{i}" for i in range(40)]
 FEEDBACK = {"provider": "oracle", "oracle": {"level": "correction"}, "shuffle": False}

@@ -23,7 +23,7 @@ from fdjax.reporting.costs import (
     of_update,
     total,
 )
-from fdjax.types import Attempt, Feedback, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem, Verdict
 
 MODEL = ModelConfig(
     vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=40
@@ -105,7 +105,7 @@ def test_training_adapters_as_xla_counts_it():
 def attempt(*segments, proof="x"):
     segments = tuple(Segment((7,) * n, origin) for n, origin in segments)
     count = sum(len(s.tokens) for s in segments)
-    return Attempt("t", 0, segments, (0.0,) * count, True, proof, (0,) * count)
+    return Attempt("t", 0, segments, (0.0,) * count, True, Candidate(proof), (0,) * count)
 
 
 def test_rollouts():

@@ -388,7 +388,7 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     # As many groups as there are prompts, unless the two theorems that were left did not do.
     assert all(line["groups"] == 4 or line["refills"] == 1 for line in grpo)
     assert sum(line["refills"] for line in grpo) > 0
-    assert {"reference_kl", "sampler_ratio", "ratio"} <= grpo[-1].keys()
+    assert {"reference_kl", "generator_ratio", "ratio"} <= grpo[-1].keys()
     assert [line.keys() & {"loss/distillation", "loss/policy_gradient"} for line in both] == [
         {"loss/distillation"},
         {"loss/policy_gradient"},
@@ -481,7 +481,7 @@ def test_each_preset_trains(finished, tmp_path, caplog, name):
     config.fd.update(steps=4, save_every=2, prompts_per_step=4, row_buckets=(32,))
     config.update(stages=("fd",), init_from=str(finished[0] / "sft"), feedback=chosen.feedback)
     if name == "sdpo":  # whose tiny attempts have no peers that succeed
-        config.feedback.provider = "peers,diagnostics"
+        config.feedback.provider = "peers,lean_messages"
     config.mesh.fsdp = 1
     with jax.log_compiles(), caplog.at_level("WARNING"):
         experiment.run(config, tmp_path)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
-from test_update import P, make_batch
 from tiny_model import bag_of_words, log_softmax
+from tiny_updates import P, make_batch
 
 from fdjax.config import policy_gradient_stage
 from fdjax.runtime import sharding
@@ -42,7 +42,9 @@ def test_scores_are_those_of_the_rows_in_their_order(monkeypatch):
     mesh = sharding.make_mesh(1, 2, 2)
     with jax.set_mesh(mesh):
         scores = learner.make_score(run_on(mesh), stage)(params, batch)
-    hidden = np.asarray(model.hidden_states(params, batch.student_tokens, batch.student_mask))
+    hidden = np.asarray(
+        model.hidden_states(params, batch.student_tokens, batch.student_attention_mask)
+    )
     logs = log_softmax(hidden[:, P - 1 : -1] @ np.asarray(params["lm_head"]) / 0.7)
     expected = np.take_along_axis(logs, batch.student_tokens[:, P:, None], -1)[..., 0]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 from test_experiment import ROOT, arrays, assert_same, command, wait_for
-from test_update import one_device
+from tiny_updates import one_device
 
 from fdjax.runtime.files import read_lines
 
@@ -26,12 +26,12 @@ jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=proc
 import numpy as np
 from fdjax.runtime import sharding
 from fdjax.training import state
-from test_update import setup
+from tiny_updates import adamw, setup
 assert jax.device_count() == 8
 with jax.set_mesh(sharding.make_mesh(2, 2, 2)):
     update, made, batch = setup("combined", (2, 2, 2), ema_rate=0.1)
     assert not batch["distillation"].weights.is_fully_addressable
-    optimizer = state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
+    optimizer = adamw(learning_rate=1e-2)
     mesh = sharding.make_mesh(2, 2, 2)
     made = state.restart(made.params, optimizer, mesh, with_teacher=True)
     for _ in range(2):

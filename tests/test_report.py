@@ -7,13 +7,13 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from html_checker import checked
 
 from fdjax.reporting import figures, report
 from fdjax.reporting.workdir import read_stages
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import append_line
-from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
-from tests.html_checker import checked
+from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 EVIL = "<script>alert('x')</script>"
 PROOF = " by\n  intro h1\n  exact h1.right\n"
@@ -91,7 +91,9 @@ def write_stage(folder, rng, steps, with_rollouts):
             Theorem(f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=()),
         )
         attempts = [
-            Attempt(theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, PROOF, (0, 3))
+            Attempt(
+                theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, Candidate(PROOF), (0, 3)
+            )
             for g in range(8)
         ]
         start = PROOF.index("h1.right")
@@ -216,7 +218,7 @@ def test_attempts_come_from_all_stages_and_steps(tmp_path):
 def test_an_attempt_with_helper_lemmas_states_its_theorem_itself():
     theorem, stated = Theorem("t", "t", ": True"), "theorem a : True := ⟨⟩\n\ntheorem t : True :="
     for proof, main in ((" a", 0), (f"\n{stated} a", 1 + len(stated))):
-        attempt = Attempt("t", 0, (), (), True, proof, (), main=main)
+        attempt = Attempt("t", 0, (), (), True, Candidate(proof, main), ())
         card = report.card(report.ShownAttempt("fd", 0, theorem, attempt, Verdict("proved"), None))
         assert card.count("theorem t : True := a") == 1
 

@@ -6,6 +6,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 from tiny_model import tiny_transformer
+from tiny_updates import adamw
 
 from fdjax.runtime import sharding
 from fdjax.training import state
@@ -18,7 +19,7 @@ class Batch(NamedTuple):
 def test_moments_and_teacher_lie_as_their_parameters():
     init, _ = tiny_transformer(tie_embeddings=False, attention_bias=True)
     mesh = sharding.make_mesh(1, 2, 4)
-    optimizer = state.make_optimizer(state.OptimizerConfig())
+    optimizer = adamw()
     made = state.create(init, jax.random.key(0), optimizer, mesh, with_teacher=True)
     adam = made.opt_state[1][0]
     for tree in (made.params, made.teacher_params, adam.mu, adam.nu):

@@ -11,14 +11,13 @@ import numpy as np
 import optax
 import pytest
 from tiny_model import FREE, bag_of_words, tiny_transformer
+from tiny_updates import distillation, policy_gradient
 
 from fdjax.batches import arrays as batching
 from fdjax.batches.arrays import Shape
-from fdjax.objectives.distillation import Distillation
-from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.training import state
 from fdjax.training.step import make_update
-from fdjax.types import Attempt, Segment
+from fdjax.types import Attempt, Candidate, Segment
 
 FIRST, TOOL, SECOND = (11, 12, 13), (41, 42, 43, 44), (14, 15, 2)
 R = 12  # two columns of padding
@@ -28,18 +27,21 @@ ATTEMPT = Attempt(
     segments=(Segment(FIRST), Segment(TOOL, "tool"), Segment(SECOND)),
     logprobs=(-3.0,) * 3 + (0.0,) * 4 + (-3.0,) * 3,
     finished=True,
-    proof=" by\n  x",
+    candidate=Candidate(" by\n  x"),
     offsets=(0,) * 10,
 )
 PROMPT, TEACHER_PROMPT = [1, 5, 6], [1, 5, 6, 30, 31]
 OWN = np.array([True] * 3 + [False] * 4 + [True] * 3 + [False] * 2)
 BEFORE, AFTER = np.arange(R) < 3, OWN & (np.arange(R) > 3)
 
-OBJECTIVES = {"distillation": Distillation(chunk=16), "policy_gradient": PolicyGradient(chunk=16)}
+OBJECTIVES = {
+    "distillation": distillation(chunk=16),
+    "policy_gradient": policy_gradient(chunk=16),
+}
 
 
 def make_batch(kind, attempt=ATTEMPT):
-    """Two rows: the attempt, and another so that groups and means have company."""
+    """Two rows: the attempt and another one."""
     other = dataclasses.replace(
         attempt, segments=(Segment((21, 22, 23, 2)),), logprobs=(-3.0,) * 4, offsets=(0,) * 4
     )
@@ -68,19 +70,19 @@ def with_tool_token(batch, field, value=50):
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_masks_tell_who_wrote_what(kind):
+def test_masks_of_models_and_tools_tokens(kind):
     batch = make_batch(kind)
     learned = batch.weights > 0 if kind == "distillation" else batch.loss_mask
     np.testing.assert_array_equal(learned[0], OWN)
     for field in ("student", "teacher") if kind == "distillation" else ("student",):
-        tokens, mask = getattr(batch, f"{field}_tokens"), getattr(batch, f"{field}_mask")
+        tokens, mask = getattr(batch, f"{field}_tokens"), getattr(batch, f"{field}_attention_mask")
         assert tuple(tokens[0, -R:][:10]) == FIRST + TOOL + SECOND
         np.testing.assert_array_equal(mask[0, -R:], np.arange(R) < 10)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_what_follows_the_tools_answer_depends_on_it(kind):
-    # One of the two by a real transformer: its own tests say that it minds the mask.
+    # One of the two by a real transformer: its own tests cover the mask.
     init, model = {
         "distillation": lambda: tiny_transformer(num_layers=1),
         "policy_gradient": bag_of_words,
@@ -131,7 +133,7 @@ def test_training_on_it_works(kind):
 
     def logprob(params):
         """Of the attempt's own tokens, and of the tool's."""
-        hidden = model.hidden_states(params, batch.student_tokens, batch.student_mask)
+        hidden = model.hidden_states(params, batch.student_tokens, batch.student_attention_mask)
         logits = (hidden @ model.unembedding(params))[0, -R - 1 : -1]
         targets = batch.student_tokens[0, -R:, None]
         return np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), targets, 1)[:, 0]

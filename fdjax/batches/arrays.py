@@ -1,4 +1,4 @@
-"""Fixed-shape host batches: whatever was gathered, the device sees only a few known shapes."""
+"""Batches as host arrays of a few fixed shapes, so that the device compiles few programs."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from fdjax.types import Attempt
 
 
 class Shape(NamedTuple):
-    """What a batch is padded to: rows and, in tokens, the prompt and the response."""
+    """What a batch is padded to: rows N and, in tokens, prompt P and response R."""
 
     rows: int
     prompt: int
@@ -27,8 +27,8 @@ class DistillationRow(NamedTuple):
     student_prompt: list[int]
     teacher_prompt: list[int]
     attempt: Attempt
-    first_error_token: int | None  # index of the first wrong token; None: none is known to be wrong
-    weights: Sequence[float]  # per token of the attempt
+    first_error_token: int | None  # index in the response; None: no token is known to be wrong
+    weights: Sequence[float]  # per token of the response
 
 
 class PolicyGradientRow(NamedTuple):
@@ -44,7 +44,7 @@ class SupervisedRow(NamedTuple):
 
 
 def row_bucket(rows: int, buckets: Sequence[int]) -> int:
-    """The least bucket that holds `rows`; a row count over the largest is a config error."""
+    """The least bucket that holds `rows`. Raises ConfigError if none does."""
     fitting = [b for b in buckets if b >= rows]
     if not fitting:
         raise ConfigError(f"{rows} rows, but the largest of row_buckets is {max(buckets)}")
@@ -54,30 +54,29 @@ def row_bucket(rows: int, buckets: Sequence[int]) -> int:
 def distillation_batch(
     rows: Sequence[DistillationRow], shape: Shape, teacher_prompt: int, pad_id: int
 ) -> DistillationBatch:
-    """`shape` is the student's; the teacher's prompts are padded to `teacher_prompt` instead."""
+    """`shape` is the student's; the teacher's prompts are padded to Q = `teacher_prompt`."""
     attempts = [r.attempt for r in rows]
-    student_tokens, student_mask = _tokens(
-        [r.student_prompt for r in rows], [a.tokens for a in attempts], shape, pad_id
+    responses = [a.tokens for a in attempts]
+    student_tokens, student_attention_mask = _tokens(
+        [r.student_prompt for r in rows], responses, shape, pad_id
     )
-    teacher_tokens, teacher_mask = _tokens(
-        [r.teacher_prompt for r in rows],
-        [a.tokens for a in attempts],
-        shape._replace(prompt=teacher_prompt),
-        pad_id,
+    teacher_shape = shape._replace(prompt=teacher_prompt)
+    teacher_tokens, teacher_attention_mask = _tokens(
+        [r.teacher_prompt for r in rows], responses, teacher_shape, pad_id
     )
-    first_error_token = np.full(shape.rows, shape.response, np.int32)
+    first_error_token_N = np.full(shape.rows, shape.response, np.int32)
     for i, row in enumerate(rows):
         if row.first_error_token is not None:
-            first_error_token[i] = row.first_error_token
+            first_error_token_N[i] = row.first_error_token
     return DistillationBatch(
         student_tokens=student_tokens,
-        student_mask=student_mask,
+        student_attention_mask=student_attention_mask,
         teacher_tokens=teacher_tokens,
-        teacher_mask=teacher_mask,
+        teacher_attention_mask=teacher_attention_mask,
         response_mask=_columns([a.trained for a in attempts], shape, bool),
         weights=_columns([r.weights for r in rows], shape, np.float32),
-        sampler_logprobs=_columns([a.logprobs for a in attempts], shape, np.float32),
-        first_error_token=first_error_token,
+        generator_logprobs=_columns([a.logprobs for a in attempts], shape, np.float32),
+        first_error_token=first_error_token_N,
         lines=_columns([token_lines(a) for a in attempts], shape, np.int32),
     )
 
@@ -85,50 +84,44 @@ def distillation_batch(
 def policy_gradient_batch(
     rows: Sequence[PolicyGradientRow], shape: Shape, pad_id: int
 ) -> PolicyGradientBatch:
-    """`old_logprobs` are the sampler's: near enough as long as there is one update a batch."""
+    """`old_logprobs` are the generator's, which is exact enough for one update per batch."""
     attempts = [r.attempt for r in rows]
     tokens, mask = _tokens([r.prompt for r in rows], [a.tokens for a in attempts], shape, pad_id)
     logprobs = _columns([a.logprobs for a in attempts], shape, np.float32)
-    advantages = np.zeros(shape.rows, np.float32)
-    advantages[: len(rows)] = [r.advantage for r in rows]
+    advantages_N = np.zeros(shape.rows, np.float32)
+    advantages_N[: len(rows)] = [r.advantage for r in rows]
     return PolicyGradientBatch(
         student_tokens=tokens,
-        student_mask=mask,
+        student_attention_mask=mask,
         loss_mask=_columns([a.trained for a in attempts], shape, bool),
-        sampler_logprobs=logprobs,
+        generator_logprobs=logprobs,
         old_logprobs=logprobs,
-        advantages=advantages,
+        advantages=advantages_N,
     )
 
 
 def supervised_batch(rows: Sequence[SupervisedRow], shape: Shape, pad_id: int) -> SupervisedBatch:
     tokens, mask = _tokens([r.prompt for r in rows], [r.response for r in rows], shape, pad_id)
     learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
-    weights = _columns(learned, shape, np.float32)
-    return SupervisedBatch(tokens=tokens, mask=mask, weights=weights)
+    return SupervisedBatch(tokens, mask, weights=_columns(learned, shape, np.float32))
 
 
 def minibatches(batch: Any, count: int) -> list[Any]:
-    """`count` batches of every `count`-th row: padding, at the end, is spread over all of them."""
-
-    def every(start: int):
-        return jax.tree.map(lambda x: x[start::count], batch)
-
-    return [every(start) for start in range(count)]
+    """`count` batches of every `count`-th row: the padding rows at the end spread over all."""
+    return [jax.tree.map(lambda x, start=start: x[start::count], batch) for start in range(count)]
 
 
 def _tokens(prompts, responses, shape: Shape, pad_id: int):
-    """-> tokens i32[rows, P+R] as [ pad prompt | response pad ], mask bool of the same shape"""
+    """(tokens i32[N, P+R], rows of [pad, prompt, response, pad]; attention mask bool[N, P+R])"""
     empty = [[]] * (shape.rows - len(prompts))
     tokens_NP, mask_NP = left_padded([*prompts, *empty], shape.prompt, pad_id)
-    tokens_NR = np.full((shape.rows, shape.response), pad_id, np.int32)
-    for i, ids in enumerate(responses):
-        tokens_NR[i, : len(ids)] = ids
     mask_NR = _columns([[True] * len(ids) for ids in responses], shape, bool)
+    tokens_NR = np.where(mask_NR, _columns(responses, shape, np.int32), np.int32(pad_id))
     return np.hstack([tokens_NP, tokens_NR]), np.hstack([mask_NP, mask_NR])
 
 
 def _columns(values, shape: Shape, dtype) -> np.ndarray:
+    """[N, R] of `dtype` with `values` at the left of each row, 0 elsewhere."""
     out_NR = np.zeros((shape.rows, shape.response), dtype)
     for i, row in enumerate(values):
         out_NR[i, : len(row)] = row

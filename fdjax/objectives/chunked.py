@@ -1,7 +1,7 @@
 """Losses over a vocabulary, a few columns of tokens at a time.
 
-Logits of a whole batch (N*R*V) are the largest array of a training step. Here a scan makes them
-chunk by chunk from hidden states and head, and no chunk outlives its turn.
+The logits of a whole batch (N*R*V) would be the largest array of a training step. Here a scan
+computes them chunk by chunk from hidden states and head; only one chunk exists at a time.
 """
 
 import functools
@@ -30,9 +30,9 @@ def chunked_sum(
     `columns` is a pytree of [N, R, ...] cut as the hidden states are; `constants` go to each chunk
     whole. Gradients reach hidden states and head only, through the sum only. They are taken
     chunk by chunk in the forward pass, since the sum's cotangent only scales them (as in the
-    fused linear cross-entropy of Liger Kernel): logits are made once per step.
+    fused linear cross-entropy of Liger Kernel): logits are computed once per step.
 
-    Padding columns are zeros in every array, so `loss` must weigh them by something in `columns`.
+    Padding columns are zeros in every array, so `loss` must multiply by a weight in `columns`.
     """
     count = _num_chunks(hidden_NRD.shape, chunk)
     return _chunked_sum(loss, count, hidden_NRD, head_DV, columns, constants)
@@ -48,7 +48,7 @@ def chunked_map(
 ) -> Any:
     """`function(hidden, head, columns)` per chunk -> per-token values [N, R], differentiable.
 
-    For losses that are not a sum known in advance: the backward pass makes the logits again.
+    For losses that are no sum over tokens. The backward pass computes the logits again.
     """
     count = _num_chunks(hidden_NRD.shape, chunk)
     body = jax.checkpoint(lambda head, xs: (head, function(xs[0], head, xs[1])))
@@ -95,8 +95,8 @@ _chunked_sum.defvjp(_forward, _backward)
 
 
 def _num_chunks(shape, chunk):
-    # Whole columns, so that rows stay spread over devices; at least two chunks wherever there are
-    # two columns, so that the promise "never N*R*V" holds for small batches too.
+    # Chunks are whole columns, so that rows stay spread over devices. At least two chunks where
+    # there are two columns, so that no array has N*R*V elements in small batches either.
     N, R, _ = shape
     return min(R, max(2, -(-N * R // chunk)))
 

@@ -1,4 +1,4 @@
-"""Several objectives at once: each over a batch of its own, divided by its own normaliser.
+"""Several objectives at once: each over a batch of its own, divided by its own denominator.
 
 L = sum_k weight_k L_k
 """
@@ -19,8 +19,8 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Combined:
-    """A batch is {name of a part: its batch}. A part that has none is left out of the sum: so
-    parts can take turns. A metric that several parts know is the mean over the tokens of all.
+    """A batch is {name of a part: its batch}. A part without a batch is left out of the sum, so
+    that parts can take turns. A metric of several parts is the mean over the tokens of all of them.
     """
 
     parts: tuple[Part, ...]
@@ -37,9 +37,9 @@ class Combined:
     ) -> tuple[dict[str, jax.Array], Metrics]:
         totals, metrics = {}, {}
         for name, weight, objective in self._present(batch):
-            total, known = objective.loss(model, params, teacher_params, batch[name])
+            total, part_metrics = objective.loss(model, params, teacher_params, batch[name])
             totals[name] = weight * total
-            for metric, (value, count) in known.items():
+            for metric, (value, count) in part_metrics.items():
                 before = metrics.get(metric, Mean(0, 0))
                 metrics[metric] = Mean(before.total + value, before.count + count)
         return totals, metrics

@@ -1,7 +1,7 @@
 """Divergences between next-token distributions, with their gradients written out.
 
-z are logits of the last axis at temperature 1, q = softmax(z) the student, p the teacher (always a
-constant). Each derivative is exact and costs one pass, where autodiff would keep several arrays.
+z are logits over the last axis, q = softmax(z) is the student, p the teacher (always a constant).
+Each derivative is exact and costs one pass, where autodiff would keep several arrays.
 """
 
 import functools
@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-_NOTHING = -1e30  # the log-probability of an impossible bucket: exp is 0, differences are finite
+_NOTHING = -1e30  # log-probability of an impossible entry: exp is 0, differences are finite
 
 
 def divergence(
@@ -21,8 +21,8 @@ def divergence(
     Jensen-Shannon (1-alpha) KL(q||m) + alpha KL(p||m), m = (1-alpha) q + alpha p (GKD, Agarwal et
     al. 2023; in this convention SDPO's and OPSD's public code).
 
-    No entry of the vocabulary adds more than `entry_clip`; one that would has no gradient of its
-    own (OPSD's public code). Entries may add less than nothing, so the sum may be negative.
+    No entry of the vocabulary adds more than `entry_clip`; a clipped entry has no gradient (OPSD's
+    public code). Entries may be negative, so the clipped sum may be negative.
     """
     teacher_logits = jax.lax.stop_gradient(teacher_logits)
     if entry_clip is None:
@@ -34,42 +34,43 @@ def divergence(
 def sampled_divergence(
     estimator: str, logprob: jax.Array, teacher_logprob: jax.Array, clip: float | None = None
 ) -> jax.Array:
-    """The divergence seen through the sampled token y alone, f[...] of log q(y) and log p(y).
+    """An estimate f[...] of the divergence from the sampled token y: log q(y), log p(y) f[...].
 
     `estimator` is one of ESTIMATORS, unbiased for y ~ q. Differentiable in `logprob` only.
-    `clip` bounds the gap log q - log p on both sides; a bounded gap keeps its sign (verl, GNDPO).
+    `clip` bounds |log q - log p|; a clipped gap keeps its sign and its gradient (verl, GNDPO).
     """
     gap = jax.lax.stop_gradient(logprob - teacher_logprob)
     if clip is not None:
         gap = jnp.clip(gap, -clip, clip)
-    value, factor = ESTIMATORS[estimator][1](gap)
+    value, factor = ESTIMATORS[estimator](gap)
     return value + factor * (logprob - jax.lax.stop_gradient(logprob))
 
 
 def _k1(gap):
-    """A policy gradient: its mean is the gradient of KL(q||p). That of the value's own derivative
-    would be 0 (on-policy distillation, Thinking Machines 2025; SDPO without logits)."""
+    """alpha 1. A policy gradient, whose mean is the gradient of KL(q||p). The derivative of the
+    value would have mean 0 (on-policy distillation, Thinking Machines 2025; SDPO without logits).
+    """
     return gap, gap
 
 
 def _k2(gap):
-    """The derivative of the value, and the same gradient as k1; the mean of the value is KL(q||p)
-    to second order (Schulman 2020)."""
+    """alpha 1. The derivative of the value, equal to the gradient of k1; the mean of the value is
+    KL(q||p) to second order (Schulman 2020).
+    """
     return gap**2 / 2, gap
 
 
 def _k3(gap):
-    """The mean of the value is KL(q||p), but that of its derivative is the gradient of the
-    *forward* KL(p||q): E_q (1 - p/q) d log q = -E_p d log q (Schulman 2020; verl)."""
+    """alpha 0. The mean of the value is KL(q||p), but the mean of its derivative is the gradient of
+    the *forward* KL(p||q): E_q (1 - p/q) d log q = -E_p d log q (Schulman 2020; verl).
+    """
     excess = jnp.expm1(jnp.minimum(-gap, 20.0))  # p/q - 1, where fp32 holds it
     return excess + gap, -excess
 
 
-# Name -> (alpha of the divergence that it descends, gap -> (value, factor of d log q)).
-ESTIMATORS = {"k1": (1, _k1), "k2": (1, _k2), "k3": (0, _k3)}
-
-
-SUPPORTS = ("union", "student", "teacher")
+# Name -> function of the gap that returns (value, factor of d log q). Each minimises the divergence
+# of one alpha (config's ESTIMATOR_ALPHA).
+ESTIMATORS = {"k1": _k1, "k2": _k2, "k3": _k3}
 
 
 def coarsen(
@@ -84,9 +85,9 @@ def coarsen(
 
     The support is the top k of the `student` (SDPO), of the `teacher` (OPSD), or the `union` of
     both with the sampled token, i32[...]; ties are included. With a `tail` the last bucket holds
-    everything else, and the divergence of the two is a lower bound of the full one (SDPO); without,
-    both are renormalised. Either has a zero gradient at p = q, which truncation alone does not
-    have. Entries outside the support are impossible in both.
+    everything else, and the divergence of the two is a lower bound of the full one (SDPO); without
+    it both are renormalised. Either has a zero gradient at p = q, which truncation alone does not
+    have. Entries outside the support have probability 0 in both.
     """
     student, teacher = _top(logits, k), _top(teacher_logits, k)
     union = student | teacher | _one_hot(logits, targets)
@@ -128,7 +129,7 @@ def entropy(logits: jax.Array) -> jax.Array:
 
 
 def _terms(alpha, logq, logp):
-    """What each entry of the vocabulary adds to D(p, q), f[..., V]."""
+    """The summands f[..., V] of D(p, q)."""
     if alpha == 0:
         return jnp.exp(logp) * (logp - logq)
     if alpha == 1:

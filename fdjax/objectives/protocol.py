@@ -1,4 +1,4 @@
-"""What an objective is to the update: a sum over a microbatch, and the number to divide it by.
+"""The interface of an objective: a sum over a microbatch, and the number to divide it by.
 
 Every sum (loss or metric) is over tokens or rows of one microbatch; every divisor belongs to the
 whole batch. Sums add up over microbatches, so splitting a batch changes nothing but memory.
@@ -14,14 +14,14 @@ from fdjax.models.transformer import CappedHead
 from fdjax.runtime.sharding import shard_rows
 
 Params = Any  # a pytree of arrays
-Batch = Any  # a NamedTuple of arrays, defined beside the objective that eats it
+Batch = Any  # a NamedTuple of arrays, defined beside its objective
 
 
 class Model(NamedTuple):
     """A language model as two functions.
 
     hidden_states: (params, tokens i32[N, T], mask bool[N, T]) -> final hidden states f32[N, T, D].
-    unembedding: params -> head f32[D, V], or a CappedHead; `to_logits` makes logits of both.
+    unembedding: params -> head f32[D, V], or a CappedHead; `to_logits` takes both.
     """
 
     hidden_states: Callable[[Params, jax.Array, jax.Array], jax.Array]
@@ -29,7 +29,7 @@ class Model(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A metric as a sum and what to divide it by: total / count, NaN over nothing."""
+    """A metric as a sum and its divisor: total / count, NaN where the count is 0."""
 
     total: jax.Array
     count: jax.Array
@@ -45,12 +45,12 @@ Sums = jax.Array | dict[str, jax.Array]  # of a loss, or of each of its parts by
 
 
 class Objective(Protocol):
-    """A frozen dataclass of settings with these methods; `needs_teacher` is one more setting."""
+    """A frozen dataclass of settings with these methods."""
 
     needs_teacher: bool
 
     def denominator(self, batch: Batch) -> Sums:
-        """What the loss of the whole batch is divided by; 0 if it has nothing to learn from.
+        """The divisor of the loss of the whole batch; 0 if nothing in it has a gradient.
 
         Where the loss has parts, each is divided by its own, and the quotients are added.
         """
@@ -58,7 +58,7 @@ class Objective(Protocol):
     def loss(
         self, model: Model, params: Params, teacher_params: Params | None, batch: Batch
     ) -> tuple[Sums, Metrics]:
-        """(what `denominator` divides, metrics) of one microbatch."""
+        """(the sum that `denominator` divides, metrics) of one microbatch."""
 
 
 def response_hidden(

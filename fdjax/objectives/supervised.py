@@ -16,7 +16,7 @@ class SupervisedBatch(NamedTuple):
     """The response is the last R columns of `tokens`; its prompt is left-padded before it."""
 
     tokens: jax.Array  # i32[N, P+R]
-    mask: jax.Array  # bool[N, P+R], what is attended to
+    attention_mask: jax.Array  # bool[N, P+R]
     weights: jax.Array  # f32[N, R], 0 where nothing is learned
 
 
@@ -36,7 +36,7 @@ class Supervised:
     ) -> tuple[jax.Array, Metrics]:
         del teacher_params
         budget = batch.weights.shape[1]
-        hidden = response_hidden(model, params, batch.tokens, batch.mask, budget)
+        hidden = response_hidden(model, params, batch.tokens, batch.attention_mask, budget)
         columns = {"target": batch.tokens[:, -budget:], "weight": batch.weights}
         total, token = chunked_sum(
             _chunk_loss, hidden, model.unembedding(params), columns, chunk=self.chunk

@@ -57,7 +57,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         for _, attempt, _, _ in group:
             length = len(attempt.tokens)
             sampling += forward_flops(model, prompt, prompt + length, logits=length)
-    seconds = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
+    seconds = {(t.id, a.candidate): v.seconds for t, a, v, _ in items if not v.from_cache}
     feedbacks = [feedback for *_, feedback in items if feedback is not None]
     writing = sum(f.own_flops for f in feedbacks)
     return _costs(
@@ -83,13 +83,17 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
         return costs
     learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
     response = learned.shape[1]
-    mask = batch.student_mask if hasattr(batch, "student_mask") else batch.mask
+    mask = (
+        batch.student_attention_mask
+        if hasattr(batch, "student_attention_mask")
+        else batch.attention_mask
+    )
     training = training_flops(model, mask, response)
     teacher = 0
     if isinstance(objective, Distillation):
         teachers = 2 if objective.trust_rate else 1
-        teacher = teachers * rows_flops(model, batch.teacher_mask, response)
-        if objective.weighs_rows:  # all logits are computed once more
+        teacher = teachers * rows_flops(model, batch.teacher_attention_mask, response)
+        if objective.weighs_rows:  # the logits of all, once more
             logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())
             teacher += (teachers + 1) * logits
     return _costs(
@@ -101,8 +105,8 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
 
 
 def of_scoring(model: ModelConfig, batch: PolicyGradientBatch, policies: int) -> dict:
-    """Of the log-probabilities of a batch's responses under `policies` policies."""
-    flops = policies * rows_flops(model, batch.student_mask, batch.loss_mask.shape[1])
+    """Of asking so many policies for the log-probabilities of a batch's responses."""
+    flops = policies * rows_flops(model, batch.student_attention_mask, batch.loss_mask.shape[1])
     return _costs(flops=flops, flops_teacher=flops)
 
 

@@ -275,13 +275,13 @@ def card(shown: ShownAttempt) -> str:
     if not attempt.finished:
         meta += ", truncated"
     first_error = feedback.first_error if feedback else None
-    proof = marked(attempt.proof, verdict.first_error_message, first_error)
-    if not attempt.main:  # with helper lemmas the proof contains the statement
+    proof = marked(attempt.candidate.text, verdict.first_error_message, first_error)
+    if not attempt.candidate.has_helpers:  # with helper lemmas the proof contains the statement
         theorem = shown.theorem
         statement = f"{theorem.name} {theorem.signature}" if theorem else attempt.theorem_id
         proof = f"theorem {esc(statement)} :={proof}"
     messages = [
-        f"<p class=meta>Lean{place(m, attempt.proof)}</p>"
+        f"<p class=meta>Lean{place(m, attempt.candidate.text)}</p>"
         f"<pre class='message {esc(m.severity)}'>{esc(m.text)}</pre>"
         for m in verdict.messages
     ]

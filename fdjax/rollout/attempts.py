@@ -1,4 +1,4 @@
-"""An attempt: what the policy wrote for one theorem, as ids and as proof text."""
+"""Verification of attempts, and figures of them."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -11,39 +11,41 @@ from fdjax.types import Attempt, Message, Theorem, Verdict
 def submit(
     farm: Farm, theorem: Theorem, attempt: Attempt, urgent: bool = False
 ) -> "Future[Verdict]":
-    """Lean's verdict to come; a response without a proof to read is rejected at once."""
+    """The future of Lean's verdict. A response without a proof is rejected at once."""
     if attempt.refusal is None:
-        return farm.submit(theorem, attempt.proof, urgent=urgent)
+        return farm.submit(theorem, attempt.candidate, urgent=urgent)
     verdict: Future[Verdict] = Future()
     message = Message("error", attempt.refusal, kind="extraction")
     verdict.set_result(Verdict("rejected", (message,)))
     return verdict
 
 
-def judge(
+def verify(
     farm: Farm,
     groups: Iterable[tuple[Theorem, Sequence[Attempt]]],
     name: str,
     *,
     urgent: bool = False,
 ) -> list[list[Verdict]]:
-    """Lean's verdicts on groups that it takes as they come. Several hosts share the work; they
-    tell each other under that name.
+    """The verdicts of each group, in order. `groups` may be a generator: each group is submitted as
+    it comes. Hosts share the work and exchange the verdicts under `name`.
     """
-    waiting = [
+    futures = [
         [submit(farm, theorem, a, urgent) for a in attempts] if hosts.is_mine(number) else []
         for number, (theorem, attempts) in enumerate(groups)
     ]
-    of_all = hosts.allgather(
-        f"verdicts {name}", lambda: [[v.result() for v in group] for group in waiting]
+    of_hosts = hosts.allgather(
+        f"verdicts {name}", lambda: [[v.result() for v in group] for group in futures]
     )
-    return [of_all[number % len(of_all)][number] for number in range(len(waiting))]
+    return [of_hosts[number % len(of_hosts)][number] for number in range(len(futures))]
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:
-    """Nats per token that the model wrote: the full softmax's, at the sampling temperature."""
+    """Mean entropy, in nats, of the distributions that the model's tokens were drawn from: the full
+    softmax at the sampling temperature. 0 without attempts.
+    """
     total = count = 0.0
     for attempt in attempts:
-        own = sum(attempt.trained)
-        total, count = total + own * attempt.entropy, count + own
+        tokens = sum(attempt.trained)
+        total, count = total + tokens * attempt.entropy, count + tokens
     return total / count if count else 0.0

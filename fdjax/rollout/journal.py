@@ -1,6 +1,7 @@
-"""What the outside world decided, kept before it is used: a killed run replays it exactly.
+"""The journal of a stage: what is not computed from the config (verdicts, feedback, attempts) is
+written before it is used, so that a killed run replays it exactly.
 
-A stage's `rollouts/` folder holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
+The folder `rollouts/` holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
 """
 
 import os
@@ -10,14 +11,22 @@ from typing import Any
 
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, read_lines
-from fdjax.types import Attempt, Feedback, Segment, Theorem, verdict_from_json, verdict_to_json
+from fdjax.types import (
+    Attempt,
+    Candidate,
+    Feedback,
+    Segment,
+    Theorem,
+    verdict_from_json,
+    verdict_to_json,
+)
 
 
 class Journal:
-    """Append-only and thread-safe; a last line that a crash tore is dropped.
+    """Append-only and thread-safe. An incomplete last line, as a crash leaves it, is dropped.
 
-    A payload is what its kind holds, or nested lists of it, with None where there is nothing:
-    `theorems`, `attempts`, `verdicts`, `feedback`. Any other kind holds plain JSON data.
+    Kinds `theorems`, `attempts`, `verdicts` and `feedback` hold nested lists of the objects they
+    name, or None. Any other kind holds plain JSON data.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -26,7 +35,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, step: int, kind: str, payload: Any) -> None:
-        """Returns when the disk holds it. Raises ValueError if the step has that kind already."""
+        """Returns when the data is on disk. Raises ValueError if the step has that kind already."""
         if not hosts.is_first():
             return
         entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
@@ -37,9 +46,9 @@ class Journal:
             append_line(file, entry)
 
     def read(self, step: int) -> dict[str, Any]:
-        """Kind -> payload, equal to what was appended; sequences come back as lists.
+        """Kind -> payload, equal to what was appended; nested sequences are read as lists.
 
-        Raises ValueError naming the file and line that hold something else.
+        Raises ValueError naming the file and line of an invalid entry.
         """
         file = self._file(step)
         with self._lock:
@@ -54,7 +63,7 @@ class Journal:
         return record
 
     def steps(self) -> list[int]:
-        """The steps of which something is known, in order."""
+        """The steps with entries, in order."""
         return sorted(int(file.stem) for file in self.folder.glob("*.jsonl"))
 
     def _file(self, step: int) -> Path:
@@ -76,30 +85,36 @@ def _same(data):
 
 def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     # vars, not asdict: that would visit each token on its own.
-    return vars(attempt) | {"segments": [vars(segment) for segment in attempt.segments]}
+    segments = [vars(segment) for segment in attempt.segments]
+    return vars(attempt) | {"segments": segments, "candidate": vars(attempt.candidate)}
 
 
 def _attempt_from_json(data: dict[str, Any]) -> Attempt:
     segments = tuple(Segment(tuple(s["tokens"]), s["origin"]) for s in data["segments"])
     tuples = {name: tuple(data[name]) for name in ("logprobs", "offsets")}
-    return Attempt(**data | {"segments": segments} | tuples)
+    candidate = Candidate(**data["candidate"])
+    return Attempt(**data | {"segments": segments, "candidate": candidate} | tuples)
 
 
 def _theorem_from_json(data: dict[str, Any]) -> Theorem:
     return Theorem(**data | {name: tuple(data[name]) for name in ("imports", "tags")})
 
 
+def _feedback_to_json(feedback: Feedback) -> dict[str, Any]:
+    return vars(feedback) | {"proof": feedback.proof and vars(feedback.proof)}
+
+
 def _feedback_from_json(data: dict[str, Any]) -> Feedback:
-    data = {k: v for k, v in data.items() if k != "own_tokens"}  # of older journals
-    tuples = {name: tuple(data.get(name, ())) for name in ("messages", "troubles")}
-    return Feedback(**data | tuples)
+    tuples = {name: tuple(data[name]) for name in ("messages", "problems")}
+    proof = data["proof"] and Candidate(**data["proof"])
+    return Feedback(**data | tuples | {"proof": proof})
 
 
 _ENCODE = {
     "theorems": vars,
     "attempts": _attempt_to_json,
     "verdicts": verdict_to_json,
-    "feedback": vars,
+    "feedback": _feedback_to_json,
 }
 _DECODE = {
     "theorems": _theorem_from_json,

@@ -1,43 +1,43 @@
-"""From theorems to prompt ids, and from sampled ids back to attempts.
+"""From theorems to prompt ids, and from generated ids back to attempts.
 
-The student sees the theorem; the teacher sees the theorem and feedback. Response ids are never
-tokenized anew: what was sampled is what is trained.
+The student's prompt holds the theorem, the teacher's also feedback. Response ids are never
+tokenized again: what was generated is what is trained.
 """
 
 import dataclasses
 import tomllib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fdjax.config import ConfigError
-from fdjax.lean.extract import NoProof, Span, extract, split
+from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.models.tokenizer import Tokenizer
-from fdjax.types import Attempt, Segment, Theorem
+from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem
 
 
 class PromptTooLong(ConfigError):
-    """A prompt over its budget. Cutting it would change the theorem, so it is refused."""
+    """A prompt over its budget. It is refused, since cutting it would change the theorem."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Template:
-    """What a model is asked, and where in its response the proof is.
+    """The texts of prompts, and where in a response the proof is.
 
-    A completion: the prompt ends where the proof, of which it holds `prefill`, is to go on. A chat:
-    the prompt is the user's turn, and the answer's last fenced Lean block holds the proof. Feedback
-    stands in the same turn, or the same text, as the theorem.
+    Completion: the prompt ends with the proof's `prefill`, and the response continues the proof.
+    Chat: the prompt is the user's turn, and the response's last fenced Lean block holds the proof.
+    Feedback is part of the same turn, or the same text, as the theorem.
     """
 
     student: str
     teacher: str
-    prefill: str = ""  # how every proof begins
-    until: str = ""  # ends the proof in a completion, if it comes
-    answer: str = "{proof}"  # a known proof (without prefill) as a response, to learn from
+    prefill: str = ""  # the beginning of every proof
+    until: str = ""  # text that ends the proof of a completion, where it occurs
+    answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False
-    system: str = ""  # what is said before the user's turn
+    system: str = ""  # the system's turn, before the user's
     thinking: bool | None = None  # `enable_thinking` of the chat template; None: its default
 
     def text(self, theorem: Theorem, feedback: str | None = None) -> str:
@@ -46,11 +46,11 @@ class Template:
         return self.teacher.format(feedback=feedback, **theorem_fields(theorem))
 
     def ids(self, tokenizer: Tokenizer, theorem: Theorem, feedback: str | None = None) -> list[int]:
-        """Raises ConfigError as `encode` does."""
+        """The prompt's ids. Raises ConfigError as `encode` does."""
         return self.encode(tokenizer, self.text(theorem, feedback))
 
     def encode(self, tokenizer: Tokenizer, text: str) -> list[int]:
-        """`text` as what is to be gone on with, or as the user's turn.
+        """The ids of `text` as the start of a completion, or as the user's turn of a chat.
 
         Raises ConfigError where the tokenizer has no chat template that takes these turns.
         """
@@ -64,25 +64,26 @@ class Template:
         except ValueError as error:
             raise ConfigError(f"prompt.template is a chat: {error}") from error
 
-    def response(self, theorem: Theorem, proof: str) -> str:
-        """A response that gives `proof`."""
+    def response(self, theorem: Theorem, candidate: Candidate) -> str:
+        """A response that gives `candidate`."""
         fields = theorem_fields(theorem)
-        if parts := split(proof, theorem):
-            fields["header"] += parts.helpers.rstrip().lstrip("\n") + "\n\n"
-            proof = proof[parts.start :]
-        proof = proof.removeprefix(self.prefill)
+        if candidate.has_helpers:
+            fields["header"] += candidate.helpers.rstrip().lstrip("\n") + "\n\n"
+        proof = candidate.proof.removeprefix(self.prefill)
         if self.chat and not proof[:1].isspace():
             proof = " " + proof
         return self.answer.format(proof=proof, **fields)
 
-    def response_ids(self, tokenizer: Tokenizer, theorem: Theorem, proof: str) -> list[int]:
-        """The response that gives `proof`, with its end-of-sequence id."""
+    def response_ids(
+        self, tokenizer: Tokenizer, theorem: Theorem, candidate: Candidate
+    ) -> list[int]:
+        """The response that gives `candidate`, with its end-of-sequence id."""
         end = tokenizer.chat_eos_id if self.chat else tokenizer.eos_id
-        return [*tokenizer.encode(self.response(theorem, proof)), end]
+        return [*tokenizer.encode(self.response(theorem, candidate)), end]
 
     def find_proof(self, response: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
-        """Where `response` holds the proof, without prefill; in a chat with its helpers, where they
-        are allowed. Raises NoProof, in a chat."""
+        """The place of the proof in `response`, without prefill; in a chat with its helper lemmas,
+        where they are allowed. Raises NoProof, in a chat only."""
         if self.chat:
             return extract(response, theorem, allow_helpers)
         end = response.find(self.until) if self.until else -1
@@ -90,7 +91,7 @@ class Template:
 
 
 def theorem_fields(theorem: Theorem) -> dict[str, str]:
-    """What a template can name of a theorem."""
+    """The placeholders of a template and their texts."""
     imports = "".join(f"import {module}\n" for module in theorem.imports)
     parts = (part.strip("\n") for part in (imports, theorem.context) if part.strip())
     return {
@@ -105,12 +106,12 @@ def theorem_fields(theorem: Theorem) -> dict[str, str]:
 
 
 def read_template(name: str) -> Template:
-    """One of fdjax/rollout/templates, by name, or a file of that form, by path.
+    """The template of that name in fdjax/rollout/templates, or in a file at that path.
 
-    Raises ConfigError naming what is missing or unknown.
+    Raises ConfigError naming the file or the field that is missing or unknown.
     """
     known = sorted(file.stem for file in TEMPLATES.glob("*.toml"))
-    file = TEMPLATES / f"{name}.toml" if name in known else Path(name)
+    file = TEMPLATES / f"{name}.toml" if name in known else Path(name).expanduser()
     try:
         fields = tomllib.loads(file.read_text())
         return Template(**fields)
@@ -125,10 +126,47 @@ def read_template(name: str) -> Template:
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@dataclasses.dataclass(frozen=True)
+class Prompts:
+    """How theorems become prompts within their budgets, and ids become attempts."""
+
+    tokenizer: Tokenizer
+    template: Template
+    student_buckets: tuple[int, ...]  # tokens; a batch is padded to the shortest that holds it
+    teacher_buckets: tuple[int, ...]
+    response_length: int  # tokens
+    allow_helpers: bool = False  # may an answer state lemmas before the theorem?
+
+    def fitting(self, theorems: Iterable[Theorem]) -> dict[str, list[int]]:
+        """Theorem id -> the student's prompt, of the theorems whose prompts fit the budget."""
+        longest = max(self.student_buckets)
+        prompts = {t.id: self.template.ids(self.tokenizer, t) for t in theorems}
+        return {name: ids for name, ids in prompts.items() if len(ids) <= longest}
+
+    def student(self, theorem: Theorem) -> list[int]:
+        """The student's prompt. Raises PromptTooLong naming the theorem."""
+        ids = self.template.ids(self.tokenizer, theorem)
+        bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
+        return ids
+
+    def teacher(self, theorem: Theorem, feedback: Feedback) -> tuple[list[int], int]:
+        """(the teacher's prompt, how many of the last messages were dropped to fit the budget)
+
+        Whole messages are dropped, never the theorem. Without any it is the student's prompt.
+        """
+        longest = max(self.teacher_buckets)
+        for kept in range(len(feedback.messages), 0, -1):
+            text = "\n".join(feedback.messages[:kept])
+            ids = self.template.ids(self.tokenizer, theorem, text)
+            if len(ids) <= longest:
+                return ids, len(feedback.messages) - kept
+        return self.student(theorem), len(feedback.messages)
+
+
 def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
     """The shortest bucket that holds `length` tokens.
 
-    Raises PromptTooLong naming `what` and the config field to change.
+    Raises PromptTooLong naming `what` and the `field` of the config to change.
     """
     fitting = [b for b in buckets if b >= length]
     if not fitting:
@@ -140,7 +178,7 @@ def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
 
 
 def left_padded(prompts: Sequence[Sequence[int]], length: int, pad_id: int):
-    """-> tokens i32[B, length], mask bool[B, length]; real tokens at the right."""
+    """(tokens i32[B, length], mask bool[B, length]) with each prompt at the right end of its row"""
     tokens_BP = np.full((len(prompts), length), pad_id, np.int32)
     mask_BP = np.zeros((len(prompts), length), bool)
     for row, ids in enumerate(prompts):
@@ -150,25 +188,24 @@ def left_padded(prompts: Sequence[Sequence[int]], length: int, pad_id: int):
     return tokens_BP, mask_BP
 
 
-def fingerprint(text: str) -> int:
-    """A stable 32-bit number of a name, to fold into random keys."""
-    return zlib.crc32(text.encode())
+def name_hash(name: str) -> int:
+    """A 32-bit hash of a name, the same in every process, to fold into random keys."""
+    return zlib.crc32(name.encode())
 
 
 def read_attempt(
-    tokenizer: Tokenizer,
-    template: Template,
+    prompts: Prompts,
     theorem: Theorem,
     sample: int,
     tokens: Sequence[int],
     logprobs: Sequence[float],
     finished: bool,
     entropy: float = 0.0,
-    allow_helpers: bool = False,
 ) -> Attempt:
-    """`tokens`: the sampled ids with their end-of-sequence id, without padding. They are kept as
-    they are; only their text is read.
+    """The attempt of a response. `tokens` are the generated ids, the end-of-sequence id included,
+    without padding; they are kept as they are, only their text is parsed.
     """
+    tokenizer, template, allow_helpers = prompts.tokenizer, prompts.template, prompts.allow_helpers
     body = tokens[:-1] if finished else tokens
     response, prefill, refusal = tokenizer.decode(body), len(template.prefill), None
     try:
@@ -176,17 +213,15 @@ def read_attempt(
     except NoProof as no_proof:
         found, refusal = Span(0, len(response)), str(no_proof)
     places = [*tokenizer.offsets(body), *[len(response)] * finished]
-    proof = template.prefill + response[found.start : found.end]
-    helped = split(proof, theorem) if allow_helpers and refusal is None else None
+    text = template.prefill + response[found.start : found.end]
     return Attempt(
         theorem_id=theorem.id,
         sample=sample,
         segments=(Segment(tuple(int(t) for t in tokens)),),
         logprobs=tuple(float(x) for x in logprobs),
         finished=finished,
-        proof=proof,
+        candidate=parse_candidate(text, theorem, allow_helpers and refusal is None),
         offsets=tuple(prefill + place - found.start for place in places),
         entropy=entropy,
         refusal=refusal,
-        main=helped.start if helped else 0,
     )

@@ -1,4 +1,4 @@
-"""Groups of samples from shared prompts: one prefill per prompt, one loop on the device."""
+"""Groups of samples of shared prompts: one prefill per prompt, one decode loop on the device."""
 
 import functools
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from fdjax.models.config import ModelConfig
 
 
 class Rollout(NamedTuple):
-    """B prompts, G samples of each, at most R tokens. Past a sample's end: pad, False, 0."""
+    """B prompts, G samples of each, at most R tokens. Behind a sample's end: pad, False, 0."""
 
     response_tokens: jax.Array  # i32[B, G, R]
-    response_mask: jax.Array  # bool[B, G, R]: true up to and including end-of-sequence
+    response_mask: jax.Array  # bool[B, G, R]: true up to the end-of-sequence token, inclusive
     logprobs: jax.Array  # f32[B, G, R]: of the tokens, full softmax at the sampling temperature
-    entropy: jax.Array  # f32[B, G, R]: nats, of the distribution that each token was drawn from
+    entropy: jax.Array  # f32[B, G, R]: nats, of the distribution that each token is drawn from
     finished: jax.Array  # bool[B, G]: ended by a stop id, not by the budget
 
 
@@ -46,17 +46,19 @@ def sample(
 
     prompt_tokens i32[B, P], prompt_mask bool[B, P] (at least one token each), keys_BG typed
     threefry keys [B, G], stop_ids i32[S]. Compiled once per shape: temperature, stop ids and pad
-    are traced. Temperature 0 is greedy, its log-probabilities and entropy those of temperature 1.
+    are traced. Temperature 0 is greedy, with log-probabilities and entropy of temperature 1.
 
-    A sample's noise comes from its own key folded with the token's index in the response: equal
-    keys and prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse
-    CDF, which in fp32 leaves the tail of a large vocabulary without mass.
+    A sample's noise depends on its key and the token's index in the response only: equal keys and
+    prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse CDF,
+    which in fp32 leaves the tail of a large vocabulary without mass.
+
+    Raises ValueError for keys of another kind.
     """
     typed = jnp.issubdtype(keys_BG.dtype, jax.dtypes.prng_key)
     if not typed or jax.random.key_impl(keys_BG) != "threefry2x32":
         raise ValueError(
-            f"keys_BG has dtype {keys_BG.dtype}: typed threefry keys are wanted (jax.random.key), "
-            "since the noise of other generators depends on the batch"
+            f"keys_BG has dtype {keys_BG.dtype}, must hold typed threefry keys (jax.random.key): "
+            "the noise of other generators depends on the batch"
         )
     group = keys_BG.shape[1]
     head_DV = transformer.unembedding(params)
@@ -66,7 +68,7 @@ def sample(
 
     def write(rollout: Rollout, step, hidden_BGD) -> tuple[jax.Array, Rollout]:
         """Draw token `step` of every sample that has not ended."""
-        # HIGHEST: true fp32 where an accelerator would round the factors of an fp32 product.
+        # HIGHEST: accelerators round the factors of an fp32 product otherwise.
         logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV, precision=Precision.HIGHEST)
         logits_BGV = soft_cap(logits_BGV, config.logit_softcap)
         token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
@@ -85,7 +87,7 @@ def sample(
         token, rollout = write(loop.rollout, loop.step, hidden_BGD)
         return _Loop(loop.step + 1, token, rollout, cache)
 
-    def truncated(loop: _Loop) -> jax.Array:
+    def unfinished(loop: _Loop) -> jax.Array:
         return (loop.step < max_new) & ~jnp.all(loop.rollout.finished)
 
     shape = (*keys_BG.shape, max_new)
@@ -100,16 +102,17 @@ def sample(
     hidden_BGD = jnp.broadcast_to(hidden_BD[:, None], (*keys_BG.shape, hidden_BD.shape[-1]))
     token, rollout = write(empty, 0, hidden_BGD)
     loop = _Loop(jnp.int32(1), token, rollout, cache)
-    return jax.lax.while_loop(truncated, advance, loop).rollout
+    return jax.lax.while_loop(unfinished, advance, loop).rollout
 
 
 def draw(
     logits_BGV: jax.Array, keys_BG: jax.Array, temperature: jax.Array | float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One token i32[B, G] per row of fp32 logits, its log-probability f32[B, G] and the entropy
-    f32[B, G] of the whole softmax, in nats.
+    """Draw a token of each row of fp32 logits: argmax(logits / temperature + Gumbel noise), at
+    temperature 0 argmax(logits).
 
-    argmax(logits / temperature + Gumbel noise); without noise and division at temperature 0.
+    -> (tokens i32[B, G], their log-probabilities f32[B, G], the entropies f32[B, G] of the whole
+    softmax in nats)
     """
     greedy = jnp.equal(temperature, 0)
     logits_BGV = logits_BGV / jnp.where(greedy, 1.0, temperature)

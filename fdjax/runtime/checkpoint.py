@@ -1,7 +1,7 @@
 """Checkpoints of a stage (Orbax): written in the background, restored onto any mesh, bit for bit.
 
-`state` is any NamedTuple with a field `params`, which is kept as an item of its own, so that it can
-be restored without the rest.
+`state` is any NamedTuple with a field `params`, which is saved as an item of its own, so that it
+can be restored without the rest.
 """
 
 import math
@@ -25,27 +25,31 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """A folder of checkpoints: the latest `keep`, and the best by the metric `best`, if named.
+    """A folder of checkpoints: the latest `keep`, and the one with the highest metric `best`.
 
-    A checkpoint that a crash left half-written is never seen. Use as a context manager, or call
-    `close`: the last save may still be under way.
+    Incomplete checkpoints, as a crash leaves them, are ignored. A context manager: at its end it
+    waits for the last save.
     """
 
     def __init__(self, folder: str | os.PathLike, *, keep: int = 2, best: str | None = None):
         self._folder = Path(folder).absolute()
-        policies, tracked = [LatestN(keep)], {}
-        if best is not None:
 
-            def score(metrics: Mapping[str, float]) -> float:
-                return metrics.get(best, -math.inf)
+        def score(metrics: Mapping[str, float]) -> float:
+            return metrics.get(best, -math.inf)
 
-            policies.append(BestN(get_metric_fn=score, n=1))
-            tracked["best_fn"] = score
-        self._manager = _manager(
+        policies = [LatestN(keep)] + ([BestN(get_metric_fn=score, n=1)] if best else [])
+        self._manager = ocp.CheckpointManager(
             self._folder,
-            preservation_policy=AnyPreservationPolicy(policies),
-            cleanup_tmp_directories=True,
-            **tracked,
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "params": ocp.StandardCheckpointHandler(),
+                "meta": ocp.JsonCheckpointHandler(),
+            },
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=AnyPreservationPolicy(policies),
+                cleanup_tmp_directories=True,
+                best_fn=score if best else None,
+            ),
         )
 
     def save(
@@ -55,9 +59,9 @@ class Checkpoints:
         meta: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Returns as soon as `state` may be donated; the disk holds it after `wait`.
+        """Returns as soon as `state` may be donated; it is on disk after `wait`.
 
-        `meta` is JSON data. A save that failed in the background raises here or in `wait`.
+        `meta` is JSON data. If saving fails in the background, the next `save` or `wait` raises.
         """
         self._manager.save(
             step,
@@ -70,95 +74,69 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
-        """Its step; None where there is no checkpoint. On several hosts the first says which it is:
-        others may not see yet what was written last.
+        """The latest step; None where there is no checkpoint. On several hosts it is that of the
+        first: others may not see yet what was written last.
         """
         return hosts.broadcast("checkpoint", self._manager.latest_step)
 
     def restore(self, target: Any, step: int | None = None) -> Restored | None:
         """The latest checkpoint, or that of `step`; None where there is none.
 
-        `target` is a state (arrays or ShapeDtypeStructs) whose shardings the result takes.
-        Raises ValueError naming the arrays whose shape or dtype is another in the checkpoint.
+        `target` is a state (arrays or ShapeDtypeStructs) with the shardings of the result. Raises
+        ValueError naming the arrays whose shape or dtype differs in the checkpoint.
         """
         if step is None:
             step = self.latest()
         if step is None:
             return None
         items = {"state": target._replace(params=None), "params": target.params}
-        found = _restore(self._manager, self._folder, step, items, meta=ocp.args.JsonRestore())
+        metadata = self._manager.item_metadata(step)
+        for name, item in items.items():
+            stored = _layout(metadata[name].tree)
+            _check_layout(self._folder / str(step), name, stored, _layout(item))
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, items)
+        restores = {name: ocp.args.StandardRestore(item) for name, item in abstract.items()}
+        restores["meta"] = ocp.args.JsonRestore()
+        found = self._manager.restore(step, args=ocp.args.Composite(**restores))
         return Restored(found.state._replace(params=found.params), found.meta, step)
 
-    @property
-    def steps(self) -> list[int]:
-        return sorted(self._manager.all_steps())
-
-    @property
-    def best_step(self) -> int | None:
-        """The step with the highest metric `best`, or the latest if none is named."""
-        return self._manager.best_step()
-
     def wait(self) -> None:
-        """Until the disk holds all that was saved."""
+        """Waits until all saves are on disk."""
         self._manager.wait_until_finished()
-
-    def close(self) -> None:
-        self._manager.close()  # waits
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_) -> None:
-        self.close()
+        self._manager.close()  # waits
 
 
 def restore_params(item: str | os.PathLike, target: Any) -> Any:
-    """Only the parameters, from STEP/params of a folder of checkpoints, or any other Orbax item.
+    """Only the parameters: STEP/params in a folder of checkpoints, or any other Orbax item.
 
-    `target` holds arrays or ShapeDtypeStructs with the shardings to restore onto. What is stored
-    in half precision may be wider there. Raises FileNotFoundError if there is no such item,
-    ValueError as `Checkpoints.restore` does.
+    `target` holds arrays or ShapeDtypeStructs with the shardings of the result; arrays that are
+    stored in half precision may be float32 there. Raises FileNotFoundError if there is no such
+    item, ValueError as `Checkpoints.restore` does.
     """
     item = Path(item).absolute()
     if not (item / "_METADATA").exists():
         raise FileNotFoundError(f"{item} is no item of an Orbax checkpoint")
     handler = ocp.StandardCheckpointHandler()
-    there, here = _layout(handler.metadata(item).tree), _layout(target)
-    for path, layout in there.items():
-        if re.sub("^b?float16", "float32", layout) == here.get(path):
-            there[path] = here[path]
-    _refuse_differences(item, "params", there, here)
+    stored, wanted = _layout(handler.metadata(item).tree), _layout(target)
+    for path, layout in stored.items():
+        if re.sub("^b?float16", "float32", layout) == wanted.get(path):
+            stored[path] = wanted[path]
+    _check_layout(item, "params", stored, wanted)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
     return handler.restore(item, args=ocp.args.StandardRestore(abstract))
 
 
-def _manager(folder: Path, **options) -> ocp.CheckpointManager:
-    handlers = {
-        "state": ocp.StandardCheckpointHandler(),
-        "params": ocp.StandardCheckpointHandler(),
-        "meta": ocp.JsonCheckpointHandler(),
-    }
-    return ocp.CheckpointManager(
-        folder, item_handlers=handlers, options=ocp.CheckpointManagerOptions(**options)
-    )
-
-
-def _restore(manager, folder: Path, step: int, items: dict[str, Any], **other):
-    metadata = manager.item_metadata(step)
-    for name, target in items.items():
-        there = _layout(metadata[name].tree)
-        _refuse_differences(folder / str(step), name, there, _layout(target))
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, items)
-    restores = {name: ocp.args.StandardRestore(target) for name, target in abstract.items()}
-    return manager.restore(step, args=ocp.args.Composite(**restores, **other))
-
-
-def _refuse_differences(where: Path, name: str, there: dict[str, str], here: dict[str, str]):
-    # Orbax casts a dtype silently, and names no array where a structure differs.
+def _check_layout(where: Path, name: str, stored: dict[str, str], wanted: dict[str, str]):
+    # Orbax casts dtypes silently, and does not name the array where structures differ.
     differences = [
-        f"{name}.{path}: {there.get(path, 'nothing')} there, {here.get(path, 'nothing')} here"
-        for path in {**there, **here}
-        if there.get(path) != here.get(path)
+        f"{name}.{path}: {stored.get(path, 'nothing')} there, {wanted.get(path, 'nothing')} here"
+        for path in {**stored, **wanted}
+        if stored.get(path) != wanted.get(path)
     ]
     if differences:
         more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
@@ -170,7 +148,7 @@ def _refuse_differences(where: Path, name: str, there: dict[str, str], here: dic
 
 
 def _layout(tree: Any) -> dict[str, str]:
-    """Path -> "float32[4,8]" of each array, in the same words for states and for metadata."""
+    """Path -> "float32[4,8]" of each array of a state, or of the metadata of a checkpoint."""
 
     def describe(leaf) -> str:
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -1,6 +1,6 @@
-"""Files that a crash at any moment leaves readable: JSON lines, and whole files at once.
+"""Files that are readable after a crash at any moment: JSON lines, and files written at once.
 
-Of several processes that are one run only the first writes.
+Of the processes of one run only the first writes.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from fdjax.runtime import hosts
 
 
 class CorruptFile(ValueError):
-    """A file is not what was written to it. Says which, and what helps."""
+    """A file does not hold what was written to it. The message names it and a remedy."""
 
 
 def cache_folder() -> Path:
@@ -32,7 +32,7 @@ def digest(data: Any) -> str:
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
-    """Readers, and those who come after a crash, find the old content or the new one."""
+    """Replaces the content at once: a reader finds the old or the new one, also after a crash."""
     if not hosts.is_first():
         return
     path = Path(path)
@@ -53,11 +53,11 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 
 
 def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
-    """Appends a JSON line and returns when the disk holds it. A torn line before it is cut off."""
+    """Appends a JSON line, in place of an incomplete one; returns when it is on disk."""
     if not hosts.is_first():
         return
     path = Path(path)
-    # surrogatepass: text that is no valid Unicode comes back as it was.
+    # surrogatepass: text that is no valid Unicode is read back as it was.
     line = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     new = not path.exists()
     with path.open("ab") as file:
@@ -70,37 +70,37 @@ def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
 
 
 def read_object(path: str | os.PathLike, remedy: str = "") -> dict[str, Any]:
-    """The JSON object that a file is. Raises OSError, Damaged naming the file and the remedy."""
+    """The JSON object in a file. Raises OSError, CorruptFile naming the file and the remedy."""
     return _object(Path(path).read_bytes(), f"{path}", remedy)
 
 
 def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The whole lines of a JSON-lines file; none where there is no file.
+    """The complete lines of a JSON-lines file; none where there is no file.
 
-    Raises Damaged naming the line that is no JSON object.
+    Raises CorruptFile naming the line that is no JSON object.
     """
-    # Not splitlines(): JSON strings may hold U+2028 and its like.
+    # Not splitlines(), which also splits at U+2028: JSON strings may hold it.
     lines = _whole_lines(Path(path)).split(b"\n")[:-1]
     remedy = "Mend the line, or take it out"
     return [_object(line, f"{path}:{i}", remedy) for i, line in enumerate(lines, start=1)]
 
 
 def cut_back(path: str | os.PathLike, step: int) -> None:
-    """Drops the lines whose "step" is `step` or later, and a torn one."""
+    """Removes the lines whose "step" is `step` or later, and an incomplete one."""
     if Path(path).exists():
         kept = [line for line in read_lines(path) if line["step"] < step]
         write_atomically(path, "".join(json.dumps(k, ensure_ascii=False) + "\n" for k in kept))
 
 
 def writable(folder: str | os.PathLike) -> bool:
-    """Can files be made in `folder`, or itself where it is yet to be made?"""
+    """Can files be created in `folder`, or the folder itself if it does not exist?"""
     folder = Path(folder)
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """A new or removed file outlives a crash of the machine only with its folder's entry."""
+    """Writes a folder's entries to disk, without which a new file does not survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""One run at a time in a workdir: two would write between each other's lines.
+"""One run at a time in a workdir: two would write to the same files.
 
-The kernel holds the lock: it ends with the process, however that ends, and nothing stale is left.
+The kernel holds the lock and releases it when the process ends, however it ends.
 """
 
 import fcntl
@@ -10,25 +10,28 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-from fdjax.config import ConfigError
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import console
 
-FILE = "lock"  # in the workdir; says who holds it, or who was the last to
+FILE = "lock"  # in the workdir; names the process that holds the lock, or held it last
+
+
+class WorkdirInUse(RuntimeError):
+    """Another process has the lock of the workdir."""
 
 
 class Lock:
-    """Of a workdir. On several hosts the first one holds it for all. A context manager."""
+    """The lock of a workdir, a context manager. On several hosts the first holds it for all."""
 
     def __init__(self, workdir: Path):
         self._path = workdir / FILE
         self._file: TextIO | None = None
 
     def take(self, *, make: bool) -> None:
-        """Unless it is held already; where the workdir has no such file only if `make`.
+        """Takes the lock unless it is held already; a missing file is created only if `make`.
 
-        Raises ConfigError naming the process that holds it, OSError. A file system that knows no
-        locks is warned of. To be called on all hosts.
+        Raises WorkdirInUse naming the process that holds it, OSError. Warns of a file system without
+        locks. To be called on all hosts.
         """
         hosts.broadcast("lock", functools.partial(self._take, make))
 
@@ -40,10 +43,10 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            holder = self._file.read().strip() or "one that has just begun"
-            raise ConfigError(
-                f"a run is at work there, {holder}. Wait for its end, stop it, or take another "
-                f"--workdir. Where its machine is gone and could not let go, remove {self._path}"
+            holder = self._file.read().strip() or "a process that has just started"
+            raise WorkdirInUse(
+                f"another run uses this workdir: {holder}. Wait for its end, stop it, or take "
+                f"another --workdir. If its machine is gone, remove {self._path}"
             ) from None
         except OSError as error:
             console.print(

@@ -1,4 +1,4 @@
-"""The figures of a run: files of JSON lines, TensorBoard, the console, and where the time went."""
+"""The figures of a run: JSON-lines files, TensorBoard, the console, and timers."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from fdjax.runtime.files import cut_back, write_atomically
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 
-# What a step's line shows, in this order, where it is known; the rest is in metrics.jsonl.
+# The metrics on a step's line, in this order; metrics.jsonl holds all.
 HEADLINE = (
     "loss",
     "accuracy",
@@ -34,13 +34,13 @@ HEADLINE = (
     "grad_norm",
     "unverified",
     "skipped",
-    "feedback/unanswered",
+    "feedback/failed_requests",
 )
-_TROUBLE = ("unverified", "skipped", "feedback/unanswered")  # 0 of these is not worth a word
+_HIDDEN_IF_0 = ("unverified", "skipped", "feedback/failed_requests")
 
 
 class Timers:
-    """Seconds spent in the named parts of a step, summed until `flush`. Parts may overlap."""
+    """Seconds in the named parts of a step, summed until `flush`. Parts may overlap."""
 
     def __init__(self):
         self._seconds: dict[str, float] = {}
@@ -64,11 +64,11 @@ class Timers:
 
 
 class MetricsLog:
-    """A line per step: `metrics.jsonl` in `folder`, `tensorboard/` beside it, and the console.
+    """Writes each step to `metrics.jsonl` and `tensorboard/` in `folder`, and every `show_every`-th
+    step to the console, on a terminal above a progress bar with the time left.
 
-    A run that resumes at `start` drops the lines of that step and later ones: it is about to
-    write them again. The console shows every `show_every`-th step; on a terminal a progress bar
-    with the time left stays below the lines.
+    A run that resumes at `start` removes the lines of that step and later ones, since it will write
+    them again.
     """
 
     def __init__(
@@ -77,14 +77,11 @@ class MetricsLog:
         *,
         total: int,
         start: int = 0,
-        name: str | None = None,
-        headline: tuple[str, ...] = HEADLINE,
         show_every: int = 1,
     ):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._name, self._total, self._headline = name or folder.name, total, headline
-        self._show_every = show_every
+        self._name, self._total, self._show_every = folder.name, total, show_every
         cut_back(folder / "metrics.jsonl", start)
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"), purge_step=start)
@@ -103,9 +100,9 @@ class MetricsLog:
         self._task = self._progress.add_task(self._name, total=total, completed=start)
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Keeps all of `metrics`; scalars (also of one-element arrays) become plain numbers.
+        """Writes `metrics`. Arrays of one element become numbers.
 
-        What is not finite is null in the file: JSON knows no NaN.
+        Numbers that are not finite become null in the file, since JSON has no NaN.
         """
         metrics = {name: _plain(value) for name, value in metrics.items()}
         line = {"step": step} | {name: _json(value) for name, value in metrics.items()}
@@ -120,32 +117,29 @@ class MetricsLog:
 
     def _show(self, step: int, metrics: dict[str, Any]) -> None:
         line = f"{self._name} {step + 1:{len(str(self._total))}d}/{self._total}  "
-        line += describe(metrics, self._headline)
-        if self._progress.disable:  # no bar, so the line says how long it takes
+        line += _describe(metrics)
+        if self._progress.disable:  # there is no bar with the time left
             done = step + 1 - self._start
             left = (time.monotonic() - self._began) / done * (self._total - step - 1)
             line += f"  left {int(left) // 60}:{int(left) % 60:02d}"
         console.print(line, markup=False)
-
-    def close(self) -> None:
-        self._progress.stop()
-        self._file.close()
-        self._board.close()
 
     def __enter__(self) -> "MetricsLog":
         self._progress.start()
         return self
 
     def __exit__(self, *_) -> None:
-        self.close()
+        self._progress.stop()
+        self._file.close()
+        self._board.close()
 
 
-def describe(metrics: Mapping[str, Any], headline: tuple[str, ...] = HEADLINE) -> str:
-    """One line: the headline figures, then the seconds of the step and of its parts."""
+def _describe(metrics: Mapping[str, Any]) -> str:
+    """One line: the metrics of HEADLINE, then the seconds of the step and of its parts."""
     figures = [
         f"{name} {_short(metrics[name])}"
-        for name in headline
-        if _json(metrics.get(name)) is not None and (metrics[name] or name not in _TROUBLE)
+        for name in HEADLINE
+        if _json(metrics.get(name)) is not None and (metrics[name] or name not in _HIDDEN_IF_0)
     ]
     seconds = {k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")}
     if "step" in seconds:
@@ -156,7 +150,7 @@ def describe(metrics: Mapping[str, Any], headline: tuple[str, ...] = HEADLINE) -
 
 @contextlib.contextmanager
 def status(text: str) -> Iterator[None]:
-    """Says what is being done, and afterwards how long it took."""
+    """Prints `text` while the block runs, and afterwards the seconds that it took."""
     start = time.monotonic()
     if console.is_terminal:
         with console.status(text):
@@ -168,13 +162,13 @@ def status(text: str) -> Iterator[None]:
 
 
 def write_summary(workdir: str | os.PathLike, summary: Mapping[str, Any]) -> None:
-    """summary.json, whole or not at all."""
+    """Writes summary.json, at once."""
     text = json.dumps(summary, indent=1, ensure_ascii=False)
     write_atomically(Path(workdir) / "summary.json", text + "\n")
 
 
 def _plain(value: Any) -> Any:
-    """Python numbers for NumPy's and JAX's; what is no number stays as it is."""
+    """Numbers of NumPy and JAX as Python numbers; anything else as it is."""
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:
         value = value.item()
     if isinstance(value, numbers.Integral):  # and bool

@@ -1,7 +1,7 @@
-"""One mesh, and where each array lies on it.
+"""One mesh, and the sharding of each array on it.
 
 Axes: `replica` (across slices: whole copies), `fsdp` (parameters and rows cut), `tensor` (heads,
-MLP and vocabulary cut). A single device is a mesh of (1, 1, 1) and takes the same code.
+MLP and vocabulary cut). A single device is a mesh of (1, 1, 1).
 """
 
 import math
@@ -15,10 +15,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 AXES = ("replica", "fsdp", "tensor")
-ROWS = ("replica", "fsdp")  # the axes that a batch's rows are spread over
+ROWS = ("replica", "fsdp")  # the axes that the rows of a batch are spread over
 
-# (pattern of a path, spec of the *last* dimensions), the first match counts; a leading layer axis
-# is never cut. Moments and EMA end in the same paths as their parameters, hence inherit.
+# (pattern of a path, spec of the *last* dimensions). The first match counts; a leading layer axis
+# is never cut. Paths of moments and EMA end as those of their parameters: the same rules apply.
 Rules = Sequence[tuple[str, PartitionSpec]]
 RULES: Rules = (
     (r"embedding$", PartitionSpec("tensor", "fsdp")),  # [V, D]
@@ -34,12 +34,9 @@ RULES: Rules = (
 )
 
 
-def make_mesh(
-    replica: int = 1, fsdp: int = 1, tensor: int = 1, *, devices: Sequence | None = None
-) -> Mesh:
-    """A mesh of the first replica * fsdp * tensor devices (of `devices`, or of all there are)."""
-    shape = (replica, fsdp, tensor)
-    devices = list(jax.devices() if devices is None else devices)
+def make_mesh(replica: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+    """A mesh of the first replica * fsdp * tensor devices. Raises ValueError if there are fewer."""
+    shape, devices = (replica, fsdp, tensor), jax.devices()
     if math.prod(shape) > len(devices):
         raise ValueError(
             f"mesh {dict(zip(AXES, shape))} needs {math.prod(shape)} devices, there are"
@@ -52,7 +49,7 @@ def make_mesh(
 def tree_shardings(shapes: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
     """A NamedSharding per leaf of `shapes` (arrays or eval_shape's structs), by its path.
 
-    No rule matches: replicated. A dimension that its mesh axes do not divide is not cut.
+    Leaves without a rule are replicated. A dimension that its mesh axes do not divide is not cut.
     """
 
     def place(path, leaf):
@@ -72,7 +69,7 @@ def tree_shardings(shapes: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
 def put(batch: Any, mesh: Mesh) -> Any:
     """Host arrays [N, ...] -> global arrays, rows spread over (replica, fsdp).
 
-    Every process holds the same whole batch and hands over the rows of its own devices.
+    Every process holds the whole batch and transfers the rows of its own devices.
     """
     rows = _size(mesh, ROWS)
 
@@ -91,7 +88,7 @@ def put(batch: Any, mesh: Mesh) -> Any:
 
 
 def fetch(tree: Any) -> Any:
-    """Global arrays -> numpy, whole, on every process. All processes must call it together."""
+    """Global arrays -> whole numpy arrays on every process. To be called by all processes."""
 
     def get(x):
         if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
@@ -104,7 +101,7 @@ def fetch(tree: Any) -> Any:
 def shard_rows(x: jax.Array, axis: int = 0) -> jax.Array:
     """Inside jit under `jax.set_mesh`: keep `axis` spread over (replica, fsdp). Else `x`.
 
-    Without it the compiler may cut activations as the parameters that meet them are cut.
+    Without it the compiler may shard activations as the parameters that they are multiplied with.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if not set(AXES) <= set(mesh.axis_names) or x.shape[axis] % _size(mesh, ROWS):

@@ -1,15 +1,14 @@
-"""One training step: microbatches, gradient, optimizer, teacher. Pure and jitted."""
+"""One update: microbatches, gradient, optimizer, teacher. Pure and jitted."""
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from fdjax.models import lora
-from fdjax.objectives.protocol import Batch, Mean, Model, Objective, Sums
+from fdjax.objectives.protocol import Batch, Model, Objective, Sums
 from fdjax.runtime.sharding import shard_rows
 from fdjax.training.state import TrainState
 
@@ -28,19 +27,19 @@ def make_update(
 ) -> Update:
     """-> jitted (state, batch) -> (state, metrics f32[]); the state passed in is donated.
 
-    Of a model with adapters these alone are trained and averaged (fdjax/models/lora.py). The
+    Of a model with adapters only these are trained and averaged (fdjax/models/lora.py). The
     gradient is that of the loss over the whole batch, whatever `microbatches` (which must
-    divide the rows). teacher += ema_rate * (student - teacher) after every `ema_every`-th update,
-    if that one learned: 0 keeps it frozen, and where state.teacher_params is None there is none to
-    move (a live teacher).
+    divide the rows). teacher += ema_rate * (student - teacher) after every `ema_every`-th update
+    that is not skipped; rate 0 keeps it frozen.
 
-    Optimizer and teacher stand still, and `state.skipped` counts, where the batch has nothing to
-    learn from or its gradient is not finite. Call under `jax.set_mesh(mesh)` on a mesh of several
-    devices and pass the state's `shardings`, so that it stays where it is.
+    An update is skipped, and counted in `state.skipped`, if nothing in the batch has a gradient or
+    the gradient is not finite: optimizer and teacher keep their state. Call under
+    `jax.set_mesh(mesh)` on a mesh of several devices and pass the state's `shardings`, so that
+    they stay as they are.
 
     Metrics: the objective's means (NaN over nothing), `loss`, `grad_norm` (before clipping),
-    `denominator` and `skipped` (0 or 1, of this step). Where a loss has parts, each also has its
-    own `loss/NAME` and `denominator/NAME`, in place of `denominator`.
+    `denominator` and `skipped` (0 or 1). A loss of several parts has `loss/NAME` and
+    `denominator/NAME` of each, in place of `denominator`.
     """
 
     def loss_and_metrics(trained, frozen, teacher_params, denominator, batch):
@@ -51,45 +50,53 @@ def make_update(
 
     def gradient(trained, frozen, teacher_params, batch):
         denominator = objective.denominator(batch)
-        grad = jax.value_and_grad(loss_and_metrics, has_aux=True)
-        given = trained, frozen, teacher_params, denominator
+        grad = functools.partial(
+            jax.value_and_grad(loss_and_metrics, has_aux=True),
+            *(trained, frozen, teacher_params, denominator),
+        )
         if microbatches == 1:
-            (loss, aux), grads = grad(*given, batch)
-            return loss, aux, grads, denominator
+            return *grad(batch), denominator
 
         def accumulate(total, microbatch):
-            new = grad(*given, microbatch)
-            return jax.tree.map(jnp.add, total, new), None
+            return jax.tree.map(jnp.add, total, grad(microbatch)), None
 
         parts = jax.tree.map(lambda x: _split_rows(x, microbatches), batch)
-        first = jax.tree.map(lambda x: x[0], parts)
-        shapes = jax.eval_shape(grad, *given, first)
+        shapes = jax.eval_shape(grad, jax.tree.map(lambda x: x[0], parts))
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        ((loss, aux), grads), _ = jax.lax.scan(accumulate, zeros, parts)
-        return loss, aux, grads, denominator
+        total, _ = jax.lax.scan(accumulate, zeros, parts)
+        return *total, denominator
 
     def update(state, batch):
         trained, frozen = lora.split(state.params)
-        loss, (losses, metrics), grads, denominator = gradient(
+        (loss, (losses, metrics)), grads, denominator = gradient(
             trained, frozen, state.teacher, batch
         )
         grad_norm = optax.tree.norm(grads)
-        some = functools.reduce(jnp.maximum, jax.tree.leaves(denominator)) > 0
-        learns = some & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
-        trained, teacher_params, opt_state = jax.lax.cond(
-            learns,
-            lambda: _step(optimizer, ema_rate, ema_every, state, trained, grads),
-            lambda: (trained, state.teacher_params, state.opt_state),
-        )
+        has_gradient = functools.reduce(jnp.maximum, jax.tree.leaves(denominator)) > 0
+        learns = has_gradient & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
+
+        def learn():
+            updates, opt_state = optimizer.update(grads, state.opt_state, trained)
+            student, rate = optax.apply_updates(trained, updates), ema_rate
+            if state.teacher_params is None or not ema_rate:
+                return student, state.teacher_params, opt_state
+            if ema_every > 1:
+                rate = jnp.where((state.step + 1) % ema_every == 0, ema_rate, 0.0)
+            return student, move_teacher(state.teacher_params, student, rate), opt_state
+
+        def skip():
+            return trained, state.teacher_params, state.opt_state
+
+        student, teacher_params, opt_state = jax.lax.cond(learns, learn, skip)
         skipped = (~learns).astype(jnp.int32)
-        metrics = {name: _value(metric) for name, metric in metrics.items()} | {
+        metrics = {name: mean.total / mean.count for name, mean in metrics.items()} | {
             "loss": loss,
             "grad_norm": grad_norm,
             "skipped": skipped.astype(jnp.float32),
             **_by_part("denominator", denominator),
             **(_by_part("loss", losses) if isinstance(losses, dict) else {}),
         }
-        params = lora.join(trained, frozen)
+        params = lora.join(student, frozen)
         state = TrainState(
             params, teacher_params, opt_state, state.step + 1, state.skipped + skipped
         )
@@ -99,20 +106,9 @@ def make_update(
     return jax.jit(update, donate_argnums=0, **out)
 
 
-def move_teacher(teacher: Any, student: Any, rate: float) -> Any:
+def move_teacher(teacher, student, rate: float | jax.Array):
     """Exponential moving average in the teacher's precision."""
     return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
-
-
-def _step(optimizer, ema_rate, ema_every, state, trained, grads):
-    updates, opt_state = optimizer.update(grads, state.opt_state, trained)
-    trained = optax.apply_updates(trained, updates)
-    teacher_params = state.teacher_params
-    if teacher_params is not None and ema_rate:
-        if ema_every > 1:
-            ema_rate = jnp.where((state.step + 1) % ema_every == 0, ema_rate, 0.0)
-        teacher_params = move_teacher(teacher_params, trained, ema_rate)
-    return trained, teacher_params, opt_state
 
 
 def _split_rows(x, count):
@@ -127,7 +123,3 @@ def _by_part(name: str, sums: Sums) -> dict[str, jax.Array]:
     if isinstance(sums, dict):
         return {f"{name}/{part}": value.astype(jnp.float32) for part, value in sums.items()}
     return {name: sums.astype(jnp.float32)}
-
-
-def _value(metric: Mean):
-    return metric.total / metric.count

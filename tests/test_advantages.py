@@ -1,10 +1,10 @@
 import numpy as np
 
-from fdjax.batches.advantages import advantages, flat, overlong
+from fdjax.batches.advantages import advantages, overlong, zero_variance
 
 REWARDS = np.array([[1, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0], [1, 1, 1, 1.0]])
 VALID = np.ones((5, 4), bool)
-VALID[1, 3] = VALID[2, 3] = False  # timeouts: else neither of the two groups were flat
+VALID[1, 3] = VALID[2, 3] = False  # timeouts: with them the rewards of both groups would differ
 VALID[3] = [False, True, True, True]
 
 
@@ -19,15 +19,15 @@ def test_advantages():
     np.testing.assert_array_equal(scaled[1], 0)
 
 
-def test_flat_groups():
-    assert flat(REWARDS, VALID).tolist() == [False, True, True, False, True]
-    assert flat(np.array([[0.0, 0.25]]), np.array([[True, True]])).tolist() == [False]
+def test_zero_variance_groups():
+    assert zero_variance(REWARDS, VALID).tolist() == [False, True, True, False, True]
+    assert zero_variance(np.array([[0.0, 0.25]]), np.array([[True, True]])).tolist() == [False]
 
 
 def test_a_group_without_a_verdict():
     rewards, nothing = np.ones((1, 3)), np.zeros((1, 3), bool)
     np.testing.assert_array_equal(advantages(rewards, nothing, use_std=True), 0)
-    assert flat(rewards, nothing).all()
+    assert zero_variance(rewards, nothing).all()
 
 
 def test_overlong_penalty():

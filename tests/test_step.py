@@ -7,99 +7,23 @@ import numpy as np
 import optax
 import pytest
 from tiny_model import bag_of_words, tiny_transformer
+from tiny_updates import (
+    OBJECTIVES,
+    N,
+    R,
+    distillation,
+    make_batch,
+    one_device,
+    policy_gradient,
+    relative_distance,
+    setup,
+)
 
 from fdjax.objectives.combined import Combined, Part
-from fdjax.objectives.distillation import Distillation, DistillationBatch
-from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
-from fdjax.objectives.supervised import Supervised, SupervisedBatch
+from fdjax.objectives.supervised import Supervised
 from fdjax.runtime import sharding
 from fdjax.training import state
 from fdjax.training.step import make_update
-
-N, P, Q, R = 8, 4, 6, 5
-OBJECTIVES = {
-    "distillation": Distillation(chunk=16, alpha=0.5),
-    "policy_gradient": PolicyGradient(chunk=16),
-    "supervised": Supervised(chunk=16),
-    "combined": Combined(
-        (
-            Part("distillation", 0.5, Distillation(chunk=16, alpha=0.5)),
-            Part("policy_gradient", 2.0, PolicyGradient(surrogate="gspo", chunk=16)),
-        )
-    ),
-}
-
-
-def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
-    if kind == "combined":
-        parts = ("distillation", "policy_gradient")
-        return {part: make_batch(part, N, P, Q, R, vocab_size) for part in parts}
-    rng = np.random.default_rng(0)
-    response = rng.integers(0, vocab_size, (N, R))
-    wrote = np.arange(R)[None] < rng.integers(1, R + 1, (N, 1))
-    wrote[-1] = False  # a row of padding
-    weights = wrote.astype(np.float32)
-
-    def tokens_and_mask(prompt):
-        tokens = np.hstack([rng.integers(0, vocab_size, (N, prompt)), response]).astype(np.int32)
-        padded = np.arange(prompt)[None] < rng.integers(0, prompt, (N, 1))  # on the left
-        return tokens, np.hstack([~padded, wrote])
-
-    tokens, mask = tokens_and_mask(P)
-    logprobs = -rng.uniform(3, 5, (N, R)).astype(np.float32) * weights
-    if kind == "supervised":
-        return SupervisedBatch(tokens, mask, weights)
-    if kind == "policy_gradient":
-        advantages = rng.normal(size=N).astype(np.float32)
-        return PolicyGradientBatch(tokens, mask, wrote, logprobs, logprobs, advantages, logprobs)
-    teacher_tokens, teacher_mask = tokens_and_mask(Q)
-    first_error_token = np.full(N, 2, np.int32)
-    lines = np.sort(rng.integers(0, R, (N, R))).astype(np.int32)
-    return DistillationBatch(
-        tokens,
-        mask,
-        teacher_tokens,
-        teacher_mask,
-        wrote,
-        weights,
-        logprobs,
-        first_error_token,
-        lines,
-    )
-
-
-def setup(kind, mesh=(1, 1, 1), tiny=tiny_transformer, optimizer=None, teacher=True, **settings):
-    """(update, state, batch), all on the mesh."""
-    mesh = sharding.make_mesh(*mesh)
-    init, model = tiny()
-    optimizer = optimizer or state.make_optimizer(state.OptimizerConfig(learning_rate=1e-2))
-    with_teacher = teacher and OBJECTIVES[kind].needs_teacher
-    made = state.create(init, jax.random.key(0), optimizer, mesh, with_teacher=with_teacher)
-    update = make_update(
-        OBJECTIVES[kind], optimizer, model, shardings=state.shardings(made, mesh), **settings
-    )
-    return update, made, sharding.put(make_batch(kind), mesh)
-
-
-def relative_distance(a, b):
-    """Largest norm of a difference of two leaves over the leaf's norm."""
-
-    def distance(a, b):
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-        return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)
-
-    return max(jax.tree.leaves(jax.tree.map(distance, a, b)))
-
-
-@functools.cache
-def one_device(kind):
-    """What two steps of one device, without microbatches, leave."""
-    update, made, batch = setup(kind, ema_rate=0.1)
-    history = []
-    for _ in range(2):
-        made, metrics = update(made, batch)
-        history.append(sharding.fetch(metrics))
-    return sharding.fetch(made), history
 
 
 @pytest.mark.parametrize(
@@ -245,6 +169,13 @@ def test_the_walk_finds_logits_wherever_they_hide():
     assert largest_array(jax.make_jaxpr(lambda h, *_: 2 * h)(*shapes).jaxpr) < whole
 
 
+MAKERS = {
+    "distillation": distillation,
+    "policy_gradient": policy_gradient,
+    "supervised": Supervised,
+}
+
+
 @pytest.mark.parametrize("chunk, microbatches", [(10**9, 1), (16, 2)])
 @pytest.mark.parametrize(
     "kind, settings",
@@ -269,10 +200,9 @@ def test_no_update_makes_all_logits(kind, settings, microbatches, chunk):
     vocab_size = 4096
     init, model = tiny_transformer(vocab_size=vocab_size)
     if kind == "combined":
-        parts = (Part(p, 1.0, type(OBJECTIVES[p])(chunk=chunk)) for p in make_batch(kind))
-        objective = Combined(tuple(parts))
+        objective = Combined(tuple(Part(p, 1.0, MAKERS[p](chunk=chunk)) for p in make_batch(kind)))
     else:
-        objective = type(OBJECTIVES[kind])(chunk=chunk, **settings)
+        objective = MAKERS[kind](chunk=chunk, **settings)
     optimizer = optax.adam(1e-3)
     make = functools.partial(state.from_params, optimizer=optimizer, with_teacher=True)
     made = jax.eval_shape(lambda key: make(init(key)), jax.random.key(0))
@@ -287,7 +217,7 @@ def test_scoring_makes_no_logits_of_all_tokens(chunk):
     vocab_size = 4096
     init, model = tiny_transformer(vocab_size=vocab_size)
     params = jax.eval_shape(init, jax.random.key(0))
-    score = functools.partial(PolicyGradient(chunk=chunk).logprobs, model)
+    score = functools.partial(policy_gradient(chunk=chunk).logprobs, model)
     batch = make_batch("policy_gradient", vocab_size=vocab_size)
     largest = largest_array(jax.make_jaxpr(score)(params, batch).jaxpr)
     assert vocab_size * 16 <= largest < N * R * vocab_size
