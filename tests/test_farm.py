@@ -11,6 +11,7 @@ import pytest
 from checking import check, submit
 
 from fdjax.lean import farm as farm_module
+from fdjax.lean import jobs
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
@@ -210,7 +211,7 @@ def test_a_cancelled_future_disturbs_nobody():
 
 
 def test_suspects_leave_workers_to_the_others(monkeypatch):
-    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=2) as farm:
         futures = [submit(farm, THEOREM, f"timeout {i}") for i in range(10)]
@@ -222,7 +223,7 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
 @contextlib.contextmanager
 def busy(monkeypatch):
     """(backend, farm, first, waiting): its one worker is at `first`, and 20 more wait."""
-    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         first = submit(farm, THEOREM, "block 1")

@@ -19,12 +19,12 @@ from lean_samples import GOOD, WRONG
 from fdjax.lean import farm as farm_module
 from fdjax.lean import sandbox as sandbox
 from fdjax.lean.__main__ import main
-from fdjax.lean.backend import BackendUnavailable as ToolchainUnavailable
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
-from fdjax.lean.replay import ReplayBackend, Unavailable, replaying_farm
+from fdjax.lean.replay import ReplayBackend, replaying_farm
 from fdjax.types import Message, Theorem, Verdict
 
 UNCHECKED = "by set_option debug.skipKernelTC true in decide +kernel"
@@ -181,7 +181,7 @@ def test_a_replay_that_does_not_work_is_told_at_the_start(script, status):
     object.__setattr__(backend, "start_seconds", 1.0)
     [verdict] = check(ReplayBackend(backend).worker(), [(SWAP, GOOD)], 1.0)
     assert verdict.status == status
-    with pytest.raises(Unavailable, match="replay does not work"):
+    with pytest.raises(BackendUnavailable, match="replay does not work"):
         replaying_farm(backend, 1, 1.0, VerdictCache())
 
 
@@ -216,13 +216,15 @@ def test_backends_without_replay_say_so(tmp_path):
     class Other:
         name = "kimina"
 
-    with pytest.raises(Unavailable, match="backend kimina cannot replay proofs: use embedded"):
+    with pytest.raises(
+        BackendUnavailable, match="backend kimina cannot replay proofs: use embedded"
+    ):
         ReplayBackend(Other())
     options = lean_repl.toolchain(tmp_path)
     (tmp_path / "toolchain" / "bin" / "leanchecker").unlink()
-    with pytest.raises(ToolchainUnavailable, match=r"leanchecker.*\n.*option `checker`"):
+    with pytest.raises(BackendUnavailable, match=r"leanchecker.*\n.*option `checker`"):
         replaying_farm(LeanInteractBackend(**options), 1, 5.0, VerdictCache())
-    with pytest.raises(ToolchainUnavailable, match="no /no/such/checker"):
+    with pytest.raises(BackendUnavailable, match="no /no/such/checker"):
         backend = LeanInteractBackend(**options, checker="/no/such/checker")
         replaying_farm(backend, 1, 5.0, VerdictCache())
 

@@ -181,7 +181,7 @@ class KiminaWorker:
         options = evidence.options(self._max_heartbeats)
         before = f"{header}{evidence.STARTED}\n{options}\n{context}\n"
         first = 1 + before.count("\n")
-        text, item = evidence.write(theorem, candidate, head, first)
+        text, item = evidence.render(theorem, candidate, head, first)
         try:
             messages = self._client.check(before + text, timeout)
         except NoAnswer as error:
@@ -197,7 +197,7 @@ class KiminaWorker:
         return verdict
 
 
-def _read(item: evidence.Item, messages: Sequence[dict], first: int, started: int) -> list[Message]:
+def _read(item: evidence.CandidateReader, messages: Sequence[dict], first: int, started: int) -> list[Message]:
     """Gives `item` the messages from line `first` on; returns the errors before that line.
 
     Some versions of the server count lines from the end of the imports, others from the file's

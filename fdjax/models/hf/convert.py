@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ModelConfig
@@ -116,8 +117,6 @@ def to_hf(
 
 def to_peft(checkpoint: str | Path, out: str | Path) -> None:
     """Writes `out`, adapters that the peft package and vLLM add to the original model."""
-    from safetensors.numpy import save_file
-
     source, config = _checkpoint(checkpoint)
     if not config.lora_rank:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")

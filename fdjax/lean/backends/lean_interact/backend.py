@@ -16,7 +16,7 @@ from fdjax.lean import sandbox
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
-from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
+from fdjax.lean.evidence import context_error, import_lines, options, render, split_context
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
 HELD = 2  # REPLs with different imports that a worker keeps
@@ -184,7 +184,7 @@ class Session:
         began = time.monotonic()
         context, head = split_context(theorem.context, self._backend.max_heartbeats)
         environment, errors = self._in_context(context, timeout)
-        text, item = write(theorem, candidate, head, line=1)
+        text, item = render(theorem, candidate, head, line=1)
         for message in self._run(text, environment, timeout)[1]:
             item.read(message)
         item.seconds = time.monotonic() - began
