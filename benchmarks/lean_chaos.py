@@ -31,7 +31,7 @@ from fdjax.lean.backends.embedded.backend import EmbeddedBackend, EmbeddedWorker
 from fdjax.lean.bench import candidates
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
-from fdjax.types import Theorem, Verdict
+from fdjax.types import Candidate, Theorem, Verdict
 
 SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
 BOMB = Theorem("bomb", "bomb", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
@@ -57,15 +57,16 @@ class Outcome:
     restarts: int
 
 
-def mixture(count: int, seed: int) -> list[tuple[Theorem, str, str]]:
-    """(theorem, proof, kind): the kinds of TROUBLE, "right" and "wrong"."""
+def mixture(count: int, seed: int) -> list[tuple[Theorem, Candidate, str]]:
+    """(theorem, candidate, kind): the kinds of TROUBLE, "right" and "wrong"."""
     rng = random.Random(seed)
     items = [
-        (t, proof, "right" if right else "wrong") for t, proof, right in candidates(range(count))
+        (t, candidate, "right" if right else "wrong")
+        for t, candidate, right in candidates(range(count))
     ]
     for kind, (theorem, proof, _) in TROUBLE.items():
         for i in rng.sample(range(count), max(1, count // SHARE)):
-            items[i] = (theorem, proof.replace("{}", f"{kind} {i}"), kind)
+            items[i] = (theorem, Candidate(proof.replace("{}", f"{kind} {i}")), kind)
     return items
 
 
@@ -115,9 +116,9 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
         began = time.monotonic()
         disturber = threading.Thread(target=disturb)
         disturber.start()
-        for i, (theorem, proof) in enumerate(pairs):
+        for i, (theorem, candidate) in enumerate(pairs):
             room.acquire()
-            future = farm.submit(theorem, proof)
+            future = farm.submit(theorem, candidate)
             future.add_done_callback(lambda future, i=i: take(i, future.result()))
         for _ in range(AT_ONCE):  # until all are done
             room.acquire()
@@ -131,9 +132,9 @@ def faults(items, chaos: Outcome, quiet: Outcome) -> list[str]:
     """What should not have happened. `quiet`: of the honest candidates alone."""
     found = []
     expected = iter(quiet.answers)
-    for (_, proof, kind), answers in zip(items, chaos.answers, strict=True):
+    for (_, candidate, kind), answers in zip(items, chaos.answers, strict=True):
         alone = None if kind in TROUBLE else next(expected)
-        told = f"{kind}, `{proof[:200]}`: {[status for status, _ in answers]}"
+        told = f"{kind}, `{candidate.text[:200]}`: {[status for status, _ in answers]}"
         if len(answers) != 1:
             found.append(f"not exactly one verdict: {told}")
         elif alone is None:

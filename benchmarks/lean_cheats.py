@@ -21,6 +21,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import cheats
+import checking
 import helper_cheats
 
 from fdjax.lean.backends.registry import BACKENDS
@@ -46,7 +47,7 @@ def accepted(
     if replay:
         second = replaying_farm(backend, workers, timeout, VerdictCache(), allow_helpers=True)
     with Farm(backend, workers, timeout, allow_helpers=True, second=second) as farm:
-        verdicts = farm.check(pairs)
+        verdicts = checking.check(farm, pairs)
     return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.proved]
 
 

@@ -25,7 +25,7 @@ from fdjax.lean.farm import Farm
 def timed(check, items: list[Item]) -> tuple[float, float, float]:
     """Seconds of the wall clock, of CPU in this process, of CPU in its children; per candidate."""
     before, began = os.times(), time.perf_counter()
-    verdicts = check([(theorem, proof) for theorem, proof, _ in items])
+    verdicts = check([item[:2] for item in items])
     wall, after = time.perf_counter() - began, os.times()
     if wrong := wrong_verdicts(items, verdicts):
         sys.exit(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}")

@@ -35,11 +35,11 @@ def main() -> int:
             # those that workers are at do not wait
             busy = flags.workers * farm.backend.max_batch
             short = flags.waiting + busy - farm.counters.queued
-            for theorem, proof, _ in candidates(itertools.islice(numbers, max(0, short))):
-                farm.submit(theorem, proof)
-            [(theorem, proof, right)] = candidates(itertools.islice(numbers, 1))
+            for theorem, candidate, _ in candidates(itertools.islice(numbers, max(0, short))):
+                farm.submit(theorem, candidate)
+            [(theorem, candidate, right)] = candidates(itertools.islice(numbers, 1))
             asked = time.perf_counter()
-            verdict = farm.submit(theorem, proof, urgent=True).result()
+            verdict = farm.submit(theorem, candidate, urgent=True).result()
             seconds.append(time.perf_counter() - asked)
             if verdict.proved != right:
                 sys.exit(f"a wrong verdict: {verdict}")

@@ -22,12 +22,13 @@ from pathlib import Path
 from lean_interact import Command, LeanREPLConfig, LeanServerPool, LocalProject
 from lean_interact.interface import CommandResponse
 
-from fdjax.data.theorems import lean_text
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.bench import candidates, wrong_verdicts
 from fdjax.lean.evidence import import_lines, options
 from fdjax.lean.farm import Farm
+from fdjax.lean.statements import lean_text
 
 TIMEOUT = 60.0
 
@@ -36,8 +37,8 @@ def find_lean(project: str, folder: Path) -> tuple[LeanInteractBackend, LeanREPL
     """The same Lean for both."""
     try:
         lake = toolchain.find_lake("lake")
-    except toolchain.Unavailable as error:
-        print(f"{error.missing}: the REPLs are those of the tests", file=sys.stderr)
+    except BackendUnavailable as error:
+        print(f"{error}\nSo the REPLs are those of the tests.", file=sys.stderr)
         sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
         import lean_repl
 
@@ -83,8 +84,8 @@ def main() -> int:
 
             def on_pool(items) -> int:
                 texts = [
-                    lean_text(theorem, proof).removeprefix(import_lines(imports))
-                    for theorem, proof, _ in items
+                    lean_text(theorem, candidate.text).removeprefix(import_lines(imports))
+                    for theorem, candidate, _ in items
                 ]
                 said = pool.run_batch(
                     [Command(cmd=text, env=environment) for text in texts], timeout_per_cmd=TIMEOUT

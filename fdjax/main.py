@@ -51,6 +51,10 @@ def _start(program: str, argv: Sequence[str], *, train: bool) -> int:
             print("stopped; the same command goes on from here", file=sys.stderr)
             raise SystemExit(130) from None
 
+    if {"-h", "--help"} & set(argv):  # absl's own would describe fdjax/cli.py
+        print(f"usage: {program} --config=FILE --workdir=FOLDER [--config.FIELD=VALUE ...]\n")
+        print(f"{__doc__}\n{flags.FLAGS.module_help(sys.modules[__name__])}")
+        return 0
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main, argv=[program, *argv], flags_parser=parse)
     return 0

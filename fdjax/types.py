@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 # --- Theorems ------------------------------------------------------------------------------------
 
@@ -30,6 +30,29 @@ class Theorem:
 
 
 @dataclasses.dataclass(frozen=True)
+class Candidate:
+    """An answer to a theorem, parsed once by `lean.extract.parse_candidate`. One without helper
+    lemmas is `Candidate(proof)`."""
+
+    # What follows `:=`. With helper lemmas everything from the first of them on, the answer's own
+    # statement of the theorem included.
+    text: str
+    main_start: int = 0  # offset in `text` of the theorem's own proof; 0 without helper lemmas
+    # What precedes the answer's statement, as Lean is given it: of the same length as in `text`,
+    # doc comments turned into plain ones, repetitions of the theorem's context into spaces.
+    helpers: str = ""
+
+    @property
+    def proof(self) -> str:
+        """What follows `:=` of the theorem itself."""
+        return self.text[self.main_start :]
+
+    @property
+    def has_helpers(self) -> bool:
+        return self.main_start > 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Segment:
     """Consecutive token ids of one author. Tool tokens are attended to and never trained on."""
 
@@ -44,21 +67,14 @@ class Attempt:
     segments: tuple[Segment, ...]
     logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
     finished: bool  # ended by an end-of-sequence token, which is kept as the last token
-    # What follows `:=`: the template's prefill and what the response goes on with. With helper
-    # lemmas all from the first of them on, the statement as the answer has it included.
-    proof: str
-    # Where each token's text starts, in characters from where `proof` does. Of a response that says
-    # more than the proof, tokens before it are below 0 and those behind it at len(proof) or above.
+    candidate: Candidate  # its text is the template's prefill and what was read of the response
+    # Where each token's text starts, in characters from the start of `candidate.text`. Tokens of
+    # the response before that text are below 0, those behind it at its length or above.
     offsets: tuple[int, ...]
     # Nats: the mean over its own tokens of the entropy of what they were drawn from.
     entropy: float = 0.0
-    refusal: str | None = None  # why no proof could be read; `proof` is then the whole response
-    main: int = 0  # where in `proof` the theorem's own proof begins, behind helper lemmas
-
-    @property
-    def main_proof(self) -> str:
-        """What follows `:=` of the theorem itself."""
-        return self.proof[self.main :]
+    # Why no proof could be read; `candidate.text` is then the whole response.
+    refusal: str | None = None
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -83,12 +99,12 @@ REPLAY = "replay"  # the kind of the message that Lean's kernel refuses a proof 
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """One message of Lean's (or of the audit), placed in the candidate's own proof text."""
+    """One message of Lean's (or of the audit), placed in the candidate's text."""
 
     severity: Literal["error", "warning", "information"]
     text: str
     kind: str = ""  # Lean's own tag: "hasSorry", "Tactic.unsolvedGoals", ... or "audit"
-    start: int | None = None  # offsets into the proof text, in characters;
+    start: int | None = None  # offsets into `Candidate.text`, in characters;
     end: int | None = None  # None where the message is not about a place in it
 
     @property
@@ -123,6 +139,12 @@ class Verdict:
         errors = [m for m in self.messages if m.severity == "error"]
         return min(errors, key=lambda m: (m.place is None, m.place or 0), default=None)
 
+    @property
+    def first_error(self) -> int | None:
+        """Offset into the proof text of the place where it first goes wrong; None: unknown."""
+        error = None if self.proved else self.first_error_message
+        return error and error.place
+
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
     """A dict for `json.dumps`; `verdict_from_json` gives the verdict back."""
@@ -142,8 +164,8 @@ def verdict_from_json(data: dict[str, Any]) -> Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-    """What is said of an attempt. Without messages: who was asked had nothing (fit) to say, which
-    is kept for its costs and troubles.
+    """On one attempt. Without messages it is kept for its costs and problems: the provider had
+    nothing useful to report.
     """
 
     messages: tuple[str, ...]  # the most useful first: over a budget, the last ones are dropped
@@ -151,12 +173,12 @@ class Feedback:
     tokens: int = 0  # cost: tokens that a language model read and wrote
     seconds: float = 0.0  # cost: wall time
     leak: float = 0.0  # overlap with a reference proof, 0..1
-    first_error: int | None = None  # offset in the proof text where the attempt first goes wrong
-    proof: str | None = None  # a proof that does what the text says, where the provider knows one
+    first_error: int | None = None  # offset in `Candidate.text` where the attempt first goes wrong
+    proof: Candidate | None = None  # one that follows the messages, where the provider has one
     money: float = 0.0  # cost: in the currency of feedback.llm.price_in
-    asked: int = 0  # answers of a language model that were wanted for it, also from a cache
-    unanswered: int = 0  # of these, how many did not come or were of no use
-    troubles: tuple[str, ...] = ()  # what went wrong on the way, also where a retry mended it
+    requests: int = 0  # to a language model, also those that a cache answered
+    failed_requests: int = 0  # those of them without a useful answer
+    problems: tuple[str, ...] = ()  # also those that a retry solved
     own_flops: int = 0  # cost: of the policy in training, where it wrote (fdjax/reporting/costs.py)
 
     @property
@@ -167,26 +189,30 @@ class Feedback:
 Item = tuple[Theorem, Attempt, Verdict]
 
 
-class Moment(NamedTuple):
-    """Where training stands when feedback is asked for."""
+Feedbacks = list[list[Feedback | None]]  # of groups of attempts
+
+
+@dataclasses.dataclass(frozen=True)
+class FeedbackContext:
+    """The state of training when feedback is requested."""
 
     stream: str  # with `step`: names the random numbers of what the policy writes
     step: int
     params: Any = None  # of the policy; None for providers that do not sample it
     teacher_params: Any = None  # its average, where the stage keeps one
-    wanted: Sequence[Sequence[bool]] | None = None  # for which attempts; None: for all
+    requested: Sequence[Sequence[bool]] | None = None  # on which attempts; None: on all
 
-    def wants(self, group: int, index: int) -> bool:
-        """What is not wanted and cheap may be said all the same."""
-        return self.wanted is None or self.wanted[group][index]
+    def is_requested(self, group: int, index: int) -> bool:
+        """Providers that cost nothing may write what is not requested."""
+        return self.requested is None or self.requested[group][index]
 
 
 class Provider(Protocol):
     """Whole groups in, whole groups out, so that providers may compare attempts or compose."""
 
     async def __call__(
-        self, groups: Sequence[Sequence[Item]], moment: Moment
-    ) -> list[list[Feedback | None]]: ...
+        self, groups: Sequence[Sequence[Item]], context: FeedbackContext
+    ) -> Feedbacks: ...
 
 
 Group = list[tuple[Theorem, Attempt, Verdict, Feedback | None]]  # the attempts at one theorem

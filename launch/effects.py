@@ -1,10 +1,10 @@
-"""What each field of an ablation does: tables in markdown, of the runs of launch/ablations.py.
+"""The effect of each field in the runs of launch/ablations.py: two tables in markdown.
 
     python launch/effects.py runs/ablations
 
-The effect of a value is the mean difference, over all pairs of runs that are alike but for it, to
-the field's default. Intervals are over theorems (bootstrap, 95 %), the runs being what they are;
-differences of entropy stand with their least and largest.
+The effect of a value is the mean difference to the field's default over all pairs of runs that
+differ in this field alone. Intervals are over theorems (bootstrap, 95 %), for the given runs;
+differences of entropy are printed with their smallest and largest.
 """
 
 import argparse
@@ -16,38 +16,43 @@ from typing import Any, NamedTuple
 import numpy as np
 from ablations import CONTROL, FIELDS
 
-from fdjax.reporting.compare import Run, markdown_rows, read_runs
-from fdjax.reporting.pass_at_k import bootstrap, estimate
+from fdjax.reporting.compare import markdown_rows
+from fdjax.reporting.pass_at_k import bootstrap, estimate, excludes_zero, format_difference
 from fdjax.reporting.summary import minus_start
+from fdjax.reporting.workdir import RunFolder, read_runs
 
 KS = (1, 16, 64)
-SETTINGS = (*FIELDS, *CONTROL, "seed")
-DEFAULTS = {f: values[0] for f, values in FIELDS.items()} | {f: False for f in CONTROL}
+DEFAULTS = {field: values[0] for field, values in FIELDS.items()} | {f: False for f in CONTROL}
 
 
-class Judged(NamedTuple):
+class Result(NamedTuple):
     name: str
-    settings: dict[str, Any]  # of SETTINGS
-    figures: dict[str, Any]  # of the end, on the pool at temperature 1
-    start: dict[str, Any]  # the same of what it began with
+    settings: dict[str, Any]  # values of FIELDS, CONTROL and seed
+    figures: dict[str, Any]  # of the end, on the train split at temperature 1
+    start: dict[str, Any]  # the same of the policy that it started from
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="of launch/ablations.py")
-    folders = sorted(f.parent for f in parser.parse_args().folder.glob("*/summary.json"))
-    if not folders:
+    parser.add_argument("folder", help="of launch/ablations.py")
+    folder = Path(parser.parse_args().folder).expanduser()
+    workdirs = sorted(file.parent for file in folder.glob("*/summary.json"))
+    if not workdirs:
         parser.error("the folder holds no finished run")
-    runs = [judged(run) for run in read_runs(folders)]
-    print(*(markdown_rows(*table) for table in (effects(runs), absolute(runs))), sep="\n\n")
+    results = [read_result(run) for run in read_runs(workdirs)]
+    print(*(markdown_rows(*table) for table in (effects(results), absolute(results))), sep="\n\n")
     return 0
 
 
-def judged(run: Run) -> Judged:
-    record = run.stages[-1].record
-    blocks = {"fd": record["stage"], "feedback": record["feedback"]}
-    settings = {"seed": record["seed"]}
-    for path in (*FIELDS, *CONTROL):
+def read_result(run: RunFolder) -> Result:
+    config = run.stages[-1].config
+    feedback = config["feedback"]
+    blocks = {
+        "fd": config["stage"],
+        "feedback": feedback | {"level": feedback[feedback["provider"]]["level"]},
+    }
+    settings = {"seed": config["seed"]}
+    for path in DEFAULTS:
         block, field = path.split(".")
         settings[path] = blocks[block][field]
     figures = {
@@ -55,54 +60,56 @@ def judged(run: Run) -> Judged:
         for line in run.evaluations
         if line["key"]["split"] == "train" and line["key"]["temperature"] == 1
     }
-    return Judged(run.name, settings, figures[run.end], figures[run.start])
+    return Result(run.name, settings, figures[run.end], figures[run.start])
 
 
-def effects(runs: list[Judged]) -> tuple[list[str], list[list[str]]]:
+def effects(results: list[Result]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: a row for each value of a field that some run has, except the default."""
     rows = []
     for field, default in DEFAULTS.items():
-        values = sorted({r.settings[field] for r in runs} - {default}, key=str)
+        values = sorted({r.settings[field] for r in results} - {default}, key=str)
         for value in values:
             pairs = [
                 (a, b)
-                for a, b in itertools.product(runs, runs)
+                for a, b in itertools.product(results, results)
                 if a.settings == b.settings | {field: value} and b.settings[field] == default
             ]
             if not pairs:
                 continue
             cells = [
-                _interval(np.mean([_passed(a, k) - _passed(b, k) for a, b in pairs], axis=0))
+                _interval(np.mean([_pass_at_k(a, k) - _pass_at_k(b, k) for a, b in pairs], axis=0))
                 for k in KS
             ]
-            of_pairs = [a.figures["entropy"] - b.figures["entropy"] for a, b in pairs]
-            entropy = f"{np.mean(of_pairs):+.3f}"
+            changes = [a.figures["entropy"] - b.figures["entropy"] for a, b in pairs]
+            entropy = f"{np.mean(changes):+.3f}"
             if len(pairs) > 1:
-                entropy += f" ({min(of_pairs):+.3f} to {max(of_pairs):+.3f})"
+                entropy += f" ({min(changes):+.3f} to {max(changes):+.3f})"
             rows.append([f"`{field}={value}`", str(default), str(len(pairs)), *cells, entropy])
     head = ["value", "in place of", "pairs", *(f"pass@{k}" for k in KS), "entropy"]
     return head, rows
 
 
-def absolute(runs: list[Judged]) -> tuple[list[str], list[list[str]]]:
-    """The start first, then the runs by pass@1, the best first."""
-    rows = [["start", *_figures(runs[0].start), ""]]
-    for run in sorted(runs, key=lambda r: -r.figures["pass_at_k"]["1"]["mean"]):
-        gain = minus_start(run.figures, run.start)["1"]
-        change = "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**gain)
-        rows.append([run.name, *_figures(run.figures), change])
+def absolute(results: list[Result]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: the start, then the runs by pass@1, the best first."""
+    rows = [["start", *_figures(results[0].start), ""]]
+    for result in sorted(results, key=lambda r: -r.figures["pass_at_k"]["1"]["mean"]):
+        gain = minus_start(result.figures, result.start)["1"]
+        rows.append([result.name, *_figures(result.figures), format_difference(gain)])
     return ["run", *(f"pass@{k}" for k in KS), "entropy", "pass@1 minus start"], rows
 
 
-def _passed(run: Judged, k: int) -> np.ndarray:
-    """f64[T]: pass@k of each theorem."""
-    solved_T = np.array([run.figures["solved"][t] for t in sorted(run.figures["solved"])])
-    return estimate(np.full(len(solved_T), run.figures["samples"]), solved_T, k)
+def _pass_at_k(result: Result, k: int) -> np.ndarray:
+    """f64[T]: of each theorem."""
+    solved = result.figures["solved"]
+    solved_T = np.array([solved[theorem] for theorem in sorted(solved)])
+    return estimate(np.full(len(solved_T), result.figures["samples"]), solved_T, k)
 
 
 def _interval(values_T: np.ndarray) -> str:
     (low,), (high,) = bootstrap(values_T[:, None])
-    text = f"{values_T.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    value = {"mean": values_T.mean(), "low": low, "high": high}
+    text = format_difference(value)
+    return f"**{text}**" if excludes_zero(value) else text
 
 
 def _figures(figures: dict) -> list[str]:

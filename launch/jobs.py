@@ -1,35 +1,32 @@
-"""Jobs, and where they run, in the manner of xmanager: a script names its jobs and an executor.
+"""Jobs and where they run, as in xmanager: a script lists jobs, flags choose the place.
 
-A job is a recipe with flags and a workdir of its own. What was stopped goes on where it was, so an
-executor simply runs the command again.
+A job is a recipe with flags and a workdir. A job that was stopped is resumed by the same command.
 """
 
 import argparse
 import concurrent.futures
 import dataclasses
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pods import Pod
-
-ROOT = Path(__file__).parent.parent
+from pods import ROOT, Pod
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    name: str  # of its folder
+    name: str  # also of its workdir
     config: str
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # --config.FIELD=VALUE
-    begins_at: str = ""  # JOB/STAGE that must be there before: its init_from
+    init_from: str = ""  # JOB/STAGE: that job must be finished before
 
     def arguments(self, folder: str) -> list[str]:
-        """Of `python -m fdjax.main`; workdirs are in `folder`."""
+        """Of `fdjax train`; `folder` holds the workdirs of all jobs."""
         flags = dict(self.flags)
-        if self.begins_at:
-            flags["init_from"] = f"{folder}/{self.begins_at}"
+        if self.init_from:
+            flags["init_from"] = f"{folder}/{self.init_from}"
         return [
             f"--config={self.config}",
             f"--workdir={folder}/{self.name}",
@@ -38,9 +35,11 @@ class Job:
 
 
 def run(jobs: Sequence[Job], description: str) -> None:
-    """The command line of a script of jobs. Raises SystemExit if one fails."""
+    """The command line of a script of jobs. Raises SystemExit if a job fails."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("folder", help="of the workdirs; for pods in /mnt/fdjax")
+    parser.add_argument(
+        "folder", type=os.path.expanduser, help="of the workdirs; for pods in /mnt/fdjax"
+    )
     parser.add_argument("--on", choices=("local", "pods"), default="local")
     parser.add_argument("--only", nargs="+", metavar="JOB", help="names of jobs")
     Pod.add_flags(parser)
@@ -52,24 +51,26 @@ def run(jobs: Sequence[Job], description: str) -> None:
     if args.on == "local":
         for job in chosen:
             _run_locally(job, args.folder)
-    else:
-        pods = {job.name: Pod.from_flags(parser, args, job.name) for job in chosen}
-        for wave in waves(chosen):
-            with concurrent.futures.ThreadPoolExecutor(len(wave)) as pool:
-                running = pool.map(lambda job: pods[job.name].run(job.arguments(args.folder)), wave)
-                try:
-                    list(running)
-                except RuntimeError as error:
-                    raise SystemExit(f"error: {error}") from None
+        return
+    pods = {job.name: Pod.from_flags(parser, args, job.name) for job in chosen}
+    for wave in waves(chosen):
+        with concurrent.futures.ThreadPoolExecutor(len(wave)) as threads:
+            try:
+                list(threads.map(lambda j: pods[j.name].run(j.arguments(args.folder)), wave))
+            except RuntimeError as error:
+                raise SystemExit(f"error: {error}") from None
 
 
 def waves(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Jobs that may run side by side, those that others of `jobs` begin with before these."""
+    """Jobs that can run at the same time; each is in a later wave than the job it starts from.
+
+    Raises ValueError for jobs that wait for each other.
+    """
     found: list[list[Job]] = []
     left = list(jobs)
     while left:
         waiting = {job.name for job in left}
-        ready = [job for job in left if job.begins_at.split("/")[0] not in waiting]
+        ready = [job for job in left if job.init_from.split("/")[0] not in waiting]
         if not ready:
             raise ValueError(f"{', '.join(sorted(waiting))} wait for each other")
         found.append(ready)

@@ -1,10 +1,10 @@
-"""A Cloud TPU pod slice for one job: ask for it, wait, set it up, run, and give it back.
+"""Runs a job on a Cloud TPU pod slice: requests it, waits for it, sets it up, runs, deletes it.
 
     gcloud auth login; gcloud config set project NAME     # once
 
 All hosts of the slice run one command, `python -m fdjax.main --coordinator=auto ...`, and share a
-file system (Filestore or any NFS export) that holds the workdir. When the slice is preempted it is
-asked for again, and the same command goes on from the last checkpoint.
+file system (Filestore or any NFS export) that holds the workdir. After a preemption another slice
+is requested, and the same command resumes from the last checkpoint.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MOUNT = "/mnt/fdjax"
-# A program that a lost launcher left behind is ended first: it goes on from its last checkpoint.
-# This very text names the program, too, hence the pattern's `^`.
+# A program that a launcher left behind when it died is ended first: it would write the same
+# workdir. This script's own command line contains the program's name, too, hence the `^`.
 SETUP = """set -e
 pkill -f '^[^ ]*python -m fdjax.main' || true
 for i in $(seq 60); do pgrep -f '^bash job.sh' > /dev/null || break; sleep 1; done
@@ -31,8 +31,8 @@ mkdir -p fdjax && tar -xzf fdjax.tar.gz -C fdjax && cd fdjax
 python3.11 -m venv .venv
 .venv/bin/python -m pip install --quiet --constraint constraints.txt '.[{extras}]'
 """
-# The program outlives the connection that began it; its exit status is all that is asked for.
-BEGIN = """set -e
+# The program runs on if the connection breaks; STATUS reads the exit status that it leaves.
+START = """set -e
 cd fdjax && rm -f exit_status
 sudo mkdir -p {folder}/hosts && sudo chown "$USER" {folder} {folder}/hosts
 cat > job.sh <<'END_OF_JOB'
@@ -43,17 +43,17 @@ setsid nohup bash job.sh > {folder}/hosts/$(hostname).log 2>&1 < /dev/null &
 """
 STATUS = "cat fdjax/exit_status 2>/dev/null || true"
 TRIES = 10
-# Of gcloud's errors those that pass: the rest (a project, a permission, a type) comes again.
-PASSES = re.compile(
+# Errors of gcloud that a retry can overcome. Others (project, permission, type) would come again.
+TEMPORARY = re.compile(
     r"unavailable|unreachable|internal|deadline.exceeded|resource.exhausted|aborted|timed? ?out|"
     r"connection|retries exceeded|name resolution|find the server|\b(429|50\d)\b",
     re.IGNORECASE,
 )
-LINES = 10  # of what gcloud says of an error
+ERROR_LINES = 10  # of gcloud's error output
 GONE = ("SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
 
 
-class BackendUnavailable(Exception):
+class SliceUnavailable(Exception):
     """The slice was preempted, or a command could not reach it."""
 
 
@@ -66,8 +66,8 @@ class Pod:
     runtime: str = "v2-alpha-tpuv5-lite"
     spot: bool = False
     extras: str = "tpu,embedded,hf"
-    environment: tuple[str, ...] = ()  # NAME=VALUE for the hosts
-    poll: float = 30.0  # seconds between questions
+    environment: Sequence[str] = ()  # NAME=VALUE for the hosts
+    poll: float = 30.0  # seconds between requests for the state
 
     @staticmethod
     def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ class Pod:
         pods.add_argument("--zone")
         pods.add_argument("--share", help=f"SERVER:/PATH of an NFS export, mounted at {MOUNT}")
         pods.add_argument("--runtime", default=Pod.runtime, help="the hosts' image")
-        pods.add_argument("--spot", action="store_true", help="cheaper, and preempted at times")
+        pods.add_argument("--spot", action="store_true", help="cheaper, may be preempted")
         pods.add_argument("--extras", default=Pod.extras, help="of the package")
         pods.add_argument("--environment", nargs="+", default=[], metavar="NAME=VALUE")
         pods.add_argument("--poll", type=float, default=Pod.poll, help="seconds")
@@ -87,33 +87,25 @@ class Pod:
         if missing:
             parser.error("--on=pods takes " + ", ".join(f"--{field}" for field in missing))
         if not args.folder.startswith(MOUNT + "/"):
-            parser.error(f"the hosts share {MOUNT}: take a folder in it, not {args.folder}")
-        return Pod(
-            f"fdjax-{name.replace('_', '-')}",
-            args.accelerator,
-            args.zone,
-            args.share,
-            args.runtime,
-            args.spot,
-            args.extras,
-            tuple(args.environment),
-            args.poll,
-        )
+            parser.error(f"the hosts share {MOUNT}: choose a folder in it, not {args.folder}")
+        fields = {f.name for f in dataclasses.fields(Pod)} - {"name"}
+        flags = {field: getattr(args, field) for field in fields}
+        return Pod(f"fdjax-{name.replace('_', '-')}", **flags)
 
     def run(self, arguments: Sequence[str]) -> None:
-        """Until the program has ended; then the slice is given back.
+        """Returns when the program has ended and the slice is deleted.
 
-        Raises RuntimeError if it failed: then the slice stays, to be looked at.
+        Raises RuntimeError if the program failed; then the slice is kept for inspection.
         """
         while True:
             try:
                 self._obtain()
                 self._set_up()
-                self._begin(arguments)
+                self._start(arguments)
                 status = self._wait()
                 break
-            except BackendUnavailable as lost:
-                self._tell(f"{lost}; asking for another slice")
+            except SliceUnavailable as error:
+                self._log(f"{error}; requesting another slice")
         if status != 0:
             raise RuntimeError(
                 f"{self.name}: exit status {status}. The logs are in the workdir's hosts/; the "
@@ -121,7 +113,7 @@ class Pod:
                 f"--zone={self.zone} --force"
             )
         self._delete()
-        self._tell("done")
+        self._log("done")
 
     def _obtain(self) -> None:
         state = self._state()
@@ -129,7 +121,7 @@ class Pod:
             self._delete()
             state = ""
         if not state:
-            self._tell(f"asks for {self.accelerator} in {self.zone}")
+            self._log(f"requesting {self.accelerator} in {self.zone}")
             self._gcloud(
                 "queued-resources",
                 "create",
@@ -141,22 +133,22 @@ class Pod:
             )
         while (state := self._state()) != "ACTIVE":
             if state in GONE:
-                raise BackendUnavailable(f"the slice is {state}")
+                raise SliceUnavailable(f"the slice is {state}")
             time.sleep(self.poll)
 
     def _set_up(self) -> None:
-        self._tell("sets up its hosts")
+        self._log("setting up the hosts")
         with tempfile.TemporaryDirectory() as folder:
             code = Path(folder) / "fdjax.tar.gz"
             subprocess.run(["git", "archive", "--output", code, "HEAD"], cwd=ROOT, check=True)
             self._reach("scp", str(code), f"{self.name}:", "--worker=all")
         self._on_hosts(SETUP.format(mount=MOUNT, share=self.share, extras=self.extras))
 
-    def _begin(self, arguments: Sequence[str]) -> None:
+    def _start(self, arguments: Sequence[str]) -> None:
         folder = next(a.partition("=")[2] for a in arguments if a.startswith("--workdir="))
-        self._tell(f"runs; logs in {folder}/hosts")
+        self._log(f"running; logs in {folder}/hosts")
         self._on_hosts(
-            BEGIN.format(
+            START.format(
                 folder=shlex.quote(folder),
                 arguments=shlex.join(arguments),
                 environment=shlex.join(["env", *self.environment]),
@@ -164,30 +156,26 @@ class Pod:
         )
 
     def _wait(self) -> int:
-        """The exit status of the first host's program: the others end with it."""
+        """The exit status of the first host's program; the others end with it."""
         while True:
             time.sleep(self.poll)
             if (state := self._state()) != "ACTIVE":
-                raise BackendUnavailable(f"the slice is {state or 'gone'}")
+                raise SliceUnavailable(f"the slice is {state or 'gone'}")
             if answer := self._on_hosts(STATUS, worker="0").split():
                 return int(answer[-1])
 
     def _state(self) -> str:
-        """Empty where there is no such resource. Asked again after errors that pass."""
-        question = (
-            "queued-resources",
-            "list",
-            f"--filter=name~/{self.name}$",
-            "--format=value(state.state)",
-        )
-        for _ in range(TRIES - 1):
+        """Empty where there is no such resource. Retries after temporary errors."""
+        arguments = (f"--filter=name~/{self.name}$", "--format=value(state.state)")
+        errors = 0
+        while True:
             try:
-                return self._gcloud(*question).strip()
+                return self._gcloud("queued-resources", "list", *arguments).strip()
             except RuntimeError as error:
-                if not PASSES.search(str(error)):
+                errors += 1
+                if errors == TRIES or not TEMPORARY.search(str(error)):
                     raise
                 time.sleep(self.poll)
-        return self._gcloud(*question).strip()
 
     def _delete(self) -> None:
         self._gcloud("queued-resources", "delete", self.name, "--force", "--quiet")
@@ -195,21 +183,21 @@ class Pod:
     def _on_hosts(self, command: str, worker: str = "all") -> str:
         return self._reach("ssh", self.name, f"--worker={worker}", f"--command={command}")
 
-    def _reach(self, how: str, *args: str) -> str:
+    def _reach(self, *args: str) -> str:
         try:
-            return self._gcloud("tpu-vm", how, *args)
+            return self._gcloud("tpu-vm", *args)
         except RuntimeError as error:
-            if self._state() == "ACTIVE":  # the command itself is what failed
+            if self._state() == "ACTIVE":  # the command itself failed
                 raise
-            raise BackendUnavailable(f"the slice went away ({error})") from error
+            raise SliceUnavailable(f"the slice went away ({error})") from error
 
     def _gcloud(self, *args: str) -> str:
         command = ["gcloud", "compute", "tpus", *args, f"--zone={self.zone}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            said = "\n".join(done.stderr.strip().splitlines()[-LINES:]) or "nothing"
-            raise RuntimeError(f"{shlex.join(command[:5])} ... failed: {said}")
+            errors = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:]) or "no message"
+            raise RuntimeError(f"{shlex.join(command[:5])} ... failed: {errors}")
         return done.stdout
 
-    def _tell(self, what: str) -> None:
-        print(f"{self.name}: {what}", flush=True)
+    def _log(self, message: str) -> None:
+        print(f"{self.name}: {message}", flush=True)

@@ -1,6 +1,6 @@
-"""A Lean toolchain for tests, over the embedded Lean. Its REPL speaks the real one's protocol, and
-misbehaves where a candidate says so (`-- repl: hang`); its `lean` compiles modules, which its
-`leanchecker` replays. `toolchain(folder)` puts them where lean-interact and Lake would.
+"""A Lean toolchain for tests, over the embedded Lean. Its REPL has the real one's protocol, and
+misbehaves where a candidate holds a comment such as `-- repl: hang`; its `lean` compiles modules,
+which its `leanchecker` replays. `toolchain(folder)` puts them where lean-interact and Lake would.
 
 As a program: `lean_repl.py repl IMPORT_SECONDS`, `lean_repl.py lean ARGS...` and `lean_repl.py
 leanchecker MODULE`. It can import what MODULES holds, and gives them no meaning.
@@ -22,7 +22,7 @@ _HEAD = "prelude\nimport FdPrelude\n"
 
 
 def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
-    """Options of the lean_interact backend: a built REPL, and a `lake` that only knows `env`."""
+    """Options of the lean_interact backend: a built REPL, and a `lake` that only has `env`."""
     from fdjax.lean.backends.embedded import library
 
     repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
@@ -31,7 +31,7 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     _program(root / "bin" / "lean", "lean")
     _program(root / "bin" / "leanchecker", "leanchecker")
     (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
-    # what this program reads, told in the way in which lake tells it
+    # what this program reads, in a variable of lake's
     reads = [
         sys.prefix,
         sys.base_prefix,
@@ -68,7 +68,7 @@ def _program(path: Path, *arguments: str) -> None:
 
 
 def project(folder: Path) -> str:
-    """A Lake project that has been built, as far as one can see."""
+    """A Lake project that looks as if it had been built."""
     (folder / ".lake").mkdir(parents=True)
     (folder / "lakefile.toml").write_text('name = "prover"\n')
     (folder / "lean-toolchain").write_text(f"leanprover/lean4:{VERSION}\n")
@@ -112,7 +112,7 @@ def message(severity: str, text: str, line: int, column: int) -> dict:
 def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
     """Messages about `command` after `prefix`, as the REPL gives them."""
     before = (_HEAD + prefix).count("\n")
-    said = []
+    messages = []
     for m in lean(prefix + command, timeout):
         if m["pos"]["line"] <= before:
             continue
@@ -121,13 +121,13 @@ def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
             for end in ("pos", "endPos")
         }
         severity = m["severity"].replace("information", "info")
-        said.append({"severity": severity, "data": m["data"], **places})
-    return said
+        messages.append({"severity": severity, "data": m["data"], **places})
+    return messages
 
 
 def misbehave(act: str, command: str) -> None:
     name = re.search(r"#print axioms (\S+)", command)
-    own = {"env": 7, "messages": [message("info", "'swap' does not depend on any axioms", 4, 0)]}
+    lie = {"env": 7, "messages": [message("info", "'swap' does not depend on any axioms", 4, 0)]}
     match act:
         case "hang":
             time.sleep(1000)
@@ -149,27 +149,27 @@ def misbehave(act: str, command: str) -> None:
             GROWN.append(bytearray(100 << 20))
             return
         case "garbage":
-            say("{")
+            send("{")
         case "list":
-            say([1, 2])
+            send([1, 2])
         case "nothing":
-            say({})
+            send({})
         case "silent":
-            say({"env": 7})
+            send({"env": 7})
         case "null":
-            say({"env": 7, "messages": None})
+            send({"env": 7, "messages": None})
         case "odd":
-            say({"env": 7, "messages": [{"severity": "odd", "data": 3}, None]})
-        case "lie":  # about another name, and not knowing the nonce
-            say(own)
-        case "echo":  # claims success at another place than where the report was asked for
+            send({"env": 7, "messages": [{"severity": "odd", "data": 3}, None]})
+        case "lie":  # about a name without the nonce
+            send(lie)
+        case "echo":  # claims success, but not on the line of the `#print axioms`
             text = f"'{name[1]}' does not depend on any axioms"
-            say({"env": 7, "messages": [message("info", text, 1, 0)]})
+            send({"env": 7, "messages": [message("info", text, 1, 0)]})
         case "twice":
-            say(own)
-            say(own)
+            send(lie)
+            send(lie)
         case "unknown":
-            say({"message": "Unknown environment."})
+            send({"message": "Unknown environment."})
         case "chatter":
             return
     raise Misbehaved
@@ -179,7 +179,7 @@ class Misbehaved(Exception):
     pass
 
 
-def say(answer) -> None:
+def send(answer) -> None:
     sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n\n")
     sys.stdout.flush()
 
@@ -203,7 +203,7 @@ def answer(request: dict, environments: list[str]) -> dict:
 
 
 def compile_module(arguments: list[str]) -> None:
-    """As `lean --stdin ...`: what is imported becomes our library, on the first line."""
+    """As `lean --stdin ...`, with our library in place of all imports."""
     from fdjax.lean.backends.embedded import library, process
 
     text = sys.stdin.read()
@@ -238,11 +238,11 @@ def repl() -> None:
         elif lines:
             request, lines = json.loads("".join(lines)), []
             try:
-                say(answer(request, environments))
+                send(answer(request, environments))
             except Misbehaved:
                 continue
             if "-- repl: chatter" in request["cmd"]:
-                say({"env": 0})
+                send({"env": 0})
 
 
 if __name__ == "__main__":

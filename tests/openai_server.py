@@ -32,7 +32,7 @@ def says(text: Any, read: int = 100, written: int = 10, **kwargs) -> Reply:
 class Served(NamedTuple):
     answer: Callable[[int, dict], Reply]
     url: str
-    asked: list[dict]  # the bodies of the requests
+    requests: list[dict]  # the bodies of the requests
     headers: list[http.client.HTTPMessage]
     times: list[float]
 
@@ -48,8 +48,8 @@ def serving(answer: Callable[[int, dict], Reply]) -> Iterator[Served]:
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
-                number = len(served.asked)
-                served.asked.append(body)
+                number = len(served.requests)
+                served.requests.append(body)
                 served.headers.append(self.headers)
                 served.times.append(time.monotonic())
             reply = answer(number, body)

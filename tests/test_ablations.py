@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fdjax.config import read
+
 LAUNCH = Path(__file__).parent.parent / "launch"
 
 
@@ -37,15 +39,31 @@ def test_the_product_holds_each_combination_once(ablations):
 
 
 def test_each_run_differs_from_the_default_in_its_fields_alone(ablations):
-    named = [config for _, config in ablations.changed("product", 60)]
-    base = named[0]
+    configs = [config for _, config in ablations.ablations("product", 60)]
+    base = configs[0]
     assert base.fd.steps == 60
-    for changes, config in zip(ablations.variants("product"), named, strict=True):
-        for field, value in changes.items():
-            block, name = field.split(".")
-            assert config[block][name] == value != base[block][name]
-            config[block][name] = base[block][name]
+    for changes, config in zip(ablations.variants("product"), configs, strict=True):
+        fields = ablations.config_fields(changes)
+        assert len(fields) >= len(changes)
+        for field, value in fields.items():
+            *blocks, name = field.split(".")
+            changed, default = config, base
+            for block in blocks:
+                changed, default = changed[block], default[block]
+            assert changed[name] == value != default[name]
+            changed[name] = default[name]
         assert config.to_dict() == base.to_dict()
+
+
+def test_levels_of_feedback_are_those_of_the_config(ablations):
+    levels = {}
+    for name, config in ablations.ablations("fields", 60):
+        feedback = read(config).feedback
+        levels[name] = getattr(feedback, feedback.provider).level
+    assert levels.pop("default") == "correction"
+    assert [f"level={level}" for level in ablations.LEVELS][1:] == [
+        name for name, level in levels.items() if name == f"level={level}"
+    ]
 
 
 def test_recipes_make_equally_many_attempts(ablations):
@@ -62,27 +80,27 @@ def test_recipes_make_equally_many_attempts(ablations):
         assert attempts == 60 * 16 * 8, name
 
 
-def judged(effects, name, solved, entropy, **changes):
-    settings = (
-        effects.DEFAULTS | {"seed": 0} | {f.replace("_", ".", 1): v for f, v in changes.items()}
-    )
+def result(effects, name, solved, entropy, **changes):
+    fields = {f.replace("_", ".", 1): v for f, v in changes.items()}
+    settings = effects.DEFAULTS | {"seed": 0} | fields
     figures = {
         "solved": solved,
         "samples": 64,
         "entropy": entropy,
         "pass_at_k": {k: {"mean": 0.0} for k in ("1", "16", "64")},
     }
-    return effects.Judged(name, settings, figures, figures)
+    return effects.Result(name, settings, figures, figures)
 
 
 def test_an_effect_is_the_mean_over_pairs_that_differ_in_nothing_else(effects):
-    """Four corners by hand: alpha = 1 adds 8 of 64 to theorem a at one gate and 16 at the other."""
+    """Four corners by hand: alpha = 1 adds 8 of 64 to theorem a for all attempts and 16
+    for failed ones."""
     runs = [
-        judged(effects, "1", {"a": 16, "b": 0}, 0.3),
-        judged(effects, "2", {"a": 24, "b": 0}, 0.2, fd_alpha=1.0),
-        judged(effects, "3", {"a": 32, "b": 0}, 0.5, fd_gate="failed"),
-        judged(effects, "4", {"a": 48, "b": 0}, 0.1, fd_alpha=1.0, fd_gate="failed"),
-        judged(effects, "5", {"a": 64, "b": 64}, 0.1, fd_alpha=0.5, feedback_help="step"),
+        result(effects, "1", {"a": 16, "b": 0}, 0.3),
+        result(effects, "2", {"a": 24, "b": 0}, 0.2, fd_alpha=1.0),
+        result(effects, "3", {"a": 32, "b": 0}, 0.5, fd_distill_attempts="failed"),
+        result(effects, "4", {"a": 48, "b": 0}, 0.1, fd_alpha=1.0, fd_distill_attempts="failed"),
+        result(effects, "5", {"a": 64, "b": 64}, 0.1, fd_alpha=0.5, feedback_level="step"),
     ]
     head, rows = effects.effects(runs)
     assert head[:4] == ["value", "in place of", "pairs", "pass@1"]

@@ -3,12 +3,12 @@
 import pytest
 
 from fdjax.rollout.attempts import policy_entropy, submit
-from fdjax.types import Attempt, Segment, Theorem
+from fdjax.types import Attempt, Candidate, Segment, Theorem
 
 
 def attempt(own: int, tool: int, entropy: float) -> Attempt:
     segments = (Segment((1,) * own), Segment((2,) * tool, "tool"))
-    return Attempt("t", 0, segments, (0.0,) * (own + tool), True, "", (), entropy)
+    return Attempt("t", 0, segments, (0.0,) * (own + tool), True, Candidate(""), (), entropy)
 
 
 def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
@@ -18,13 +18,13 @@ def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
 
 def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
     class Farm:
-        def submit(self, theorem, proof, urgent):
-            return (theorem.id, proof)
+        def submit(self, theorem, candidate, urgent):
+            return (theorem.id, candidate)
 
     theorem = Theorem(id="t", name="t", signature=": True")
-    read = Attempt("t", 0, (), (), True, " trivial", ())
-    assert submit(Farm(), theorem, read) == ("t", " trivial")
-    unread = Attempt("t", 0, (), (), True, "I give up", (), refusal="no block")
+    read = Attempt("t", 0, (), (), True, Candidate(" trivial"), ())
+    assert submit(Farm(), theorem, read) == ("t", Candidate(" trivial"))
+    unread = Attempt("t", 0, (), (), True, Candidate("I give up"), (), refusal="no block")
     verdict = submit(Farm(), theorem, unread).result(timeout=0)
     assert (
         verdict.status,

@@ -18,6 +18,7 @@ from cheats import (
     backend_named,
     honest_proofs,
 )
+from checking import check
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.backends.registry import BACKENDS
@@ -37,7 +38,7 @@ def test_the_audit_lets_none_through(backend):
     limit = {"maxHeartbeats"}  # which a proof may lower, and each backend has its own
     cheats = [p for proofs in CHEATS.values() for p in proofs if not limit & set(p.split())]
     with Farm(backend, workers=1, timeout=20) as farm:
-        verdicts = farm.check([(FALSE, proof) for proof in cheats])
+        verdicts = check(farm, [(FALSE, proof) for proof in cheats])
     assert {v.status for v in verdicts} == {"rejected"} and len(cheats) > 150
 
 
@@ -49,7 +50,7 @@ def test_evidence_lets_none_through(backend, monkeypatch):
     theorems = (FALSE, NOT_YET, AUXILIARY) if backend.name == "embedded" else (FALSE,)
     pairs = [(theorem, proof) for theorem in theorems for proof in cheats]
     with Farm(backend, workers=1, timeout=20) as farm:
-        for (theorem, proof), verdict in zip(pairs, farm.check(pairs), strict=True):
+        for (theorem, proof), verdict in zip(pairs, check(farm, pairs), strict=True):
             assert verdict.status in ("failed", "crashed"), (theorem.id, proof, verdict)
             assert "fd_" not in "".join([*verdict.axioms, *(m.text for m in verdict.messages)])
 
@@ -57,7 +58,7 @@ def test_evidence_lets_none_through(backend, monkeypatch):
 @pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
 def test_what_never_ends_proves_nothing(backend):
     with Farm(backend, workers=2, timeout=2) as farm:
-        statuses = [v.status for v in farm.check([(FALSE, proof) for proof in ENDLESS])]
+        statuses = [v.status for v in check(farm, [(FALSE, proof) for proof in ENDLESS])]
     assert set(statuses) <= {"failed", "timeout", "crashed"}
 
 
@@ -65,14 +66,16 @@ def test_what_never_ends_proves_nothing(backend):
 def test_hundreds_of_honest_proofs_count(backend):
     pairs = honest_proofs(300)
     with Farm(backend, workers=2, timeout=20) as farm:
-        wrong = [(p, v) for (_, p), v in zip(pairs, farm.check(pairs), strict=True) if not v.proved]
+        wrong = [
+            (p, v) for (_, p), v in zip(pairs, check(farm, pairs), strict=True) if not v.proved
+        ]
     assert wrong == []
 
 
 def test_what_is_no_text_gets_a_verdict_with_a_reason(backend):
     texts = [*CHEATS["not text"], *LOOK_ALIKES]
     with Farm(backend, workers=1, timeout=20) as farm:
-        verdicts = farm.check([(FALSE, text) for text in texts])
+        verdicts = check(farm, [(FALSE, text) for text in texts])
     for text, verdict in zip(texts, verdicts, strict=True):
         assert verdict.status in ("rejected", "failed") and verdict.messages[0].text, text[:99]
 
@@ -80,7 +83,7 @@ def test_what_is_no_text_gets_a_verdict_with_a_reason(backend):
 def test_and_an_honest_proof_counts(backend):
     with Farm(backend, workers=1, timeout=20) as farm:
         swap = Theorem("s", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
-        assert [v.status for v in farm.check([(swap, "⟨h.2, h.1⟩"), (swap, "h")])] == [
+        assert [v.status for v in check(farm, [(swap, "⟨h.2, h.1⟩"), (swap, "h")])] == [
             "proved",
             "failed",
         ]

@@ -1,4 +1,4 @@
-"""Runs side by side, from made-up workdirs: what is paired with what, and at which budget."""
+"""Comparisons of made-up workdirs: which figures are paired, and at which budget."""
 
 import io
 import json
@@ -6,13 +6,14 @@ import re
 
 import pytest
 import rich.console
-from test_report import checked
+from html_checker import checked
 
 from fdjax.reporting import compare
+from fdjax.reporting.workdir import read_runs
 from fdjax.runtime.files import append_line
 
 THEOREMS = [f"t{i}" for i in range(40)]
-FEEDBACK = {"provider": "diagnostics", "help": "correction", "shuffle": False}
+FEEDBACK = {"provider": "oracle", "oracle": {"level": "correction"}, "shuffle": False}
 
 
 def record(objective, fingerprint, before, **feedback):
@@ -57,7 +58,7 @@ def make_run(folder, *stages, start=5, evals=()):
         line = evaluation("warm", start, split, temperature)
         append_line(folder / "sft" / "evals.jsonl", line)
     append_line(folder / "sft" / "evals.jsonl", {"key": {"teacher": "sft"}, "figures": {}})
-    for line in evals:  # whose Lean was upgraded meanwhile
+    for line in evals:  # Lean was upgraded before
         line["key"]["lean"] = {"backend": "embedded", "version": "2"}
         append_line(folder / stages[-1][0] / "evals.jsonl", line)
     return folder
@@ -80,7 +81,7 @@ def lines(count, rate, rollouts=128, flops=1e12, **more):
 
 @pytest.fixture
 def folders(tmp_path):
-    """fd then grpo with its own warm start; grpo and shuffled fd from that; one under way."""
+    """fd then grpo with a warm start of its own; grpo, shuffled fd and one in rounds from it."""
     make_run(
         tmp_path / "fd_grpo",
         ("sft", record("supervised", "warm", "random"), [{"loss": 1.0, "cost/flops": 9e15}]),
@@ -117,8 +118,8 @@ def rows(runs, title):
     return {row[0]: dict(zip(table.head[1:], row[1:])) for row in table.rows}
 
 
-def test_stages_follow_the_policies_that_they_began_with(folders):
-    runs = compare.read_runs(folders)
+def test_stages_follow_the_policies_that_they_start_from(folders):
+    runs = read_runs(folders)
     assert [r.name for r in runs] == [
         f"{folders[0].parent.name}/fd_grpo",
         f"{folders[0].parent.name}/grpo",
@@ -127,11 +128,11 @@ def test_stages_follow_the_policies_that_they_began_with(folders):
     ]
     assert [s.name for s in runs[0].stages] == ["fd", "grpo"]  # not in the order of their names
     assert {run.start for run in runs} == {"warm"} and runs[0].end == "end"
-    names = [run.name for run in compare.read_runs([folders[0], folders[3]])]
+    names = [run.name for run in read_runs([folders[0], folders[3]])]
     assert names == ["fd_grpo", "expert"]
 
 
-def test_branches_of_one_workdir_are_runs_of_their_own(tmp_path, folders):
+def test_each_branch_of_a_workdir_is_a_run(tmp_path, folders):
     """Two stages from its own sft, and one that goes on with another workdir's."""
     shuffled = record("distillation", "s", "warm", **FEEDBACK | {"shuffle": True})
     make_run(
@@ -143,7 +144,7 @@ def test_branches_of_one_workdir_are_runs_of_their_own(tmp_path, folders):
         ("later", record("policy_gradient", "l", "elsewhere"), lines(5, 0.1)),
         evals=[evaluation("g", 8), evaluation("s", 3)],
     )
-    runs = compare.read_runs([tmp_path / "both", folders[1]])
+    runs = read_runs([tmp_path / "both", folders[1]])
     chains = {run.name: [s.name for s in run.stages] for run in runs}
     assert chains == {
         "both/grpo": ["fd", "grpo"],
@@ -152,33 +153,37 @@ def test_branches_of_one_workdir_are_runs_of_their_own(tmp_path, folders):
         "grpo": ["grpo"],
     }
     assert [run.start for run in runs] == ["warm", "elsewhere", "warm", "warm"]
-    pool = rows(runs, "pool, temperature 1")
-    assert list(pool) == ["start", "both/grpo", "both/shuffled", "grpo"]
-    assert pool["both/shuffled"]["pass@1"].startswith("0.188 [0.100, 0.900] **-0.122")
+    train = rows(runs, "train, temperature 1")
+    assert list(train) == ["start", "both/grpo", "both/shuffled", "grpo"]
+    assert train["both/shuffled"]["pass@1"].startswith("0.188 [0.100, 0.900] **-0.122")
 
 
-def test_what_each_learner_saw(folders):
-    runs = compare.read_runs(folders)
-    saw = [row["saw"] for row in rows(runs, "What each learner saw").values()]
-    assert saw == [
+def test_what_each_run_learned_from(folders):
+    runs = read_runs(folders)
+    sources = [row["learned from"] for row in rows(runs, "What each run learned from").values()]
+    assert sources == [
         "feedback: the attempt mended to a whole proof, found by a search; then verdicts only",
         "verdicts only",
         "feedback on other theorems (shuffled): the attempt mended to a whole proof, found by a "
         "search",
         "verdicts, through its own verified proofs",
     ]
-    told = dict(provider="peers,llm", compose="first", llm={"model": "m", "show_reference": True})
-    assert compare.what_it_saw(record("distillation", "", "", **told)) == (
-        "feedback: verified proofs of its group, or else what m writes, who sees a reference proof"
+    feedback = dict(provider="peers, llm", llm={"model": "m", "show_reference": True})
+    assert compare.learning_source(record("distillation", "", "", **feedback)) == (
+        "feedback: verified proofs of its group, or else the text of m, which reads a reference "
+        "proof"
     )
-    told = record("combined", "", "", **FEEDBACK | {"help": "error"})
-    assert compare.what_it_saw(told) == "verdicts, and feedback: Lean's first error"
-    [table] = [t for t in compare.tables(runs) if t.title == "What each learner saw"]
-    assert table.note == "All begin with the same policy."
+    feedback = dict(provider="lean_messages", lean_messages={"level": "error"})
+    assert (
+        compare.learning_source(record("combined", "", "", **feedback))
+        == "verdicts, and feedback: Lean's first error"
+    )
+    [table] = [t for t in compare.tables(runs) if t.title == "What each run learned from"]
+    assert table.note == "All runs start from the same policy."
 
 
 def test_budgets_are_those_since_the_start(folders):
-    spent = list(rows(compare.read_runs(folders), "What each run spent").values())
+    spent = list(rows(read_runs(folders), "What each run cost").values())
     assert [r["rollouts"] for r in spent] == ["2,560", "3,840", "512", "384"]
     assert [r["FLOPs"] for r in spent] == ["5e+13", "3e+13", "4e+12", "9e+12"]  # none of sft's
     assert [r["FLOPs: sampling"] for r in spent] == ["2.5e+13", "1.5e+13", "2e+12", "4.5e+12"]
@@ -186,27 +191,27 @@ def test_budgets_are_those_since_the_start(folders):
 
 
 def test_ends_are_paired_with_the_start_by_theorem(folders):
-    runs = compare.read_runs(folders)
-    pool = rows(runs, "pool, temperature 1")
-    assert list(pool) == ["start", runs[0].name, runs[1].name, runs[3].name]
-    assert pool["start"]["pass@1"] == "0.312 [0.100, 0.900]" and pool["start"]["entropy"] == "0.500"
+    runs = read_runs(folders)
+    train = rows(runs, "train, temperature 1")
+    assert list(train) == ["start", runs[0].name, runs[1].name, runs[3].name]
+    assert (
+        train["start"]["pass@1"] == "0.312 [0.100, 0.900]" and train["start"]["entropy"] == "0.500"
+    )
     # 39 of 40 theorems with 3 of 16 more each.
-    assert pool[runs[0].name]["pass@1"].startswith("0.500 [0.100, 0.900] **+0.183 [+0.1")
-    assert "+0.122" in pool[runs[1].name]["pass@1"]
+    assert train[runs[0].name]["pass@1"].startswith("0.500 [0.100, 0.900] **+0.183 [+0.1")
+    assert "+0.122" in train[runs[1].name]["pass@1"]
     test = rows(runs, "test, temperature 1")
     assert test[runs[1].name]["pass@1"] == "0.312 [0.100, 0.900] +0.000 [+0.000, +0.000]"
-    assert list(rows(runs, "pool, temperature 0.6")) == ["start", runs[0].name]
+    assert list(rows(runs, "train, temperature 0.6")) == ["start", runs[0].name]
     assert [t.title for t in compare.tables(runs)][3:] == [
-        "pool, temperature 1",
-        "pool, temperature 0.6",
+        "train, temperature 1",
+        "train, temperature 0.6",
         "test, temperature 1",
     ]
 
 
 def test_at_equal_budgets_the_last_tenth_before_it_counts(folders):
-    [table] = [
-        t for t in compare.tables(compare.read_runs(folders[:2])) if t.title == "At equal budgets"
-    ]
+    [table] = [t for t in compare.tables(read_runs(folders[:2])) if t.title == "At equal budgets"]
     # 19 steps of 128 rollouts before fd_grpo's last; 29 steps of 1e12 FLOPs before grpo's last.
     assert [row[0] for row in table.rows] == ["2,432 rollouts"] * 2 + ["2.9e+13 FLOPs"] * 2
     (_, _, steps, rate, entropy), (_, _, others, other, _), of_flops, _ = table.rows
@@ -217,7 +222,7 @@ def test_at_equal_budgets_the_last_tenth_before_it_counts(folders):
 
 
 def test_points_of_rounds(folders):
-    [expert] = compare.read_runs(folders[3:])
+    [expert] = read_runs(folders[3:])
     path = compare.points(expert)
     assert [p["rollouts"] for p in path] == [0, 128, 256]
     assert [p["flops"] for p in path] == [0, 3e12, 6e12]
@@ -227,7 +232,7 @@ def test_files_and_console(folders, tmp_path, capsys):
     out = tmp_path / "out"
     assert compare.main([*map(str, folders), f"--out={out}"]) == 0
     printed = capsys.readouterr().out
-    assert "What each learner saw" in printed and str(out) in printed and "**" not in printed
+    assert "What each run learned from" in printed and str(out) in printed and "**" not in printed
     page = (out / "comparison.html").read_text()
     assert checked(page).seen.count("svg") == 1 and "<b>+0.183" in page
     text = (out / "comparison.md").read_text()
@@ -241,40 +246,38 @@ def test_files_and_console(folders, tmp_path, capsys):
 
 def test_a_narrow_console_breaks_no_number(monkeypatch):
     head = ["run", *(f"tokens {i}" for i in range(9))]
-    told = compare.Table("T", "", head, [["fd [x]", *(f"{i},234,567 **+1**" for i in range(9))]])
+    content = compare.Table("T", "", head, [["fd [x]", *(f"{i},234,567 **+1**" for i in range(9))]])
     narrow = rich.console.Console(file=io.StringIO(), width=60, force_terminal=True)
     monkeypatch.setattr(compare, "console", narrow)
-    compare.show(told)
+    compare.show(content)
     printed = narrow.file.getvalue()
     assert all(printed.count(f"{i},234,567") == 1 for i in range(9)) and printed.count("[x]") > 1
     assert printed.count("\x1b[1m+1") == 9  # in bold
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines())) <= 60
 
 
-def test_runs_that_begin_differently_or_counted_no_costs(tmp_path):
-    one = make_run(
-        tmp_path / "one", ("grpo", record("policy_gradient", "a", "warm"), [{"solve_rate": 0.2}])
-    )
+def test_runs_that_start_differently_or_have_no_steps(tmp_path):
+    one = make_run(tmp_path / "one", ("grpo", record("policy_gradient", "a", "warm"), []))
     two = make_run(
         tmp_path / "two",
         ("grpo", record("policy_gradient", "b", "other"), lines(3, 0.1)),
         evals=[evaluation("b", 7)],
     )
-    runs = compare.read_runs([one, two])
+    runs = read_runs([one, two])
     titles = {t.title: t for t in compare.tables(runs)}
-    assert "different policies" in titles["What each learner saw"].note
+    assert "different policies" in titles["What each run learned from"].note
     assert "At equal budgets" not in titles
-    assert rows(runs, "What each run spent")["one"]["rollouts"] == "–"
-    # Nothing to pair: what the second began with was not evaluated.
-    assert rows(runs, "pool, temperature 1")["two"]["pass@1"] == "0.438 [0.100, 0.900]"
+    assert rows(runs, "What each run cost")["one"]["rollouts"] == "0"
+    # Nothing to pair: the start of the second was not evaluated.
+    assert rows(runs, "train, temperature 1")["two"]["pass@1"] == "0.438 [0.100, 0.900]"
     assert not (compare.write(runs[:1], tmp_path / "out") / "comparison.png").exists()
 
 
 def test_what_cannot_be_compared(tmp_path, capsys):
     warm = make_run(tmp_path / "warm", ("sft", record("supervised", "warm", "random"), []))
-    for folder, told in ((warm, "no stage that learns"), (tmp_path / "x", "x is no folder")):
+    for folder, message in ((warm, "no stage that learns"), (tmp_path / "x", "x is no folder")):
         assert compare.main([str(folder)]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert compare.main([str(warm), str(warm)]) == 2
     assert "named twice" in capsys.readouterr().err
     (warm / "sft" / "config.json").write_text('{"stage": ')

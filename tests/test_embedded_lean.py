@@ -1,4 +1,4 @@
-"""Embedded Lean: what works, whether it is sound, and whether its messages are Lean's own."""
+"""Embedded Lean: its syntax and tactics, its soundness, and its messages."""
 
 import bisect
 import json
@@ -72,12 +72,12 @@ def batch(items: list[str], folder: Path, *options: str) -> list[list[dict]]:
 
 
 def axioms(text: str, name: str, folder: Path) -> set[str]:
-    """What `#print axioms` says of the theorem `name` of this text; no error may occur."""
+    """The axioms that `#print axioms` lists for the theorem `name`; no error may occur."""
     messages = lean(f"{text}\n#print axioms {name}\n", folder)
     assert not [m["data"] for m in messages if m["severity"] == "error"]
-    said = messages[-1]["data"]
-    listed = re.search(r"depends on axioms: \[(.*)\]", said, re.DOTALL)
-    assert listed or "does not depend on any axioms" in said
+    report = messages[-1]["data"]
+    listed = re.search(r"depends on axioms: \[(.*)\]", report, re.DOTALL)
+    assert listed or "does not depend on any axioms" in report
     return {name.strip() for name in listed[1].split(",")} if listed else set()
 
 
@@ -274,7 +274,7 @@ UNKNOWN = re.compile(
 
 
 def strange(text: str, message: str) -> str | None:
-    """What in a message ordinary Lean would not have said, for want of a name of core's."""
+    """The part of a message that ordinary Lean would not print: it shows that a name is missing."""
     if found := SUSPICIOUS.search(message):
         return found[0]
     for name in UNKNOWN.findall(message):
@@ -333,8 +333,8 @@ def test_mismatches_are_explained_as_in_ordinary_lean(tmp_path):
         "theorem e10 (p q : Prop) (h : p ∧ q) : r := h.3": "",
     }
     for (text, expected), messages in zip(cases.items(), batch(list(cases), tmp_path)):
-        said = "\n".join(m["data"] for m in messages)
-        assert expected in said and not strange(text, said), (text, said)
+        output = "\n".join(m["data"] for m in messages)
+        assert expected in output and not strange(text, output), (text, output)
 
 
 # ------------------------------------------------------------------------- library and process

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from fdjax.training import evaluation as evaluate
-from fdjax.types import REPLAY, Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import REPLAY, Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
 SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
@@ -14,7 +14,9 @@ SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
 
 def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entropy=0.5):
     logprobs = (-1.0,) * len(tokens)
-    return Attempt(theorem.id, sample, (Segment(tokens),), logprobs, finished, proof, (), entropy)
+    return Attempt(
+        theorem.id, sample, (Segment(tokens),), logprobs, finished, Candidate(proof), (), entropy
+    )
 
 
 class Prompting:
@@ -78,8 +80,8 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
             for t in theorems
         ]
 
-    async def provider(groups, moment):
-        asked.append(([[t.id for t, _, _ in g] for g in groups], moment.wanted))
+    async def provider(groups, context):
+        asked.append(([[t.id for t, _, _ in g] for g in groups], context.requested))
         return [
             [
                 None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
@@ -107,7 +109,7 @@ def test_no_failure_no_gap(monkeypatch):
     solved = [[(t, attempt(t, 0), Verdict("proved"))] for t in THEOREMS]
     monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: solved)
 
-    async def provider(groups, moment):
+    async def provider(groups, context):
         return [[None for _ in g] for g in groups]
 
     rates = asyncio.run(

@@ -11,7 +11,7 @@ from fdjax.rollout.curriculum import Curriculum, Settings
 from fdjax.rollout.journal import Journal
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import Timers
-from fdjax.types import Attempt, Feedback, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", "t", ": True") for i in range(3)]
 
@@ -25,7 +25,7 @@ class Lean:
     def __init__(self):
         self.asked = 0
 
-    def submit(self, theorem, proof, *, urgent=False):
+    def submit(self, theorem, candidate, *, urgent=False):
         self.asked += 1
         done = concurrent.futures.Future()
         done.set_result(Verdict("failed"))
@@ -33,15 +33,15 @@ class Lean:
 
 
 class Provider:
-    """Says who asks; remembers the moments."""
+    """Says who asks; remembers the contexts."""
 
     def __init__(self):
-        self.moments = []
+        self.contexts = []
 
-    async def __call__(self, groups, moment):
-        self.moments.append(moment)
+    async def __call__(self, groups, context):
+        self.contexts.append(context)
         here = threading.current_thread() is threading.main_thread()
-        text = f"{'main' if here else 'thread'} {moment.params}"
+        text = f"{'main' if here else 'thread'} {context.params}"
         return [[Feedback((text,), "test") for _ in group] for group in groups]
 
 
@@ -49,7 +49,9 @@ class Provider:
 def collect(tmp_path, monkeypatch):
     def roll_out(prompting, params, theorems, prompts, *, samples, **_):
         for theorem in theorems:
-            yield [Attempt(theorem.id, g, (), (), True, params, ()) for g in range(samples)]
+            yield [
+                Attempt(theorem.id, g, (), (), True, Candidate(params), ()) for g in range(samples)
+            ]
 
     monkeypatch.setattr(experience, "roll_out", roll_out)
 
@@ -86,12 +88,12 @@ def test_a_policy_that_writes_is_the_one_that_learns(collect, samples):
     waiting = [worker.launch(step, State("launched", "")) for step in (0, 1)]
     groups = waiting[0](State("learning", "average"))
     assert texts(groups) == {"main learning" if samples else "thread None"}
-    assert {attempt.proof for group in groups for _, attempt, *_ in group} == {"launched"}
+    assert {attempt.candidate.text for group in groups for _, attempt, *_ in group} == {"launched"}
     waiting[1](State("later", "average"))
-    assert [(m.stream, m.step) for m in provider.moments] == [("fd", 0), ("fd", 1)]
+    assert [(m.stream, m.step) for m in provider.contexts] == [("fd", 0), ("fd", 1)]
     wanted = ["learning", "later"] if samples else [None, None]
-    assert [m.params for m in provider.moments] == wanted
-    assert provider.moments[0].teacher_params == ("average" if samples else None)
+    assert [m.params for m in provider.contexts] == wanted
+    assert provider.contexts[0].teacher_params == ("average" if samples else None)
     worker.close()
 
 
@@ -102,7 +104,7 @@ def test_what_the_journal_holds_is_not_asked_again(collect, samples):
     worker.close()
     resumed = collect(Provider(), samples)
     assert resumed.launch(0, State("two", ""))(State("two", "")) == before
-    assert not resumed.provider.moments and not resumed.farm.asked
+    assert not resumed.provider.contexts and not resumed.farm.asked
     resumed.close()
 
 

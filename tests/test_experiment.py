@@ -481,7 +481,7 @@ def test_each_preset_trains(finished, tmp_path, caplog, name):
     config.fd.update(steps=4, save_every=2, prompts_per_step=4, row_buckets=(32,))
     config.update(stages=("fd",), init_from=str(finished[0] / "sft"), feedback=chosen.feedback)
     if name == "sdpo":  # whose tiny attempts have no peers that succeed
-        config.feedback.provider = "peers,diagnostics"
+        config.feedback.provider = "peers,lean_messages"
     config.mesh.fsdp = 1
     with jax.log_compiles(), caplog.at_level("WARNING"):
         experiment.run(config, tmp_path)

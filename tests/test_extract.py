@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdjax.lean.audit import audit
-from fdjax.lean.extract import NoProof, extract, split
-from fdjax.types import Theorem
+from fdjax.lean.extract import NoProof, extract, parse_candidate
+from fdjax.types import Candidate, Theorem
 
 THEOREM = Theorem(
     id="foo",
@@ -127,9 +127,9 @@ def test_with_helpers_the_candidate_begins_at_the_first(ignored, helpers, modifi
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     own = helpers.removeprefix("\n") if helpers.startswith("\n\n") else helpers
     assert candidate == f"{own}{modifiers}{STATED}{PROOF}"
-    parts = split(candidate, THEOREM)
-    assert candidate[parts.start :] == PROOF
-    assert re.sub("/-  Ours -/", "", parts.helpers).strip() == helpers.strip()
+    parsed = parse_candidate(candidate, THEOREM, allow_helpers=True)
+    assert parsed.has_helpers and parsed.text == candidate and parsed.proof == PROOF
+    assert re.sub("/-  Ours -/", "", parsed.helpers).strip() == helpers.strip()
 
 
 @pytest.mark.parametrize(
@@ -152,19 +152,21 @@ def test_our_context_among_the_helpers_is_space(repeated, kept):
     answer = fenced(f"{AUX}\n\n{repeated}{STATED}{PROOF}")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     assert candidate == f"\n{AUX}\n\n{repeated}{STATED}{PROOF}"
-    parts = split(candidate, THEOREM)
-    assert candidate[parts.start :] == PROOF
-    assert parts.helpers.split() == f"{AUX} {kept}".split()
-    assert all((b in (a, " ") and a != "\n") or a == b for a, b in zip(candidate, parts.helpers))
+    parsed = parse_candidate(candidate, THEOREM, allow_helpers=True)
+    assert parsed.has_helpers and parsed.text == candidate and parsed.proof == PROOF
+    assert parsed.helpers.split() == f"{AUX} {kept}".split()
+    assert all((b in (a, " ") and a != "\n") or a == b for a, b in zip(candidate, parsed.helpers))
 
 
 def test_without_helpers_it_is_the_proof():
     answer = fenced(f"{THEOREM.context}\n\n{STATED}{PROOF} -- no lemma, no theorem foo.bar")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
-    assert candidate == proof_in(answer) and split(candidate, THEOREM) is None
+    assert candidate == proof_in(answer)
+    assert parse_candidate(candidate, THEOREM, allow_helpers=True) == Candidate(candidate)
     answer = fenced(f"{STATED}{PROOF}\n\n{STATED} by simp")  # the theorem again is no helper's
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
-    assert split(candidate, THEOREM) is None and "`theorem` starts" in audit(candidate).text
+    assert parse_candidate(candidate, THEOREM, allow_helpers=True) == Candidate(candidate)
+    assert "`theorem` starts" in audit(candidate).text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every family of models against transformers, on tiny random ones."""
+"""Every model family against transformers, on tiny random models."""
 
 import dataclasses
 import functools
@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hf_models import VARIANTS, torch
 
 from fdjax.models.config import RopeScaling
 from fdjax.rollout.sampler import sample
 from tests import hf_models
-from tests.hf_models import VARIANTS, torch
 
 ATOL = 1e-4
 TOKENS, MASK = hf_models.batch()

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from checking import check, submit
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.backend import BackendUnavailable
@@ -44,10 +45,11 @@ class Scripted:
 
     def check(self, batch, timeout):
         assert len({(theorem.imports, theorem.context) for theorem, _ in batch}) == 1
-        self.batches.append([proof for _, proof in batch])
+        self.batches.append([candidate.text for _, candidate in batch])
         self.started.set()
         verdicts = [None] * len(batch)
-        for i, (_, proof) in enumerate(batch):
+        for i, (_, candidate) in enumerate(batch):
+            proof = candidate.text
             act = proof.split()[0]
             if act == "block":
                 self.release.wait(10)
@@ -90,7 +92,7 @@ def test_exactly_one_verdict_each_in_chaos(workers, seed):
     proofs = [f"{act} {i}" for i, act in enumerate(acts)]
     with Farm(Scripted(), workers=workers) as farm:
         answered = collections.Counter()
-        futures = [farm.submit(THEOREM, proof) for proof in proofs]
+        futures = [submit(farm, THEOREM, proof) for proof in proofs]
         for i, future in enumerate(futures):
             future.add_done_callback(lambda _, i=i: answered.update([i]))
         verdicts = [future.result(timeout=20) for future in futures]
@@ -105,7 +107,7 @@ def test_exactly_one_verdict_each_in_chaos(workers, seed):
 def test_trouble_is_tried_once_more_and_alone():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        farm.check([(THEOREM, p) for p in ("good 1", "timeout 2", "good 3", "flaky 4", "good 5")])
+        check(farm, [(THEOREM, p) for p in ("good 1", "timeout 2", "good 3", "flaky 4", "good 5")])
     assert backend.batches[0] == ["good 1", "timeout 2", "good 3", "flaky 4", "good 5"]
     times = collections.Counter(p for batch in backend.batches for p in batch)
     assert times["timeout 2"] == 2 and ["timeout 2"] in backend.batches
@@ -117,7 +119,7 @@ def test_many_candidates_share_a_batch_and_a_pool():
     backend = Scripted()
     other = Theorem("u", "u", ": True", context="open Nat")
     with Farm(backend, workers=2) as farm:
-        farm.check([(t, f"good {i}") for i in range(40) for t in (THEOREM, other)])
+        check(farm, [(t, f"good {i}") for i in range(40) for t in (THEOREM, other)])
     assert max(map(len, backend.batches)) <= 8
     assert len(backend.batches) <= 12
 
@@ -125,15 +127,15 @@ def test_many_candidates_share_a_batch_and_a_pool():
 def test_identical_candidates_in_flight_are_computed_once_and_later_ones_cached():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        first = farm.submit(THEOREM, "block 1")
+        first = submit(farm, THEOREM, "block 1")
         backend.started.wait(5)
-        second = farm.submit(THEOREM, "block 1")
-        different = farm.submit(Theorem("t", "t", ": False"), "block 1")
+        second = submit(farm, THEOREM, "block 1")
+        different = submit(farm, Theorem("t", "t", ": False"), "block 1")
         backend.release.set()
         assert first.result(5) == second.result(5)
         assert different.result(5).status == "failed"
         assert farm.counters.joined == 1
-        again = farm.submit(THEOREM, "block 1").result(5)
+        again = submit(farm, THEOREM, "block 1").result(5)
         assert again.from_cache and again.status == "failed" and farm.counters.cache_hits == 1
     assert sum(batch.count("block 1") for batch in backend.batches) == 2
 
@@ -142,7 +144,7 @@ def test_undecided_verdicts_are_never_cached():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         for _ in range(2):
-            assert farm.check([(THEOREM, "timeout 1")])[0].status == "timeout"
+            assert check(farm, [(THEOREM, "timeout 1")])[0].status == "timeout"
         assert farm.counters.cache_hits == 0 and len(farm.cache) == 0
     assert sum(batch.count("timeout 1") for batch in backend.batches) == 4
 
@@ -150,7 +152,7 @@ def test_undecided_verdicts_are_never_cached():
 def test_audit_refuses_before_any_lean():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        verdict = farm.check([(THEOREM, "good sorry")])[0]
+        verdict = check(farm, [(THEOREM, "good sorry")])[0]
     assert verdict.status == "rejected" and verdict.first_error_message.kind == "audit"
     assert backend.batches == []
 
@@ -161,7 +163,7 @@ def test_missing_imports_are_an_error_not_a_verdict():
         with pytest.raises(MissingImports, match=r"no Mathlib here: 1 theorem, .*needs-it"):
             farm.require([THEOREM, mathlib])
         with pytest.raises(MissingImports):
-            farm.submit(mathlib, "good")
+            submit(farm, mathlib, "good")
         farm.require([THEOREM])
 
 
@@ -169,29 +171,29 @@ def test_results_come_back_while_others_still_run():
     backend = Scripted()
     backend.max_batch = 1
     with Farm(backend, workers=2) as farm:
-        blocked = farm.submit(THEOREM, "block 1")
-        assert farm.submit(THEOREM, "good 2").result(5).proved
+        blocked = submit(farm, THEOREM, "block 1")
+        assert submit(farm, THEOREM, "good 2").result(5).proved
         assert not blocked.done()
 
 
 def test_close_cancels_what_waits_and_ends_the_threads():
     backend = Scripted()
     farm = Farm(backend, workers=1)
-    running, waiting = farm.submit(THEOREM, "block 1"), None
+    running, waiting = submit(farm, THEOREM, "block 1"), None
     backend.started.wait(5)
-    waiting = farm.submit(THEOREM, "good 2")
+    waiting = submit(farm, THEOREM, "good 2")
     farm.close()
     farm.close()
     assert waiting.cancelled() and running.cancelled()
     assert not any(thread.is_alive() for thread in farm._threads)
     with pytest.raises(RuntimeError, match="closed"):
-        farm.submit(THEOREM, "good 3")
+        submit(farm, THEOREM, "good 3")
 
 
 def test_an_exception_in_the_with_block_ends_the_farm():
     backend = Scripted()
     with pytest.raises(KeyboardInterrupt), Farm(backend, workers=1) as farm:
-        farm.submit(THEOREM, "block 1")
+        submit(farm, THEOREM, "block 1")
         raise KeyboardInterrupt
     assert not any(thread.is_alive() for thread in farm._threads)
 
@@ -199,9 +201,9 @@ def test_an_exception_in_the_with_block_ends_the_farm():
 def test_a_cancelled_future_disturbs_nobody():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        first = farm.submit(THEOREM, "block 1")
+        first = submit(farm, THEOREM, "block 1")
         backend.started.wait(5)
-        second, third = farm.submit(THEOREM, "good 2"), farm.submit(THEOREM, "good 3")
+        second, third = submit(farm, THEOREM, "good 2"), submit(farm, THEOREM, "good 3")
         assert second.cancel()
         backend.release.set()
         assert third.result(5).proved and first.result(5).status == "failed"
@@ -211,8 +213,8 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
     monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=2) as farm:
-        futures = [farm.submit(THEOREM, f"timeout {i}") for i in range(10)]
-        futures += [farm.submit(THEOREM, f"good {i}") for i in range(10)]
+        futures = [submit(farm, THEOREM, f"timeout {i}") for i in range(10)]
+        futures += [submit(farm, THEOREM, f"good {i}") for i in range(10)]
         statuses = [future.result(20).status for future in futures]
     assert statuses == ["timeout"] * 10 + ["proved"] * 10
 
@@ -223,14 +225,14 @@ def busy(monkeypatch):
     monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
-        first = farm.submit(THEOREM, "block 1")
+        first = submit(farm, THEOREM, "block 1")
         backend.started.wait(5)
-        yield backend, farm, first, [farm.submit(THEOREM, f"good {i}") for i in range(20)]
+        yield backend, farm, first, [submit(farm, THEOREM, f"good {i}") for i in range(20)]
 
 
 def test_what_is_urgent_goes_first(monkeypatch):
     with busy(monkeypatch) as (backend, farm, first, waiting):
-        urgent = [farm.submit(THEOREM, f"wrong {i}", urgent=True) for i in range(3)]
+        urgent = [submit(farm, THEOREM, f"wrong {i}", urgent=True) for i in range(3)]
         backend.release.set()
         for future in [first, *urgent, *waiting]:
             future.result(5)
@@ -240,8 +242,8 @@ def test_what_is_urgent_goes_first(monkeypatch):
 
 def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
     with busy(monkeypatch) as (backend, farm, first, waiting):
-        running = farm.submit(THEOREM, "block 1", urgent=True)
-        urgent = [farm.submit(THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
+        running = submit(farm, THEOREM, "block 1", urgent=True)
+        urgent = [submit(farm, THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
         backend.release.set()
         for future in [first, running, *urgent, *waiting]:
             future.result(5)
@@ -258,12 +260,12 @@ def test_whoever_submits_too_much_waits(monkeypatch):
         futures = []
         proofs = ["block 0", *(f"good {i}" for i in range(1, 12))]
         giver = threading.Thread(
-            target=lambda: futures.extend(farm.submit(THEOREM, p) for p in proofs)
+            target=lambda: futures.extend(submit(farm, THEOREM, p) for p in proofs)
         )
         giver.start()
         giver.join(0.2)
         assert giver.is_alive() and farm.counters.queued == 5
-        assert not farm.submit(THEOREM, "good urgent", urgent=True).done()  # and does not wait
+        assert not submit(farm, THEOREM, "good urgent", urgent=True).done()  # and does not wait
         backend.release.set()
         giver.join(5)
         assert not giver.is_alive() and all(f.result(5).proved for f in futures[1:])
@@ -273,12 +275,12 @@ def test_close_frees_who_waits_to_submit(monkeypatch):
     monkeypatch.setattr(farm_module, "MAX_WAITING", 1)
     backend = Scripted()
     farm = Farm(backend, workers=1)
-    farm.submit(THEOREM, "block 1")
+    submit(farm, THEOREM, "block 1")
     said = []
 
     def give():
         with pytest.raises(RuntimeError, match="closed"):
-            farm.submit(THEOREM, "good 2")
+            submit(farm, THEOREM, "good 2")
         said.append("closed")
 
     giver = threading.Thread(target=give)
@@ -293,8 +295,8 @@ def test_a_backend_that_is_gone_is_told_to_who_waits():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         with pytest.raises(BackendUnavailable, match="no server"):
-            farm.check([(THEOREM, "lost 1")])
-        assert farm.check([(THEOREM, "good 1")])[0].proved
+            check(farm, [(THEOREM, "lost 1")])
+        assert check(farm, [(THEOREM, "good 1")])[0].proved
         assert farm.counters.queued == 0
 
 
@@ -311,7 +313,7 @@ def test_threads_may_share_a_farm():
 
         def ask(k):
             pairs = [(THEOREM, f"{'good' if i % 2 else 'wrong'} {i}") for i in range(k, k + 30)]
-            results[k] = [v.proved for v in farm.check(pairs)]
+            results[k] = [v.proved for v in check(farm, pairs)]
 
         threads = [threading.Thread(target=ask, args=(k,)) for k in range(8)]
         for thread in threads:
@@ -323,7 +325,7 @@ def test_threads_may_share_a_farm():
 
 def test_counters_measure_time():
     with Farm(Scripted(), workers=1) as farm:
-        farm.check([(THEOREM, "good 1")])
+        check(farm, [(THEOREM, "good 1")])
         time.sleep(0.01)
         counters = farm.counters
     assert counters.seconds_open > 0 and counters.per_second > 0 and counters.batches == 1
@@ -331,9 +333,9 @@ def test_counters_measure_time():
 
 def test_figures_are_of_the_time_since_the_last_ones():
     with Farm(Scripted(), workers=2) as farm:
-        farm.check([(THEOREM, "good 1"), (THEOREM, "timeout 2")])
+        check(farm, [(THEOREM, "good 1"), (THEOREM, "timeout 2")])
         first = farm.figures()
-        farm.check([(THEOREM, "good 1"), (THEOREM, "good 3")])
+        check(farm, [(THEOREM, "good 1"), (THEOREM, "good 3")])
         second, third = farm.figures(), farm.figures()
     assert (first["lean/finished"], first["lean/timeout"], first["lean/cache_hits"]) == (2, 1, 0)
     assert (second["lean/finished"], second["lean/timeout"], second["lean/cache_hits"]) == (2, 0, 1)
@@ -348,7 +350,7 @@ def test_seconds_are_counted_once_and_by_status():
             return [dataclasses.replace(v, seconds=2.0) for v in super().check(batch, timeout)]
 
     with Farm(Slow(), workers=1) as farm:
-        farm.check([(THEOREM, "good 1"), (THEOREM, "good 1"), (THEOREM, "wrong 2")])
-        farm.check([(THEOREM, "good 1")])
+        check(farm, [(THEOREM, "good 1"), (THEOREM, "good 1"), (THEOREM, "wrong 2")])
+        check(farm, [(THEOREM, "good 1")])
         counters = farm.counters
     assert counters.seconds_proved == counters.seconds_failed == 2.0 and counters.proved == 3

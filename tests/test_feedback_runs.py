@@ -1,4 +1,4 @@
-"""Whole runs in which language models write feedback: they go on, resume, and tell no secret."""
+"""Whole runs in which language models write feedback: they go on, resume, and keep the key."""
 
 import collections
 import json
@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from openai_server import KEY, Reply, says, serving
 
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import read_lines
 from fdjax.training import experiment
 from tests import tiny_config
-from tests.openai_server import KEY, Reply, says, serving
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def config_of(url, **changes):
     config.mesh.fsdp = 1
     config.fd.update(steps=3, save_every=1, samples_per_prompt=2, row_buckets=(8,))
     config.evaluation.update(theorems=2, train_samples=2, heldout_samples=2, batch=4)
-    config.feedback.llm.update(base_url=url, model="m", retries=1, backoff=0.01, timeout=5.0)
+    config.feedback.llm.update(base_url=url, model="m", retries=1, timeout=5.0)
     config.feedback.update_from_flattened_dict(changes)
     return config
 
@@ -72,20 +72,22 @@ def params_of(workdir):
 
 
 def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
-    """What the service does not answer the policy writes, or else diagnostics."""
+    """What the service does not answer the policy writes, or else the oracle."""
     with serving(BadTempered()) as served:
-        experiment.run(config_of(served.url, provider="llm,policy,diagnostics"), tmp_path)
-    said = feedback_of(tmp_path)
-    assert {f.provider for f in said} == {"llm: m", "policy", "diagnostics: correction"}
+        experiment.run(config_of(served.url, provider="llm,policy,oracle"), tmp_path)
+    feedbacks = feedback_of(tmp_path)
+    assert {f.provider for f in feedbacks} == {"llm: m", "policy", "oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
-    assert sum(line["feedback/asked"] for line in lines) == sum(f.asked for f in said)
-    assert any(line["feedback/unanswered"] > 0 for line in lines)
-    for trouble in ("bad answer", "server error", "too long", "refused 400"):
-        assert any(line.get(f"feedback/llm: {trouble}") for line in lines), trouble
-    assert sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in said) > 0
+    assert sum(line["feedback/requests"] for line in lines) == sum(f.requests for f in feedbacks)
+    assert any(line["feedback/failed_requests"] > 0 for line in lines)
+    for problem in ("bad answer", "retried", "too long", "refused 400"):
+        assert any(line.get(f"feedback/llm: {problem}") for line in lines), problem
+    assert (
+        sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in feedbacks) > 0
+    )
 
-    told = "".join(capfd.readouterr())
-    assert "fd 3/3" in told and "feedback/unanswered" in told and KEY not in told
+    printed = "".join(capfd.readouterr())
+    assert "fd 3/3" in printed and "feedback/failed_requests" in printed and KEY not in printed
     written = [f for f in tmp_path.rglob("*") if f.is_file()]
     assert len(written) > 20
     assert not [f for f in written if KEY.encode() in f.read_bytes()]
@@ -95,7 +97,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
 def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path):
     """As if killed when the second step's attempts were known, and not yet the feedback."""
     first, again = tmp_path / "first", tmp_path / "again"
-    fields = {"provider": "llm,policy,diagnostics"}
+    fields = {"provider": "llm,policy,oracle"}
     with serving(BadTempered()) as served:
         experiment.run(config_of(served.url, **fields), first)
         shutil.copytree(first, again)
@@ -120,11 +122,11 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
 def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
     """Asked in the thread that waits for Lean."""
     with serving(lambda *_: Reply(b"", status=503)) as served:
-        experiment.run(config_of(served.url, provider="llm,diagnostics"), tmp_path)
-        count = len(served.asked)
-    said = feedback_of(tmp_path)
-    assert {f.provider for f in said} == {"diagnostics: correction"}
+        experiment.run(config_of(served.url, provider="llm,oracle"), tmp_path)
+        count = len(served.requests)
+    feedbacks = feedback_of(tmp_path)
+    assert {f.provider for f in feedbacks} == {"oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
-    assert {line["feedback/unanswered"] for line in lines} == {1.0}
-    assert count < sum(f.asked for f in said)  # one question a step finds out
+    assert {line["feedback/failed_requests"] for line in lines} == {1.0}
+    assert count < sum(f.requests for f in feedbacks)  # one question a step finds out
     assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 2

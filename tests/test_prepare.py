@@ -11,6 +11,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from fdjax.training.fingerprints import check_record, differences, write_record
 from ml_collections import ConfigDict
 
 from fdjax.config import ConfigError, adapters, combined_stage
@@ -31,7 +32,6 @@ from fdjax.runtime.metrics import Timers
 from fdjax.training import experiment, state
 from fdjax.training import manifest as records
 from fdjax.training import setup as prepare
-from fdjax.training.fingerprints import check_record, differences, write_record
 from fdjax.types import Message, Theorem, Verdict
 from tests import tiny_config, tiny_tokenizers
 

@@ -15,7 +15,7 @@ from tiny_model import FREE, QUICK, log_softmax
 
 from fdjax.training import sources as stages
 from fdjax.training.build import make_objective
-from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 ROOT = Path(__file__).parent.parent
 N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120
@@ -49,7 +49,7 @@ def groups():
                 (Segment(tuple(map(int, tokens))),),
                 tuple(-rng.uniform(3, 6, len(tokens))),
                 True,
-                proof,
+                Candidate(proof),
                 tuple(range(6, 6 + len(tokens))),
             )
             verdict = (

@@ -7,7 +7,7 @@ from fdjax.batches import arrays as batching
 from fdjax.batches.arrays import Shape
 from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.rollout.prompts import PromptTooLong, Template, bucket, left_padded, read_attempt
-from fdjax.types import Attempt, Segment, Theorem
+from fdjax.types import Attempt, Candidate, Segment, Theorem
 
 TEMPLATE = Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  ")
 THEOREM = Theorem(
@@ -23,7 +23,9 @@ def tokenizer():
 
 def attempt(tokens, offsets, proof, finished=True, origins=("model",)):
     segments = (Segment(tuple(tokens), origins[0]),)
-    return Attempt("t1", 0, segments, (-0.5,) * len(tokens), finished, proof, tuple(offsets))
+    return Attempt(
+        "t1", 0, segments, (-0.5,) * len(tokens), finished, Candidate(proof), tuple(offsets)
+    )
 
 
 def test_template_fills_fields_and_survives_braces():
@@ -34,10 +36,10 @@ def test_template_fills_fields_and_survives_braces():
 def test_read_attempt_maps_tokens_to_characters(tokenizer):
     ids = tokenizer.encode("exact h1.2") + [tokenizer.eos_id]
     read = read_attempt(tokenizer, TEMPLATE, THEOREM, 3, ids, [-1.0] * len(ids), True)
-    assert read.proof == " by\n  exact h1.2"
+    assert read.candidate.text == " by\n  exact h1.2"
     assert read.tokens == tuple(ids)
-    starts = [*read.offsets, len(read.proof)]
-    pieces = [read.proof[a:b] for a, b in zip(starts, starts[1:])]
+    starts = [*read.offsets, len(read.candidate.text)]
+    pieces = [read.candidate.text[a:b] for a, b in zip(starts, starts[1:])]
     assert "".join(pieces) == "exact h1.2"
     assert pieces[-1] == ""  # end-of-sequence
     assert pieces[:-1] == [tokenizer.decode([i]) for i in ids[:-1]]
@@ -46,7 +48,7 @@ def test_read_attempt_maps_tokens_to_characters(tokenizer):
 def test_unfinished_attempt_keeps_every_token(tokenizer):
     ids = tokenizer.encode("exact h1")
     read = read_attempt(tokenizer, TEMPLATE, THEOREM, 0, ids, [0.0] * len(ids), False)
-    assert len(read.offsets) == len(ids) and read.proof.endswith("exact h1")
+    assert len(read.offsets) == len(ids) and read.candidate.text.endswith("exact h1")
 
 
 def test_prompt_over_budget_is_refused_by_name():
@@ -82,7 +84,7 @@ def test_policy_gradient_batch_never_trains_on_tool_tokens():
         (Segment((4,)), Segment((5, 6), "tool"), Segment((2,))),
         (-1.0, 0.0, 0.0, -2.0),
         True,
-        "x",
+        Candidate("x"),
         (0, 0, 0, 1),
     )
     row = batching.PolicyGradientRow([1, 8], tool, -0.5)

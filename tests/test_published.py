@@ -7,7 +7,8 @@ import pytest
 
 from fdjax.data import published
 from fdjax.data.published import read_file, theorem_of, with_answers
-from fdjax.data.theorems import lean_text, write_theorems
+from fdjax.data.theorems import write_theorems
+from fdjax.lean.statements import lean_text
 from fdjax.types import Theorem
 
 MINIF2F = pathlib.Path(__file__).parents[1] / ".." / "shared" / "data" / "minif2f.jsonl"

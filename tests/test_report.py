@@ -4,16 +4,16 @@ import json
 import math
 import random
 import re
-import runpy
-import sys
-from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
+from html_checker import checked
 
-from fdjax.reporting import report
+from fdjax.reporting import figures, report
+from fdjax.reporting.workdir import read_stages
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import append_line
-from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 EVIL = "<script>alert('x')</script>"
 PROOF = " by\n  intro h1\n  exact h1.right\n"
@@ -91,7 +91,9 @@ def write_stage(folder, rng, steps, with_rollouts):
             Theorem(f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=()),
         )
         attempts = [
-            Attempt(theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, PROOF, (0, 3))
+            Attempt(
+                theorem.id, g, (Segment((1, 2)),), (-0.1, -0.2), g != 3, Candidate(PROOF), (0, 3)
+            )
             for g in range(8)
         ]
         start = PROOF.index("h1.right")
@@ -123,43 +125,6 @@ def write_stage(folder, rng, steps, with_rollouts):
         journal.append(step, "feedback", [feedback])
     if with_rollouts:  # killed before Lean answered
         Journal(folder / "rollouts").append(steps, "attempts", [attempts])
-
-
-class Checker(HTMLParser):
-    """Elements are closed in order; nothing is fetched and nothing runs."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.seen, self.ids, self.uses = [], [], [], set()
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        for name, value in attrs:
-            assert not name.startswith("on") and name != "src"
-            if name in ("href", "xlink:href"):
-                assert value.startswith("#")
-                self.uses.add(value[1:])
-            self.ids += [value] if name == "id" else []
-            self.uses |= set(re.findall(r"url\(#([^)]*)\)", value or ""))
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def checked(page):
-    checker = Checker()
-    checker.feed(page)
-    assert checker.open == [] and "script" not in checker.seen
-    assert len(set(checker.ids)) == len(checker.ids)
-    assert checker.uses <= set(checker.ids)
-    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
-    return checker
 
 
 def test_a_whole_run(tmp_path):
@@ -205,24 +170,44 @@ def test_a_run_under_way(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "told"),
+    ("folder", "message"),
     [
         ("x", "x is no folder"),
         ("", "holds no summary"),
         ("torn", "torn/summary.json is no JSON: .* Remove it: the run's command writes it again"),
     ],
 )
-def test_the_command_without_a_run(tmp_path, monkeypatch, folder, told):
+def test_the_command_without_a_run(tmp_path, capsys, folder, message):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "summary.json").write_text('{"stages": ')
-    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / folder)])
-    monkeypatch.delitem(sys.modules, "fdjax.reporting.report")
-    with pytest.raises(SystemExit, match=f"^python -m fdjax.reporting.report: .*{told}"):
-        runpy.run_module("fdjax.reporting.report", run_name="__main__")
+    assert report.main([str(tmp_path / folder)]) == 1
+    assert re.match(f"fdjax report: .*{message}", capsys.readouterr().err)
+
+
+def test_the_figure_for_a_readme(tmp_path, capsys):
+    workdir = make_workdir(tmp_path / "run")
+    assert report.main([str(workdir)]) == 0
+    assert capsys.readouterr().out == f"{workdir}/report.html\n"
+    figure = (workdir / "pass_at_k.svg").read_text()
+    assert checked(figure).seen.count("svg") == 1 and "var(" not in figure
+    root = ElementTree.fromstring(figure)
+    assert root.tag.endswith("svg") and root[0].get("fill") == "#fff"
+    assert {"train", "held-out", "sft at T = 0.6"} <= set(root.itertext())
+
+
+def test_training_steps_count_from_one():
+    lines = [{"step": step, "loss": 1.0} for step in range(3)]
+    assert figures._curves({"sft": lines}, "loss") == {"sft": [(1, 1.0), (2, 1.0), (3, 1.0)]}
+    labels = re.findall(r">([^<]+)</text>", figures.training_figure({"sft": lines}))
+    assert [text for text in labels if text in ("0", "1", "1.5", "2", "2.5", "3")][:3] == [
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_attempts_come_from_all_stages_and_steps(tmp_path):
-    stages = report.read_stages(make_workdir(tmp_path / "run"), ["sft", "fd", "grpo"])
+    stages = read_stages(make_workdir(tmp_path / "run"), ["sft", "fd", "grpo"])
     shown = report.choose_attempts(stages, 30)
     assert [s.stage for s in shown] == ["grpo"] * 15 + ["fd"] * 15  # the last stage first
     assert {s.step for s in shown} == set(range(0, 48, 6))
@@ -233,8 +218,8 @@ def test_attempts_come_from_all_stages_and_steps(tmp_path):
 def test_an_attempt_with_helper_lemmas_states_its_theorem_itself():
     theorem, stated = Theorem("t", "t", ": True"), "theorem a : True := ⟨⟩\n\ntheorem t : True :="
     for proof, main in ((" a", 0), (f"\n{stated} a", 1 + len(stated))):
-        attempt = Attempt("t", 0, (), (), True, proof, (), main=main)
-        card = report.card(report.Shown("fd", 0, theorem, attempt, Verdict("proved"), None))
+        attempt = Attempt("t", 0, (), (), True, Candidate(proof, main), ())
+        card = report.card(report.ShownAttempt("fd", 0, theorem, attempt, Verdict("proved"), None))
         assert card.count("theorem t : True := a") == 1
 
 
@@ -253,7 +238,7 @@ def test_places(start, end, expected):
 
 
 @pytest.mark.parametrize(
-    "start, end, departs, expected",
+    "start, end, first_error, expected",
     [
         (None, None, None, "a&lt;b"),
         (0, 1, 0, "<i>▾</i><mark>a</mark>&lt;b"),
@@ -264,7 +249,7 @@ def test_places(start, end, expected):
         (9, 12, None, "a&lt;b"),
     ],
 )
-def test_marks(start, end, first_error_token, expected):
+def test_marks(start, end, first_error, expected):
     error = Message("error", "", start=start, end=end)
-    assert report.marked("a<b", error, first_error_token) == expected
+    assert report.marked("a<b", error, first_error) == expected
     assert report.marked("a<b", None, None) == "a&lt;b"

@@ -11,7 +11,7 @@ import pytest
 
 from fdjax import benchmark as synthetic
 from fdjax.config import ConfigError, combined_stage, default, part
-from fdjax.feedback.diagnostics import diagnostics
+from fdjax.feedback.oracle import oracle
 from fdjax.models import tokenizer as tokenizer_lib
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.curriculum import in_epochs
@@ -20,7 +20,7 @@ from fdjax.rollout.prompts import Template, read_attempt
 from fdjax.runtime import sharding
 from fdjax.training import sources as stages
 from fdjax.training.supervised_sources import expert_iteration, supervised
-from fdjax.types import Feedback, Message, Moment, Verdict
+from fdjax.types import Feedback, FeedbackContext, Message, Verdict
 
 CONFIG = default()
 THEOREMS = synthetic.generate(7, 40)
@@ -74,8 +74,8 @@ class FixedAttempts:
         for theorem in self.theorems:
             tried = attempt(self.prompting, theorem, "exact nonsense")
             [[said]] = asyncio.run(
-                diagnostics("correction")(
-                    [[(theorem, tried, Verdict("failed"))]], Moment("sft", step)
+                oracle("correction")(
+                    [[(theorem, tried, Verdict("failed"))]], FeedbackContext("sft", step)
                 )
             )
             groups.append([(theorem, tried, Verdict("failed"), said)])
@@ -202,7 +202,7 @@ def items(prompting):
     """One group: proved, failed, failed without feedback, unfinished, timed out."""
     theorem = THEOREMS[0]
     good = attempt(prompting, theorem, "exact h1")
-    proof = good.proof
+    proof = good.candidate.text
     error = Message("error", "no", start=proof.index("h1"))
     told = Feedback(("use this",), "test")
     return [
@@ -265,7 +265,7 @@ def test_feedback_without_messages_is_none(prompting):
     config = CONFIG.fd.copy_and_resolve_references()
     config.row_buckets = (4,)
     [group] = items(prompting)
-    silent = Feedback((), "llm: m", asked=1, unanswered=1, troubles=("llm: timeout",))
+    silent = Feedback((), "llm: m", requests=1, failed_requests=1, problems=("llm: timeout",))
     step = stages.distillation(config, prompting)(0, [[(*group[1][:3], silent)]], None)
     assert step.metrics["rows"] == 0 and step.metrics["messages_dropped"] == 0
 

@@ -35,7 +35,7 @@ def evaluation(plain: int, low_temperature: int, backwards: bool = False) -> dic
     return {
         "train": at(plain, 1.0),
         "heldout": at(plain + 1, 1.0),
-        "pool at 0.6": at(low_temperature, 0.6),
+        "train at 0.6": at(low_temperature, 0.6),
         "heldout at 0.6": at(low_temperature + 1, 0.6),
     }
 
@@ -66,7 +66,7 @@ def test_each_stage_is_compared_with_the_start_at_its_own_temperature(summary):
         low_temperature = [
             minus_start(summary["low_temperature"][n][split]) for n in ("sft", "fd", "grpo")
         ]
-        # The start's own line says what sharpening alone gains: 5 - 2.
+        # The start's line: what the low temperature alone gains, 5 - 2.
         assert low_temperature == pytest.approx([3 / 16, 1 / 16, 4 / 16])
 
 
@@ -84,20 +84,20 @@ def test_the_figures_of_a_stage(summary):
     assert stages["fd"]["teacher_solve_rate"]["none"] == 0.2
     assert "teacher_solve_rate" not in stages["grpo"]
     assert summary["low_temperature"]["sft"]["temperature"] == 0.6
-    assert json.loads(json.dumps(summary)) == summary  # and nothing of numpy's
+    assert json.loads(json.dumps(summary)) == summary  # no types of numpy
     assert "t0" not in json.dumps(summary)  # counts per theorem stay in the evaluations
 
 
-def test_lines_are_in_order_and_the_sharper_start_has_its_own(summary):
+def test_lines_are_in_order_and_the_start_at_the_low_temperature_has_one(summary):
     lines = summary_lines(summary)
     labels = [" ".join(line.split("@1 ")[0].split()) for line in lines if "@1 " in line]
     assert labels[:6] == [
-        "pool sft",
-        "pool sft at temperature 0.6",
-        "pool fd",
-        "pool fd at temperature 0.6",
-        "pool grpo",
-        "pool grpo at temperature 0.6",
+        "train sft",
+        "train sft at temperature 0.6",
+        "train fd",
+        "train fd at temperature 0.6",
+        "train grpo",
+        "train grpo at temperature 0.6",
     ]
     assert [label.replace("train", "heldout") for label in labels[:6]] == labels[6:]
     [start] = [line for line in lines if "sft at temperature 0.6" in line and "train" in line]

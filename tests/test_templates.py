@@ -10,11 +10,12 @@ from fdjax.batches.arrays import Shape
 from fdjax.batches.token_weights import Credit, departure, first_token_at, token_lines
 from fdjax.config import ConfigError
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.attempts import submit
 from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
-from fdjax.types import Feedback, Message, Theorem, Verdict
+from fdjax.types import Candidate, Feedback, Message, Theorem, Verdict
 from tests import tiny_tokenizers
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -124,13 +125,13 @@ def test_an_answer_to_learn_from_reads_back_as_its_proof(folders, name):
     proofs = [" by\n  norm_num\n  simp", *["\n  by simp"] * template.chat]
     for theorem in (THEOREM, PLAIN):
         for proof in proofs:
-            ids = template.response_ids(ours, theorem, proof)
+            ids = template.response_ids(ours, theorem, parse_candidate(proof, theorem, True))
             read = read_attempt(ours, template, theorem, 0, ids, [0.0] * len(ids), True)
-            assert read.refusal is None and read.proof.rstrip("\n") == proof
+            assert read.refusal is None and read.candidate.text.rstrip("\n") == proof
             assert ids[-1] in ours.stop_ids
-    ids = template.response_ids(ours, PLAIN, template.prefill + "h")
+    ids = template.response_ids(ours, PLAIN, Candidate(template.prefill + "h"))
     read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
-    assert read.proof.strip() == (template.prefill + "h").strip()
+    assert read.candidate.text.strip() == (template.prefill + "h").strip()
 
 
 def test_a_completion_ends_at_its_fence(folders):
@@ -138,7 +139,7 @@ def test_a_completion_ends_at_its_fence(folders):
     response = "  simp\n```\nThat is it."
     ids = [*ours.encode(response), ours.eos_id]
     read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
-    assert read.proof == " by\n  simp\n"
+    assert read.candidate.text == " by\n  simp\n"
     assert (read.offsets[0], read.offsets[-1]) == (len(" by\n"), len(" by\n" + response))
 
 
@@ -161,7 +162,7 @@ def test_places_survive_extraction(folders):
     proof = " by\n  have a𝔸 := h\n  exact h"
     for layout in ("qwen", "deepseek"):
         read, ours, answer, start = answered(folders, f"{STATED}{proof}\n", proof, layout)
-        assert read.proof == proof and read.refusal is None
+        assert read.candidate.text == proof and read.refusal is None
         assert len(read.offsets) == len(read.tokens)
         assert read.offsets[0] == -start and read.offsets[-1] == len(answer) - start
         for token, offset in zip(read.tokens[:-1], read.offsets):
@@ -222,8 +223,10 @@ def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
     attempts = [read(HELPED.format(*fill)) for fill in (("h", "h"), ("b𝔸", "h"), ("h", "b𝔸"))]
     with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
         right, *wrong = (submit(farm, PLAIN, read).result() for read in attempts)
-    assert right.proved and attempts[0].proof == HELPED.format("h", "h")
-    assert [a.main_proof for a in attempts] == [f" by\n  exact aux {h}" for h in ("h", "h", "b𝔸")]
+    assert right.proved and attempts[0].candidate.text == HELPED.format("h", "h")
+    assert [a.candidate.proof for a in attempts] == [
+        f" by\n  exact aux {h}" for h in ("h", "h", "b𝔸")
+    ]
     for attempt, verdict, before in zip(attempts[1:], wrong, ("  exact", "  exact aux")):
         place = departure(attempt, verdict, Feedback(("no",), "some"))
         assert "b" in ours.decode(attempt.tokens[place : place + 1])
@@ -234,16 +237,16 @@ def test_an_answer_with_helpers_to_learn_from_reads_back(folders):
     ours, template = tk.load(folders["qwen"]), read_template("goedel_prover_v2")
     proof = HELPED.format("h", "h")
     for theorem in (PLAIN, dataclasses.replace(PLAIN, context="open Nat\n\ndef two := 2")):
-        ids = template.response_ids(ours, theorem, proof)
+        ids = template.response_ids(ours, theorem, parse_candidate(proof, theorem, True))
         again = read_attempt(
             ours, template, theorem, 0, ids, [0.0] * len(ids), True, allow_helpers=True
         )
-        assert again.proof.split() == proof.split()
+        assert again.candidate.text.split() == proof.split()
 
 
 def test_an_answer_without_a_proof_is_kept_whole(folders):
     read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
-    assert read.proof == answer and "states t differently" in read.refusal
+    assert read.candidate.text == answer and "states t differently" in read.refusal
     assert read.offsets[0] == 0 and read.offsets[-1] == len(answer)
     said = Feedback(("no",), "some", first_error=0)
     assert departure(read, Verdict("rejected"), said) is None
@@ -256,7 +259,7 @@ def test_a_response_is_never_tokenized_again(folders):
     sampled = [i for character in answer for i in ours.encode(character)] + [ours.eos_id]
     assert ours.decode(sampled) == answer and ours.encode(answer) != sampled[:-1]
     read = read_attempt(ours, template, PLAIN, 0, sampled, [-1.0] * len(sampled), True)
-    assert read.proof == " by exact h" and list(read.tokens) == sampled
+    assert read.candidate.text == " by exact h" and list(read.tokens) == sampled
     student, teacher = template.ids(ours, PLAIN), template.ids(ours, PLAIN, FEEDBACK)
     row = batching.DistillationRow(student, teacher, read, None, [1.0] * len(sampled))
     shape = Shape(1, len(student) + 3, len(sampled) + 2)
@@ -272,13 +275,13 @@ def test_a_response_is_never_tokenized_again(folders):
 def test_bad_templates_are_named(tmp_path, folders):
     with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of deep"):
         read_template("x")
-    for text, told in (
+    for text, message in (
         ("student = 1x", "prompt.template=.*mine.toml: "),
         ("student = ''", "missing 1 required.*'teacher'"),
         ("student = ''\nteacher = ''\npupil = ''", "unexpected keyword argument 'pupil'"),
     ):
         (tmp_path / "mine.toml").write_text(text)
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             read_template(str(tmp_path / "mine.toml"))
     trained = tk.train(tiny_tokenizers.TEXTS, 400)
     with pytest.raises(ConfigError, match=r"prompt.template is a chat: .* no chat template"):

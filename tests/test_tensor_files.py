@@ -52,9 +52,9 @@ def test_the_safetensors_package_reads_and_writes_the_same(tmp_path):
         np.testing.assert_array_equal(tf.read_rows(again[name]), x)
 
 
-def test_broken_folders_are_told(tmp_path):
-    def refused(told):
-        with pytest.raises(ValueError, match=told):
+def test_broken_folders_are_reported(tmp_path):
+    def refused(message):
+        with pytest.raises(ValueError, match=message):
             tf.open_folder(tmp_path)
 
     refused("neither model.safetensors nor model.safetensors.index.json")
@@ -64,15 +64,15 @@ def test_broken_folders_are_told(tmp_path):
     second = tmp_path / "model-00002-of-00002.safetensors"
     whole = second.read_bytes()
     second.write_bytes(whole[:-1])
-    refused("model-00002-of-00002.safetensors is truncated: its tensors end at byte .*, the file")
+    refused("model-00002-of-00002.safetensors is truncated or .*: .*file not fully covered")
     second.write_bytes(whole[:30])
     refused("model-00002-of-00002.safetensors is truncated or no safetensors file")
     second.write_bytes(whole[:3])
     refused("model-00002-of-00002.safetensors is truncated or no safetensors file")
     second.write_bytes((4).to_bytes(8, "little") + b"null")
-    refused("is no safetensors file")
-    second.write_bytes(whole.replace(b'"BF16"', b'"F8E4"').replace(b'"F16"', b'"I32"'))
-    refused("is (F8E4|I32); known are F32, BF16, F16")
+    refused("or no safetensors file: .*invalid JSON")
+    second.write_bytes(whole.replace(b'"F16"', b'"I16"'))
+    refused("c is I16; known are F32, BF16, F16")
     second.unlink()
     refused("model-00002-of-00002.safetensors does not exist")
     second.write_bytes(whole)

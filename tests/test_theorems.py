@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from fdjax.data.theorems import (
-    lean_text,
-    parse_statement,
-    read_theorems,
-    strip_comments,
-    write_theorems,
-)
+from fdjax.data.theorems import read_theorems, write_theorems
+from fdjax.lean.statements import lean_text, parse_statement, strip_comments
 from fdjax.types import Theorem
 
 

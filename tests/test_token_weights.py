@@ -6,7 +6,7 @@ import pytest
 
 from fdjax.batches.token_weights import first_token_at, solve_rate, token_lines, token_weights
 from fdjax.config import DistillationConfig, DistillationVariants
-from fdjax.types import Attempt, Feedback, Message, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREM = Theorem(id="t", name="t", signature=": True")
 FEEDBACK = Feedback(("use this",), "test")
@@ -17,7 +17,7 @@ OFFSETS = (6, 12, 16, 22, 23)
 
 def attempt(segments=None, finished=True):
     segments = segments or (Segment((4, 5, 6, 7, 2)),)
-    return Attempt("t", 0, segments, (-0.5,) * 5, finished, PROOF, OFFSETS)
+    return Attempt("t", 0, segments, (-0.5,) * 5, finished, Candidate(PROOF), OFFSETS)
 
 
 def item(status="failed", wrong=None, feedback=FEEDBACK, **changes):
@@ -45,7 +45,9 @@ def test_first_token_at_finds_the_token_that_holds_a_character():
 
 def test_lines_are_those_that_hold_tokens():
     assert token_lines(attempt()) == [0, 0, 1, 1, 1]
-    blank = Attempt("t", 0, (Segment((4, 5)),), (0, 0), True, " by\n\n\n  a\n\n\n  b", (8, 15))
+    blank = Attempt(
+        "t", 0, (Segment((4, 5)),), (0, 0), True, Candidate(" by\n\n\n  a\n\n\n  b"), (8, 15)
+    )
     assert token_lines(blank) == [0, 1]
 
 

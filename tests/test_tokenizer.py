@@ -1,4 +1,4 @@
-"""Losslessness is the point: whatever Lean text goes in comes out, with its places."""
+"""The trained tokenizer: lossless for any text, with the place of each token in it."""
 
 import re
 
@@ -77,7 +77,7 @@ def test_offsets_of_encoded_text(text):
 @given(st.lists(st.integers(0, TOKENIZER.vocab_size - 1), max_size=30))
 @settings(max_examples=200, deadline=None)
 def test_offsets_of_arbitrary_ids(ids):
-    """A sampler may put bytes in any order; the places must still be those of decode(ids)."""
+    """A sampler may write bytes in any order; offsets are those of decode(ids) even then."""
     text, offsets = TOKENIZER.decode(ids), TOKENIZER.offsets(ids)
     assert offsets == sorted(offsets)
     assert all(0 <= offset <= len(text) for offset in offsets)
@@ -141,12 +141,12 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(ValueError, match="no texts"):
         tk.train(["", ""])
     for wanted in (-1, 100):
-        with pytest.raises(ValueError, match=f"^{wanted} is too small: these texts") as told:
+        with pytest.raises(ValueError, match=f"^{wanted} is too small: these texts") as error:
             tk.train(CORPUS, vocab_size=wanted)
-    least = int(re.search(r"at least (\d+), for 263", str(told.value))[1])
-    assert tk.train(CORPUS, vocab_size=least).vocab_size == least
-    with pytest.raises(ValueError, match=f"{least - 1} is too small"):
-        tk.train(CORPUS, vocab_size=least - 1)
+    minimum = int(re.search(r"at least (\d+), for 263", str(error.value))[1])
+    assert tk.train(CORPUS, vocab_size=minimum).vocab_size == minimum
+    with pytest.raises(ValueError, match=f"{minimum - 1} is too small"):
+        tk.train(CORPUS, vocab_size=minimum - 1)
     with pytest.raises(FileNotFoundError, match=r"neither tokenizer\.json nor"):
         tk.load(tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(b"junk")

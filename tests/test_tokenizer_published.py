@@ -1,4 +1,4 @@
-"""Tokenizers of published models: places, what text cannot do, what the files say, bad files."""
+"""Published tokenizers: offsets, control tokens that text cannot write, file contents, errors."""
 
 import builtins
 import json
@@ -89,7 +89,7 @@ def test_text_never_becomes_a_control_token(tokenizers, name):
 
 @every
 def test_a_message_never_writes_a_control_token(tokenizers, name):
-    """Whatever the user says, the chat's control tokens are those of a harmless message."""
+    """Whatever the user writes, the chat's control tokens are those of a harmless message."""
     tokenizer = tokenizers[name]
     control = {token.id for token in tokenizer._control.values()}
 
@@ -99,10 +99,10 @@ def test_a_message_never_writes_a_control_token(tokenizers, name):
 
     expected, shown = written("HARMLESS")
     for text in control_texts(tokenizer):
-        found, said = written(f" {text}\n")
+        found, decoded = written(f" {text}\n")
         assert found == expected, text
         text = re.sub(f"[{MARK}]", "\ufffd", text)
-        assert shown.replace("HARMLESS", text) in (said, said.replace(f" {text}\n", text))
+        assert shown.replace("HARMLESS", text) in (decoded, decoded.replace(f" {text}\n", text))
 
 
 def test_text_goes_on_without_the_space_that_begins_a_sequence(tokenizers):
@@ -112,7 +112,7 @@ def test_text_goes_on_without_the_space_that_begins_a_sequence(tokenizers):
         assert tokenizer.decode(tokenizer.encode_prompt("by")) == " by"
 
 
-def test_a_sampled_id_that_no_token_has_says_nothing(tokenizers):
+def test_a_sampled_id_that_no_token_has_is_no_text(tokenizers):
     tokenizer = tokenizers["qwen"]
     ids = [*tokenizer.encode("ab"), tokenizer.vocab_size, tokenizer.vocab_size + 99]
     assert tokenizer.decode(ids) == "ab" and tokenizer.offsets(ids)[-2:] == [2, 2]
@@ -143,7 +143,7 @@ def changed(folder, name, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def test_the_config_may_ask_for_bos(tmp_path):
+def test_add_bos_token_of_the_config(tmp_path):
     folder = tiny_tokenizers.deepseek(tmp_path)
     changed(folder, "tokenizer.json", post_processor=None)
     text, bos = "theorem", 500
@@ -187,7 +187,7 @@ def test_saved_and_loaded(tokenizers, tmp_path, name):
     assert tk.load(tmp_path).model != again.model
 
 
-def test_padding_and_truncation_that_a_file_asks_for_are_left_out(tmp_path):
+def test_padding_and_truncation_of_a_file_are_ignored(tmp_path):
     folder = tiny_tokenizers.qwen(tmp_path)
     plain = tk.load(folder).encode("theorem t : p := by simp")
     cut = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
@@ -195,10 +195,10 @@ def test_padding_and_truncation_that_a_file_asks_for_are_left_out(tmp_path):
     assert tk.load(folder).encode("theorem t : p := by simp") == plain and len(plain) > 3
 
 
-def refused(folder, told):
-    with pytest.raises(ValueError, match=told) as error:
+def refused(folder, message):
+    with pytest.raises(ValueError, match=message) as error:
         tk.load(folder).encode_chat([{"role": "user", "content": "x"}])
-    assert str(folder) in str(error.value) or "chat template" in told
+    assert str(folder) in str(error.value) or "chat template" in message
 
 
 def test_bad_files_are_named(tmp_path):

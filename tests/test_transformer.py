@@ -1,4 +1,4 @@
-"""The transformer against a float64 numpy one, and its variants against one another."""
+"""The transformer against a float64 numpy implementation, and its variants against each other."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ hidden_states = jax.jit(transformer.hidden_states, static_argnums=0)
 
 
 def random_params(config, seed=0):
-    """Every parameter random, so that a scale or bias left out of the arithmetic shows."""
+    """Every parameter random: a scale or bias that the computation leaves out then shows."""
     rng = np.random.default_rng(seed)
 
     def draw(path, leaf):
@@ -189,7 +189,7 @@ def test_bfloat16_stays_near_fp32():
 
 
 def test_prefill_and_decode_equal_the_forward_pass():
-    """Each of G samples continues its prompt by tokens of its own."""
+    """Each of G samples continues its prompt with other tokens."""
     G, R = 2, 3
     prefill = jax.jit(transformer.prefill, static_argnums=0, static_argnames=("group", "budget"))
     decode = jax.jit(transformer.decode, static_argnums=0)
@@ -212,23 +212,23 @@ def test_prefill_and_decode_equal_the_forward_pass():
                 np.testing.assert_allclose(decoded[t][:, g], full[:, t - R], atol=3e-5)
 
 
-def test_a_windowed_layer_sees_so_many_tokens():
-    """The last token hears of the third last but not of the one before it, in one layer."""
+def test_a_windowed_layer_attends_to_so_many_tokens():
+    """In one layer with window 3, the last token attends to the third last but not beyond."""
     config = dataclasses.replace(TINY, num_layers=1, window=3)
     params = random_params(config)
     tokens, mask = random_batch(config, lengths=(7,))
     hidden = hidden_states(config, params, tokens, mask)[0, -1]
-    for place, heard in ((-3, True), (-4, False)):
+    for place, attended in ((-3, True), (-4, False)):
         other = tokens.at[0, place].add(1) % config.vocab_size
         moved = jnp.abs(hidden_states(config, params, other, mask)[0, -1] - hidden).max()
-        assert (moved > 1e-3) == heard, place
+        assert (moved > 1e-3) == attended, place
 
 
 def test_configs_of_plain_data():
     fields = json.loads(json.dumps(dataclasses.asdict(GEMMA)))
     assert from_fields(fields) == GEMMA
     assert GEMMA.windowed_layers == (True, True, False) and not any(TINY.windowed_layers)
-    for changes, told in [
+    for changes, message in [
         ({"widht": 3}, "widht: no such field"),
         ({"activation": "relu"}, "activation is 'relu'"),
         ({"num_kv_heads": 3}, "num_heads=4 is no multiple of num_kv_heads=3"),
@@ -236,12 +236,12 @@ def test_configs_of_plain_data():
         ({"rope_scaling": {"kind": "dynamic", "factor": 2.0}}, "rope_scaling.kind is 'dynamic'"),
         ({"rope_scaling": {"kind": "yarn", "factor": 2.0}}, "yarn needs original_context"),
     ]:
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             from_fields(fields | changes)
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch):
-    """Values and gradients, where the last block is full and where it is not; and no [T, T]."""
+    """Values and gradients, with a full and a partial last block; no [T, T] array exists."""
     config = dataclasses.replace(GEMMA, num_layers=2, window_pattern=(True, False), remat=True)
     params = random_params(config)
     tokens, mask = random_batch(config, lengths=(15, 9))

@@ -17,7 +17,7 @@ from fdjax.batches import arrays as batching
 from fdjax.batches.arrays import Shape
 from fdjax.training import state
 from fdjax.training.step import make_update
-from fdjax.types import Attempt, Segment
+from fdjax.types import Attempt, Candidate, Segment
 
 FIRST, TOOL, SECOND = (11, 12, 13), (41, 42, 43, 44), (14, 15, 2)
 R = 12  # two columns of padding
@@ -27,7 +27,7 @@ ATTEMPT = Attempt(
     segments=(Segment(FIRST), Segment(TOOL, "tool"), Segment(SECOND)),
     logprobs=(-3.0,) * 3 + (0.0,) * 4 + (-3.0,) * 3,
     finished=True,
-    proof=" by\n  x",
+    candidate=Candidate(" by\n  x"),
     offsets=(0,) * 10,
 )
 PROMPT, TEACHER_PROMPT = [1, 5, 6], [1, 5, 6, 30, 31]

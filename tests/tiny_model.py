@@ -31,7 +31,7 @@ def bag_of_words(vocab_size=64, width=8):
 
 
 def tiny_transformer(**changes):
-    """(init, Model) of a real transformer of a few thousand parameters, with opinions."""
+    """(init, Model) of a real transformer of a few thousand parameters, with logits far from 0."""
     config = ModelConfig(
         **dict(
             vocab_size=64,

@@ -1,9 +1,9 @@
-"""Gemma 3, the text models: five windowed layers to one that sees everything.
+"""Gemma 3, the text models: five windowed layers to each one with full attention.
 
     from configs.models import gemma3
     config.model = gemma3.shape("4b", dtype="bfloat16", remat=True)
 
-For a model of this shape that begins at random; `init_from` brings its own.
+For a model with random initial parameters; `init_from` brings its own shape.
 """
 
 from ml_collections import ConfigDict

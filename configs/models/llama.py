@@ -1,10 +1,10 @@
-"""Llama 3 and what is built like it: DeepSeek-Prover-V2-7B.
+"""Llama 3, and DeepSeek-Prover-V2-7B, which has the same features.
 
     from configs.models import llama
     config.model = llama.shape("deepseek-prover-v2-7b", dtype="bfloat16", remat=True)
 
-For a model of this shape that begins at random; `init_from` brings its own. The RoPE scaling of
-DeepSeek-Prover-V2 is written from memory, its config.json was not at hand.
+For a model with random initial parameters; `init_from` brings its own shape. The RoPE scaling of
+DeepSeek-Prover-V2 was not compared with its config.json.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
     from configs.models import qwen2
     config.model = qwen2.shape("math-7b", dtype="bfloat16", remat=True)
 
-For a model of this shape that begins at random; `init_from` brings its own.
+For a model with random initial parameters; `init_from` brings its own shape.
 """
 
 from ml_collections import ConfigDict

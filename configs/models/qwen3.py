@@ -1,10 +1,9 @@
-"""Qwen3 (Goedel-Prover-V2-8B and -32B, Kimina-Prover-72B's smaller ones): QK norm.
+"""Qwen3 (Goedel-Prover-V2-8B and -32B, the small Kimina-Provers): QK norm.
 
     from configs.models import qwen3
     config.model = qwen3.shape("8b", dtype="bfloat16", remat=True)
 
-For a model of this shape that begins at random. One that begins with published weights takes its
-shape from their folder (`init_from`), whatever stands here.
+For a model with random initial parameters; `init_from` brings its own shape.
 """
 
 from ml_collections import ConfigDict

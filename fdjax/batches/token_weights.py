@@ -87,9 +87,7 @@ def solve_rate(group: Group) -> float:
 def first_error_token(attempt: Attempt, verdict: Verdict, feedback: Feedback) -> int | None:
     """Index of the first wrong token: at the place that feedback names, else at that of Lean's
     first error. None where there is no such place, or no proof could be read from the response."""
-    place = feedback.first_error
-    if place is None and not verdict.proved and verdict.first_error_message:
-        place = verdict.first_error_message.place
+    place = verdict.first_error if feedback.first_error is None else feedback.first_error
     if place is None or attempt.refusal is not None:
         return None
     return first_token_at(attempt, place)
@@ -107,6 +105,6 @@ def token_lines(attempt: Attempt) -> list[int]:
 
     A chat's text before the proof counts as the proof's first line, text behind it as the last.
     """
-    lines = [attempt.proof.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
+    lines = [attempt.candidate.text.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
     with_tokens = sorted(set(lines))
     return [with_tokens.index(line) for line in lines]

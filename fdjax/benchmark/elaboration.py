@@ -1,4 +1,4 @@
-"""Types of terms: a small elaborator in Lean's manner, with unknowns found by unification.
+"""Types of terms: a small elaborator after Lean's, which solves unknowns by unification.
 
 A type is an expression of formulas.py ("Prop", "α", a formula); ("?", n) is an unknown.
 """
@@ -6,14 +6,24 @@ A type is an expression of formulas.py ("Prop", "α", a formula); ("?", n) is an
 import functools
 import itertools
 
-from fdjax.benchmark.formulas import Expr, Goal, is_formula, names_in, parse, substitute
+from fdjax.benchmark.formulas import (
+    Expr,
+    Goal,
+    arrow,
+    directions,
+    is_formula,
+    kind,
+    nat_normal,
+    parse,
+    substitute,
+)
 
 
 class Mismatch(Exception):
-    """The term does not have a type, or not the one expected."""
+    """The term has no type, or not the expected one."""
 
 
-# name: (implicit arguments, type). Explicit arguments that are no proofs are ∀-bound.
+# name: (implicit arguments, type). An explicit argument that is a value and no proof is ∀-bound.
 _CONSTANTS = {
     "trivial": ("", "True"),
     "True.intro": ("", "True"),
@@ -52,7 +62,7 @@ _CONSTANTS = {
     "Nat.mul_one": ("", "∀ n : Nat, n * 1 = n"),
     "Nat.one_mul": ("", "∀ n : Nat, 1 * n = n"),
 }
-# Head of a type: the namespace in which Lean looks up a field.
+# kind of a type: the namespace in which Lean looks up a field.
 _NAMESPACE = {"and": "And", "or": "Or", "not": "Not", "iff": "Iff", "eq": "Eq", "False": "False"}
 _NUMBERED = {"and": ("And.left", "And.right"), "iff": ("Iff.mp", "Iff.mpr")}
 _FORMULAS = {"and", "or", "imp", "iff", "eq", "ne", "not", "all", "ex"}
@@ -64,41 +74,9 @@ def constant(name: str) -> tuple[tuple[str, ...], Expr] | None:
     return entry and (tuple(entry[0].split()), parse(entry[1]))
 
 
-def arrow(e: Expr) -> tuple[Expr, Expr] | None:
-    """(premise, conclusion) of `a → b`, `¬a`, `a ≠ b`, which Lean unfolds on demand."""
-    if not isinstance(e, tuple):
-        return None
-    if e[0] == "imp":
-        return e[1], e[2]
-    if e[0] == "not":
-        return e[1], "False"
-    return (("eq", e[1], e[2]), "False") if e[0] == "ne" else None
-
-
-def nat_normal(e: Expr) -> Expr:
-    """Normal form by the equations that define + and *, which hold by computation."""
-    if not isinstance(e, tuple) or e[0] not in ("add", "mul"):
-        return e
-    a, b = nat_normal(e[1]), nat_normal(e[2])
-    if isinstance(a, int) and isinstance(b, int):
-        return a + b if e[0] == "add" else a * b
-    if e[0] == "add":
-        if b == 0:
-            return a
-        if isinstance(b, int) and isinstance(a, tuple) and a[0] == "add" and isinstance(a[2], int):
-            return ("add", a[1], a[2] + b)
-        if isinstance(b, tuple) and b[0] == "add" and isinstance(b[2], int):
-            return nat_normal(("add", ("add", a, b[1]), b[2]))
-        return ("add", a, b)
-    if isinstance(b, int):
-        return 0 if b == 0 else nat_normal(("add", ("mul", a, b - 1), a))
-    if isinstance(b, tuple) and b[0] == "add" and isinstance(b[2], int):
-        return nat_normal(("add", ("mul", a, ("add", b[1], b[2] - 1)), a))
-    return ("mul", a, b)
-
-
 class Elaborator:
-    """One term at one goal: unknowns, and the goals left by `?_`."""
+    """The elaboration of one term at one goal. `values` are those of solved unknowns, `left` the
+    goals that `?_` leaves. Methods raise Mismatch where Lean refuses the term."""
 
     def __init__(self, goal: Goal):
         self.goal = goal
@@ -110,7 +88,7 @@ class Elaborator:
         return ("?", next(self.count))
 
     def resolve(self, e: Expr) -> Expr:
-        """`e` with all known values of unknowns put in."""
+        """`e` with all solved unknowns replaced by their values."""
         if not isinstance(e, tuple):
             return e
         if e[0] == "?":
@@ -121,20 +99,20 @@ class Elaborator:
         return (e[0], *(self.resolve(part) for part in e[1:]))
 
     def unify(self, a: Expr, b: Expr) -> None:
+        """Solves unknowns so that `a` and `b` are equal by definition."""
         a, b = self.resolve(a), self.resolve(b)
         if a == b:
             return
         for x, y in ((a, b), (b, a)):
-            if isinstance(x, tuple) and x[0] == "?":
+            if kind(x) == "?":
                 if _occurs(x, y):
                     raise Mismatch("an infinite type")
                 self.values[x[1]] = y
                 return
         if isinstance(a, tuple) and isinstance(b, tuple) and a[0] == b[0] and len(a) == len(b):
             if a[0] in ("all", "ex"):
-                one = f"{a[1]}✝{next(self.count)}"
-                body = substitute(a[3], a[1], one), substitute(b[3], b[1], one)
-                return self.unify(*body)
+                name = f"{a[1]}✝{next(self.count)}"
+                return self.unify(substitute(a[3], a[1], name), substitute(b[3], b[1], name))
             saved = dict(self.values)
             try:
                 for x, y in zip(a[1:], b[1:]):
@@ -156,25 +134,21 @@ class Elaborator:
     # --- names and their types ---
 
     def local(self, name: str) -> Expr | None:
-        for known, type_ in (*reversed(self.goal.hypotheses), *reversed(self.goal.variables)):
-            if known == name:
-                return type_
-        return None
+        """The type of the latest hypothesis of that name, else of the latest variable."""
+        return dict((*self.goal.variables, *self.goal.hypotheses)).get(name)
 
     def _name(self, name: str) -> Expr:
-        """The type of a name, fields such as `h1.mp` included, implicit arguments unknown."""
-        local = self.local(name)
-        if local is not None:
-            return local
-        head, _, fields = name.partition(".")
-        type_ = self.local(head)
+        """The type of a name, also with fields as in `h1.mp`; implicit arguments are unknowns."""
+        type_ = self.local(name)
         if type_ is not None:
-            for field in fields.split("."):
-                type_ = self._field(type_, field)
             return type_
-        if name in ("True", "False"):
-            return "Prop"
-        return self._constant(name)
+        head, *fields = name.split(".")
+        type_ = self.local(head)
+        if type_ is None:
+            return "Prop" if name in ("True", "False") else self._constant(name)
+        for field in fields:
+            type_ = self._field(type_, field)
+        return type_
 
     def _constant(self, name: str) -> Expr:
         entry = constant(name)
@@ -188,21 +162,21 @@ class Elaborator:
     def _field(self, type_: Expr, field: str) -> Expr:
         """The type of `t.field` for t of `type_`."""
         type_ = self.resolve(type_)
-        kind = type_[0] if isinstance(type_, tuple) else type_
+        head = type_ if type_ == "False" else kind(type_)
         if field.isdigit():
-            numbered = _NUMBERED.get(kind, ())
+            numbered = _NUMBERED.get(head, ())
             if not 1 <= int(field) <= len(numbered):
                 raise Mismatch(f"no field {field}")
             name = numbered[int(field) - 1]
-        elif kind in _NAMESPACE:
-            name = f"{_NAMESPACE[kind]}.{field}"
-        elif kind == "ne" and field in ("symm", "elim"):
-            equal = ("eq", *type_[1:])
-            return ("ne", *type_[:0:-1]) if field == "symm" else self._field(("not", equal), field)
+        elif head in _NAMESPACE:
+            name = f"{_NAMESPACE[head]}.{field}"
+        elif head == "ne" and field == "symm":
+            return ("ne", type_[2], type_[1])
+        elif head == "ne" and field == "elim":
+            return self._field(("not", ("eq", *type_[1:])), field)
         else:
             raise Mismatch(f"no field {field}")
-        step = self._constant(name)
-        premise, conclusion = arrow(step)
+        premise, conclusion = arrow(self._constant(name))
         self.unify(premise, type_)
         return self.resolve(conclusion)
 
@@ -211,27 +185,25 @@ class Elaborator:
         if isinstance(e, int):
             return "Nat"
         if isinstance(e, str):
-            if e in ("True", "False"):
-                return "Prop"
-            type_ = self.local(e)
+            type_ = "Prop" if e in ("True", "False") else self.local(e)
             if type_ is None:
                 raise Mismatch(f"unknown identifier {e}")
             return type_
-        kind = e[0]
-        if kind in ("all", "ex"):
+        if e[0] in ("all", "ex"):
             variables = (*self.goal.variables, (e[1], e[2] or "α"))
             Elaborator(self.goal._replace(variables=variables)).proposition(e[3])
             return "Prop"
-        if kind in ("eq", "ne", "add", "mul"):
+        if e[0] in ("eq", "ne", "add", "mul"):
             one, two = self.type_of_value(e[1]), self.type_of_value(e[2])
-            if one != two or (kind in ("add", "mul") and one != "Nat"):
+            number = e[0] in ("add", "mul")
+            if one != two or (number and one != "Nat"):
                 raise Mismatch("type mismatch")
-            return one if kind in ("add", "mul") else "Prop"
-        if kind in _FORMULAS:
+            return one if number else "Prop"
+        if e[0] in _FORMULAS:
             for part in e[1:]:
                 self.proposition(part)
             return "Prop"
-        if kind == "app":
+        if e[0] == "app":
             type_ = self.type_of_value(e[1])
             for arg in e[2:]:
                 step = arrow(type_)
@@ -248,56 +220,55 @@ class Elaborator:
     # --- terms ---
 
     def infer(self, e: Expr) -> Expr:
+        """The type of a term."""
         if isinstance(e, str) and e != "_":
             return self._name(e)
-        if isinstance(e, tuple):
-            if e[0] == "proj":
-                return self._field(self.infer(e[1]), e[2])
-            if e[0] == "app":
-                return self._application(e, None)
-            if e[0] in _FORMULAS:
-                self.proposition(e)
-                return "Prop"
+        if kind(e) == "proj":
+            return self._field(self.infer(e[1]), e[2])
+        if kind(e) == "app":
+            return self._application(e, None)
+        if kind(e) in _FORMULAS:
+            self.proposition(e)
+            return "Prop"
         raise Mismatch("the type of this term is not known here")
 
     def check(self, e: Expr, expected: Expr) -> None:
+        """Elaborates the term `e` against the type `expected`."""
         expected = self.resolve(expected)
-        kind = expected[0] if isinstance(expected, tuple) else expected
         if e == "_":
             raise Mismatch("a placeholder is left")
-        if isinstance(e, tuple) and e[0] == "hole":
-            self.left.append(self.goal._replace(target=expected))
-        elif isinstance(e, tuple) and e[0] == "fun":
+        if kind(e) == "hole":
+            self.left.append(self.goal.with_target(expected))
+        elif kind(e) == "fun":
             self._function(e, expected)
-        elif isinstance(e, tuple) and e[0] == "anon":
-            parts = e[1:]
-            fields = {"and": 2, "iff": 2, "ex": 2, "True": 0}.get(kind)
-            if fields is None or len(parts) < fields or (fields == 0 and parts):
-                raise Mismatch("no such anonymous constructor")
-            if fields == 0:
-                return
-            first, last = parts[0], parts[1] if len(parts) == 2 else ("anon", *parts[1:])
-            if kind == "ex":
-                if self.type_of_value(first) != (expected[2] or "α"):
-                    raise Mismatch("the witness has another type")
-                self.check(last, substitute(expected[3], expected[1], first))
-            elif kind == "and":
-                self.check(first, expected[1])
-                self.check(last, expected[2])
-            else:
-                self.check(first, ("imp", expected[1], expected[2]))
-                self.check(last, ("imp", expected[2], expected[1]))
-        elif isinstance(e, tuple) and e[0] == "app":
+        elif kind(e) == "anon":
+            self._anonymous(e[1:], expected)
+        elif kind(e) == "app":
             self._application(e, expected)
         else:
             self.unify(self.infer(e), expected)
+
+    def _anonymous(self, parts: tuple[Expr, ...], expected: Expr) -> None:
+        if expected == "True" and not parts:
+            return
+        if kind(expected) not in ("and", "iff", "ex") or len(parts) < 2:
+            raise Mismatch("no such anonymous constructor")
+        first, last = parts[0], parts[1] if len(parts) == 2 else ("anon", *parts[1:])
+        if expected[0] == "ex":
+            if self.type_of_value(first) != (expected[2] or "α"):
+                raise Mismatch("the witness has another type")
+            self.check(last, substitute(expected[3], expected[1], first))
+            return
+        one, two = expected[1:] if expected[0] == "and" else directions(expected)
+        self.check(first, one)
+        self.check(last, two)
 
     def _function(self, e: Expr, expected: Expr) -> None:
         _, names, body = e
         outer, goal = self.goal, self.goal
         for name in names:
             expected = self.resolve(expected)
-            if isinstance(expected, tuple) and expected[0] == "all":
+            if kind(expected) == "all":
                 _, bound, type_, body = expected
                 goal, (expected,) = bind(goal, name, type_ or "α", (body,), bound)
             elif step := arrow(expected):
@@ -316,7 +287,7 @@ class Elaborator:
         pending = []
         for arg in args:
             type_ = self.resolve(type_)
-            if isinstance(type_, tuple) and type_[0] == "all":
+            if kind(type_) == "all":
                 self._value(arg, type_[2] or "α")
                 type_ = substitute(type_[3], type_[1], arg)
             elif step := arrow(type_):
@@ -326,15 +297,12 @@ class Elaborator:
                 raise Mismatch("a function is expected")
         if type_ in ("Prop", "α", "Nat") or any(p in ("α", "Nat") for _, p in pending):
             self.type_of_value(e)  # a value, such as P a, and no proof
-            if expected is not None:
-                self.unify(type_, expected)
-            return type_
+            pending = []
         if expected is not None:
             self.unify(type_, expected)
-        late = []
+        late = []  # arguments that need a type which other arguments determine
         for arg, premise in pending:
-            known = self.resolve(premise)
-            if is_open(known) and isinstance(arg, tuple) and arg[0] in ("fun", "anon"):
+            if kind(arg) in ("fun", "anon") and is_open(self.resolve(premise)):
                 late.append((arg, premise))
             else:
                 self.check(arg, premise)
@@ -343,18 +311,47 @@ class Elaborator:
         return self.resolve(type_)
 
     def _value(self, arg: Expr, type_: Expr) -> None:
-        found = self.type_of_value(arg)
-        function = isinstance(found, tuple) and found[0] == "imp" and found[1] in ("α", "Nat")
-        if not (found == type_ or (type_ == "Function" and function)):
+        actual = self.type_of_value(arg)
+        function = kind(actual) == "imp" and actual[1] in ("α", "Nat")
+        if not (actual == type_ or (type_ == "Function" and function)):
             raise Mismatch("an argument has another type")
+
+
+def elaborate(goal: Goal, term: Expr, expected: Expr, holes: bool = False) -> tuple[Goal, ...]:
+    """Checks `term` against `expected`. Returns the goals that its `?_` leave; without `holes`
+    they are refused. Raises Mismatch."""
+    elaborator = Elaborator(goal)
+    elaborator.check(term, expected)
+    left = tuple(g.with_target(elaborator.resolve(g.target)) for g in elaborator.left)
+    if (left and not holes) or any(is_open(g.target) for g in left):
+        raise Mismatch("a placeholder is left")
+    check_solved(elaborator)
+    return left
+
+
+def infer(goal: Goal, term: Expr) -> Expr:
+    """The type of `term`. Raises Mismatch."""
+    elaborator = Elaborator(goal)
+    type_ = elaborator.resolve(elaborator.infer(term))
+    if elaborator.left or is_open(type_):
+        raise Mismatch("an implicit argument stays unknown")
+    check_solved(elaborator)
+    return type_
+
+
+def check_solved(elaborator: Elaborator) -> None:
+    """Lean refuses a term with an implicit argument that stays unknown."""
+    for number in range(next(elaborator.count)):
+        if is_open(elaborator.resolve(("?", number))):
+            raise Mismatch("an implicit argument stays unknown")
 
 
 def bind(
     goal: Goal, name: str, type_: Expr, formulas: tuple[Expr, ...] = (), bound: str | None = None
 ) -> tuple[Goal, tuple[Expr, ...]]:
-    """(`goal` with `name` added, `formulas` in it): an older thing of that name gets a dagger.
+    """(`goal` with `name` added, `formulas` for it). An older `name` gets a dagger, as in Lean.
 
-    `bound` is the variable of `formulas` that `name` stands for.
+    `bound` is the variable of `formulas` that `name` stands for. Raises Mismatch for `rfl`.
     """
     if name == "rfl":
         raise Mismatch("`rfl` is a pattern, no name")
@@ -365,33 +362,31 @@ def bind(
     if old in taken:
         while fresh in taken:
             fresh += "✝"
-
-        def rename(e: Expr) -> Expr:
-            return substitute(e, old, fresh) if old in names_in(e) else e
-
-        goal = Goal(
-            tuple((fresh if n == old else n, t) for n, t in goal.variables),
-            tuple((fresh if n == old else n, rename(t)) for n, t in goal.hypotheses),
-            rename(goal.target),
-        )
-        type_ = rename(type_)
+        goal, type_ = renamed(goal, old, fresh), substitute(type_, old, fresh)
         if bound != old:
-            formulas = tuple(rename(f) for f in formulas)
+            formulas = tuple(substitute(f, old, fresh) for f in formulas)
     if bound is not None and bound != name:
         formulas = tuple(substitute(f, bound, name) for f in formulas)
     if bound is None and is_formula(type_):
-        goal = goal._replace(hypotheses=(*goal.hypotheses, (name, type_)))
-    else:
-        goal = goal._replace(variables=(*goal.variables, (name, type_)))
-    return goal, formulas
+        return goal.assuming((name, type_)), formulas
+    return goal._replace(variables=(*goal.variables, (name, type_))), formulas
+
+
+def renamed(goal: Goal, old: str, new: str) -> Goal:
+    """`goal` with the variable or hypothesis `old` called `new`."""
+    return Goal(
+        tuple((new if n == old else n, t) for n, t in goal.variables),
+        tuple((new if n == old else n, substitute(f, old, new)) for n, f in goal.hypotheses),
+        substitute(goal.target, old, new),
+    )
 
 
 def _numeric(e: Expr) -> bool:
-    return isinstance(e, int) or (isinstance(e, tuple) and e[0] in ("add", "mul"))
+    return isinstance(e, int) or kind(e) in ("add", "mul")
 
 
 def is_open(e: Expr) -> bool:
-    """Does an unknown occur in `e`?"""
+    """Whether an unknown occurs in `e`."""
     return isinstance(e, tuple) and (e[0] == "?" or any(is_open(part) for part in e[1:]))
 
 

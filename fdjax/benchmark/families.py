@@ -1,22 +1,23 @@
-"""The families of random statements; whether they hold is for others to find out."""
+"""The families of random statements. Most are checked against small models, none is proved here."""
 
 import itertools
 import random
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from fdjax.benchmark.formulas import Expr, Goal, names_in, parse_signature, substitute
+from fdjax.benchmark.formulas import Expr, Goal, kind, names_in, parse_signature, substitute
 from fdjax.benchmark.models import consistent, counterexample
 from fdjax.benchmark.moves import NAT_FUNCTION, NAT_PREDICATE
 
 
 class Shape(NamedTuple):
-    """What one difficulty means; pairs are (least, most)."""
+    """The sizes of one difficulty; pairs are (minimum, maximum)."""
 
     hypotheses: tuple[float, ...]  # shares of theorems with 0, 1, 2, ... hypotheses
     sizes: tuple[int, int]  # connectives in a hypothesis
     target: tuple[int, int]  # connectives in the target
     tactics: tuple[int, int]
-    tokens: tuple[int, int]  # of the statement as the model sees it
+    tokens: tuple[int, int]  # of the statement as the prompt shows it
 
 
 SHAPES = {
@@ -24,45 +25,47 @@ SHAPES = {
     2: Shape((0.03, 0.15, 0.45, 0.37), (1, 2), (0, 2), (2, 5), (12, 30)),
     3: Shape((0.05, 0.15, 0.4, 0.4), (1, 3), (0, 3), (3, 7), (16, 45)),
 }
-_CONNECTIVES = (("imp", 0.34), ("and", 0.24), ("or", 0.2), ("not", 0.14), ("iff", 0.08))
-_KINDS = [kind for kind, _ in _CONNECTIVES]
-_SHARES = list(itertools.accumulate(share for _, share in _CONNECTIVES))
+_CONNECTIVES = {"imp": 0.34, "and": 0.24, "or": 0.2, "not": 0.14, "iff": 0.08}
+_SHARES = list(itertools.accumulate(_CONNECTIVES.values()))
 
 
 def random_formula(rng: random.Random, atoms: list[Expr], connectives: int) -> Expr:
     """A formula over `atoms` with that many connectives."""
     if connectives == 0:
         return rng.choice(atoms)
-    kind = rng.choices(_KINDS, cum_weights=_SHARES)[0]
-    if kind == "not":
+    connective = rng.choices(list(_CONNECTIVES), cum_weights=_SHARES)[0]
+    if connective == "not":
         inner = random_formula(rng, atoms, connectives - 1)
-        return inner[1] if isinstance(inner, tuple) and inner[0] == "not" else ("not", inner)
+        return inner[1] if kind(inner) == "not" else ("not", inner)
     left = int(rng.random() * connectives)
     a = random_formula(rng, atoms, left)
     right = connectives - 1 - left
     if right == 0:  # never p ∧ p
-        return (kind, a, rng.choice([atom for atom in atoms if atom != a]))
-    return (kind, a, random_formula(rng, atoms, right))
+        return (connective, a, rng.choice([atom for atom in atoms if atom != a]))
+    return (connective, a, random_formula(rng, atoms, right))
 
 
-def _hypotheses(formulas: list[Expr]) -> tuple[tuple[str, Expr], ...]:
-    return tuple((f"h{i}", formula) for i, formula in enumerate(formulas, 1))
+def _goal(names: Iterable[tuple[str, Expr]], formulas: list[Expr], target: Expr) -> Goal:
+    """The goal with hypotheses h1, h2, ... and those of the (name, type) that occur, and α."""
+    used = names_in(target, *formulas) | {"α"}
+    hypotheses = tuple((f"h{i}", formula) for i, formula in enumerate(formulas, 1))
+    return Goal(tuple(v for v in names if v[0] in used), hypotheses, target)
 
 
 def worthwhile(rng: random.Random, goal: Goal) -> bool:
-    """Valid as far as models tell, not absurd, and mostly with every hypothesis needed."""
+    """Whether models find the goal valid and consistent, and mostly each hypothesis needed."""
     formulas = [formula for _, formula in goal.hypotheses]
     if len(set(formulas)) < len(formulas) or goal.target in formulas or counterexample(goal):
         return False
     if any(type_ == "Nat" for _, type_ in goal.variables):
-        return True  # beyond the models
+        return True  # the models have no numbers
     if not consistent(goal.hypotheses) and rng.random() < 0.8:
         return False
-    idle = sum(
-        not counterexample(goal._replace(hypotheses=goal.hypotheses[:i] + goal.hypotheses[i + 1 :]))
-        for i in range(len(formulas))
-    )
+    idle = sum(not counterexample(goal.without(name)) for name, _ in goal.hypotheses)
     return idle == 0 or rng.random() < 0.02**idle
+
+
+_PROPOSITIONS = tuple((p, "Prop") for p in "pqrs")
 
 
 def _propositional(rng: random.Random, difficulty: int) -> Goal:
@@ -73,17 +76,15 @@ def _propositional(rng: random.Random, difficulty: int) -> Goal:
         formulas = [random_formula(rng, atoms, rng.randint(*shape.sizes)) for _ in range(count)]
         if count > 1 and rng.random() < 0.3:
             formulas[rng.randrange(count)] = rng.choice(atoms)
-        hypotheses = _hypotheses(formulas)
         low, high = shape.target if count else (2, 4)
         for _ in range(6):  # targets are cheaper to try than whole sequents
             target = random_formula(rng, atoms, rng.randint(low, high))
-            goal = Goal((("p", "Prop"),), hypotheses, target)
+            goal = _goal(_PROPOSITIONS, formulas, target)
             if not counterexample(goal, classical=False):
-                return goal._replace(variables=_used("pqrs", formulas, target))
+                return goal
 
 
-# Facts of classical logic that intuitionistic logic lacks. A random formula is one of these too
-# seldom to wait for.
+# Laws of classical logic that intuitionistic logic lacks. Random formulas rarely are one of them.
 _CLASSICAL_LAWS = [
     parse_signature(f"{hypotheses} : {target}")
     for hypotheses, target in (
@@ -113,15 +114,10 @@ def _classical(rng: random.Random, difficulty: int) -> Goal:
     law = rng.choice(_CLASSICAL_LAWS)
     atoms: list[Expr] = list("pqrs")
     rng.shuffle(atoms)
-    goal = law
+    formulas, target = [f for _, f in law.hypotheses], law.target
     for name, atom in zip("abc", atoms):
         value = atom if rng.random() < 0.7 else random_formula(rng, atoms[:3], 1)
-        goal = Goal(
-            (),
-            tuple((h, substitute(f, name, value)) for h, f in goal.hypotheses),
-            substitute(goal.target, name, value),
-        )
-    formulas, target = [f for _, f in goal.hypotheses], goal.target
+        target, *formulas = (substitute(f, name, value) for f in (target, *formulas))
     for _ in range(rng.choice((0, 1, 1, difficulty))):
         new, twist = rng.choice(atoms), rng.randrange(3)
         if twist == 0:
@@ -132,12 +128,17 @@ def _classical(rng: random.Random, difficulty: int) -> Goal:
         else:
             formulas, target = [*formulas, new], ("and", *rng.sample((target, new), 2))
     rng.shuffle(formulas)
-    return Goal(_used("pqrs", formulas, target), _hypotheses(formulas), target)
+    return _goal(_PROPOSITIONS, formulas, target)
 
 
-def _used(names: str, formulas: list[Expr], target: Expr) -> tuple[tuple[str, Expr], ...]:
-    used = names_in(target).union(*(names_in(f) for f in formulas))
-    return tuple((p, "Prop") for p in names if p in used)
+_ELEMENTS = (
+    ("α", "Type"),
+    ("p", "Prop"),
+    ("f", ("imp", "α", "α")),
+    ("P", ("imp", "α", "Prop")),
+    ("Q", ("imp", "α", "Prop")),
+    *((a, "α") for a in "abc"),
+)
 
 
 def _quantified(rng: random.Random, difficulty: int) -> Goal:
@@ -149,27 +150,18 @@ def _quantified(rng: random.Random, difficulty: int) -> Goal:
 
     def statement(target: bool) -> Expr:
         body = random_formula(rng, inside, rng.choice((0, 1, 1, difficulty)))
-        kind = rng.choices(("all", "ex", "none", "plain"), (4, 4, 1, 3 if target else 2))[0]
-        if kind == "plain" or "x" not in names_in(body):
+        form = rng.choices(("all", "ex", "none", "plain"), (4, 4, 1, 3 if target else 2))[0]
+        if form == "plain" or "x" not in names_in(body):
             return random_formula(rng, outside, rng.choice((0, 0, 1)))
-        return ("not", ("ex", "x", None, body)) if kind == "none" else (kind, "x", None, body)
+        return ("not", ("ex", "x", None, body)) if form == "none" else (form, "x", None, body)
 
     while True:
         formulas = [statement(False) for _ in range(rng.choice((1, 2, 2, 3)))]
         for _ in range(4):
             target = statement(True)
-            goal = Goal((), _hypotheses(formulas), target)
-            used = names_in(target).union(*(names_in(f) for f in formulas))
-            if {"P", "Q"} & used and not counterexample(goal):
-                names = (
-                    ("α", "Type"),
-                    ("p", "Prop"),
-                    *((P, ("imp", "α", "Prop")) for P in "PQ"),
-                    ("a", "α"),
-                    ("b", "α"),
-                )
-                variables = tuple(v for v in names if v[0] in used | {"α"})
-                return goal._replace(variables=variables)
+            goal = _goal(_ELEMENTS, formulas, target)
+            if {"P", "Q"} & names_in(target, *formulas) and not counterexample(goal):
+                return goal
 
 
 def _equality(rng: random.Random, difficulty: int) -> Goal:
@@ -180,13 +172,13 @@ def _equality(rng: random.Random, difficulty: int) -> Goal:
         return ("app", "f", e) if rng.random() < 0.3 else e
 
     def statement(target: bool) -> Expr:
-        kind = rng.random()
-        if kind < 0.7:
+        form = rng.random()
+        if form < 0.7:
             a, b = element(), element()
-            return ("ne" if not target and kind < 0.06 else "eq", a, b)
-        if kind < 0.9 or target:
+            return ("ne" if not target and form < 0.06 else "eq", a, b)
+        if form < 0.9 or target:
             return ("app", "P", element())
-        if kind < 0.95:
+        if form < 0.95:
             return ("all", "x", None, ("eq", ("app", "f", "x"), rng.choice("xa")))
         premise, conclusion = ("app", "P", "x"), ("app", "P", ("app", "f", "x"))
         return ("all", "x", None, ("imp", *rng.sample((premise, conclusion), 2)))
@@ -195,18 +187,10 @@ def _equality(rng: random.Random, difficulty: int) -> Goal:
         formulas = [statement(False) for _ in range(rng.choice((1, 2, 2, 3)))]
         for _ in range(6):
             target = statement(True)
-            goal = Goal((), _hypotheses(formulas), target)
-            trivial = [target, *formulas]
-            if any(e[0] in ("eq", "ne") and e[1] == e[2] for e in trivial) or counterexample(goal):
-                continue
-            used = names_in(target).union(*(names_in(f) for f in formulas))
-            names = (
-                ("α", "Type"),
-                ("f", ("imp", "α", "α")),
-                ("P", ("imp", "α", "Prop")),
-                *((a, "α") for a in "abc"),
-            )
-            return goal._replace(variables=tuple(v for v in names if v[0] in used | {"α"}))
+            goal = _goal(_ELEMENTS, formulas, target)
+            trivial = any(e[0] in ("eq", "ne") and e[1] == e[2] for e in (target, *formulas))
+            if not trivial and not counterexample(goal):
+                return goal
 
 
 def _nat(rng: random.Random, difficulty: int) -> Goal:
@@ -232,73 +216,65 @@ def _nat(rng: random.Random, difficulty: int) -> Goal:
         right = substitute(right, old, formulas[0][2])
     if rng.random() < 0.3:
         left, right = right, left
-    names = names_in(("eq", left, right)).union(*(names_in(f) for f in formulas))
-    return Goal(
-        tuple((n, "Nat") for n in "nmk" if n in names), _hypotheses(formulas), ("eq", left, right)
-    )
+    return _goal([(n, "Nat") for n in "nmk"], formulas, ("eq", left, right))
+
+
+_NUMBERS = (
+    ("p", "Prop"),
+    ("q", "Prop"),
+    ("P", NAT_PREDICATE),
+    ("Q", NAT_PREDICATE),
+    ("f", NAT_FUNCTION),
+    *((v, "Nat") for v in "anmk"),
+)
 
 
 def _induction(rng: random.Random, difficulty: int) -> Goal:
     """What a function or predicate does at 0 and n + 1, and so at every n."""
-    f = lambda e: ("app", "f", e)  # noqa: E731
     n, next_ = rng.choice("nmk"), ("add", "x", 1)
-    variables: list = []
     extra: Expr = rng.choice(["a", 0, 1, 2])
     if rng.random() < 0.5:
-        variables.append(("f", NAT_FUNCTION))
+        fx = ("app", "f", "x")
         step, value = rng.choice(
             [
-                (f("x"), extra),
-                (("add", f("x"), 1), n),
-                (("mul", f("x"), 1), extra),
-                (("add", f("x"), 0), extra),
-                (("add", 0, f("x")), extra),
+                (fx, extra),
+                (("add", fx, 1), n),
+                (("mul", fx, 1), extra),
+                (("add", fx, 0), extra),
+                (("add", 0, fx), extra),
             ]
         )
-        zero = 0 if value == n else extra
-        formulas = [("eq", f(0), zero), ("all", "x", "Nat", ("eq", f(next_), step))]
-        target = ("eq", f(n), value)
+        zero, after = ("app", "f", 0), ("app", "f", next_)
+        formulas = [
+            ("eq", zero, 0 if value == n else extra),
+            ("all", "x", "Nat", ("eq", after, step)),
+        ]
+        target = ("eq", ("app", "f", n), value)
     else:
-        p = lambda e: ("app", "P", e)  # noqa: E731
-        q = lambda e: rng.choice(["p", ("app", "Q", e)])  # noqa: E731
-        variables.append(("P", NAT_PREDICATE))
-        formulas = [p(0), ("all", "x", "Nat", ("imp", p("x"), p(next_)))]
-        target = p(n)
+        px, after = ("app", "P", "x"), ("app", "P", next_)
+        step, target = ("imp", px, after), ("app", "P", n)
+        formulas = [("app", "P", 0)]
         if rng.random() < 0.6:
-            side = q("x")
-            used = "p" if side == "p" else ("all", "x", "Nat", side)
-            formulas[1] = (
-                "all",
-                "x",
-                "Nat",
-                rng.choice(
-                    [
-                        ("imp", p("x"), ("imp", side, p(next_))),
-                        ("imp", side, ("imp", p("x"), p(next_))),
-                        ("imp", p("x"), ("and", p(next_), side)),
-                        ("iff", p("x"), p(next_)),
-                    ]
-                ),
+            side = rng.choice(["p", ("app", "Q", "x")])
+            step = rng.choice(
+                [
+                    ("imp", px, ("imp", side, after)),
+                    ("imp", side, ("imp", px, after)),
+                    ("imp", px, ("and", after, side)),
+                    ("iff", px, after),
+                ]
             )
-            formulas.append(used)
+            formulas.append("p" if side == "p" else ("all", "x", "Nat", side))
+        formulas.insert(1, ("all", "x", "Nat", step))
     if rng.random() < 0.4:
         formulas.append(("app", "Q", rng.choice((0, n))) if rng.random() < 0.5 else "p")
         target = ("imp", formulas.pop(), target)
     if rng.random() < 0.3:
         formulas.append(rng.choice((("app", "Q", 0), "q")))
         target = ("and", *rng.sample((target, formulas[-1]), 2))
-    used = names_in(target).union(*(names_in(e) for e in formulas))
-    names = [
-        ("p", "Prop"),
-        ("q", "Prop"),
-        ("P", NAT_PREDICATE),
-        ("Q", NAT_PREDICATE),
-        ("f", NAT_FUNCTION),
-        *((v, "Nat") for v in "anmk"),
-    ]
     formulas = [e for e in formulas if e != target]
     rng.shuffle(formulas)
-    return Goal(tuple(v for v in names if v[0] in used), _hypotheses(formulas), target)
+    return _goal(_NUMBERS, formulas, target)
 
 
 GOALS = {

@@ -1,18 +1,20 @@
-"""Expressions of a small part of Lean: syntax trees, text to tree and back.
+"""Expressions of a small part of Lean: syntax trees, the parser and the printer.
 
-An expression is a name (str), a numeral (int) or a tuple whose first entry says what it is:
+An expression is a name (str), a numeral (int) or a tuple whose first entry is its kind:
 ("and" | "or" | "imp" | "iff" | "eq" | "ne" | "add" | "mul", left, right), ("not", a),
-("all" | "ex", variable, type or None, body), ("app", function, arg, ...), and in proofs also
+("all" | "ex", variable, type or None, body), ("app", function, arg, ...). Proof terms may also be
 ("fun", names, body), ("anon", part, ...), ("proj", term, field) and ("hole",).
-Plain tuples because millions of them are made, compared and hashed.
+They are plain tuples because the search builds, compares and hashes millions of them.
 """
 
+import itertools
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 Expr = str | int | tuple
 
-# symbol: (kind, precedence, least precedence of the left side, of the right side), as in Lean.
+# symbol: (kind, precedence, minimum precedence of the left side, of the right side), as in Lean.
 INFIX = {
     "↔": ("iff", 20, 21, 21),
     "→": ("imp", 25, 26, 25),
@@ -28,45 +30,65 @@ _MAX = 1024
 
 
 class Goal(NamedTuple):
-    """What is to be proved: `variables` are (name, type), `hypotheses` (name, formula)."""
+    """`variables` are (name, type), `hypotheses` are (name, formula); `target` is to be proved."""
 
     variables: tuple[tuple[str, Expr], ...]
     hypotheses: tuple[tuple[str, Expr], ...]
     target: Expr
+
+    def with_target(self, target: Expr) -> "Goal":
+        return Goal(self.variables, self.hypotheses, target)
+
+    def assuming(self, *hypotheses: tuple[str, Expr]) -> "Goal":
+        return Goal(self.variables, (*self.hypotheses, *hypotheses), self.target)
+
+    def without(self, name: str) -> "Goal":
+        return self._replace(hypotheses=tuple(h for h in self.hypotheses if h[0] != name))
+
+
+def kind(e: Expr) -> str | None:
+    """The kind of a compound expression; None for a name or a numeral."""
+    return e[0] if isinstance(e, tuple) else None
+
+
+def arrow(e: Expr) -> tuple[Expr, Expr] | None:
+    """(premise, conclusion) of `a → b`, `¬a` or `a ≠ b`, else None. Lean unfolds the latter two."""
+    if not isinstance(e, tuple):
+        return None
+    if e[0] == "imp":
+        return e[1], e[2]
+    if e[0] == "not":
+        return e[1], "False"
+    return (("eq", e[1], e[2]), "False") if e[0] == "ne" else None
+
+
+def directions(e: Expr) -> tuple[Expr, Expr]:
+    """(a → b, b → a) of `a ↔ b`."""
+    return ("imp", e[1], e[2]), ("imp", e[2], e[1])
 
 
 # --- Text -----------------------------------------------------------------------------------
 
 
 def render(e: Expr, least: int = 0) -> str:
-    """Lean's text of `e`, in parentheses where its precedence is below `least`."""
+    """Lean's text of a formula, in parentheses if its precedence is below `least`."""
     if not isinstance(e, tuple):
         return str(e)
-    kind = e[0]
-    if kind in _SYMBOL:
-        symbol, precedence, left, right = _SYMBOL[kind]
+    if e[0] in _SYMBOL:
+        symbol, precedence, left, right = _SYMBOL[e[0]]
         text = f"{render(e[1], left)} {symbol} {render(e[2], right)}"
-    elif kind == "not":
+    elif e[0] == "not":
         return f"¬{render(e[1], 40)}"
-    elif kind in ("all", "ex"):
-        symbol = "∀" if kind == "all" else "∃"
+    elif e[0] in ("all", "ex"):
         binder = e[1] if e[2] is None else f"{e[1]} : {render(e[2])}"
-        text, precedence = f"{symbol} {binder}, {render(e[3])}", 25
-    elif kind == "app":
-        text, precedence = " ".join(render(part, _MAX) for part in e[1:]), 1023
-    elif kind == "fun":
-        text, precedence = f"fun {' '.join(e[1])} => {render(e[2])}", 0
-    elif kind == "anon":
-        return f"⟨{', '.join(render(part) for part in e[1:])}⟩"
-    elif kind == "proj":
-        return f"{render(e[1], _MAX)}.{e[2]}"
+        text, precedence = f"{'∀' if e[0] == 'all' else '∃'} {binder}, {render(e[3])}", 25
     else:
-        return "_"
+        text, precedence = " ".join(render(part, _MAX) for part in e[1:]), 1023
     return f"({text})" if precedence < least else text
 
 
 class ParseError(ValueError):
-    """`position` counts characters from the start of the text given to the parser."""
+    """`position` is an offset into the parsed text, in characters."""
 
     def __init__(self, position: int, reason: str):
         super().__init__(reason)
@@ -81,7 +103,7 @@ _WORDS = frozenset(["fun", "with", "at", "by", "from", "then", "else", "if", "le
 
 
 class Parser:
-    """A Pratt parser over the tokens of one text; used by the tactics' parser too."""
+    """A Pratt parser over the tokens of one text, used for formulas, terms and tactics."""
 
     def __init__(self, text: str):
         self.text = text
@@ -107,10 +129,6 @@ class Parser:
         kind, value, _ = self.tokens[self.index]
         return value if kind == "op" else f"<{kind}>"
 
-    @property
-    def position(self) -> int:
-        return self.tokens[self.index][2]
-
     def next(self) -> str:
         self.index += 1
         return self.tokens[self.index - 1][1]
@@ -126,8 +144,32 @@ class Parser:
             raise self.error(f"expected {' or '.join(values)}")
         return self.next()
 
+    def finish(self, what: str) -> None:
+        if self.peek != "<end>":
+            raise self.error(f"unexpected text after the {what}")
+
     def error(self, reason: str) -> ParseError:
-        return ParseError(self.position, reason)
+        return ParseError(self.tokens[self.index][2], reason)
+
+    def names(self) -> list[str]:
+        """One name or more."""
+        names = [self.expect("<name>")]
+        while self.peek == "<name>":
+            names.append(self.next())
+        return names
+
+    def separated(self, item: Callable[[], Any]) -> list:
+        """One `item` or more, with commas between them."""
+        items = [item()]
+        while self.accept(","):
+            items.append(item())
+        return items
+
+    def bracketed(self, item: Callable[[], Any]) -> list:
+        """What follows `⟨`: items with commas between them, perhaps none, and `⟩`."""
+        items = [] if self.peek == "⟩" else self.separated(item)
+        self.expect("⟩")
+        return items
 
     def expression(self, least: int = 0) -> Expr:
         left = self._prefix(least)
@@ -148,9 +190,7 @@ class Parser:
         if self.peek in ("∀", "∃"):
             kind = "all" if self.next() == "∀" else "ex"
             bracket = self.accept("(")
-            names = [self.expect("<name>")]
-            while self.peek == "<name>":
-                names.append(self.next())
+            names = self.names()
             type_ = self.expression() if self.accept(":") else None
             if bracket:
                 self.expect(")")
@@ -161,9 +201,7 @@ class Parser:
             self._level = 0
             return body
         if self.accept("fun"):
-            names = [self.expect("<name>")]
-            while self.peek == "<name>":
-                names.append(self.next())
+            names = self.names()
             self.expect("=>", "↦")
             e = ("fun", tuple(names), self.expression())
             self._level = 0
@@ -174,7 +212,7 @@ class Parser:
         args = []
         while (arg := self._atom()) is not None:
             args.append(arg)
-        if self.peek == "fun" and args is not None:  # a trailing `fun` needs no parentheses
+        if self.peek == "fun":  # a trailing `fun` needs no parentheses
             args.append(self._prefix(0))
             self._level = 0
             return ("app", head, *args)
@@ -192,13 +230,7 @@ class Parser:
             e = self.expression()
             self.expect(")")
         elif self.accept("⟨"):
-            parts = []
-            if not self.accept("⟩"):
-                parts.append(self.expression())
-                while self.accept(","):
-                    parts.append(self.expression())
-                self.expect("⟩")
-            e = ("anon", *parts)
+            e = ("anon", *self.bracketed(self.expression))
         else:
             return None
         while self.peek == "<field>":
@@ -210,8 +242,7 @@ def parse(text: str) -> Expr:
     """The whole of `text` as one expression. Raises ParseError."""
     parser = Parser(text)
     e = parser.expression()
-    if parser.peek != "<end>":
-        raise parser.error("unexpected text after the expression")
+    parser.finish("expression")
     return e
 
 
@@ -220,52 +251,45 @@ def parse_signature(signature: str) -> Goal:
     parser = Parser(signature)
     variables, hypotheses = [], []
     while parser.accept("("):
-        names = [parser.expect("<name>")]
-        while parser.peek == "<name>":
-            names.append(parser.next())
+        names = parser.names()
         parser.expect(":")
         type_ = parser.expression()
         parser.expect(")")
-        formula = is_formula(type_)
-        (hypotheses if formula else variables).extend((name, type_) for name in names)
+        binders = hypotheses if is_formula(type_) else variables
+        binders.extend((name, type_) for name in names)
     parser.expect(":")
     target = parser.expression()
-    if parser.peek != "<end>":
-        raise parser.error("unexpected text after the statement")
+    parser.finish("statement")
     return Goal(tuple(variables), tuple(hypotheses), target)
 
 
 def is_formula(type_: Expr) -> bool:
-    """Is this the type of a hypothesis (and not Prop, Type, α, Nat, α → Prop ...)?"""
-    while isinstance(type_, tuple) and type_[0] == "imp" and not is_formula(type_[1]):
+    """Whether `type_` is that of a hypothesis, and not Prop, Type, α, Nat, α → Prop ..."""
+    while kind(type_) == "imp" and not is_formula(type_[1]):
         type_ = type_[2]
     return type_ not in ("Prop", "Type", "α", "Nat")
 
 
 def signature_text(goal: Goal) -> str:
-    """Binders and type as they follow a theorem's name; neighbours of one type share one."""
-    groups: list[tuple[list[str], Expr]] = []
-    for name, type_ in goal.variables:
-        if groups and groups[-1][1] == type_:
-            groups[-1][0].append(name)
-        else:
-            groups.append(([name], type_))
-    groups.extend(([name], formula) for name, formula in goal.hypotheses)
-    binders = "".join(f"({' '.join(names)} : {render(type_)}) " for names, type_ in groups)
-    return f"{binders}: {render(goal.target)}"
+    """Binders and type as they follow a theorem's name; neighbours of one type share a binder."""
+    shared = itertools.groupby(goal.variables, key=lambda variable: variable[1])
+    binders = [(" ".join(name for name, _ in group), type_) for type_, group in shared]
+    binders.extend(goal.hypotheses)
+    text = "".join(f"({names} : {render(type_)}) " for names, type_ in binders)
+    return f"{text}: {render(goal.target)}"
 
 
 def goal_text(goal: Goal) -> str:
-    """The goal as a model sees it: as Lean prints it, without the variables' declarations."""
+    """The goal as Lean prints it, without the declarations of variables: what prompts show."""
     lines = [f"{name} : {render(formula)}" for name, formula in goal.hypotheses]
     return "\n".join([*lines, f"⊢ {render(goal.target)}"])
 
 
-# --- Names ---------------------------------------------------------------------------------
+# --- Names and numbers ---------------------------------------------------------------------
 
 
 def substitute(e: Expr, name: str, value: Expr) -> Expr:
-    """`e` with `value` for the free variable `name`."""
+    """`e` with `value` in place of the free variable `name`."""
     if e == name:
         return value
     if not isinstance(e, tuple):
@@ -274,18 +298,40 @@ def substitute(e: Expr, name: str, value: Expr) -> Expr:
         if e[1] == name:
             return e
         bound, body = e[1], e[3]
-        if bound == value or (isinstance(value, tuple) and bound in names_in(value)):
-            bound, body = f"{bound}'", substitute(body, bound, f"{bound}'")  # no capture
+        if bound in names_in(value):  # rename it, so that it captures nothing
+            bound, body = f"{bound}'", substitute(body, bound, f"{bound}'")
         return (e[0], bound, e[2], substitute(body, name, value))
     return (e[0], *(substitute(part, name, value) for part in e[1:]))
 
 
-def names_in(e: Expr) -> set[str]:
-    """Free names."""
-    if isinstance(e, str):
-        return {e}
-    if not isinstance(e, tuple):
-        return set()
-    if e[0] in ("all", "ex"):
-        return names_in(e[3]) - {e[1]}
-    return set().union(*(names_in(part) for part in e[1:]))
+def names_in(*expressions: Expr) -> set[str]:
+    """The free names of all `expressions`."""
+    names: set[str] = set()
+    for e in expressions:
+        if isinstance(e, str):
+            names.add(e)
+        elif isinstance(e, tuple):
+            bound = e[0] in ("all", "ex")
+            names |= names_in(e[3]) - {e[1]} if bound else names_in(*e[1:])
+    return names
+
+
+def nat_normal(e: Expr) -> Expr:
+    """Normal form by the defining equations of + and *, which hold by computation."""
+    if kind(e) not in ("add", "mul"):
+        return e
+    a, b = nat_normal(e[1]), nat_normal(e[2])
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b if e[0] == "add" else a * b
+    successor = kind(b) == "add" and isinstance(b[2], int)  # b is m + 1 or the like
+    if e[0] == "add":
+        if b == 0:
+            return a
+        if isinstance(b, int) and kind(a) == "add" and isinstance(a[2], int):
+            return ("add", a[1], a[2] + b)
+        return nat_normal(("add", ("add", a, b[1]), b[2])) if successor else ("add", a, b)
+    if isinstance(b, int):
+        return 0 if b == 0 else nat_normal(("add", ("mul", a, b - 1), a))
+    if successor:
+        return nat_normal(("add", ("mul", a, ("add", b[1], b[2] - 1)), a))
+    return ("mul", a, b)

@@ -1,5 +1,5 @@
-"""Random theorems that have a proof: formulas at random, those that a small model refutes thrown
-away, and the rest kept where the search finds a proof of the wanted length.
+"""Random theorems with a proof. Random statements that a small model refutes are dropped; of the
+others, those are kept for which the search finds a proof of suitable length.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from fdjax.benchmark.search import natural_proof, proof_text
 from fdjax.benchmark.terms import Style, count_tokens
 from fdjax.types import Theorem
 
-# Shares of the families. Most are propositional, so that a model of a million parameters learns.
+# Shares of the families. Most are propositional: a model of a million parameters can learn those.
 FAMILIES: Mapping[str, float] = {
     "propositional": 0.8,
     "classical": 0.07,
@@ -21,20 +21,19 @@ FAMILIES: Mapping[str, float] = {
     "nat": 0.02,
     "induction": 0.01,
 }
-DIFFICULTIES = tuple(SHAPES)
 
 
 def candidates(
     rng: random.Random, family: str, difficulty: int, seen: set[str]
 ) -> Iterator[tuple[Goal, list[str]]]:
-    """(goal, reference lines) of one family; none in `seen`, to which what was tried is added.
+    """(goal, reference lines) of one family, without goals in `seen`; every goal tried is added.
 
-    Ends when the family seems exhausted.
+    Ends when 1000 goals in a row give no theorem: the family is then taken to be exhausted.
     """
     shape = SHAPES[difficulty]
     (fewest, most), (shortest, longest) = shape.tactics, shape.tokens
     nodes = 60
-    if family in ("nat", "induction"):  # one `rw` or `induction` does much, and takes long to find
+    if family in ("nat", "induction"):  # proofs of one `rw` or `induction`, which are slow to find
         fewest, nodes = 1, 15
     if family == "induction":
         longest += 20
@@ -61,32 +60,31 @@ def candidates(
 
 
 def canonical(goal: Goal) -> str:
-    """A text that is equal for goals that differ by the names of variables and hypotheses or the
-    order of hypotheses (tried in every order up to 4 of them, else in the order of their shape).
+    """A text that is equal for goals that differ only in the names of variables and hypotheses or
+    in the order of hypotheses. With more than 4 hypotheses only their order of shape is tried.
     """
-    formulas = [formula for _, formula in goal.hypotheses]
-    shapes = {formula: _rename(render(formula), {}, blank=True) for formula in formulas}
-    formulas.sort(key=lambda formula: shapes[formula])
-    groups = [list(group) for _, group in itertools.groupby(formulas, key=lambda f: shapes[f])]
-    if len(formulas) > 4:
-        orders = [formulas]
-    else:
-        orders = map(
-            lambda parts: list(itertools.chain(*parts)),
-            itertools.product(*(itertools.permutations(group) for group in groups)),
-        )
+
+    def shape(formula: Expr) -> str:
+        return _rename(render(formula), {}, blank=True)
+
+    formulas = sorted((formula for _, formula in goal.hypotheses), key=shape)
+    orders = [(formulas,)]
+    if len(formulas) <= 4:
+        groups = (itertools.permutations(group) for _, group in itertools.groupby(formulas, shape))
+        orders = itertools.product(*map(list, groups))
     types = dict(goal.variables)
-    return min(_canonical_text([goal.target, *order], types) for order in orders)
+    return min(_canonical_text([goal.target, *itertools.chain(*o)], types) for o in orders)
 
 
 def _canonical_text(formulas: list[Expr], types: dict[str, Expr]) -> str:
     names: dict[str, str] = {}
     text = "; ".join(_rename(render(formula), names) for formula in formulas)
-    # Names that the context does not declare (True, Nat.succ, bound ones) are renamed alike.
+    # Names that the context does not declare, such as bound ones, are renamed too.
     return text + " | " + " ".join(render(types.get(name, "?")) for name in names)
 
 
 def _rename(text: str, names: dict[str, str], blank: bool = False) -> str:
+    """`text` with each name replaced by v0, v1, ... as in `names`, which is extended, or by _."""
     out = []
     for word in text.replace("(", "( ").replace(")", " )").replace("¬", "¬ ").split():
         core = word.rstrip(",")
@@ -99,7 +97,10 @@ def _rename(text: str, names: dict[str, str], blank: bool = False) -> str:
 def _stream(
     seed: int, difficulty: int, families: Mapping[str, float]
 ) -> Iterator[tuple[str, Goal, list[str]]]:
-    """(family, goal, lines), no two goals alike up to renaming."""
+    """(family, goal, lines) of random families; no two goals are equal up to renaming.
+
+    Raises ValueError for bad arguments, and when all families are exhausted.
+    """
     if difficulty not in SHAPES:
         raise ValueError(f"difficulty: {difficulty!r} is not one of {sorted(SHAPES)}")
     if unknown := sorted(set(families) - set(GOALS)):
@@ -117,7 +118,7 @@ def _stream(
     while shares:
         family = rng.choices(list(shares), list(shares.values()))[0]
         theorem = next(streams[family], None)
-        if theorem is None:  # this family is exhausted: the others go on without it
+        if theorem is None:  # exhausted
             del shares[family]
             continue
         found += 1
@@ -143,7 +144,10 @@ def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[
 def generate(
     seed: int, count: int, *, difficulty: int = 2, families: Mapping[str, float] = FAMILIES
 ) -> list[Theorem]:
-    """`count` theorems with references, all different up to renaming; a function of `seed`."""
+    """`count` theorems with reference proofs, different up to renaming; equal for equal arguments.
+
+    Raises ValueError for bad arguments, or if there are fewer such theorems.
+    """
     stream = itertools.islice(_stream(seed, difficulty, families), count)
     return [_theorem(f"s{seed}_{i}", None, *found) for i, found in enumerate(stream)]
 
@@ -158,10 +162,10 @@ def splits(
     difficulty: int = 2,
     families: Mapping[str, float] = FAMILIES,
 ) -> dict[str, list[Theorem]]:
-    """Theorems for each use, disjoint up to renaming. Drawn in the order test, validation, sft,
-    train, so that each stays the same when later ones change: one warm start serves them all.
+    """Split -> theorems, disjoint up to renaming; the arguments are their numbers.
 
-    An id begins with its split, with `pool` for train: ids enter random keys, so they are kept.
+    Drawn in the order test, validation, sft, train: a split does not change with the size of later
+    ones. Ids begin with the split's name, but with `pool` for train: ids are part of random keys.
     """
     stream = _stream(seed, difficulty, families)
     sizes = {"test": test, "validation": validation, "sft": sft, "train": train}

@@ -1,17 +1,18 @@
-"""Small models, to throw away what is not valid before any proof is looked for."""
+"""Small models, which refute statements before any search for a proof."""
 
 import functools
 
-from fdjax.benchmark.formulas import Expr, Goal, substitute
+from fdjax.benchmark.formulas import Expr, Goal, directions, substitute
 
-# Formulas are judged in every model over a domain of two elements: a column per proposition,
-# predicate at 0 and at 1, function at 0 and at 1, and element; a row per model. A formula is the
-# integer whose bits say in which models it holds, an element the one that says where it is 1.
+# A table has a row per model over a domain of two elements, 0 and 1, and a column per proposition,
+# value of a predicate or function, and element. A column, and so the value of any formula or
+# element, is an integer: bit i is its truth, or which of the two elements it is, in model i.
 _SMALL = ("p", "q", "r", "s", "t")
 _LARGE = ("p", "q", "P0", "P1", "Q0", "Q1", "f0", "f1", "a", "b", "c", "x", "y")
 
 
 def _columns(names: tuple[str, ...]) -> tuple[dict[str, int], int]:
+    """(name -> column, the column of truth)."""
     rows = 1 << len(names)
     everything = (1 << rows) - 1
     columns = {}
@@ -27,7 +28,7 @@ _TABLES = (_columns(_SMALL), _columns(_LARGE))
 
 @functools.lru_cache(maxsize=1 << 16)
 def _models(e: Expr, table: int) -> int:
-    """The models of `e` as bits. Raises KeyError for what the table has no column for."""
+    """The models of `e` as bits. Raises KeyError or TypeError for what the table cannot express."""
     columns, everything = _TABLES[table]
     if isinstance(e, str):
         return columns[e]
@@ -44,20 +45,16 @@ def _models(e: Expr, table: int) -> int:
     if kind in ("add", "mul"):
         raise KeyError(kind)
     a, b = _models(e[1], table), _models(e[2], table)
-    if kind == "and":
-        return a & b
-    if kind == "or":
-        return a | b
+    if kind in ("and", "or"):
+        return a & b if kind == "and" else a | b
     if kind == "imp":
         return (everything ^ a) | b
-    if kind == "ne":
-        return a ^ b
-    return everything ^ a ^ b  # iff, eq
+    return a ^ b if kind == "ne" else everything ^ a ^ b  # iff, eq
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def _forced(e: Expr) -> tuple[int, int]:
-    """Kripke models of two worlds, root below top: bits of those whose (root, top) forces `e`."""
+    """The Kripke models of two worlds, root below top, whose (root, top) forces `e`, as bits."""
     if isinstance(e, str):
         columns, everything = _WORLDS
         if e in ("True", "False"):
@@ -66,28 +63,27 @@ def _forced(e: Expr) -> tuple[int, int]:
     kind = e[0]
     if kind == "not":
         return _forced(("imp", e[1], "False"))
+    if kind == "iff":
+        (a0, a1), (b0, b1) = (_forced(direction) for direction in directions(e))
+        return a0 & b0, a1 & b1
     (a0, a1), (b0, b1) = _forced(e[1]), _forced(e[2])
     if kind == "and":
         return a0 & b0, a1 & b1
     if kind == "or":
         return a0 | b0, a1 | b1
+    if kind != "imp":
+        raise KeyError(kind)
     everything = _WORLDS[1]
     top = (everything ^ a1) | b1
-    root = top & ((everything ^ a0) | b0)
-    if kind == "imp":
-        return root, top
-    if kind != "iff":
-        raise KeyError(kind)
-    top &= (everything ^ b1) | a1
-    return root & top & ((everything ^ b0) | a0), top
+    return top & ((everything ^ a0) | b0), top
 
 
 _WORLDS = _columns(tuple(f"{p}{world}" for p in "pqrs" for world in "01"))
 
 
 def counterexample(goal: Goal, classical: bool = True) -> bool:
-    """Does a small model refute `goal`: two elements, or for propositions without classical
-    logic two worlds? False where the tables cannot say.
+    """Whether a small model refutes `goal`: one over two elements or, for propositions without
+    classical logic, one of two worlds. False if the tables cannot express the goal.
     """
     propositional = goal.variables and goal.variables[0][1] == "Prop"
     table = 0 if propositional else 1
@@ -108,5 +104,6 @@ def counterexample(goal: Goal, classical: bool = True) -> bool:
 
 
 def consistent(hypotheses: tuple[tuple[str, Expr], ...]) -> bool:
-    """Do the hypotheses hold together in some model over two elements?"""
+    """Whether an assignment of truth values satisfies all hypotheses; False with predicates, too,
+    which are not in this table."""
     return counterexample(Goal((("p", "Prop"),), hypotheses, "False"))

@@ -1,13 +1,29 @@
 """The tactic lines worth trying at a goal, each with the goals that it leaves."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fdjax.benchmark.elaboration import Mismatch, arrow
-from fdjax.benchmark.formulas import Expr, Goal, names_in, substitute
+from fdjax.benchmark.elaboration import Mismatch
+from fdjax.benchmark.formulas import Expr, Goal, arrow, directions, kind, names_in, substitute
 from fdjax.benchmark.models import counterexample
 from fdjax.benchmark.rewriting import rewrite
-from fdjax.benchmark.terms import FREE, Style, Term, fresh, fresh_variable, introduce, terms
+from fdjax.benchmark.terms import (
+    FREE,
+    Style,
+    Term,
+    fresh,
+    fresh_variable,
+    instances,
+    introduce,
+    terms,
+)
+
+NAT_FUNCTION, NAT_PREDICATE = ("imp", "Nat", "Nat"), ("imp", "Nat", "Prop")
+_LEMMAS = (
+    *("Nat.add_comm", "Nat.add_assoc", "Nat.add_zero", "Nat.zero_add", "Nat.mul_comm"),
+    *("Nat.mul_one", "Nat.one_mul", "Nat.mul_zero", "Nat.zero_mul"),
+)
 
 
 class Move(NamedTuple):
@@ -15,66 +31,56 @@ class Move(NamedTuple):
     goals: tuple[Goal, ...]  # what is left to prove instead, first goal first
 
 
-def without(goal: Goal, name: str) -> Goal:
-    return goal._replace(hypotheses=tuple(h for h in goal.hypotheses if h[0] != name))
-
-
 def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
-    """Lines worth trying at `goal`, each with the goals that it leaves."""
+    """Lines worth trying at `goal`. Lines that close it come first."""
     known = terms(goal, style)
     target = goal.target
     hypotheses = dict(goal.hypotheses)
-    kind = target[0] if isinstance(target, tuple) else None
+    formulas = list(hypotheses.values())
     if target in known:
         yield Move(f"exact {known[target].text}", ())
-    if target in hypotheses.values():
+    if target in formulas:
         yield Move("assumption", ())
-    if any(
-        formula == "False"
-        or (
-            isinstance(formula, tuple) and formula[0] == "not" and formula[1] in hypotheses.values()
-        )
-        for formula in hypotheses.values()
-    ):
+    if any(f == "False" or (kind(f) == "not" and f[1] in formulas) for f in formulas):
         yield Move("contradiction", ())
-    if kind == "eq" and target[1] == target[2]:
+    if kind(target) == "eq" and target[1] == target[2]:
         yield Move("rfl", ())
-    if kind in ("imp", "not", "all", "ne"):
-        names, inner = introduce(goal, 4)
-        yield Move(f"intro {' '.join(names)}", (inner,))
-        if len(names) > 1:
-            names, inner = introduce(goal, 1)
-            yield Move(f"intro {names[0]}", (inner,))
-    elif kind in ("and", "iff"):
-        pair = target[1:]
-        if kind == "iff":
-            pair = (("imp", target[1], target[2]), ("imp", target[2], target[1]))
-        yield Move("constructor", tuple(goal._replace(target=part) for part in pair))
-    elif kind == "or":
-        yield Move("left", (goal._replace(target=target[1]),))
-        yield Move("right", (goal._replace(target=target[2]),))
-    elif kind == "ex":
-        for v, type_ in goal.variables:
-            if type_ == (target[2] or "α"):
-                instance = substitute(target[3], target[1], v)
-                yield Move(f"refine ⟨{v}, ?_⟩", (goal._replace(target=instance),))
+    yield from _introductions(goal)
     for formula, term in known.items():
         yield from _uses(goal, formula, term, hypotheses)
-    if kind == "eq" or any(_equation(formula) for formula in hypotheses.values()):
+    if any(map(_equation, formulas)) or kind(target) == "eq":
         yield from _rewrites(goal)
     if ("f", NAT_FUNCTION) in goal.variables or ("P", NAT_PREDICATE) in goal.variables:
         yield from _inductions(goal, style)
-    if target != "False" and counterexample(goal._replace(target="False")) is False:
-        yield Move("exfalso", (goal._replace(target="False"),))
+    absurd = goal.with_target("False")
+    if target != "False" and not counterexample(absurd):
+        yield Move("exfalso", (absurd,))
     if style.classical:
-        name = fresh(goal)[0]
-        for p in sorted(_propositions(goal)):
-            sides = (p, ("not", p))
-            if not any(side in known for side in sides):
-                yield Move(
-                    f"by_cases {name} : {p}",
-                    tuple(goal._replace(hypotheses=(*goal.hypotheses, (name, s))) for s in sides),
-                )
+        name, used = fresh(goal)[0], names_in(target, *formulas)
+        for p in sorted(v for v, type_ in goal.variables if type_ == "Prop" and v in used):
+            if p not in known and ("not", p) not in known:
+                sides = goal.assuming((name, p)), goal.assuming((name, ("not", p)))
+                yield Move(f"by_cases {name} : {p}", sides)
+
+
+def _introductions(goal: Goal) -> Iterator[Move]:
+    """Lines that build the target from its parts."""
+    target, head = goal.target, kind(goal.target)
+    if step := introduce(goal, 4):
+        names, inner = step
+        yield Move(f"intro {' '.join(names)}", (inner,))
+        if len(names) > 1:
+            (name,), inner = introduce(goal, 1)
+            yield Move(f"intro {name}", (inner,))
+    elif head in ("and", "iff"):
+        parts = directions(target) if head == "iff" else target[1:]
+        yield Move("constructor", tuple(map(goal.with_target, parts)))
+    elif head == "or":
+        yield Move("left", (goal.with_target(target[1]),))
+        yield Move("right", (goal.with_target(target[2]),))
+    elif head == "ex":
+        for v, instance in instances(goal, target):
+            yield Move(f"refine ⟨{v}, ?_⟩", (goal.with_target(instance),))
 
 
 def _uses(goal: Goal, formula: Expr, term: Term, hypotheses: dict[str, Expr]) -> Iterator[Move]:
@@ -82,58 +88,50 @@ def _uses(goal: Goal, formula: Expr, term: Term, hypotheses: dict[str, Expr]) ->
     if not isinstance(formula, tuple) or term.level in (0, 2) or term.cost > 8:
         return
     if term.text.startswith(("Or.", "absurd ")) or term.text.endswith(".elim"):
-        return  # Lean could not tell its type
-    kind = formula[0]
-    rest = without(goal, term.text) if term.text in hypotheses else goal
-    if kind == "or":
-        name = fresh(goal)[0]
-        parts = [rest._replace(hypotheses=(*rest.hypotheses, (name, p))) for p in formula[1:]]
-        yield Move(f"rcases {term.text} with {name} | {name}", tuple(parts))
-    elif kind == "and":
-        one, two = fresh(goal, 2)
-        both = (*rest.hypotheses, (one, formula[1]), (two, formula[2]))
-        yield Move(f"obtain ⟨{one}, {two}⟩ := {term.text}", (rest._replace(hypotheses=both),))
-    elif kind == "ex":
-        name, variable = fresh(goal)[0], fresh_variable(goal)
-        body = substitute(formula[3], formula[1], variable)
-        variables = (*goal.variables, (variable, formula[2] or "α"))
-        inner = Goal(variables, (*rest.hypotheses, (name, body)), goal.target)
+        return  # Lean could not infer its type
+    rest = goal.without(term.text) if term.text in hypotheses else goal
+    name, other = fresh(goal, 2)
+    if formula[0] == "or":
+        cases = tuple(rest.assuming((name, part)) for part in formula[1:])
+        yield Move(f"rcases {term.text} with {name} | {name}", cases)
+    elif formula[0] == "and":
+        both = rest.assuming((name, formula[1]), (other, formula[2]))
+        yield Move(f"obtain ⟨{name}, {other}⟩ := {term.text}", (both,))
+    elif formula[0] == "ex":
+        variable = fresh_variable(goal)
+        inner = rest.assuming((name, substitute(formula[3], formula[1], variable)))
+        inner = inner._replace(variables=(*goal.variables, (variable, formula[2] or "α")))
         yield Move(f"obtain ⟨{variable}, {name}⟩ := {term.text}", (inner,))
-    elif kind in ("imp", "not", "all", "ne"):
-        premises, conclusion = [], formula
-        while step := arrow(conclusion):
-            premises.append(step[0])
-            conclusion = step[1]
-            if conclusion == goal.target:
-                goals = tuple(goal._replace(target=premise) for premise in premises)
-                yield Move(f"apply {term.text}", goals)
-        if kind == "all":
-            yield from _apply_forall(goal, formula, term)
+    elif formula[0] == "all":  # Lean finds the variable by matching the target
+        ways = (
+            premises
+            for v, instance in instances(goal, formula)
+            if v in names_in(goal.target)
+            for premises in _premises(instance, goal.target)
+        )
+        for premises in itertools.islice(ways, 1):
+            yield Move(f"apply {term.text}", tuple(map(goal.with_target, premises)))
+    else:
+        for premises in _premises(formula, goal.target):
+            yield Move(f"apply {term.text}", tuple(map(goal.with_target, premises)))
     if term.text not in hypotheses and 2 <= term.cost <= 4:
-        name = fresh(goal)[0]
-        more = (*goal.hypotheses, (name, formula))
-        yield Move(f"have {name} := {term.text}", (goal._replace(hypotheses=more),))
+        yield Move(f"have {name} := {term.text}", (goal.assuming((name, formula)),))
 
 
-def _apply_forall(goal: Goal, formula: Expr, term: Term) -> Iterator[Move]:
-    """`apply h` where the variable of h : ∀ x, A x → B x is found by matching the target."""
-    body, variable = formula[3], formula[1]
-    for v, type_ in goal.variables:
-        if type_ != (formula[2] or "α"):
-            continue
-        premises, conclusion = [], substitute(body, variable, v)
-        while step := arrow(conclusion):
-            premises.append(step[0])
-            conclusion = step[1]
-            if conclusion == goal.target and v in names_in(conclusion):
-                yield Move(f"apply {term.text}", tuple(goal._replace(target=p) for p in premises))
-                return
+def _premises(formula: Expr, target: Expr) -> Iterator[tuple[Expr, ...]]:
+    """The premises a, b, ... of `formula` = a → b → ... → `target`, in every way to read it so."""
+    premises: tuple[Expr, ...] = ()
+    while step := arrow(formula):
+        premise, formula = step
+        premises += (premise,)
+        if formula == target:
+            yield premises
 
 
 def _equation(e: Expr) -> bool:
-    while isinstance(e, tuple) and e[0] == "all":
+    while kind(e) == "all":
         e = e[3]
-    return isinstance(e, tuple) and e[0] == "eq"
+    return kind(e) == "eq"
 
 
 def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
@@ -151,62 +149,37 @@ def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
     states: list[tuple[Expr, tuple[str, ...]]] = [(goal.target, ())]
     for depth in range(most):
         after = []
-        for e, done in states:
-            for name, backwards in rules:
-                try:
-                    new = rewrite(goal, name, backwards, e)
-                except Mismatch:
-                    continue
-                if new in seen:
-                    continue
-                seen.add(new)
-                used = (*done, f"← {name}" if backwards else name)
-                if isinstance(new, tuple) and new[0] == "eq" and new[1] == new[2]:
-                    yield Move(f"rw [{', '.join(used)}]", ())
-                else:
-                    after.append((new, used))
-                    if depth == 0:
-                        yield Move(f"rw [{used[0]}]", (goal._replace(target=new),))
+        for (e, done), (name, backwards) in itertools.product(states, rules):
+            try:
+                new = rewrite(goal, name, backwards, e)
+            except Mismatch:
+                continue
+            if new in seen:
+                continue
+            seen.add(new)
+            used = (*done, f"← {name}" if backwards else name)
+            if kind(new) == "eq" and new[1] == new[2]:
+                yield Move(f"rw [{', '.join(used)}]", ())
+                continue
+            after.append((new, used))
+            if depth == 0:
+                yield Move(f"rw [{used[0]}]", (goal.with_target(new),))
         states = after[:40]
-
-
-_LEMMAS = (
-    "Nat.add_comm",
-    "Nat.add_assoc",
-    "Nat.add_zero",
-    "Nat.zero_add",
-    "Nat.mul_comm",
-    "Nat.mul_one",
-    "Nat.one_mul",
-    "Nat.mul_zero",
-    "Nat.zero_mul",
-)
-NAT_FUNCTION, NAT_PREDICATE = ("imp", "Nat", "Nat"), ("imp", "Nat", "Prop")
 
 
 def _inductions(goal: Goal, style: Style) -> Iterator[Move]:
     """`induction n with` where one tactic closes each case."""
+    assumed = names_in(*(formula for _, formula in goal.hypotheses))
     for name, type_ in goal.variables:
-        if type_ != "Nat" or name not in names_in(goal.target):
+        if type_ != "Nat" or name not in names_in(goal.target) or name in assumed:
             continue
-        if any(name in names_in(formula) for _, formula in goal.hypotheses):
-            continue
-        zero = goal._replace(target=substitute(goal.target, name, 0))
-        succ = Goal(
-            goal.variables,
-            (*goal.hypotheses, ("ih", goal.target)),
-            substitute(goal.target, name, ("add", name, 1)),
-        )
+        zero = goal.with_target(substitute(goal.target, name, 0))
+        next_ = substitute(goal.target, name, ("add", name, 1))
+        succ = goal.assuming(("ih", goal.target)).with_target(next_)
         ends = []
         for case in (zero, succ):
             closing = (m.line for m in moves(case, style._replace(cost=6)) if not m.goals)
             ends.append(next(closing, None))
         if None not in ends:
-            yield Move(
-                f"induction {name} with\n  | zero => {ends[0]}\n  | succ {name} ih => {ends[1]}", ()
-            )
-
-
-def _propositions(goal: Goal) -> set[str]:
-    used = names_in(goal.target).union(*(names_in(f) for _, f in goal.hypotheses))
-    return {name for name, type_ in goal.variables if type_ == "Prop" and name in used}
+            cases = f"  | zero => {ends[0]}\n  | succ {name} ih => {ends[1]}"
+            yield Move(f"induction {name} with\n{cases}", ())

@@ -1,10 +1,12 @@
-"""Where an attempt leaves the provable path, and how it could go on from there.
+"""Where an attempt goes wrong, and a proof that keeps what is right of it.
 
-All from a theorem's signature: no reference proof is needed. Lean stays the judge.
+This needs a theorem's signature only, no reference proof. Only Lean verifies proofs: a repair is
+correct up to rare differences between the interpreter and Lean.
 """
 
 import dataclasses
 import functools
+import itertools
 
 from fdjax.benchmark.formulas import Goal, ParseError, parse_signature
 from fdjax.benchmark.interpreter import run
@@ -17,18 +19,19 @@ from fdjax.types import Theorem
 
 @dataclasses.dataclass(frozen=True)
 class Repair:
-    """`good_prefix + completion` is a whole proof; offsets are characters of the attempt."""
+    """`good_prefix + completion` is a whole proof. For an attempt that is one, `first_error` and
+    `next_tactic` are None."""
 
-    good_prefix: str  # the longest still provable prefix of the attempt, in whole tactics
-    completion: str  # what proves the rest; "" if the attempt is a proof
-    first_error: int | None  # the first token that leads off; len(proof) if it ends too early
-    previous: str | None  # the last good line
-    next_tactic: str | None  # the line that should have come next
+    good_prefix: str  # the longest prefix of the attempt, in whole tactics, that can be completed
+    completion: str  # lines that complete the proof
+    first_error: int | None  # offset in characters of the first wrong token, or of the text's end
+    previous: str | None  # the last line of the prefix
+    next_tactic: str | None  # the first line of the completion
 
 
 def shortest_proof(theorem: Theorem) -> str | None:
-    """The proof of fewest tokens that the search finds, terms of any form allowed; None for a
-    theorem outside the language of formulas.py or beyond the search.
+    """The proof of fewest tokens that the search finds. None if it finds none, or if formulas.py
+    cannot express the theorem.
     """
     goal = initial_goal(theorem.signature)
     lines = goal and shortest_lines(goal)
@@ -37,7 +40,7 @@ def shortest_proof(theorem: Theorem) -> str | None:
 
 @functools.lru_cache(maxsize=1 << 14)
 def initial_goal(signature: str) -> Goal | None:
-    """The goal of a signature, None where it is none of ours."""
+    """The goal of a signature; None if formulas.py cannot express it."""
     try:
         return parse_signature(signature)
     except (ParseError, RecursionError):
@@ -45,10 +48,10 @@ def initial_goal(signature: str) -> Goal | None:
 
 
 def repair(theorem: Theorem, proof: str) -> Repair | None:
-    """The repair of an attempt: as much of it kept as can be; of the ways to go on, one that
-    shares most with what the attempt wrote next, and of these the shortest.
+    """Keeps the longest prefix that can be completed. Of the completions it takes one whose first
+    line shares most leading tokens with the attempt's next line, and of these the shortest.
 
-    None where the theorem cannot be read or the search finds no proof at all.
+    None if formulas.py cannot express the theorem or the search finds no proof at all.
     """
     goal = initial_goal(theorem.signature)
     if goal is None:
@@ -57,25 +60,24 @@ def repair(theorem: Theorem, proof: str) -> Repair | None:
     if trace.proved:
         last = proof[trace.steps[-1].start : trace.steps[-1].end]
         return Repair(proof, "", None, last, None)
-    for kept in range(len(trace.steps), -1, -1):
-        goals = trace.steps[kept - 1].goals if kept else (goal,)
-        if trace.flat < kept or not goals or any(counterexample(g) for g in goals):
+    for kept in range(trace.flat, -1, -1):
+        goals, end = (
+            (trace.steps[kept - 1].goals, trace.steps[kept - 1].end) if kept else ((goal,), 0)
+        )
+        if not goals or any(counterexample(g) for g in goals):
             continue
         rest = _complete(goals[1:])
         if rest is None:
             continue
-        end = trace.steps[kept - 1].end if kept else 0
-        wrong = _next_line(proof, end)
-        lines = _nearest(goals[0], proof[wrong[0] : wrong[1]]) if wrong else None
-        shared = _shared(lines[0], proof[wrong[0] : wrong[1]]) if wrong and lines else 0
+        start, stop = _next_line(proof, end)
+        lines, shared = _nearest(goals[0], proof[start:stop])
         lines = lines or shortest_lines(goals[0])
         if lines is None:
             continue
-        prefix = proof[:end] if kept else " by"
         return Repair(
-            good_prefix=prefix,
+            good_prefix=proof[:end] if kept else " by",
             completion="".join(f"\n  {line}" for line in lines + rest),
-            first_error=_offset(proof, wrong, shared),
+            first_error=_offset(proof, start, stop, shared),
             previous=proof[trace.steps[kept - 1].start : end] if kept else None,
             next_tactic=lines[0],
         )
@@ -83,7 +85,7 @@ def repair(theorem: Theorem, proof: str) -> Repair | None:
 
 
 def _complete(goals: tuple[Goal, ...]) -> list[str] | None:
-    """Lines that prove all of `goals`, one after the other."""
+    """Lines that prove all of `goals` in turn; None if the search fails at one."""
     lines: list[str] = []
     for goal in goals:
         more = shortest_lines(goal)
@@ -93,60 +95,44 @@ def _complete(goals: tuple[Goal, ...]) -> list[str] | None:
     return lines
 
 
-def _next_line(proof: str, end: int) -> tuple[int, int] | None:
-    """(start, end) of the line of tactics that follows the good prefix; None if none does."""
+def _next_line(proof: str, end: int) -> tuple[int, int]:
+    """(start, end) of the line of tactics that follows the good prefix; empty if none does."""
     if end == 0:
         end = len(proof) - len(proof.lstrip())
         end += 2 if proof.startswith("by", end) else 0
-    text = proof[end:]
-    start = end + len(text) - len(text.lstrip())
-    if start >= len(proof):
-        return None
+    start = len(proof) - len(proof[end:].lstrip())
     stop = proof.find("\n", start)
     return start, stop if stop >= 0 else len(proof)
 
 
-def _nearest(goal: Goal, written: str) -> list[str] | None:
-    """A proof of `goal` whose first line shares as many leading tokens as possible with
-    `written`, of these the shortest; None where the best is to share none.
+def _nearest(goal: Goal, written: str) -> tuple[list[str] | None, int]:
+    """(lines, shared): a proof of `goal` whose first line shares as many leading tokens as
+    possible with `written`, of these the shortest; (None, 0) if no proof shares any.
     """
     groups: dict[int, list[Move]] = {}
     for move in moves(goal, FREE._replace(classical=written.startswith("by_cases"))):
         if shared := _shared(move.line, written):
             groups.setdefault(shared, []).append(move)
     for shared in sorted(groups, reverse=True):
-        best: list[str] | None = None
+        proofs = []
         for line, new in groups[shared]:
-            if any(counterexample(g) for g in new):
-                continue
-            rest = _complete(new)
-            if rest is not None:
-                lines = [line, *rest]
-                if best is None or _cost(lines) < _cost(best):
-                    best = lines
-        if best is not None:
-            return best
-    return None
-
-
-def _cost(lines: list[str]) -> int:
-    return sum(count_tokens(line) + 1 for line in lines)
+            if not any(counterexample(g) for g in new) and (rest := _complete(new)) is not None:
+                proofs.append([line, *rest])
+        if proofs:
+            return min(proofs, key=lambda p: sum(count_tokens(line) + 1 for line in p)), shared
+    return None, 0
 
 
 def _shared(line: str, written: str) -> int:
-    """Leading tokens in common."""
-    count = 0
-    for (one, _), (two, _) in zip(tokens(line), tokens(written)):
-        if one != two:
-            break
-        count += 1
-    return count
+    """The number of leading tokens in common."""
+    pairs = zip(tokens(line), tokens(written))
+    equal = itertools.takewhile(lambda pair: pair[0][0] == pair[1][0], pairs)
+    return sum(1 for _ in equal)
 
 
-def _offset(proof: str, wrong: tuple[int, int] | None, shared: int) -> int:
-    """Where the first token stands that is not `shared`."""
-    if wrong is None:
-        return len(proof.rstrip()) if proof.strip() else len(proof)
-    start, stop = wrong
+def _offset(proof: str, start: int, stop: int, shared: int) -> int:
+    """The place of the first token of the line that is not `shared`, else of the line's end."""
+    if start == stop:  # the proof ends too early
+        return len(proof.rstrip()) or len(proof)
     places = [place for _, place in tokens(proof[start:stop])]
     return start + places[shared] if shared < len(places) else stop

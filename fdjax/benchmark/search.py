@@ -1,8 +1,9 @@
-"""Proof search over `moves`: natural proofs in random order, and the proof of fewest tokens.
+"""Proof search over `moves`: random proofs of few tactics, and the proof of fewest tokens.
 
-A proof here is a flat list of lines without bullets: each works on the first open goal.
+A proof is a list of lines without bullets; each line works on the first open goal.
 """
 
+import contextlib
 import functools
 import random
 
@@ -17,29 +18,17 @@ def proof_text(lines: list[str]) -> str:
     return " by\n  " + "\n  ".join(lines)
 
 
+# Of each tactic, for the random order in which `natural_proof` tries moves.
 _WEIGHT = {
-    "exact": 8.0,
-    "assumption": 0.6,
-    "contradiction": 1.5,
-    "rfl": 3.0,
-    "intro": 4.0,
-    "constructor": 3.0,
-    "left": 1.5,
-    "right": 1.5,
-    "rcases": 1.5,
-    "obtain": 1.2,
-    "apply": 2.0,
-    "have": 0.6,
-    "exfalso": 0.7,
-    "by_cases": 0.7,
-    "refine": 1.0,
-    "rw": 4.0,
-    "induction": 2.0,
+    **{"exact": 8.0, "intro": 4.0, "rw": 4.0, "rfl": 3.0, "constructor": 3.0, "apply": 2.0},
+    **{"induction": 2.0, "contradiction": 1.5, "left": 1.5, "right": 1.5, "rcases": 1.5},
+    **{"obtain": 1.2, "refine": 1.0, "exfalso": 0.7, "by_cases": 0.7, "have": 0.6},
+    **{"assumption": 0.6},
 }
 
 
 def _sound_moves(goal: Goal, style: Style) -> list[Move]:
-    """Moves to goals that no small model refutes; only those that close the goal, if any do."""
+    """Moves whose goals no small model refutes; if a first move closes the goal, only such moves."""
     options = []
     for move in moves(goal, style):
         if options and not options[0].goals and move.goals:
@@ -50,15 +39,16 @@ def _sound_moves(goal: Goal, style: Style) -> list[Move]:
 
 
 class _Spent(Exception):
-    pass
+    """The budget of nodes is used up."""
 
 
 def natural_proof(
     goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60, slack: float = 0.4
 ) -> list[str] | None:
-    """Lines of a proof of few tactics, its choices made by `rng`; None where none was found.
+    """Lines of a random proof of at most `most` tactics, found by iterative deepening over at most
+    `nodes` goals; None if none was found.
 
-    With probability `slack` it may have one tactic more than the fewest.
+    With probability `slack` a proof may have one tactic more than the fewest.
     """
     failed: set[tuple[tuple[Goal, ...], int]] = set()
     options_at: dict[Goal, list[Move]] = {}
@@ -89,21 +79,20 @@ def natural_proof(
     if counterexample(goal, style.classical):
         return None
     lines = None
-    try:
+    with contextlib.suppress(_Spent):
         for budget in range(1, most + 1):
             lines = solve((goal,), budget)
             if lines is not None:
                 if rng.random() < slack and budget < most:
                     lines = solve((goal,), budget + 1) or lines
                 break
-    except _Spent:
-        pass
     return lines
 
 
 def shortest_lines(goal: Goal, most: int = 5, nodes: int = 400) -> list[str] | None:
-    """Lines of the proof of fewest tokens that was found: branch and bound over `moves`, within
-    `most` tactics in a row and `nodes` goals; classical only where nothing else proves it.
+    """Lines of the shortest proof in tokens, found by branch and bound over `moves`, at most `most`
+    tactics deep and over at most `nodes` goals; None if none was found. `by_cases` is used only if
+    no other proof is found.
     """
     for style in (FREE, FREE._replace(classical=True)):
         found = _shortest(goal, style, most, nodes)
@@ -114,8 +103,8 @@ def shortest_lines(goal: Goal, most: int = 5, nodes: int = 400) -> list[str] | N
 
 @functools.lru_cache(maxsize=1 << 14)
 def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tuple] | None:
-    exact: dict[tuple[Goal, int], tuple[int, tuple]] = {}
-    above: dict[tuple[Goal, int], int] = {}  # no proof costs less than this
+    exact: dict[tuple[Goal, int], tuple[int, tuple]] = {}  # (goal, depth): tokens, lines
+    above: dict[tuple[Goal, int], int] = {}  # (goal, depth): no proof has fewer tokens
     left = nodes
 
     def solve(goal: Goal, depth: int, bound: int) -> tuple[int, tuple] | None:

@@ -1,23 +1,23 @@
-"""The cheapest proof terms at a goal, by a shortest-path search over formulas."""
+"""The shortest proof terms at a goal, by Dijkstra's algorithm over formulas."""
 
 import heapq
 import itertools
 import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from fdjax.benchmark.elaboration import arrow
-from fdjax.benchmark.formulas import Expr, Goal, substitute
+from fdjax.benchmark.formulas import Expr, Goal, arrow, directions, kind, substitute
 
 _TOKEN = re.compile(r"\n|\.\w+|\w+|[^\s\w]")
 
 
 def count_tokens(text: str) -> int:
-    """Names, numbers, symbols, projections and line breaks: a tokenizer's length, roughly."""
+    """The number of names, numbers, symbols, projections and line breaks in `text`."""
     return len(_TOKEN.findall(text))
 
 
 def tokens(text: str) -> list[tuple[str, int]]:
-    """(token, place) of what `count_tokens` counts."""
+    """(token, offset) of each token that `count_tokens` counts."""
     return [(match[0], match.start()) for match in _TOKEN.finditer(text)]
 
 
@@ -28,23 +28,31 @@ def fresh(goal: Goal, count: int = 1) -> list[str]:
 
 
 def fresh_variable(goal: Goal) -> str:
-    taken = {name for name, _ in goal.variables}
-    return next(name for name in ("x", "y", "z", "u", "v", "w") if name not in taken)
+    taken = dict(goal.variables)
+    return next(name for name in "xyzuvw" if name not in taken)
+
+
+def instances(goal: Goal, e: Expr) -> Iterator[tuple[str, Expr]]:
+    """(variable, body of `e` for it) for each variable of the type that `e`, a ∀ or ∃, binds."""
+    for v, type_ in goal.variables:
+        if type_ == (e[2] or "α"):
+            yield v, substitute(e[3], e[1], v)
 
 
 def introduce(goal: Goal, most: int, target: Expr | None = None) -> tuple[list[str], Goal] | None:
-    """(names, goal) after introducing up to `most` premises and variables of the target."""
+    """(names, goal) after `intro` of at most `most` premises and variables of `target`, which is
+    the goal's own by default; None if there is nothing to introduce."""
     names: list[str] = []
-    goal = goal if target is None else goal._replace(target=target)
+    goal = goal if target is None else goal.with_target(target)
     while len(names) < most:
         e = goal.target
-        if isinstance(e, tuple) and e[0] == "all":
+        if kind(e) == "all":
             name = fresh_variable(goal)
             variables = (*goal.variables, (name, e[2] or "α"))
             goal = Goal(variables, goal.hypotheses, substitute(e[3], e[1], name))
         elif step := arrow(e):
             name = fresh(goal)[0]
-            goal = Goal(goal.variables, (*goal.hypotheses, (name, step[0])), step[1])
+            goal = goal.assuming((name, step[0])).with_target(step[1])
         else:
             break
         names.append(name)
@@ -58,10 +66,10 @@ class Term(NamedTuple):
 
 
 class Style(NamedTuple):
-    """Which terms a proof may use; the search for the shortest proof uses them all."""
+    """Which terms a proof may use. The defaults are those of the search for the shortest proof."""
 
-    cost: int = 40  # most tokens in one term
-    depth: int = 2  # how deep `fun` may nest
+    cost: int = 40  # maximum tokens of one term
+    depth: int = 2  # maximum nesting of `fun`
     build: bool = True  # anonymous constructors and Or.inl, Or.inr
     classical: bool = False  # by_cases
 
@@ -93,24 +101,26 @@ def _pair(a: Term, b: Term) -> Term:
 
 
 def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
-    """The cheapest terms known, by the formula that they prove: what follows from the hypotheses
-    by elimination and, for the target and the premises on the way, by introduction too.
+    """Formula -> its shortest proof term that was found. Covers what follows from the hypotheses
+    by elimination and, for the target and premises on the way, also by introduction.
 
-    Dijkstra's algorithm over formulas; complete enough to be useful, not complete.
+    Dijkstra's algorithm over formulas. It does not find every provable formula.
     """
     found: dict[Expr, Term] = {}
     heap: list[tuple[int, int, Expr, Term]] = []
     users: dict[Expr, list[tuple[Term, Expr]]] = {}  # premise: implications that wait for it
-    builders: dict[Expr, list] = {}  # part: functions that try to build a whole from it
+    builders: dict[Expr, list[Callable[[], None]]] = {}  # part: attempts to build a whole from it
     wanted: dict[Expr, None] = {}  # a set whose order does not depend on hashes
     tick = itertools.count()
-    elements = [(v, t) for v, t in goal.variables if t in ("α", "Nat") and v[-1] != "✝"]
+    elements = tuple((v, t) for v, t in goal.variables if t in ("α", "Nat") and v[-1] != "✝")
+    visible = goal._replace(variables=elements)
 
     def push(formula: Expr, term: Term) -> None:
         if term.cost <= style.cost and formula not in found:
             heapq.heappush(heap, (term.cost, next(tick), formula, term))
 
     def want(formula: Expr) -> None:
+        """Also tries to prove `formula` by introduction."""
         if formula in wanted:
             return
         wanted[formula] = None
@@ -118,44 +128,34 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
             push(formula, _field(found["False"], "elim"))
         if formula == "True":
             push(formula, Term(1, "trivial", 3))
-        if not isinstance(formula, tuple):
-            return
-        kind = formula[0]
-        if kind == "eq":
-            if formula[1] == formula[2]:
-                push(formula, Term(1, "rfl", 3))
-            elif _same_function(formula):
-                inner = ("eq", formula[1][2], formula[2][2])
-                head = Term(2, f"congrArg {formula[1][1]}", 1)
-                build(formula, [inner], lambda t: _apply(head, t))
+        head = kind(formula)
+        if head == "eq" and formula[1] == formula[2]:
+            push(formula, Term(1, "rfl", 3))
+        elif head == "eq" and _same_function(formula):
+            congruence = Term(2, f"congrArg {formula[1][1]}", 1)
+            equal = ("eq", formula[1][2], formula[2][2])
+            build(formula, [equal], lambda t: _apply(congruence, t))
         if not style.build:
             return
-        if kind == "and":
-            build(formula, [formula[1], formula[2]], _pair)
-        elif kind == "iff":
-            there, back = ("imp", formula[1], formula[2]), ("imp", formula[2], formula[1])
-            build(formula, [there, back], _pair)
-        elif kind == "or":
+        if head in ("and", "iff"):
+            build(formula, directions(formula) if head == "iff" else formula[1:], _pair)
+        elif head == "or":
             build(formula, [formula[1]], lambda t: _apply(Term(2, "Or.inl", 3), t))
             build(formula, [formula[2]], lambda t: _apply(Term(2, "Or.inr", 3), t))
-        elif kind == "ex":
-            for v in (v for v, type_ in elements if type_ == (formula[2] or "α")):
-                instance = substitute(formula[3], formula[1], v)
+        elif head == "ex":
+            for v, instance in instances(visible, formula):
                 build(formula, [instance], lambda t, v=v: _pair(Term(1, v, 3), t))
-        elif style.depth and (kind == "all" or arrow(formula)):
-            step = introduce(goal, 1, formula)
-            if step is not None:
-                names, inner = step
-                deeper = terms(inner, style._replace(depth=style.depth - 1))
-                body = deeper.get(inner.target)
-                if body is not None:
-                    if body.level == 0:
-                        text = f"fun {names[0]} {body.text[4:]}"
-                        push(formula, Term(body.cost + 1, text, 0))
-                    else:
-                        push(formula, Term(body.cost + 3, f"fun {names[0]} => {body.text}", 0))
+        elif style.depth and (step := introduce(goal, 1, formula)):
+            (name,), inner = step
+            body = terms(inner, style._replace(depth=style.depth - 1)).get(inner.target)
+            if body is not None and body.level == 0:  # fun h1 => fun h2 => ... is fun h1 h2 => ...
+                push(formula, Term(body.cost + 1, f"fun {name} {body.text[4:]}", 0))
+            elif body is not None:
+                push(formula, Term(body.cost + 3, f"fun {name} => {body.text}", 0))
 
-    def build(whole: Expr, parts: list[Expr], make) -> None:
+    def build(whole: Expr, parts: Sequence[Expr], make: Callable[..., Term]) -> None:
+        """Proves `whole` by `make` of the terms of its parts, as soon as all are found."""
+
         def attempt() -> None:
             if all(part in found for part in parts):
                 push(whole, make(*(found[part] for part in parts)))
@@ -181,50 +181,37 @@ def terms(goal: Goal, style: Style = FREE) -> dict[Expr, Term]:
         if formula == "False":
             for other in wanted:
                 push(other, _field(term, "elim"))
-        if not isinstance(formula, tuple):
-            continue
-        kind = formula[0]
-        if kind == "and":
+        head = kind(formula)
+        if head in ("and", "iff"):
             if term.level != 2:
-                push(formula[1], _field(term, "1"))
-                push(formula[2], _field(term, "2"))
-        elif kind == "iff":
-            if term.level != 2:
-                push(("imp", formula[1], formula[2]), _field(term, "mp"))
-                push(("imp", formula[2], formula[1]), _field(term, "mpr"))
-        elif kind == "all":
-            for v in (v for v, type_ in elements if type_ == (formula[2] or "α")):
-                instance = substitute(formula[3], formula[1], v)
+                parts = directions(formula) if head == "iff" else formula[1:]
+                for part, field in zip(parts, ("mp", "mpr") if head == "iff" else "12"):
+                    push(part, _field(term, field))
+        elif head == "all":
+            for v, instance in instances(visible, formula):
                 push(instance, _apply(term, Term(1, v, 3)))
-        elif kind == "eq":
-            if formula[1] != formula[2]:
-                push(("eq", formula[2], formula[1]), _field(term, "symm"))
-                for other, far in list(found.items()):
-                    if isinstance(other, tuple) and other[0] == "eq":
-                        if other[1] == formula[2]:
-                            push(("eq", formula[1], other[2]), _apply(_field(term, "trans"), far))
-                        if other[2] == formula[1]:
-                            push(("eq", other[1], formula[2]), _apply(_field(far, "trans"), term))
-        elif (step := arrow(formula)) and term.level:
+        elif head == "eq":
+            a, b = formula[1:]
+            if a == b:
+                continue
+            push(("eq", b, a), _field(term, "symm"))
+            for other, far in list(found.items()):
+                if kind(other) == "eq" and other[1] == b:
+                    push(("eq", a, other[2]), _apply(_field(term, "trans"), far))
+                if kind(other) == "eq" and other[2] == a:
+                    push(("eq", other[1], b), _apply(_field(far, "trans"), term))
+        elif term.level and (step := arrow(formula)):
             premise, conclusion = step
             if premise in found:
                 push(conclusion, _apply(term, found[premise]))
             else:
                 users.setdefault(premise, []).append((term, conclusion))
                 want(premise)
-            if kind == "not" and premise in found and goal.target not in found:
-                absurd = _apply(Term(1, "absurd", 3), found[premise], term)
-                push(goal.target, absurd)
+            if head == "not" and premise in found and goal.target not in found:
+                push(goal.target, _apply(Term(1, "absurd", 3), found[premise], term))
     return found
 
 
 def _same_function(e: Expr) -> bool:
-    """Is `e` of the form f a = f b?"""
-    a, b = e[1], e[2]
-    return (
-        isinstance(a, tuple)
-        and isinstance(b, tuple)
-        and a[0] == b[0] == "app"
-        and len(a) == len(b) == 3
-        and a[1] == b[1]
-    )
+    """Whether `e` is f a = f b."""
+    return all(kind(side) == "app" and len(side) == 3 for side in e[1:]) and e[1][1] == e[2][1]

@@ -24,7 +24,9 @@ from fdjax.config.stages import (
 from fdjax.models.config import ModelConfig
 
 ESTIMATOR_ALPHA = {"k1": 1.0, "k2": 1.0, "k3": 0.0}  # whose gradient each has
-PROVIDERS = ("lean_messages", "oracle", "llm", "policy", "reference", "peers")
+PROVIDERS = [
+    name for name, kind in field_types(FeedbackConfig).items() if dataclasses.is_dataclass(kind)
+]
 
 # --- To a ConfigDict -----------------------------------------------------------------------------
 
@@ -182,6 +184,8 @@ def _check_llm(llm: LLMConfig) -> None:
         )
     if reserved := sorted({"model", "messages", "stream", "n"} & set(llm.options)):
         raise ConfigError(f"feedback.llm.options cannot set {reserved[0]}")
+    if llm.money_budget is not None and not (llm.price_in or llm.price_out):
+        raise ConfigError("feedback.llm.money_budget needs price_in and price_out")
 
 
 def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:

@@ -8,7 +8,7 @@ from fdjax.benchmark import FAMILIES, generate
 from fdjax.data.dedup import Dropped, clean, summary, write_report
 from fdjax.data.published import read_file, with_unique_ids
 from fdjax.data.theorems import to_json, write_theorems
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 CLEAN = """Reads files as they are published (JSON lines, JSON, parquet), drops repetitions and what
 the files of --against state too, and writes JSON lines for data.train and the other splits. What
@@ -95,7 +95,7 @@ def refused_references(
     from fdjax.lean.farm import Farm
 
     with Farm(EmbeddedBackend(), workers) as farm:
-        verdicts = farm.check((theorem, theorem.reference) for theorem in theorems)
+        verdicts = farm.check((theorem, Candidate(theorem.reference)) for theorem in theorems)
     return [
         (theorem, error.text if (error := verdict.first_error_message) else verdict.status)
         for theorem, verdict in zip(theorems, verdicts)

@@ -2,59 +2,51 @@
 
 from collections.abc import Sequence
 
+from fdjax.config import naming_field
+from fdjax.feedback.client import Answer, LLMClient, Question
 from fdjax.feedback.compose import with_costs
-from fdjax.feedback.diagnostics import error_place
-from fdjax.feedback.endpoint import Answer, Endpoint, Question
-from fdjax.feedback.plain import plain
-from fdjax.feedback.questions import costs, describe, to_ask
+from fdjax.feedback.questions import as_messages, attempts_to_ask_about, describe, read_prompt
 from fdjax.feedback.reference import Solution, Solve
-from fdjax.types import Feedback, Item, Moment, Provider, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
 
 
-def llm(
-    endpoint: Endpoint,
-    instructions: str,
-    *,
-    successes: bool,
-    show_peers: int,
-    longest: int,
-    solve: Solve | None,
-    draw: int,
-) -> Provider:
-    """Asks about each finished attempt that Lean refused (with `successes` also about proved
-    ones). The model sees theorem, attempt and Lean's messages, at most `show_peers` others of
-    the group, and the proof that `solve` knows. An answer is cut to `longest` characters.
+def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -> Provider:
+    """Asks about each finished attempt that Lean refused; with `successes` also about proved ones.
+    The model reads the theorem, the attempt, Lean's messages and, with `solve`, a reference proof.
+
+    Raises ConfigError for a prompt that cannot be read.
     """
+    config = client.config
+    with naming_field("feedback.llm.prompt"):
+        instructions = read_prompt(config.prompt)
 
-    async def provide(
-        groups: Sequence[Sequence[Item]], moment: Moment
-    ) -> list[list[Feedback | None]]:
-        asked = to_ask(groups, moment, successes)
-        solved = dict.fromkeys((g for g, _ in asked), Solution(None))
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
+        places = attempts_to_ask_about(groups, context, successes)
+        solutions = dict.fromkeys((g for g, _ in places), Solution(None))
         if solve is not None:
-            solved = dict(zip(solved, await solve([groups[g][0][0] for g in solved])))
-        answers = await endpoint.ask(
+            solved = await solve([groups[g][0][0] for g in solutions])
+            solutions = dict(zip(solutions, solved))
+        answers = await client.ask(
             [
-                Question(instructions, describe(groups[g], i, show_peers, solved[g].proof), draw)
-                for g, i in asked
+                Question(instructions, describe(groups[g][i], solutions[g].proof), draw)
+                for g, i in places
             ]
         )
-        said: list[list[Feedback | None]] = [[None] * len(group) for group in groups]
-        for (g, i), answer in zip(asked, answers):
-            proof, paid = solved[g]
-            said[g][i] = with_costs(read(answer, groups[g][i][2], proof), paid)
-            solved[g] = Solution(proof)  # paid for by the first of the group
-        return said
+        feedbacks: Feedbacks = [[None] * len(group) for group in groups]
+        for (g, i), answer in zip(places, answers):
+            proof, costs = solutions[g]
+            feedbacks[g][i] = with_costs(read(answer, groups[g][i][2], proof), costs)
+            solutions[g] = Solution(proof)  # the first of the group bears the costs
+        return feedbacks
 
-    def read(answer: Answer, verdict: Verdict, proof: str | None) -> Feedback:
-        lines = plain(answer.text or "", longest).splitlines()
-        messages = tuple(filter(None, map(str.strip, lines)))
+    def read(answer: Answer, verdict: Verdict, proof: Candidate | None) -> Feedback:
+        messages = as_messages(answer.text or "", config.max_chars)
         return Feedback(
             messages,
-            f"llm: {endpoint.settings.model}",
-            first_error=error_place(verdict) if messages else None,
+            f"llm: {config.model}",
+            first_error=verdict.first_error if messages else None,
             proof=proof if messages else None,
-            **costs(answer, used=bool(messages)),
+            **answer.costs(useful=bool(messages)),
         )
 
     return provide

@@ -1,79 +1,49 @@
-"""What the others of the group did: verified successes to learn from, failures to avoid.
+"""Verified proofs of the same group, as in SDPO (the first other success)."""
 
-As in SDPO (the first other success) and MOPD (two successes and a failure).
-"""
+from collections.abc import Sequence
 
-from collections.abc import Iterator, Sequence
-
-from fdjax.feedback.diagnostics import departure, in_common, shown
-from fdjax.types import DECIDED, REFUSED, Feedback, Item, Moment, Provider
-
-ORDERS = ("first", "nearest")
-OWN = ("never", "alone", "always")
+from fdjax.config import PeersConfig
+from fdjax.feedback.proofs import common_length, first_difference, shown
+from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
-def peers(*, successes: int, failures: int, order: str, own: str) -> Provider:
-    """Shows each attempt at most `successes` proofs and `failures` failures of its group that
-    differ from it and from each other: the first ones, or the `nearest`, which begin as it does
-    for longest. A success is shown itself `never`, where it is `alone` (no peer succeeds), or
-    `always`, before others. None where no proof is to be shown, and for what Lean could not judge.
+def peers(config: PeersConfig) -> Provider:
+    """Shows each attempt at most `successes` proofs of its group that differ from it and from each
+    other: the first ones or, by `order`, the nearest, which begin as it does for longest. `own`:
+    whether a proved attempt is shown itself, before the others: never, alone (no peer is proved) or
+    always. None where there is no proof to show, and for attempts that Lean could not verify.
     """
 
-    async def provide(
-        groups: Sequence[Sequence[Item]], moment: Moment
-    ) -> list[list[Feedback | None]]:
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
         return [[describe(group, item) for item in group] for group in groups]
 
     def describe(group: Sequence[Item], item: Item) -> Feedback | None:
-        theorem, attempt, verdict = item
+        _, attempt, verdict = item
         if verdict.status not in DECIDED:
             return None
-        nearest = order == "nearest"
-        solved = others(group, item, {"proved"}, successes, nearest=nearest)
-        proofs = [peer.proof for _, peer, _ in solved]
-        if verdict.proved and (own == "always" or (own == "alone" and not proofs)):
-            proofs = [attempt.proof, *proofs][:successes]
+        proofs = _other_proofs(group, item, config.order)[: config.successes]
+        if verdict.proved and (config.own == "always" or (config.own == "alone" and not proofs)):
+            proofs = [attempt.candidate, *proofs][: config.successes]
         if not proofs:
             return None
-        failed = others(group, item, REFUSED, failures, nearest=nearest)
-        refused = [_refused(*peer[1:]) for peer in failed]
         return Feedback(
-            (*(shown(theorem, proof) for proof in proofs), *refused),
+            tuple(map(shown, proofs)),
             "peers",
-            first_error=departure(item, proofs[0]),
+            first_error=first_difference(item, proofs[0]),
             proof=proofs[0],
         )
 
     return provide
 
 
-def others(
-    group: Sequence[Item],
-    item: Item,
-    statuses: frozenset[str] | set[str],
-    count: int,
-    *,
-    nearest: bool = False,
-) -> list[Item]:
-    """At most `count` attempts of these statuses, all different in text, and from `item`'s: the
-    first ones, or the `nearest` in their main proofs, of equally near ones the first."""
-    found = list(_others(group, item, statuses))
-    if nearest:
-        found.sort(key=lambda peer: -in_common(item[1].main_proof, peer[1].main_proof))
-    return found[:count]
-
-
-def _others(group, item: Item, statuses) -> Iterator[Item]:
-    seen = {item[1].proof}
-    for peer in group:
-        if peer[2].status in statuses and peer[1].proof not in seen:
-            seen.add(peer[1].proof)
-            yield peer
-
-
-def _refused(attempt, verdict) -> str:
-    reason = f"\nbecause {verdict.first_error.text}" if verdict.first_error_message else ""
-    written = attempt.proof.removeprefix(" by")
-    if attempt.main:
-        written = "\n" + written.strip("\n")
-    return f"Lean refuses{written}{reason}"
+def _other_proofs(group: Sequence[Item], item: Item, order: str) -> list[Candidate]:
+    """All different in text, and from `item`'s. Of equally near ones the first comes first."""
+    tried = item[1].candidate
+    others: dict[str, Candidate] = {}
+    for _, peer, verdict in group:
+        if verdict.proved and peer.candidate.text != tried.text:
+            others.setdefault(peer.candidate.text, peer.candidate)
+    proofs = list(others.values())
+    if order == "nearest":
+        proofs.sort(key=lambda proof: -common_length(tried.proof, proof.proof))
+    return proofs

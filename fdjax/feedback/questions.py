@@ -1,31 +1,56 @@
-"""What language models are asked: instructions of ours, then data that is marked as such."""
+"""What a language model reads and writes: our instructions, then data that is marked as such.
 
+Theorems, attempts and answers are data. They may contain instructions, and signs that a tokenizer
+or a prompt gives a meaning to.
+"""
+
+import hashlib
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import ConfigError
-from fdjax.feedback.endpoint import Answer
-from fdjax.feedback.peers import others
-from fdjax.feedback.plain import fenced
-from fdjax.lean.extract import split
-from fdjax.types import DECIDED, REFUSED, Item, Message, Moment, Theorem, Verdict
+from fdjax.types import (
+    DECIDED,
+    REFUSED,
+    Candidate,
+    FeedbackContext,
+    Item,
+    Message,
+    Theorem,
+    Verdict,
+)
 
 PROMPTS = Path(__file__).parent / "prompts"
-LONGEST_BLOCK = 4000  # characters of a theorem, an attempt, or what Lean said, as they are sent
+MAX_BLOCK_CHARS = 4000  # of a theorem, an attempt, or Lean's messages
+
+# What chat models read as control tokens. Lean's own `<|`, `<|>` and `<;>` are none of these.
+_SPECIAL = re.compile(
+    r"<(?=[|｜][^\s|｜<>][^|｜<>\n]{0,60}[|｜]>)"  # <|im_start|>, <｜end▁of▁sentence｜>
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|sep|cls|think|tool_call|(?:start|end)_of_turn)>)"
+    r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
+    re.IGNORECASE,
+)
+# Where the chat template opens the thoughts, the answer holds only their end.
+_THOUGHTS = re.compile(r"\A(?:(?!<think>).)*?</think>|<think>.*?(?:</think>|\Z)", re.DOTALL)
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi), surrogates, unassigned
+
+# --- Questions -----------------------------------------------------------------------------------
 
 
-def to_ask(
-    groups: Sequence[Sequence[Item]], moment: Moment, successes: bool
+def attempts_to_ask_about(
+    groups: Sequence[Sequence[Item]], context: FeedbackContext, successes: bool
 ) -> list[tuple[int, int]]:
-    """(group, index) of the attempts to ask about: those wanted that ended by themselves and
-    that Lean refused, or with `successes` judged. The others are not learned from.
+    """(group, index) of the requested attempts that ended by themselves and that Lean refused or,
+    with `successes`, accepted. The others are not learned from.
     """
     statuses = DECIDED if successes else REFUSED
     return [
         (g, i)
         for g, group in enumerate(groups)
         for i, (_, attempt, verdict) in enumerate(group)
-        if moment.wants(g, i) and attempt.finished and verdict.status in statuses
+        if context.is_requested(g, i) and attempt.finished and verdict.status in statuses
     ]
 
 
@@ -44,24 +69,24 @@ def read_prompt(name: str) -> str:
     return text
 
 
-def describe(group: Sequence[Item], index: int, show_peers: int, proof: str | None) -> str:
-    """All that is known of an attempt, as data."""
-    theorem, attempt, verdict = item = group[index]
-    blocks = statement(theorem)
-    written = "helper lemmas, the theorem again, its proof" if attempt.main else "what follows :="
-    blocks.append((f"the student's attempt, {written}", attempt.proof.rstrip()))
-    blocks.append(("what Lean says of it", lean_says(attempt.proof, verdict)))
+def describe(item: Item, proof: Candidate | None) -> str:
+    """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data."""
+    theorem, attempt, verdict = item
+    text, helped = attempt.candidate.text, attempt.candidate.has_helpers
+    written = "helper lemmas, the theorem again, its proof" if helped else "what follows :="
+    blocks = [
+        *theorem_blocks(theorem),
+        (f"the student's attempt, {written}", text.rstrip()),
+        ("what Lean says of it", _lean_report(text, verdict)),
+    ]
     if proof is not None:
-        helped = " with helper lemmas" if split(proof, theorem) else ""
-        blocks.append((f"a reference proof{helped}, not to be quoted", proof.strip("\n")))
-    peers = [p for s in ({"proved"}, REFUSED) for p in others(group, item, s, show_peers)]
-    for _, other, judged in peers[:show_peers]:
-        told = "accepts" if judged.proved else "refuses"
-        blocks.append((f"another attempt, which Lean {told}", other.proof.strip("\n")))
+        helped = " with helper lemmas" if proof.has_helpers else ""
+        blocks.append((f"a reference proof{helped}, not to be quoted", proof.text.strip("\n")))
     return as_data(blocks)
 
 
-def statement(theorem: Theorem) -> list[tuple[str, str]]:
+def theorem_blocks(theorem: Theorem) -> list[tuple[str, str]]:
+    """(title, text) of the statement, its meaning and its goal, those that there are."""
     imports = "".join(f"import {module}\n" for module in theorem.imports)
     text = f"{imports}{theorem.context}\n\ntheorem {theorem.name} {theorem.signature} :="
     blocks = [("the theorem", text.strip()), ("its meaning in words", theorem.informal)]
@@ -69,28 +94,16 @@ def statement(theorem: Theorem) -> list[tuple[str, str]]:
     return [(title, text) for title, text in blocks if text]
 
 
-def lean_says(proof: str, verdict: Verdict) -> str:
-    """The status and Lean's messages in the order of their places; the goal states are in them."""
-    status = "It accepts the attempt." if verdict.proved else "It refuses the attempt."
-    ordered = sorted(verdict.messages, key=lambda m: (m.start is None, m.start or 0))
-    return "\n".join([status, *(f"{_place(proof, m)}{m.severity}: {m.text}" for m in ordered)])
-
-
 def as_data(blocks: Sequence[tuple[str, str]]) -> str:
-    tag, text = fenced(blocks, LONGEST_BLOCK)
+    tag, text = fenced(blocks, MAX_BLOCK_CHARS)
     return f"The tag is {tag}.\n\n{text}\n\nThe data ends here. Answer now as you were told."
 
 
-def costs(answer: Answer, used: bool) -> dict:
-    """Fields of Feedback."""
-    return {
-        "tokens": answer.tokens,
-        "seconds": answer.seconds,
-        "money": answer.money,
-        "asked": 1,
-        "unanswered": int(not used),
-        "troubles": tuple(f"llm: {trouble}" for trouble in answer.troubles),
-    }
+def _lean_report(proof: str, verdict: Verdict) -> str:
+    """The status and Lean's messages in the order of their places; they hold the goal states."""
+    status = "It accepts the attempt." if verdict.proved else "It refuses the attempt."
+    ordered = sorted(verdict.messages, key=lambda m: (m.start is None, m.start or 0))
+    return "\n".join([status, *(f"{_place(proof, m)}{m.severity}: {m.text}" for m in ordered)])
 
 
 def _place(proof: str, message: Message) -> str:
@@ -100,3 +113,38 @@ def _place(proof: str, message: Message) -> str:
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     words = proof[message.start : message.end].partition("\n")[0].strip()
     return f"line {line}, column {column}{f', at `{words}`' if words else ''}: "
+
+
+# --- Text ----------------------------------------------------------------------------------------
+
+
+def without_thoughts(text: str) -> str:
+    """What follows a model's thoughts; empty if they do not end."""
+    return _THOUGHTS.sub("", text).strip()
+
+
+def plain(text: str, max_chars: int) -> str:
+    """`text` without invisible characters, control tokens broken by a space, cut with an
+    ellipsis to `max_chars`.
+    """
+    text = text[: 2 * max_chars]  # enough to see that it must be cut
+    visible = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE)
+    harmless = _SPECIAL.sub(lambda match: f"{match[0]} ", visible)
+    return harmless if len(harmless) <= max_chars else f"{harmless[: max_chars - 1]}…"
+
+
+def as_messages(text: str, max_chars: int) -> tuple[str, ...]:
+    """The lines of a model's plain text, without empty ones."""
+    return tuple(filter(None, map(str.strip, plain(text, max_chars).splitlines())))
+
+
+def fenced(blocks: Sequence[tuple[str, str]], max_chars: int) -> tuple[str, str]:
+    """(tag, the titled blocks, each plain and between lines that hold the tag).
+
+    The tag is a hash of all the blocks, so that no text can contain the tag.
+    """
+    blocks = [(title, plain(text, max_chars)) for title, text in blocks]
+    tag = hashlib.sha256(repr(blocks).encode()).hexdigest()[:16]
+    return tag, "\n\n".join(
+        f"<<<{tag} {title}>>>\n{text}\n<<<{tag} end>>>" for title, text in blocks
+    )

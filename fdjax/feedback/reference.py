@@ -1,105 +1,95 @@
-"""Proofs that someone else knows: the data, or a stronger model. Lean has the last word."""
+"""Reference proofs: the data's, or those of a stronger model. Lean verifies both."""
 
 import asyncio
-import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from fdjax.config import ReferenceConfig, naming_field
+from fdjax.feedback.client import LLMClient, Question
 from fdjax.feedback.compose import with_costs
-from fdjax.feedback.diagnostics import departure, shown
-from fdjax.feedback.endpoint import Endpoint, Question
-from fdjax.feedback.questions import as_data, costs, statement
-from fdjax.lean.extract import NoProof, extract, split
+from fdjax.feedback.proofs import first_difference, read_proof, shown
+from fdjax.feedback.questions import as_data, read_prompt, theorem_blocks
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
-from fdjax.types import Feedback, Item, Moment, Provider, Theorem
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
 
 
 class Solution(NamedTuple):
-    # What follows `:=`, or with helper lemmas all from the first on, verified; None: nobody knows.
-    proof: str | None
-    costs: Feedback | None = None  # without messages; None where nobody was asked
+    proof: Candidate | None  # verified; None: there is none
+    costs: Feedback | None = None  # without messages; None where no model was asked
 
 
 Solve = Callable[[Sequence[Theorem]], Awaitable[list[Solution]]]
 
 
-def solver(farm: Farm, endpoint: Endpoint | None, instructions: str, asks: int) -> Solve:
-    """The data's own proof if Lean accepts it; else the first that Lean accepts of at most
-    `asks` proofs of the endpoint, asked for one after the other.
-    """
-    known: dict[Theorem, str] = {}
+def solver(farm: Farm, client: LLMClient | None, config: ReferenceConfig) -> Solve:
+    """The data's proof if Lean accepts it; else the first that Lean accepts of at most
+    `config.max_requests` proofs of the language model, requested one after the other. `client` can
+    be None where that number is 0.
 
-    async def verify(proofs: dict[Theorem, str]) -> None:
-        waiting = [farm.submit(theorem, proof) for theorem, proof in proofs.items()]
-        verdicts = await asyncio.gather(*map(asyncio.wrap_future, waiting))
-        known.update((t, p) for (t, p), verdict in zip(proofs.items(), verdicts) if verdict.proved)
+    Raises ConfigError for a prompt that cannot be read.
+    """
+    with naming_field("feedback.reference.prompt"):
+        instructions = read_prompt(config.prompt) if config.max_requests else ""
+    verified: dict[Theorem, Candidate] = {}
+
+    async def verify(candidates: dict[Theorem, Candidate | None]) -> None:
+        given = [(theorem, c) for theorem, c in candidates.items() if c is not None]
+        pending = [farm.submit(theorem, candidate) for theorem, candidate in given]
+        verdicts = await asyncio.gather(*map(asyncio.wrap_future, pending))
+        verified.update(pair for pair, verdict in zip(given, verdicts) if verdict.proved)
 
     async def solve(theorems: Sequence[Theorem]) -> list[Solution]:
-        paid: dict[Theorem, Feedback] = {}
-        unknown = [t for t in dict.fromkeys(theorems) if t not in known]
-        await verify({t: t.reference for t in unknown if t.reference is not None})
-        for draw in range(asks if endpoint is not None else 0):
-            unknown = [t for t in unknown if t not in known]
-            questions = [Question(instructions, as_data(statement(t)), draw) for t in unknown]
-            answers = dict(zip(unknown, await endpoint.ask(questions)))
-            proofs = {
-                t: read_proof(a.text or "", t, farm.allow_helpers) for t, a in answers.items()
-            }
-            await verify({t: proof for t, proof in proofs.items() if proof is not None})
+        costs: dict[Theorem, Feedback] = {}
+        unsolved = [t for t in dict.fromkeys(theorems) if t not in verified]
+        await verify({t: _reference_of(t, farm) for t in unsolved})
+        for draw in range(config.max_requests):
+            unsolved = [t for t in unsolved if t not in verified]
+            questions = [Question(instructions, as_data(theorem_blocks(t)), draw) for t in unsolved]
+            answers = dict(zip(unsolved, await client.ask(questions)))
+            helpers = farm.allow_helpers
+            await verify({t: read_proof(a.text or "", t, helpers) for t, a in answers.items()})
             for theorem, answer in answers.items():
-                cost = Feedback((), "reference", **costs(answer, used=theorem in known))
-                paid[theorem] = with_costs(cost, paid.get(theorem))
-        # A theorem met twice is paid for once.
-        return [Solution(known.get(t), paid.pop(t, None)) for t in theorems]
+                cost = Feedback((), "reference", **answer.costs(useful=theorem in verified))
+                costs[theorem] = with_costs(cost, costs.get(theorem))
+        # The first of equal theorems bears the costs.
+        return [Solution(verified.get(t), costs.pop(t, None)) for t in theorems]
 
     return solve
 
 
 def reference(solve: Solve) -> Provider:
-    """Shows the proof, to all attempts of its theorem alike."""
+    """Shows the proof to all attempts at its theorem."""
 
-    async def provide(
-        groups: Sequence[Sequence[Item]], moment: Moment
-    ) -> list[list[Feedback | None]]:
-        wanted = [[moment.wants(g, i) for i in range(len(own))] for g, own in enumerate(groups)]
-        some = [g for g, group in enumerate(wanted) if any(group)]
-        solved = dict(zip(some, await solve([groups[g][0][0] for g in some])))
-        said: list[list[Feedback | None]] = [[None] * len(group) for group in groups]
-        for g, (proof, paid) in solved.items():
-            for i in filter(wanted[g].__getitem__, range(len(groups[g]))):
-                said[g][i] = with_costs(_shown(groups[g][i], proof), paid)
-                paid = None  # by the first of the group
-        return said
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
+        requested = [
+            [i for i in range(len(group)) if context.is_requested(g, i)]
+            for g, group in enumerate(groups)
+        ]
+        with_requests = [g for g, indices in enumerate(requested) if indices]
+        solutions = await solve([groups[g][0][0] for g in with_requests])
+        feedbacks: Feedbacks = [[None] * len(group) for group in groups]
+        for g, (proof, costs) in zip(with_requests, solutions):
+            for i in requested[g]:
+                feedbacks[g][i] = with_costs(_describe(groups[g][i], proof), costs)
+                costs = None  # the first of the group bears them
+        return feedbacks
 
     return provide
 
 
-def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> str | None:
-    """What follows `:=` by a model's answer, with its helper lemmas where they are allowed; None
-    where there is no such thing. The tactics of an outermost `by` are set on lines of their own,
-    indented by two, as our prompts begin a proof.
-    """
-    try:
-        start, end = extract(answer, theorem, allow_helpers)
-    except NoProof:
-        return None
-    read = answer[start:end]
-    parts = split(read, theorem) if allow_helpers else None
-    main = parts.start if parts else 0
-    return read[:main] + _as_ours(read[main:])
+def _reference_of(theorem: Theorem, farm: Farm) -> Candidate | None:
+    text = theorem.reference
+    return None if text is None else parse_candidate(text, theorem, farm.allow_helpers)
 
 
-def _as_ours(proof: str) -> str:
-    head, by, body = proof.partition("by")
-    if head.strip() or not by or not body[:1].isspace():
-        return proof
-    first, _, rest = body.partition("\n")
-    lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
-    return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
-
-
-def _shown(item: Item, proof: str | None) -> Feedback | None:
+def _describe(item: Item, proof: Candidate | None) -> Feedback | None:
     if proof is None:
         return None
-    said = (shown(item[0], proof),)
-    return Feedback(said, "reference", leak=1.0, first_error=departure(item, proof), proof=proof)
+    return Feedback(
+        (shown(proof),),
+        "reference",
+        leak=1.0,
+        first_error=first_difference(item, proof),
+        proof=proof,
+    )

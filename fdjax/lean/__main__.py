@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
-from fdjax.data.theorems import parse_statement
 from fdjax.lean import bench, doctor
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
+from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
+from fdjax.lean.statements import parse_statement
 from fdjax.types import Message, Theorem, Verdict
 
 AHEAD = 10_000  # lines read before the first of them is answered
@@ -95,7 +96,8 @@ def _submit(line: bytes, farm: Farm) -> tuple[Id, Verdict | Future]:
     except BadLine as bad:
         reason, name = bad.args
         return name, Verdict("rejected", (Message("error", reason, "input"),))
-    return name, farm.submit(theorem, proof, urgent=True)  # whatever is, may be replayed
+    candidate = parse_candidate(proof, theorem, farm.allow_helpers)
+    return name, farm.submit(theorem, candidate, urgent=True)  # whatever is, may be replayed
 
 
 def _row(name: Id, verdict: Verdict) -> dict:

@@ -7,12 +7,12 @@ tries, caching and futures are the farm's.
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from fdjax.types import Theorem, Verdict
+from fdjax.types import Candidate, Theorem, Verdict
 
 # A proof may rest on these and on no others: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 
-Candidate = tuple[Theorem, str]  # and what follows `:=`, which has passed the audit
+Submission = tuple[Theorem, Candidate]  # the candidate has passed the audit
 
 
 class BackendUnavailable(RuntimeError):
@@ -22,7 +22,7 @@ class BackendUnavailable(RuntimeError):
 class Worker(Protocol):
     """One Lean, driven by one thread of the farm. It may keep a process between batches."""
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         """One answer per candidate of one pool, in order.
 
         `proved` and `failed` only on positive evidence for exactly that candidate; `timeout` (more

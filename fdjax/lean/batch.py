@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fdjax.lean import sandbox as sandbox
-from fdjax.lean.backend import Candidate
+from fdjax.lean.backend import Submission
 from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_context, write
 from fdjax.types import Message, Status, Verdict
 
@@ -144,7 +144,7 @@ class BatchFile:
     """The Lean file of a batch, and the reading of Lean's messages about it. `top`: of the file,
     ends with a newline; `backend`: whose verdicts these are."""
 
-    def __init__(self, batch: Sequence[Candidate], top: str, max_heartbeats: int, backend: str):
+    def __init__(self, batch: Sequence[Submission], top: str, max_heartbeats: int, backend: str):
         context, head = split_context(batch[0][0].context, max_heartbeats)
         # the report at its top says that Lean has started: the clock of the first candidate
         parts = [f"{top}{STARTED}\n\n"]
@@ -154,8 +154,8 @@ class BatchFile:
         line = 1 + "".join(parts).count("\n")
         self.items: list[Item] = []
         self._starts: list[int] = []  # first line of each
-        for theorem, proof in batch:
-            text, item = write(theorem, proof, head, line)
+        for theorem, candidate in batch:
+            text, item = write(theorem, candidate, head, line)
             self._starts.append(line)
             self.items.append(item)
             parts.append(text)

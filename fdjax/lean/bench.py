@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from fdjax.lean.backend import Backend
 from fdjax.lean.farm import Farm
-from fdjax.types import Theorem, Verdict
+from fdjax.types import Candidate, Theorem, Verdict
 
 THEOREMS = [  # with a right proof and a wrong one
     (
@@ -51,7 +51,7 @@ THEOREMS = [  # with a right proof and a wrong one
     ),
 ]
 
-Item = tuple[Theorem, str, bool]  # theorem, proof, is it right?
+Item = tuple[Theorem, Candidate, bool]  # is the candidate right?
 
 
 def candidates(numbers: Iterable[int], imports: tuple[str, ...] = ()) -> list[Item]:
@@ -61,7 +61,8 @@ def candidates(numbers: Iterable[int], imports: tuple[str, ...] = ()) -> list[It
         theorem, right, wrong = THEOREMS[i // 2 % len(THEOREMS)]
         body = (right if i % 2 else wrong).removeprefix("by\n")
         theorem = dataclasses.replace(theorem, imports=imports)
-        made.append((theorem, f"by\n  have e{i} : {i} = {i} := rfl\n{body}", i % 2 == 1))
+        candidate = Candidate(f"by\n  have e{i} : {i} = {i} := rfl\n{body}")
+        made.append((theorem, candidate, i % 2 == 1))
     return made
 
 
@@ -86,10 +87,10 @@ def main(
         wrong = wrong_verdicts(first, farm.check([item[:2] for item in first]))
         start_seconds, started = time.monotonic() - began, farm.counters
         items, began = fresh(count), time.monotonic()
-        futures = [farm.submit(theorem, proof) for theorem, proof, _ in items]
-        [(theorem, proof, _)] = fresh(1)
+        futures = [farm.submit(theorem, candidate) for theorem, candidate, _ in items]
+        [(theorem, candidate, _)] = fresh(1)
         asked = time.monotonic()
-        farm.submit(theorem, proof, urgent=True).result()
+        farm.submit(theorem, candidate, urgent=True).result()
         urgent_seconds = time.monotonic() - asked
         while concurrent.futures.wait(futures, timeout=2.0).not_done:
             now = farm.counters.since(started)

@@ -1,6 +1,7 @@
 """Verdicts already known, in memory and optionally in a file of JSON lines."""
 
 import collections
+import dataclasses
 import hashlib
 import json
 import os
@@ -10,17 +11,17 @@ from pathlib import Path
 
 from fdjax.lean.audit import AUDIT_VERSION
 from fdjax.lean.backend import Backend
-from fdjax.types import DECIDED, Theorem, Verdict, verdict_from_json, verdict_to_json
+from fdjax.types import DECIDED, Candidate, Theorem, Verdict, verdict_from_json, verdict_to_json
 
 
-def cache_key(backend: Backend, theorem: Theorem, proof: str) -> str:
+def cache_key(backend: Backend, theorem: Theorem, candidate: Candidate) -> str:
     """Everything that a verdict depends on (its messages hold the theorem's name), hashed."""
     parts = [
         theorem.imports,
         theorem.context,
         theorem.name,
         theorem.signature,
-        proof,
+        dataclasses.astuple(candidate),
         backend.name,
         backend.version,
         backend.limits,

@@ -11,7 +11,7 @@ from fdjax.lean.backend import Backend
 from fdjax.lean.backends.registry import BACKENDS, make_backend, option_names
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import ReplayBackend
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 START_SECONDS = 300.0  # for a proof of True, with everything that has to be imported first
 TRUE = Theorem("doctor", "doctor", ": True")
@@ -71,7 +71,9 @@ def _prove(backend: Backend) -> str:
     began = time.monotonic()
     with Farm(backend, workers=1, timeout=START_SECONDS) as farm:
         farm.require([TRUE])
-        good, bad = farm.check([(TRUE, "by trivial"), (TRUE, "by exact absurd")])
+        good, bad = farm.check(
+            [(TRUE, Candidate(proof)) for proof in ("by trivial", "by exact absurd")]
+        )
         if not good.proved or bad.status != "failed":
             raise RuntimeError(f"a proof gets the verdict {good}\nand a wrong one {bad}")
         seconds = time.monotonic() - began

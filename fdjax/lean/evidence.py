@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fdjax.lean.backend import AXIOMS
-from fdjax.lean.extract import split
-from fdjax.types import Message, Status, Theorem, Verdict
+from fdjax.types import Candidate, Message, Status, Theorem, Verdict
 
 STARTED = "#print axioms True"  # its report says that Lean has come so far
 MAX_MESSAGE = 10_000  # characters
@@ -64,39 +63,37 @@ def split_context(context: str, max_heartbeats: int) -> tuple[str, str]:
     return context[:start].rstrip("\n"), f"{context[start:]}\n"
 
 
-def write(theorem: Theorem, proof: str, head: str, line: int) -> tuple[str, "Item"]:
+def write(theorem: Theorem, candidate: Candidate, head: str, line: int) -> tuple[str, "Item"]:
     """The text of one candidate, and the item that reads what Lean says of it.
 
-    `proof`: what follows `:=`, or with helpers as `extract.split` knows them. `head`: what stands
-    before the theorem, as `split_context` gives it. `line`: of the file, from 1, at which the text
-    starts. The text ends with a newline.
+    `head`: what stands before the theorem, as `split_context` gives it. `line`: of the file, from
+    1, at which the text starts. The text ends with a newline.
     """
     nonce = f"fd_{secrets.token_hex(16)}"
     # only the last part of the name: the others are namespaces that the proof may use
     space = _LAST_PART.sub("", theorem.name)
     name = proved = space + nonce
     gap = "" if theorem.signature.startswith(".{") else " "
-    parts = split(proof, theorem)
-    text, places, body = "", [], proof
-    if parts:  # hidden from our statement, and open to its proof
+    helped = candidate.has_helpers
+    text, places = "", []
+    if helped:  # hidden from our statement, and open to its proof
         stated, proved = f"{space}_stated_{nonce}", f"{space}main_{nonce}"
         # a theorem, as ours is: it takes in the context's variables as ours does
         text = f"axiom _any_{nonce} : ∀ {{_p : Prop}}, _p\n\n"
         text += f"{head}theorem {stated}{gap}{theorem.signature} := _any_{nonce}\n\n"
         text += f"namespace helpers_{nonce}\n{_opened(head)}\n"
-        places.append(Place(line + text.count("\n"), 0, 0, parts.helpers))
-        text += f"{parts.helpers}\n\nend helpers_{nonce}\n\n"
-        body = proof[parts.start :]
+        places.append(Place(line + text.count("\n"), 0, 0, candidate.helpers))
+        text += f"{candidate.helpers}\n\nend helpers_{nonce}\n\n"
     text += f"{head}theorem {proved}{gap}{theorem.signature} := "
-    if parts:
+    if helped:
         text += f"open helpers_{nonce} in "
     column = len(text) - text.rfind("\n") - 1
-    places.append(Place(line + text.count("\n"), column, len(proof) - len(body), body))
-    text += f"{body}\n\n"
-    if parts:  # of the type that the statement had before there were helpers
+    places.append(Place(line + text.count("\n"), column, candidate.main_start, candidate.proof))
+    text += f"{candidate.proof}\n\n"
+    if helped:  # of the type that the statement had before there were helpers
         text += f"theorem {name} : type_of% @{stated} := @{proved}\n\n"
     report_line = line + text.count("\n")
-    item = Item(theorem, proof, nonce, tuple(places), report_line)
+    item = Item(theorem, candidate.text, nonce, tuple(places), report_line)
     return f"{text}#print axioms {name}\n\n", item
 
 
@@ -173,7 +170,7 @@ class Item:
     """
 
     theorem: Theorem
-    proof: str  # the candidate's text
+    text: str  # the candidate's
     nonce: str
     places: tuple[Place, ...]  # of the helpers, if there are any, and of the proof
     report_line: int  # where its `#print axioms` stands
@@ -249,11 +246,11 @@ class Item:
         return Message(said["severity"], self.readable(said["data"]), kind, start, end)
 
     def _place(self, pos: dict | None) -> int | None:
-        """Lean's line and column as a character offset in the proof; None before its start."""
+        """Lean's line and column as a character offset in the candidate; None before its start."""
         if pos is None:
             return None
         if pos["line"] >= self.report_line:
-            return len(self.proof)
+            return len(self.text)
         at = pos["line"], pos["column"]
         place = next((p for p in reversed(self.places) if (p.line, p.column) <= at), None)
         return place.offset(*at) if place else None

@@ -5,7 +5,8 @@ that differs can never prove anything else. It is compared all the same: whoever
 theorem is told so, rather than what Lean says of the misfit.
 
 With helpers a candidate is longer: from the first of them over the statement to the proof's end, as
-the model wrote it, so that places in it are places in the answer. `split` takes it apart again.
+the model wrote it, so that places in it are places in the answer. `parse_candidate` finds its
+parts.
 """
 
 import re
@@ -14,7 +15,7 @@ from itertools import groupby, product
 from typing import NamedTuple
 
 from fdjax.lean.audit import Refused, Token, tokenize
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
 _DOC_COMMENT = re.compile("/-[-!]")
@@ -67,15 +68,6 @@ class Span(NamedTuple):
     end: int
 
 
-class Parts(NamedTuple):
-    """Of a candidate with helpers."""
-
-    # All before our statement and its modifiers, in as many characters; doc comments are plain
-    # ones, and there is only space where our context is repeated.
-    helpers: str
-    start: int  # of the proof, in the candidate
-
-
 class NoProof(ValueError):
     """No proof can be taken from the answer; says why."""
 
@@ -93,8 +85,9 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
 
     The block restates the theorem as ours token by token (modulo space, comments, and `lemma` for
     `theorem`); imports, options and opened namespaces may stand before it and are ignored, as is
-    our own context (among helpers by `split`). The end of the answer ends a block that is not
-    closed. Raises NoProof for an answer without such a block, and for one that declares other
+    our own context (among helpers by `parse_candidate`). The end of the answer ends a block that
+    is not closed. Raises NoProof for an answer without such a block, and for one that declares
+    other
     things before the theorem, unless `allow_helpers` and the first of them is a theorem: what the
     others are is for the audit.
     """
@@ -102,7 +95,7 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     if not blocks:
         raise NoProof("the answer holds no fenced Lean block (```lean4)")
     ours = _statement(theorem)
-    allow_helpers = allow_helpers and ours is not None  # `split` would not know them
+    allow_helpers = allow_helpers and ours is not None  # `parse_candidate` finds none
     nearest = None
     for block in reversed(blocks):
         code, offset = block["code"], block.start("code")
@@ -121,20 +114,23 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     raise NoProof(nearest or f"no Lean block of the answer states theorem {theorem.name}")
 
 
-def split(candidate: str, theorem: Theorem) -> Parts | None:
-    """None for a candidate without helpers, which is all proof, also where it states the theorem
-    once more behind that."""
-    if not _STATES.search(candidate) or (ours := _statement(theorem)) is None:
-        return None
-    stated = _find(candidate, ours)
+def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candidate:
+    """`text` as a candidate for `theorem`: what follows `:=`, or with `allow_helpers` also helper
+    lemmas, our statement and its proof. What has no such form is all proof, also where it states
+    the theorem once more behind that; the audit decides whether it may be given to Lean.
+    """
+    plain = Candidate(text)
+    if not allow_helpers or not _STATES.search(text) or (ours := _statement(theorem)) is None:
+        return plain
+    stated = _find(text, ours)
     if not isinstance(stated, _Stated) or not _BEGINS.issuperset(t.text for t in stated.before[:1]):
-        return None
+        return plain
     own = _modified(stated.before, len(stated.before))
     end = stated.before[own].start if own < len(stated.before) else stated.start
-    helpers = _DOC_COMMENT.sub("/- ", candidate[:end])
+    helpers = _DOC_COMMENT.sub("/- ", text[:end])
     for start, stop in _repetitions(stated.before[:own], theorem):
         helpers = helpers[:start] + re.sub(".", " ", helpers[start:stop]) + helpers[stop:]
-    return Parts(helpers, stated.end)
+    return Candidate(text, stated.end, helpers)
 
 
 def _statement(theorem: Theorem) -> list[str] | None:

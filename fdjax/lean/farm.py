@@ -15,11 +15,10 @@ import time
 from collections.abc import Hashable, Iterable
 
 from fdjax.lean.audit import audit
-from fdjax.lean.backend import Backend, BackendUnavailable, Worker
+from fdjax.lean.backend import Backend, BackendUnavailable, Submission, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.lean.counters import Counters
-from fdjax.lean.extract import split
-from fdjax.types import DECIDED, Message, Theorem, Verdict
+from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
 
 MAX_WAITING = 50_000  # candidates; whoever submits more waits for some to be done
 MIN_BATCH = 16  # fewer do not pay for the start of a process
@@ -34,7 +33,7 @@ class MissingImports(ValueError):
 class _Job:
     key: str
     theorem: Theorem
-    proof: str
+    candidate: Candidate
     futures: list[concurrent.futures.Future]
     tries: int = 0
     suspect: bool = False  # Lean was at this one when it died or had to be killed
@@ -45,8 +44,8 @@ class Farm:
     """A context manager; leaving it (also by an exception) kills every Lean and cancels what waits.
 
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
-    more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates state
-    theorems of their own before the proof? `second`: a farm (over replay.ReplayBackend) that must
+    more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates have helper
+    lemmas? `second`: a farm (over replay.ReplayBackend) that must
     find proved, too, what is urgent or has such helpers; this one closes it at its end.
     `submit` and `check` are safe in threads.
     """
@@ -118,12 +117,14 @@ class Farm:
         Raises MissingImports as `require` does.
         """
         theorems = list(theorems)
-        answers = self._submit([(theorem, "sorry") for theorem in theorems], audited=False)
+        answers = self._submit(
+            [(theorem, Candidate("sorry")) for theorem in theorems], audited=False
+        )
         errors = [_statement_error(answer.result()) for answer in answers]
         return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
 
     def submit(
-        self, theorem: Theorem, proof: str, *, urgent: bool = False
+        self, theorem: Theorem, candidate: Candidate, *, urgent: bool = False
     ) -> "concurrent.futures.Future[Verdict]":
         """The verdict to come. A proof that the audit refuses is `rejected` at once. The future
         holds backend.Lost instead where the backend itself is gone.
@@ -132,13 +133,13 @@ class Farm:
         while MAX_WAITING candidates are to be checked; so do not submit from a future's callback.
         Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        first = self._submit([(theorem, proof)], urgent=urgent)[0]
-        if self.second and (urgent or split(proof, theorem)):
-            return self._confirmed(first, theorem, proof)
+        first = self._submit([(theorem, candidate)], urgent=urgent)[0]
+        if self.second and (urgent or candidate.has_helpers):
+            return self._confirmed(first, theorem, candidate)
         return first
 
-    def check(self, pairs: Iterable[tuple[Theorem, str]]) -> list[Verdict]:
-        """One verdict for each (theorem, what follows `:=`), in order."""
+    def check(self, pairs: Iterable[Submission]) -> list[Verdict]:
+        """One verdict for each (theorem, candidate), in order."""
         pairs = list(pairs)
         answers = self._submit(pairs)
         if self.second:
@@ -191,7 +192,7 @@ class Farm:
         return recent
 
     def _confirmed(
-        self, first: "concurrent.futures.Future[Verdict]", theorem: Theorem, proof: str
+        self, first: "concurrent.futures.Future[Verdict]", theorem: Theorem, candidate: Candidate
     ) -> "concurrent.futures.Future[Verdict]":
         """As `first`, unless that is a success which `second` does not share: then its verdict."""
         confirmed: concurrent.futures.Future[Verdict] = concurrent.futures.Future()
@@ -204,7 +205,7 @@ class Farm:
                     confirmed.set_exception(error)
             elif answer is first and first.result().proved:
                 try:
-                    self.second.submit(theorem, proof, urgent=True).add_done_callback(heard)
+                    self.second.submit(theorem, candidate, urgent=True).add_done_callback(heard)
                 except RuntimeError:  # both are being closed
                     confirmed.cancel()
             else:
@@ -215,7 +216,7 @@ class Farm:
         return confirmed
 
     def _submit(
-        self, pairs: list[tuple[Theorem, str]], *, audited: bool = True, urgent: bool = False
+        self, pairs: list[Submission], *, audited: bool = True, urgent: bool = False
     ) -> list[concurrent.futures.Future]:
         for imports in {theorem.imports for theorem, _ in pairs}:
             if self.backend.missing(imports):
@@ -224,7 +225,7 @@ class Farm:
         futures = []
         done = []
         with self._changed:
-            for (theorem, proof), refusal in zip(pairs, refusals, strict=True):
+            for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
                 while len(self._jobs) >= MAX_WAITING and not urgent and not self._closed:
                     self._changed.notify_all()
                     self._changed.wait()
@@ -235,7 +236,7 @@ class Farm:
                 self._counts["submitted"] += 1
                 if refusal is not None:
                     verdict = Verdict("rejected", (refusal,), backend=self.backend.name)
-                elif verdict := self._enqueue(theorem, proof, future, urgent):
+                elif verdict := self._enqueue(theorem, candidate, future, urgent):
                     self._counts["cache_hits"] += 1
                 if verdict:
                     self._count(verdict, 1)
@@ -245,22 +246,23 @@ class Farm:
             _answer(future, verdict)
         return futures
 
-    def _refusal(self, theorem: Theorem, proof: str) -> Message | None:
+    def _refusal(self, theorem: Theorem, candidate: Candidate) -> Message | None:
         """Why the audit refuses it, if it does."""
         limit = self.backend.max_heartbeats
-        parts = split(proof, theorem) if self.allow_helpers else None
-        if parts is None:
-            return audit(proof, limit)
-        if refusal := audit(parts.helpers, limit, theorem.name):
+        if not (candidate.has_helpers and self.allow_helpers):
+            return audit(candidate.text, limit)
+        if refusal := audit(candidate.helpers, limit, theorem.name):
             return refusal
-        refusal = audit(proof[parts.start :], limit)
+        refusal, shift = audit(candidate.proof, limit), candidate.main_start
         return refusal and dataclasses.replace(
-            refusal, start=parts.start + refusal.start, end=parts.start + refusal.end
+            refusal, start=shift + refusal.start, end=shift + refusal.end
         )
 
-    def _enqueue(self, theorem: Theorem, proof: str, future, urgent: bool) -> Verdict | None:
+    def _enqueue(
+        self, theorem: Theorem, candidate: Candidate, future, urgent: bool
+    ) -> Verdict | None:
         """The verdict if it is known; else it will be worked out, once for all who ask."""
-        key = cache_key(self.backend, theorem, proof)
+        key = cache_key(self.backend, theorem, candidate)
         if known := self.cache.get(key):
             return dataclasses.replace(known, from_cache=True)
         if job := self._jobs.get(key):
@@ -269,7 +271,7 @@ class Farm:
             if urgent and not job.urgent:
                 self._hasten(job)
             return None
-        job = self._jobs[key] = _Job(key, theorem, proof, [future], urgent=urgent)
+        job = self._jobs[key] = _Job(key, theorem, candidate, [future], urgent=urgent)
         self._wait_in_pool(job)
         return None
 
@@ -295,7 +297,7 @@ class Farm:
             batch, isolated = taken
             began = time.monotonic()
             try:
-                verdicts = worker.check([(j.theorem, j.proof) for j in batch], self.timeout)
+                verdicts = worker.check([(j.theorem, j.candidate) for j in batch], self.timeout)
                 trouble = "Lean ended without a report on this theorem"
             except BackendUnavailable as lost:
                 self._give_up(batch, lost, isolated)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fdjax.lean import sandbox as sandbox
-from fdjax.lean.backend import Backend, Candidate
+from fdjax.lean.backend import Backend, Submission
 from fdjax.lean.batch import BatchFile, Ending, Processes, cpu_seconds, run
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.evidence import Item
 from fdjax.lean.farm import Farm
-from fdjax.types import REPLAY, Message, Status, Theorem, Verdict
+from fdjax.types import REPLAY, Candidate, Message, Status, Theorem, Verdict
 
 MODULE = "FdReplay"
 # What the kernel says of a declaration, unless it came to no end.
@@ -26,11 +26,11 @@ _REFUSAL = re.compile(
     r"\(kernel\) (?!deep recursion|deterministic timeout|excessive memory|interrupted)"
 )
 
-_TRUE = Theorem("true", "true", ": True"), "True.intro"
+_TRUE = Theorem("true", "true", ": True"), Candidate("True.intro")
 # What a kernel that looks at all refuses, and Lean takes where it is told not to ask the kernel.
 _UNCHECKED = (
     Theorem("unchecked", "unchecked", ": (0 : Nat) = 1"),
-    "by set_option debug.skipKernelTC true in decide +kernel",
+    Candidate("by set_option debug.skipKernelTC true in decide +kernel"),
 )
 
 
@@ -113,11 +113,11 @@ class ReplayBackend:
         """Raises Unavailable unless a proof is accepted, and one refused that only the kernel can
         tell from a proof."""
         worker = self.worker()
-        for (theorem, proof), status in ((_TRUE, "proved"), (_UNCHECKED, "failed")):
-            [verdict] = worker.check([(theorem, proof)], timeout)
+        for (theorem, candidate), status in ((_TRUE, "proved"), (_UNCHECKED, "failed")):
+            [verdict] = worker.check([(theorem, candidate)], timeout)
             if verdict is None or verdict.status != status:
                 raise Unavailable(
-                    f"replay does not work: `{theorem.signature} := {proof}` is"
+                    f"replay does not work: `{theorem.signature} := {candidate.text}` is"
                     f" {verdict and verdict.status}, not {status}: {verdict}"
                 )
 
@@ -141,7 +141,7 @@ class ReplayWorker:
         self._compiler, self._name = compiler, name
         self._processes = Processes()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         compiler = self._compiler
         top = compiler.top(batch[0][0].imports)
         file = BatchFile(batch, top, compiler.max_heartbeats, self._name)

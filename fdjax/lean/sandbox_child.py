@@ -124,7 +124,7 @@ def _power_to_read(libc: ctypes.CDLL, landlock: int) -> int:
 
 
 def _become_nobody(libc: ctypes.CDLL, kept: int, needed: list[str]) -> None:
-    """Changes the user from root to nobody. Other users stay who they are."""
+    """Changes the user from root to nobody; does nothing for another user."""
     if os.geteuid():
         return
     if not _permitted(libc) & _KILL:

@@ -1,4 +1,4 @@
-"""The shape of a decoder-only transformer, as data: one config tells model families apart."""
+"""The shape and features of a decoder-only transformer; one config covers all model families."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True)
 class RopeScaling:
-    """How RoPE's frequencies are stretched for contexts longer than those first trained on."""
+    """How RoPE's frequencies are lowered for contexts longer than the original training's."""
 
     kind: Literal["linear", "llama3", "yarn"]
     factor: float
-    original_context: int = 0  # tokens, before stretching; llama3 and yarn
-    low_freq_factor: float = 1.0  # llama3: fewer turns than this in that context are stretched,
-    high_freq_factor: float = 4.0  # more than this are kept
-    beta_fast: float = 32.0  # yarn: the same two bounds, the other way round
-    beta_slow: float = 1.0
-    attention_factor: float = 1.0  # yarn: cosines and sines are multiplied by it
+    original_context: int = 0  # tokens, of the original training; llama3 and yarn
+    low_freq_factor: float = 1.0  # llama3: frequencies of fewer turns in that context are divided,
+    high_freq_factor: float = 4.0  # those of more turns are kept
+    beta_fast: float = 32.0  # yarn: as high_freq_factor
+    beta_slow: float = 1.0  # yarn: as low_freq_factor
+    attention_factor: float = 1.0  # yarn: factor of cosines and sines
 
     def __post_init__(self):
         if self.kind not in ("linear", "llama3", "yarn"):
@@ -30,7 +30,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Hashable, hence a static argument of jit. Defaults are the laptop model (0.8 M)."""
+    """Hashable, so that it can be a static argument of jit. Defaults: the laptop model (0.8 M)."""
 
     vocab_size: int
     width: int = 128
@@ -45,26 +45,26 @@ class ModelConfig:
     qk_norm: bool = True
     attention_bias: bool = False  # biases on the q, k, v projections (Qwen2)
     tie_embeddings: bool = True
-    max_positions: int = 0  # tokens of the longest sequence it was made for; 0: any
-    # What only the Gemmas have.
+    max_positions: int = 0  # tokens of the longest supported sequence; 0: any
+    # Features of the Gemma models.
     activation: str = "silu"  # of the MLP's gate: silu or gelu_tanh
-    norm_offset: float = 0.0  # norms multiply by this plus their weight, which starts at 1 minus it
-    post_norms: bool = False  # norms also behind attention and MLP, before the residual sum
-    scale_embeddings: bool = False  # times sqrt(width)
-    query_scalar: float = 0.0  # queries are divided by its square root; 0: head_dim
+    norm_offset: float = 0.0  # norms multiply by this + scale; scale starts at 1 - this
+    post_norms: bool = False  # norms also after attention and MLP, before the residual sum
+    scale_embeddings: bool = False  # by sqrt(width)
+    query_scalar: float = 0.0  # queries are divided by sqrt(this); 0: head_dim
     attention_softcap: float = 0.0  # scores become cap * tanh(scores / cap); 0: no cap
-    logit_softcap: float = 0.0  # the same of the logits
-    window: int = 0  # tokens that a windowed layer sees, the current one included; 0: no windows
+    logit_softcap: float = 0.0  # the same for logits
+    window: int = 0  # tokens that a windowed layer attends to, itself included; 0: none is windowed
     window_pattern: tuple[bool, ...] = (True,)  # which layers are windowed, repeated over all
-    window_rope_theta: float = 0.0  # theirs, without scaling; 0: that of the other layers
+    window_rope_theta: float = 0.0  # of windowed layers, without scaling; 0: rope_theta
     # Low-rank adapters (lora.py).
-    lora_rank: int = 0  # 0: none, and all parameters are trained
-    lora_alpha: float = 32.0  # what they add is multiplied by alpha / rank
-    lora_targets: tuple[str, ...] = PROJECTIONS  # the projections that have one
-    # How it is computed.
-    remat: bool = False  # jax.checkpoint around each block; then never unrolled
-    scan_unroll: int = 4  # layers per step of the scan over stacked parameters (1: pure scan)
-    dtype: str = "float32"  # of the arithmetic; parameters, norms, softmax and head are fp32
+    lora_rank: int = 0  # 0: no adapters, all parameters are trained
+    lora_alpha: float = 32.0  # adapters are scaled by alpha / rank
+    lora_targets: tuple[str, ...] = PROJECTIONS  # the projections that have adapters
+    # Computation.
+    remat: bool = False  # jax.checkpoint around each block; scan_unroll is then 1
+    scan_unroll: int = 4  # layers per step of the scan over layers
+    dtype: str = "float32"  # of activations; parameters, norms, softmax and head are fp32
 
     def __post_init__(self):
         if self.activation not in ("silu", "gelu_tanh"):
@@ -89,12 +89,12 @@ class ModelConfig:
 
     @property
     def windowed_layers(self) -> tuple[bool, ...]:
-        """Per layer: does it see `window` tokens only?"""
+        """Per layer, whether it attends to the last `window` tokens only."""
         pattern = self.window_pattern
         return tuple(self.window > 0 and pattern[i % len(pattern)] for i in range(self.num_layers))
 
     def check_length(self, tokens: int, what: str) -> None:
-        """Raises ValueError if a sequence of so many tokens is longer than the model takes."""
+        """Raises ValueError, beginning with `what`, if `tokens` is above `max_positions`."""
         if self.max_positions and tokens > self.max_positions:
             raise ValueError(
                 f"{what}: {tokens} tokens, but the model was made for sequences of at most "
@@ -102,14 +102,14 @@ class ModelConfig:
             )
 
 
-# Fields that are no part of a published model.
+# Fields that a published model does not have.
 ARITHMETIC = ("remat", "scan_unroll", "dtype")
 ADAPTERS = ("lora_rank", "lora_alpha", "lora_targets")
 
 
 def from_fields(fields: Mapping[str, Any]) -> ModelConfig:
-    """A ModelConfig of plain data, as configs and JSON have it. Raises ValueError naming a field
-    that is unknown or impossible."""
+    """A ModelConfig from the plain data of a config or of JSON. Raises ValueError naming a field
+    that is unknown or has an invalid value."""
     fields = dict(fields)
     known = {field.name for field in dataclasses.fields(ModelConfig)}
     if unknown := sorted(fields.keys() - known):

@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, Hu et al. 2021): a matrix W acts as W + alpha / rank * A B.
 
-Where a model has adapters they alone are trained, averaged and have moments; all other parameters
-stay what they were. B begins at zero, so that a fresh adapter changes nothing.
+In a model with adapters only these are trained, averaged and have optimizer moments; all other
+parameters stay constant. B starts at zero, so a new adapter changes nothing.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fdjax.models.config import ModelConfig
 
-Params = Any  # a pytree of arrays; only nested dicts are looked into for adapters
-SUFFIX = "_lora"  # behind a projection's name: layers/q_proj_lora/{a,b}
+Params = Any  # a pytree of arrays; only nested dicts can hold adapters
+SUFFIX = "_lora"  # after a projection's name: layers/q_proj_lora/{a,b}
 
 
 class Adapter(nn.Module):
-    """What is added to a projection: [M, in] -> [M, out]."""
+    """The term added to a projection's output: [M, in] -> [M, out]."""
 
     config: ModelConfig
     features: int
@@ -25,7 +25,7 @@ class Adapter(nn.Module):
     @nn.compact
     def __call__(self, x_MD):
         c = self.config
-        # Uniform within 1 / sqrt(in), as PEFT has it.
+        # Uniform within 1 / sqrt(in), as in PEFT.
         uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         a = self.param("a", uniform, (x_MD.shape[-1], c.lora_rank))
         b = self.param("b", nn.initializers.zeros, (c.lora_rank, self.features))
@@ -37,12 +37,12 @@ def scale(config: ModelConfig) -> float:
 
 
 def without(config: ModelConfig) -> ModelConfig:
-    """The model that the adapters are added to."""
+    """The same model without adapters."""
     return dataclasses.replace(config, lora_rank=0)
 
 
 def split(params: Params) -> tuple[Params, Params | None]:
-    """(what is trained, what stays); without adapters (everything, None)."""
+    """(trained parameters, frozen parameters); without adapters, (all parameters, None)."""
     flat = flatten_dict(params) if isinstance(params, dict) else {}
     adapters = {path: x for path, x in flat.items() if _is_adapter(path)}
     if not adapters:
@@ -52,7 +52,7 @@ def split(params: Params) -> tuple[Params, Params | None]:
 
 
 def join(trained: Params, frozen: Params | None) -> Params:
-    """The inverse of `split`, also with other values of what is trained."""
+    """The inverse of `split`; the trained parameters may have other values."""
     if frozen is None:
         return trained
     return unflatten_dict(flatten_dict(frozen) | flatten_dict(trained))

@@ -1,17 +1,17 @@
-"""What a step costs, so that methods can be compared at equal budgets.
+"""The cost of a step, so that methods can be compared at equal budgets.
 
-FLOPs are those of the model on real tokens, whatever is padded, recomputed or computed in vain:
+FLOPs are those of the model on real tokens; padding, recomputation and discarded work are left out:
 
     forward  = 2 * parameters * tokens + 4 * layers * heads * head_dim * sum of contexts
     training = 3 * forward  (6 per parameter and token, as Kaplan et al. 2020)
              - 2 * frozen parameters * tokens
 
 `parameters` are those of the layers' matrices, adapters included, and those of the head for tokens
-whose logits are needed: the response's. Beside adapters all else is frozen: gradients pass through
-it, and none of its own is taken. A token's context is what it attends to, itself included. Sampling
-counts a prompt once for its whole group and each token of the attempts; a teacher counts as a
-forward pass, and so does each feedback that the policy reads for and writes. Evaluations are no
-cost of training.
+whose logits are needed: the response's. With adapters all other parameters are frozen: gradients
+pass through them, and none is computed for them. A token's context is the number of tokens that it
+attends to, itself included. Sampling counts a prompt once for its whole group, and each token of
+the attempts. A teacher counts as a forward pass, and so does what the policy reads and writes to
+give feedback. Evaluations are no cost of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,21 +28,27 @@ from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.protocol import Objective
 
 PREFIX = "cost/"  # of the figures in metrics.jsonl
-KINDS = {  # as a table shows them
+KINDS = {  # with their titles in tables
     "rollouts": "rollouts",
     "tokens_generated": "tokens generated",
     "tokens_trained": "tokens trained on",
     "flops": "FLOPs",
-    "lean_seconds": "seconds of Lean",  # wall time, summed over candidates; cached ones cost none
+    "lean_seconds": "seconds of Lean",  # wall time, summed over candidates that were not cached
     "feedback_tokens": "feedback tokens",
     "feedback_seconds": "feedback seconds",
     "feedback_money": "feedback money",
 }
-PARTS = ("sampling", "training", "teacher", "feedback")  # of the FLOPs
+PARTS = {  # of the FLOPs
+    f"flops_{part}": f"FLOPs: {part}" for part in ("sampling", "training", "teacher", "feedback")
+}
 
 
 def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups) -> dict:
-    """Of attempts, Lean's verdicts and the feedback on them. `prompts`: by the theorem's id."""
+    """Of attempts, their verification and the feedback on them.
+
+    `prompts`: token ids by theorem id. `groups`: (theorem, attempt, verdict, feedback or None) of
+    each attempt at a theorem.
+    """
     items = [item for group in groups for item in group]
     sampling = 0
     for group in groups:
@@ -51,19 +57,19 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         for _, attempt, _, _ in group:
             length = len(attempt.tokens)
             sampling += forward_flops(model, prompt, prompt + length, logits=length)
-    checked = {(t.id, a.proof): v.seconds for t, a, v, _ in items if not v.from_cache}
-    said = [feedback for *_, feedback in items if feedback is not None]
-    writing = sum(f.own_flops for f in said)
+    seconds = {(t.id, a.candidate): v.seconds for t, a, v, _ in items if not v.from_cache}
+    feedbacks = [feedback for *_, feedback in items if feedback is not None]
+    writing = sum(f.own_flops for f in feedbacks)
     return _costs(
         rollouts=len(items),
         tokens_generated=sum(sum(a.trained) for _, a, _, _ in items),
         flops=sampling + writing,
         flops_sampling=sampling,
         flops_feedback=writing,
-        lean_seconds=sum(checked.values()),
-        feedback_tokens=sum(f.tokens for f in said),
-        feedback_seconds=sum(f.seconds for f in said),
-        feedback_money=sum(f.money for f in said),
+        lean_seconds=sum(seconds.values()),
+        feedback_tokens=sum(f.tokens for f in feedbacks),
+        feedback_seconds=sum(f.seconds for f in feedbacks),
+        feedback_money=sum(f.money for f in feedbacks),
     )
 
 
@@ -73,8 +79,7 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
         costs: dict[str, float] = {}
         for part in objective.parts:
             if part.name in batch:
-                own = of_update(model, part.objective, batch[part.name], epochs)
-                costs = added(costs, own)
+                costs = added(costs, of_update(model, part.objective, batch[part.name], epochs))
         return costs
     learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
     response = learned.shape[1]
@@ -122,7 +127,7 @@ def training_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> in
 
 
 def added(metrics: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:
-    """`metrics` with `costs` on top of the costs among them."""
+    """`metrics` with each of `costs` added to the figure of the same name."""
     return {**metrics, **{name: metrics.get(name, 0) + value for name, value in costs.items()}}
 
 
@@ -130,19 +135,24 @@ def total(lines: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """The sums over lines of metrics.jsonl, without the prefix; empty where none has a cost."""
     sums: dict[str, float] = {}
     for line in lines:
-        sums = added(sums, {k.removeprefix(PREFIX): v for k, v in line.items() if is_cost(k)})
+        costs = {k: v for k, v in line.items() if k.startswith(PREFIX)}
+        sums = added(sums, {k.removeprefix(PREFIX): v for k, v in costs.items()})
     return sums
 
 
+def cost_columns(
+    totals: Sequence[Mapping[str, float]], kinds: Mapping[str, str] = KINDS
+) -> tuple[list[str], list[list[str]]]:
+    """The titles of the kinds that some total is not 0 of, and the amounts of each total."""
+    kept = {kind: title for kind, title in kinds.items() if any(t.get(kind) for t in totals)}
+    return list(kept.values()), [[amount(t.get(kind, 0)) for kind in kept] for t in totals]
+
+
 def amount(value: float) -> str:
-    """1,234 or 1.23e+15: what is too long to be read is not counted one by one."""
+    """1,234 or 1.23e+15."""
     if value >= 1e8:
         return f"{value:.3g}"
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
-
-
-def is_cost(name: str) -> bool:
-    return name.startswith(PREFIX)
 
 
 def _costs(**figures: float) -> dict[str, float]:

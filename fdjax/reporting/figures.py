@@ -1,6 +1,7 @@
-"""The report's plots, as inline SVG in the colours and font of the page that holds them.
+"""The plots of reports and comparisons.
 
-The page defines the CSS variables --ink, --grid, --font and --series0 ... --series7.
+`svg` draws for a page: its figures refer to the CSS variables --ink, --grid, --font and
+--series0 ... --series7 that the page defines.
 """
 
 import io
@@ -10,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-SPLITS = {"train": "RL pool", "heldout": "held-out"}
+from fdjax.reporting.summary import SPLITS, evaluated
+
+WIDTH = 9.6  # inches
 Metrics = Mapping[str, Sequence[Mapping]]  # stage -> lines of its metrics.jsonl
 
-# Matplotlib knows no CSS variables: it draws in these colours, which then become variables.
+# Matplotlib has no CSS variables: `svg` draws in these colours and replaces them by variables.
 _INK, _GRID = "#010101", "#020202"
 _SERIES = [f"#0{i}0303" for i in range(1, 9)]
 _STYLE = {
@@ -44,33 +47,29 @@ _STYLE = {
 
 
 def pass_at_k_figure(summary: Mapping) -> str:
-    stages = summary.get("stages", {})
-    splits = [s for s in SPLITS if any(s in stage for stage in stages.values())]
-    if not splits:
+    """SVG: pass@k over k of each stage, a panel for each split; empty without evaluations."""
+    panels: dict[str, list[tuple[str, float | None, dict]]] = {}
+    for split, name, temperature, figures in evaluated(summary):
+        panels.setdefault(split, []).append((name, temperature, figures["pass_at_k"]))
+    if not panels:
         return ""
+    colours = {name: f"C{i}" for i, name in enumerate(summary["stages"])}
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots(1, len(splits), squeeze=False, sharey=True)[0]
-        for axis, split in zip(axes, splits):
-            for colour, (name, stage) in zip(_SERIES, stages.items()):
-                values = stage.get(split, {}).get("pass_at_k", {})
-                ks = sorted(values, key=int)
-                x = [int(k) for k in ks]
-                low, mean, high = ([values[k][f] for k in ks] for f in ("low", "mean", "high"))
-                axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-                axis.plot(x, mean, color=colour, marker="o", markersize=5, label=name)
-                low_temperature = summary.get("low_temperature", {}).get(name, {})
-                if values_at := low_temperature.get(split, {}).get("pass_at_k"):
-                    axis.plot(
-                        [int(k) for k in values_at],
-                        [v["mean"] for v in values_at.values()],
-                        color=colour,
-                        linestyle=(0, (3, 2)),
-                        linewidth=1.3,
-                        label=f"{name} at T = {low_temperature['temperature']}",
-                    )
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axis, (split, curves) in zip(axes, panels.items()):
+            for name, temperature, values in curves:
+                x, colour = [int(k) for k in values], colours[name]
+                low, mean, high = ([v[f] for v in values.values()] for f in ("low", "mean", "high"))
+                if temperature is None:
+                    axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+                    axis.plot(x, mean, color=colour, marker="o", markersize=5, label=name)
+                else:
+                    label = f"{name} at T = {temperature}"
+                    dashes = (0, (3, 2))
+                    axis.plot(x, mean, color=colour, linestyle=dashes, linewidth=1.3, label=label)
                 axis.set_xscale("log", base=2)
-                axis.set_xticks(x, ks)
+                axis.set_xticks(x, list(values))
                 axis.minorticks_off()
             axis.set(title=SPLITS[split], xlabel="k", ylim=(0, 1))
         axes[0].legend(loc="upper left")
@@ -79,9 +78,9 @@ def pass_at_k_figure(summary: Mapping) -> str:
 
 
 def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
-    """Solve rate and entropy of all stages together, the loss of each on a scale of its own.
+    """SVG: solve rate and entropy of all stages, and the loss of each in a panel of its own.
 
-    `stages`: all of the run, for the colours that they have in the other figure.
+    `stages`: all of the run, so that each has the colour that it has in the pass@k figure.
     """
     stages = list(dict.fromkeys([*stages, *metrics]))
     shared = {
@@ -96,16 +95,16 @@ def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
     def draw(figure: Figure) -> None:
         for part, panels in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows):
             part.patch.set_alpha(0)
-            for axis, (title, curves) in zip(
-                part.subplots(1, len(panels), squeeze=False)[0], panels.items()
-            ):
+            axes = part.subplots(1, len(panels), squeeze=False)[0]
+            for axis, (title, curves) in zip(axes, panels.items()):
                 for stage, points in curves.items():
-                    colour = _SERIES[stages.index(stage) % len(_SERIES)]
+                    colour = f"C{stages.index(stage)}"
                     steps, values = zip(*points)
                     axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
                     axis.plot(steps, _smooth(values), color=colour, label=stage)
                     axis.set_ylim(bottom=min(0, axis.get_ylim()[0] if min(values) < 0 else 0))
                 axis.set(title=title, xlabel="step")
+                axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
                 if len(curves) > 1:
                     axis.legend()
 
@@ -113,49 +112,46 @@ def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
 
 
 def _curves(metrics: Metrics, *names: str) -> dict[str, list[tuple[int, float]]]:
-    """Stage -> (step, value) of the first of `names` that the stage has."""
-    found = {}
+    """Stage -> (step, counted from 1; value) of the first of `names` that the stage has."""
+    curves = {}
     for stage, lines in metrics.items():
-        for name in reversed(names):
-            points = [(x["step"], x[name]) for x in lines if x.get(name) is not None]
-            found |= {stage: points} if points else {}
-    return found
+        for name in names:
+            points = [(x["step"] + 1, x[name]) for x in lines if x.get(name) is not None]
+            if points and stage not in curves:
+                curves[stage] = points
+    return curves
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
+    """At each step the mean of the last values: as many as a tenth of all."""
     window = max(1, len(values) // 10)
     return [statistics.fmean(values[max(0, i + 1 - window) : i + 1]) for i in range(len(values))]
 
 
 def timing_figure(metrics: Metrics) -> str:
-    """A bar per stage: median seconds of a step's parts, and a mark at the whole step's."""
+    """SVG: a bar per stage, the median seconds of the parts of a step, and a mark at the median of
+    the whole step.
+    """
     medians = {}
     for stage, lines in metrics.items():
         names = dict.fromkeys(name for line in lines for name in line if name.startswith("time/"))
-        medians[stage] = {
+        seconds = {
             name.removeprefix("time/"): statistics.median(line.get(name, 0.0) for line in lines)
             for name in names
         }
-    medians = {stage: parts for stage, parts in medians.items() if parts}
-    # The wait for Lean and feedback is in their own figures already.
+        medians |= {stage: seconds} if seconds else {}
+    # The wait for Lean and feedback is contained in their own seconds.
     parts = list(dict.fromkeys(p for m in medians.values() for p in m if p not in ("step", "wait")))
     if not parts:
         return ""
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
-        left = dict.fromkeys(medians, 0.0)
-        for colour, part in zip(_SERIES * 2, parts):
+        left = [0.0] * len(medians)
+        for i, part in enumerate(parts):
             widths = [m.get(part, 0.0) for m in medians.values()]
-            axis.barh(
-                list(medians),
-                widths,
-                left=list(left.values()),
-                color=colour,
-                label=part,
-                height=0.55,
-            )
-            left = {n: at + width for (n, at), width in zip(left.items(), widths)}
+            axis.barh(list(medians), widths, left=left, color=f"C{i}", label=part, height=0.55)
+            left = [at + width for at, width in zip(left, widths)]
         for row, m in enumerate(medians.values()):
             if "step" in m:
                 axis.plot([m["step"]] * 2, [row - 0.38, row + 0.38], color=_INK, linewidth=1.5)
@@ -167,7 +163,7 @@ def timing_figure(metrics: Metrics) -> str:
     return svg(draw, "timing", height=0.9 + 0.55 * len(medians))
 
 
-COMPARED_PER_ROW = 3  # of the legend
+LEGEND_COLUMNS = 3  # of a comparison
 
 
 def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> None:
@@ -183,36 +179,36 @@ def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> 
     for axes, (value, title) in zip(grid, values.items()):
         for axis, cost in zip(axes, costs):
             for i, (run, points) in enumerate(curves.items()):
-                known = [p for p in points if p[value] is not None]
-                x, y = [p[cost] for p in known], [p[value] for p in known]
-                look = {"color": f"C{i}", "linestyle": dashes[i // colours % len(dashes)]}
-                axis.plot(x, y, alpha=0.25, linewidth=1, **look)
-                axis.plot(x, _smooth(y), label=run, **look)
+                points = [p for p in points if p[value] is not None]
+                x, y = [p[cost] for p in points], [p[value] for p in points]
+                style = {"color": f"C{i}", "linestyle": dashes[i // colours % len(dashes)]}
+                axis.plot(x, y, alpha=0.25, linewidth=1, **style)
+                axis.plot(x, _smooth(y), label=run, **style)
             axis.set(title=title, ylim=(0, None))
             axis.locator_params(axis="x", nbins=5)
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis, label in zip(grid[-1], costs.values()):
         axis.set_xlabel(f"{label} since the start")
     lines = grid[0][0].get_legend_handles_labels()
-    figure.legend(*lines, loc="outside lower center", ncols=COMPARED_PER_ROW)
+    figure.legend(*lines, loc="outside lower center", ncols=LEGEND_COLUMNS)
 
 
-def png(draw: Callable[[Figure], None], *, width: float = 9.6, height: float) -> bytes:
-    """What `draw` puts on a figure (inches), on white and in matplotlib's own colours."""
+def png(draw: Callable[[Figure], None], *, height: float) -> bytes:
+    """A figure of that height in inches that `draw` draws on: white, with default colours."""
     style = {name: value for name, value in _STYLE.items() if value not in (_INK, _GRID)}
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=120)
         draw(figure)
         out = io.BytesIO()
         figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
-def svg(draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height: float) -> str:
-    """What `draw` puts on a figure (inches), as inline SVG in the page's own colours and font."""
+def svg(draw: Callable[[Figure], None], name: str, *, height: float) -> str:
+    """The same as inline SVG in the page's colours and font. `name`: unique within the page."""
     cycle = matplotlib.cycler(color=_SERIES)
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name, "axes.prop_cycle": cycle}):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -221,8 +217,8 @@ def svg(draw: Callable[[Figure], None], name: str, *, width: float = 9.6, height
         text = text.replace(colour, f"var({variable})")
     for i, colour in enumerate(_SERIES):
         text = text.replace(colour, f"var(--series{i})")
-    # Ids are the page's, not the figure's.
+    # An id must occur once in a page, which may hold several figures.
     text = re.sub(r' (id|xlink:href)="(#?)', rf' \1="\2{name}-', text)
     text = text.replace("url(#", f"url(#{name}-")
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    return re.sub(r"font: ([^;\"]*?)(?:'[^']*',? ?)+[^;\"]*", r"font: \1var(--font)", text)
+    return re.sub(r"(font(-family)?: [^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)

@@ -1,7 +1,8 @@
-"""Pages of HTML that need no network: their parts, and one style for all of them."""
+"""HTML pages in one file, which load nothing from a network."""
 
 import html
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -10,22 +11,41 @@ def esc(text: Any) -> str:
 
 
 def section(title: str, content: str, note: str = "") -> str:
-    """Nothing at all where there is no content."""
+    """Empty where there is no content."""
     note = f"<p class=note>{esc(note)}</p>" if note else ""
     return f"<section><h2>{esc(title)}</h2>{note}{content}</section>" if content else ""
 
 
-def table(head: Iterable[str], body: Iterable[str]) -> str:
+def table(head: Iterable[str], rows: Iterable[Sequence[str]], headers: int = 1) -> str:
+    """`head` is text, `rows` hold HTML. The first `headers` cells of a row are its headers.
+
+    With several of them, a row whose first header is not empty begins a group of rows.
+    """
+    body = "".join(
+        f"<tr{' class=first' if headers > 1 and row[0] else ''}>"
+        + "".join(f"<th>{cell}</th>" for cell in row[:headers])
+        + "".join(f"<td>{cell}</td>" for cell in row[headers:])
+        + "</tr>"
+        for row in rows
+    )
     head = "".join(f"<th>{esc(h)}</th>" for h in head)
     return (
         f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
 def page(title: str, sections: Iterable[str]) -> str:
     """A whole HTML document; empty sections are left out."""
-    return _PAGE.format(title=esc(title), css=_CSS, body="\n".join(filter(None, sections)))
+    css = _CSS.replace("LIGHT", _LIGHT).replace("DARK", _DARK)
+    return _PAGE.format(title=esc(title), css=css, body="\n".join(filter(None, sections)))
+
+
+def standalone(svg: str) -> str:
+    """An inline SVG of a page as a file of its own: light colours, a white background."""
+    values = dict(re.findall(r"(--\w+): ([^;]+)", _LIGHT))
+    svg = re.sub(r"var\((--\w+)\)", lambda match: values[match[1]], svg)
+    return svg.replace(">", '><rect width="100%" height="100%" fill="#fff"/>', 1)
 
 
 _PAGE = """<!doctype html>
@@ -36,17 +56,21 @@ _PAGE = """<!doctype html>
 </body></html>
 """
 
-_CSS = """
-:root { color-scheme: light dark; --font: system-ui, sans-serif; --mono: ui-monospace, monospace;
+_LIGHT = """--font: system-ui, sans-serif; --mono: ui-monospace, monospace;
   --page: #fafaf8; --card: #fff; --ink: #22272e; --soft: #667080; --grid: #dfe2e6;
   --red: #c22f2f; --green: #23824a; --amber: #a86a00; --mark: #ffd0ca; --blue: #2869c9;
   --series0: #3273d8; --series1: #d9730d; --series2: #2c8f57; --series3: #8a54d6;
-  --series4: #c93d72; --series5: #168a96; --series6: #8a7a1f; --series7: #667080; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #14171b; --card: #1c2026; --ink: #e2e6eb; --soft: #98a2b0; --grid: #343b45;
+  --series4: #c93d72; --series5: #168a96; --series6: #8a7a1f; --series7: #667080;"""
+
+_DARK = """--page: #14171b; --card: #1c2026; --ink: #e2e6eb; --soft: #98a2b0; --grid: #343b45;
   --red: #ff8078; --green: #62cf8d; --amber: #e8b45a; --mark: #6b2a2a; --blue: #7fb0ff;
   --series0: #6ea6ff; --series1: #ffa657; --series2: #5fd08f; --series3: #c297ff;
-  --series4: #ff86b0; --series5: #4fd0dc; --series6: #d8c95a; --series7: #98a2b0; } }
+  --series4: #ff86b0; --series5: #4fd0dc; --series6: #d8c95a; --series7: #98a2b0;"""
+
+_CSS = """
+:root { color-scheme: light dark; LIGHT }
+@media (prefers-color-scheme: dark) { :root {
+  DARK } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; background: var(--page);
   color: var(--ink); font: 15px/1.5 var(--font); }
@@ -79,7 +103,7 @@ b.failed, b.rejected { color: var(--red); }
 pre { margin: .25rem 0 .5rem; font: 13px/1.45 var(--mono); white-space: pre-wrap;
   overflow-wrap: anywhere; }
 code { font: 12px var(--mono); color: var(--ink); }
-pre.said { padding-left: .75rem; border-left: 3px solid var(--grid); }
+pre.message { padding-left: .75rem; border-left: 3px solid var(--grid); }
 pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
 pre.feedback { border-color: var(--blue); }
 mark { background: var(--mark); color: inherit; border-radius: 3px; }

@@ -1,10 +1,10 @@
-"""pass@k without bias, with intervals; theorems are the unit of resampling.
+"""Unbiased pass@k with intervals over theorems.
 
-An attempt that could not be verified (timeout, crash) counts among the samples and not among the
-solved. All intervals are bootstrap percentile intervals and deterministic.
+An attempt that could not be verified (timeout, crash) counts as an attempt without success.
+Intervals are bootstrap percentile intervals over theorems, and deterministic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,43 +12,39 @@ KS = (1, 4, 16, 64)
 Figures = dict[str, dict[str, float]]  # k -> {"mean", "low", "high"}
 
 
-def pass_at_k(samples_T, solved_T, ks: Sequence[int] = KS, **interval) -> Figures:
-    """The mean over theorems of the chance that one of k attempts is verified.
+def pass_at_k(samples_T, solved_T) -> Figures:
+    """The mean over theorems of the probability that at least one of k attempts is verified.
 
-    samples_T, solved_T: int[T], attempts and verified attempts of each theorem. A k larger than
-    the fewest samples is left out. Returns {"1": {"mean", "low", "high"}, ...}; `interval` is
-    passed on to `bootstrap`. Raises ValueError for counts that cannot be.
+    samples_T, solved_T: int[T], attempts and verified attempts of each theorem. Of KS those are
+    left out that are above the smallest number of attempts. Returns {"1": {"mean", "low", "high"},
+    ...}. Raises ValueError for impossible counts.
     """
     samples_T, solved_T = _counts(samples_T, solved_T)
-    return _figures(
-        {k: estimate(samples_T, solved_T, k) for k in _possible(ks, samples_T)}, interval
-    )
+    return _figures({k: estimate(samples_T, solved_T, k) for k in KS if k <= samples_T.min()})
 
 
-def paired_difference(
-    samples_T, solved_T, samples_before_T, solved_before_T, ks: Sequence[int] = KS, **interval
-) -> Figures:
+def paired_difference(samples_T, solved_T, samples_before_T, solved_before_T) -> Figures:
     """pass@k minus pass@k before, of the same theorems in the same order: int[T] each.
 
-    Whatever makes a theorem hard is in both terms and cancels, so the interval is narrower than
-    those of the two figures suggest.
+    A theorem's difficulty is in both terms and cancels, so the interval is narrower than those of
+    the two figures suggest.
     """
     after = _counts(samples_T, solved_T)
     before = _counts(samples_before_T, solved_before_T)
     if len(after[0]) != len(before[0]):
         raise ValueError(f"{len(after[0])} and {len(before[0])} theorems cannot be paired")
-    ks = _possible(ks, np.minimum(after[0], before[0]))
-    return _figures({k: estimate(*after, k) - estimate(*before, k) for k in ks}, interval)
+    ks = [k for k in KS if k <= min(after[0].min(), before[0].min())]
+    return _figures({k: estimate(*after, k) - estimate(*before, k) for k in ks})
 
 
 def estimate(samples_T: np.ndarray, solved_T: np.ndarray, k: int) -> np.ndarray:
-    """f64[T]: 1 - C(n-c, k) / C(n, k), the unbiased estimator of Chen et al. 2021, with k <= n.
+    """f64[T]: 1 - C(n-c, k) / C(n, k), the unbiased estimator of Chen et al. 2021, for k <= n.
 
     C(n-c, k) / C(n, k) = prod_{j < k} (1 - c / (n - j)): no term is large.
     """
     j_K = np.arange(k)
     factors_TK = 1 - solved_T[:, None] / (samples_T[:, None] - j_K)
-    # Once fewer than k attempts failed, one factor is 0; those after it are of no meaning.
+    # If fewer than k attempts failed, one factor is 0 and those after it are negative.
     return 1 - np.prod(np.maximum(factors_TK, 0.0), axis=1)
 
 
@@ -64,19 +60,27 @@ def bootstrap(
     return tuple(np.quantile(means_RK, [tail, 1 - tail], axis=0))
 
 
-def _figures(values: dict[int, np.ndarray], interval: dict) -> Figures:
+def format_rate(value: Mapping[str, float]) -> str:
+    """`0.312 [0.250, 0.375]`."""
+    return "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**value)
+
+
+def format_difference(value: Mapping[str, float]) -> str:
+    """`+0.062 [+0.010, +0.115]`."""
+    return "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**value)
+
+
+def excludes_zero(value: Mapping[str, float]) -> bool:
+    return value["low"] > 0 or value["high"] < 0
+
+
+def _figures(values: dict[int, np.ndarray]) -> Figures:
     if not values:
         return {}
     values_TK = np.stack(list(values.values()), axis=1)
-    low_K, high_K = bootstrap(values_TK, **interval)
+    low_K, high_K = bootstrap(values_TK)
     columns = zip(values, values_TK.mean(axis=0), low_K, high_K)
     return {str(k): {"mean": float(m), "low": float(a), "high": float(b)} for k, m, a, b in columns}
-
-
-def _possible(ks: Sequence[int], samples_T: np.ndarray) -> list[int]:
-    if any(k < 1 for k in ks):
-        raise ValueError(f"pass@k needs k of 1 or more, not {list(ks)}")
-    return [k for k in ks if k <= samples_T.min()]
 
 
 def _counts(samples_T, solved_T) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +90,10 @@ def _counts(samples_T, solved_T) -> tuple[np.ndarray, np.ndarray]:
             f"pass@k needs the counts of at least one theorem, as two arrays of one "
             f"length, not {samples_T.shape} and {solved_T.shape}"
         )
-    if np.any((solved_T < 0) | (solved_T > samples_T)):
-        worst = int(np.argmax((solved_T < 0) | (solved_T > samples_T)))
+    impossible_T = (solved_T < 0) | (solved_T > samples_T)
+    if impossible_T.any():
+        first = int(np.argmax(impossible_T))
         raise ValueError(
-            f"theorem {worst}: {solved_T[worst]} of {samples_T[worst]} attempts cannot be verified"
+            f"theorem {first}: {solved_T[first]} of {samples_T[first]} attempts cannot be verified"
         )
     return samples_T, solved_T

@@ -1,33 +1,50 @@
-"""report.html: what a run did, in one file that needs no network. Built from the workdir alone.
+"""Writes report.html and pass_at_k.svg from a run's workdir. The run may be under way.
 
-python -m fdjax.reporting.report WORKDIR
+report.html holds the figures and some attempts, in one file that loads nothing from a network.
 """
 
 import argparse
+import collections
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.reporting.costs import KINDS, amount
-from fdjax.reporting.figures import SPLITS, pass_at_k_figure, timing_figure, training_figure
-from fdjax.reporting.page import esc, page, section, table
-from fdjax.rollout.journal import Journal
-from fdjax.runtime.files import CorruptFile, read_lines, read_object, write_atomically
+from fdjax.reporting.costs import cost_columns
+from fdjax.reporting.figures import pass_at_k_figure, timing_figure, training_figure
+from fdjax.reporting.page import esc, page, section, standalone, table
+from fdjax.reporting.pass_at_k import excludes_zero, format_difference, format_rate
+from fdjax.reporting.summary import FIGURES, SPLITS, evaluated
+from fdjax.reporting.workdir import StageFolder, read_stages
+from fdjax.runtime.files import CorruptFile, read_object, write_atomically
 from fdjax.types import Attempt, Feedback, Message, Theorem, Verdict
 
-
-class Stage(NamedTuple):
-    name: str
-    config: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    journal: Journal | None
+EXAMPLE = """example:
+  fdjax report runs/fd      writes runs/fd/report.html and runs/fd/pass_at_k.svg
+"""
 
 
-class Shown(NamedTuple):
-    """An attempt in the report."""
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fdjax report",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("workdir", help="of a run, finished or not")
+    workdir = Path(parser.parse_args(argv).workdir).expanduser()
+    try:
+        if not workdir.is_dir():
+            raise FileNotFoundError(f"{workdir} is no folder")
+        print(write(workdir))
+    except (FileNotFoundError, CorruptFile) as error:
+        print(f"fdjax report: {error}", file=sys.stderr)
+        return 1
+    return 0
 
+
+class ShownAttempt(NamedTuple):
     stage: str
     step: int
     theorem: Theorem | None
@@ -37,9 +54,9 @@ class Shown(NamedTuple):
 
 
 def write(workdir: str | Path, attempts: int = 30) -> Path:
-    """Writes report.html from whatever the workdir holds so far; returns its path.
+    """Writes report.html, and pass_at_k.svg if there are evaluations; returns report.html's path.
 
-    Raises FileNotFoundError where the folder holds no stage of a run, Damaged.
+    Raises FileNotFoundError where the folder holds no stage of a run, CorruptFile.
     """
     workdir = Path(workdir)
     file = workdir / "summary.json"
@@ -51,12 +68,14 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
         raise FileNotFoundError(f"{workdir} holds no summary.json and no folder of a stage")
     metrics = {stage.name: stage.metrics for stage in stages}
     shown = choose_attempts(stages, attempts)
+    if figure := pass_at_k_figure(summary):
+        write_atomically(workdir / "pass_at_k.svg", standalone(figure))
     sections = [
         header(workdir, summary, stages),
         section(
-            "How often k attempts solve a theorem",
-            pass_at_k_figure(summary),
-            "Mean over theorems of pass@k; bands: 95 % bootstrap intervals over theorems. "
+            "pass@k: how often k attempts prove a theorem",
+            figure,
+            "Mean over theorems; bands: 95 % bootstrap intervals over theorems. "
             "Dashed: the same policy sampled at a lower temperature.",
         ),
         section(
@@ -67,28 +86,28 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
             "stage at the lower temperature is compared with itself at the full one.",
         ),
         section(
-            "What it cost",
+            "Costs",
             cost_table(summary),
-            "Of each stage's own training, evaluations aside. FLOPs are the model's on real "
-            "tokens: sampling, training and a teacher's reading (fdjax/reporting/costs.py). Lean's "
-            "seconds are wall time summed over candidates; what was known already costs none.",
+            "Of each stage's own training, without evaluations. FLOPs are the model's on real "
+            "tokens: sampling, training and the teacher's forward pass (docs/method.md). Lean's "
+            "seconds are wall time summed over candidates; cached verdicts cost none.",
         ),
         section(
-            "While training",
+            "Training",
             training_figure(metrics, names),
             "Faint: each step. Bold: mean of the last tenth of the steps so far.",
         ),
         section(
-            "Where a step's time goes",
+            "Seconds of a step",
             timing_figure(metrics),
-            "Median seconds of the parts of a step; the mark is the step's own median. Parts "
-            "that run at the same time add up to more than the step.",
+            "Medians over steps of the parts of a step; the mark is the median of the whole step. "
+            "Parts that run at the same time add up to more than the step.",
         ),
         section(
             f"{len(shown)} attempts" if shown else "",
             "".join(map(card, shown)),
-            "What the policy wrote while training, what Lean said, what the feedback was. "
-            "Marked: the first error. ▾: where the attempt departs, as the feedback sees it.",
+            "Attempts of the policy while training, Lean's messages and the feedback. "
+            "Highlighted: Lean's first error. ▾: the first error according to the feedback.",
         ),
         section("Config", "".join(map(config_block, stages))),
     ]
@@ -96,53 +115,39 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
     return workdir / "report.html"
 
 
-# --- Reading -------------------------------------------------------------------------------------
+# --- Attempts ------------------------------------------------------------------------------------
 
 
-def read_stages(workdir: Path, order: Sequence[str]) -> list[Stage]:
-    """The folders that a stage wrote, in the summary's order, then as they came to be."""
-    configs = sorted(workdir.glob("*/config.json"), key=lambda f: (f.stat().st_mtime, f))
-    names = [file.parent.name for file in configs]
-    names.sort(key=lambda n: order.index(n) if n in order else len(order))
-    return [_read_stage(workdir / name) for name in names]
-
-
-def _read_stage(folder: Path) -> Stage:
-    rollouts = folder / "rollouts"
-    journal = Journal(rollouts) if rollouts.is_dir() else None
-    config, metrics = read_object(folder / "config.json"), read_lines(folder / "metrics.jsonl")
-    return Stage(folder.name, config, metrics, journal)
-
-
-def choose_attempts(stages: Sequence[Stage], count: int) -> list[Shown]:
-    """Evenly over stages with rollouts, the last one first, and over their steps; two failed ones
-    for a proved one.
+def choose_attempts(stages: Sequence[StageFolder], count: int) -> list[ShownAttempt]:
+    """`count` attempts, equally many of each stage with rollouts, the last stage first, spread over
+    its steps: two failed ones for a proved one.
     """
-    told = [(stage, steps) for stage in stages if (steps := _judged(stage))]
+    with_rollouts = [(stage, steps) for stage in stages if (steps := _verified_steps(stage))]
     chosen = []
-    for index, (stage, steps) in enumerate(reversed(told)):
-        share, known = (count + index) // len(told), {}
+    for index, (stage, steps) in enumerate(reversed(with_rollouts)):
+        share, unused = (count + index) // len(with_rollouts), {}
         for i in range(share):
             step = steps[i * len(steps) // share]
-            if step not in known:
-                known[step] = _of_step(stage, step)
-            wanted = [s for s in known[step] if s.verdict.proved == (i % 3 == 2)] or known[step]
-            if wanted:
-                taken = wanted[i * 7 % len(wanted)]  # not always the first theorem
-                known[step].remove(taken)
-                chosen.append(taken)
+            if step not in unused:
+                unused[step] = _attempts(stage, step)
+            proved = i % 3 == 2
+            candidates = [s for s in unused[step] if s.verdict.proved == proved] or unused[step]
+            if candidates:
+                attempt = candidates[i * 7 % len(candidates)]  # not always of the first theorem
+                unused[step].remove(attempt)
+                chosen.append(attempt)
     return chosen
 
 
-def _judged(stage: Stage) -> list[int]:
-    """The steps in its journal, less the last ones if they still wait for Lean."""
+def _verified_steps(stage: StageFolder) -> list[int]:
+    """The steps in its journal; the last ones may have no verdicts yet."""
     steps = stage.journal.steps() if stage.journal else []
     while steps and "verdicts" not in stage.journal.read(steps[-1]):
         steps.pop()
     return steps
 
 
-def _of_step(stage: Stage, step: int) -> list[Shown]:
+def _attempts(stage: StageFolder, step: int) -> list[ShownAttempt]:
     record = stage.journal.read(step)
     theorems = {t.id: t for t in record.get("theorems", [])}
     attempts = [a for group in record["attempts"] for a in group]
@@ -150,15 +155,15 @@ def _of_step(stage: Stage, step: int) -> list[Shown]:
     feedback = [f for group in record.get("feedback") or [] for f in group]
     feedback = feedback or [None] * len(attempts)
     return [
-        Shown(stage.name, step, theorems.get(a.theorem_id), a, v, f)
+        ShownAttempt(stage.name, step, theorems.get(a.theorem_id), a, v, f)
         for a, v, f in zip(attempts, verdicts, feedback)
     ]
 
 
-# --- Text ----------------------------------------------------------------------------------------
+# --- HTML ----------------------------------------------------------------------------------------
 
 
-def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
+def header(workdir: Path, summary: Mapping, stages: Sequence[StageFolder]) -> str:
     names = dict.fromkeys([*summary.get("stages", {}), *(s.name for s in stages)])
     facts = {"stages": " → ".join(names)}
     if stages:
@@ -173,129 +178,81 @@ def header(workdir: Path, summary: Mapping, stages: Sequence[Stage]) -> str:
         for k, v in facts.items()
         if v not in (None, "")
     )
-    return f"<header><h1>{esc(workdir.resolve().name)}</h1><dl>{rows}</dl></header>" + tiles(
-        summary
-    )
+    title = esc(workdir.resolve().name)
+    return f"<header><h1>{title}</h1><dl>{rows}</dl></header>{tiles(summary)}"
 
 
 def tiles(summary: Mapping) -> str:
-    """First stage -> last stage at the smallest and largest k, in large letters."""
-    names = list(summary.get("stages", {}))
+    """pass@k of the first and the last stage at the smallest and largest k, in large letters."""
+    stages = list(summary.get("stages", {}).values())
     found = []
-    for split, title in SPLITS.items():
+    for split, title in SPLITS.items() if stages else ():
         first, last = (
-            (summary["stages"][n].get(split, {}) for n in (names[0], names[-1]))
-            if names
-            else ({}, {})
+            stage.get(split, {}).get("pass_at_k", {}) for stage in (stages[0], stages[-1])
         )
-        ks = sorted(last.get("pass_at_k", {}), key=int)
-        for k in dict.fromkeys(ks[:1] + ks[-1:]):
-            start, end = first["pass_at_k"].get(k), last["pass_at_k"][k]
-            arrow = f"<small>{start['mean']:.3f} →</small> " if start and len(names) > 1 else ""
+        for k in dict.fromkeys([*last][:1] + [*last][-1:]):
+            before = ""
+            if k in first and len(stages) > 1:
+                before = f"<small>{first[k]['mean']:.3f} →</small> "
             found.append(
-                f"<div class=tile><b>{arrow}{end['mean']:.3f}</b>"
+                f"<div class=tile><b>{before}{last[k]['mean']:.3f}</b>"
                 f"<span>pass@{esc(k)}, {esc(title)}</span></div>"
             )
     return f"<div class=tiles>{''.join(found)}</div>" if found else ""
 
 
 def figures_table(summary: Mapping) -> str:
-    """pass@k of every stage, and below it what else was measured of the same attempts."""
-    rows = []
-    for split, title in SPLITS.items():
-        for name, stage in summary.get("stages", {}).items():
-            if split in stage:
-                rows.append((title, name, stage[split]))
-            low_temperature = summary.get("low_temperature", {}).get(name, {})
-            if split in low_temperature:
-                rows.append(
-                    (
-                        title,
-                        f"{name} at T = {low_temperature.get('temperature')}",
-                        low_temperature[split],
-                    )
-                )
+    """pass@k of every stage, and below it the other figures of the same attempts."""
+    rows, split_before = [], None
+    for split, name, temperature, figures in evaluated(summary):
+        suffix = "" if temperature is None else f" at T = {temperature}"
+        title = SPLITS[split] if split != split_before else ""
+        rows.append(([esc(title), esc(name + suffix)], figures))
+        split_before = split
     if not rows:
         return ""
-    ks = sorted({k for _, _, f in rows for k in f.get("pass_at_k", {})}, key=int)
-    others = [n for n in _OTHERS if any(n in f for _, _, f in rows)]
-    heads = [f"pass@{k}" for k in ks], [_OTHERS[n] for n in others]
-    solved, varied = [], []
-    for i, (title, name, figures) in enumerate(rows):
-        first = i == 0 or rows[i - 1][0] != title
-        start = (
-            f"<tr{' class=first' if first else ''}>"
-            f"<th>{esc(title) if first else ''}</th><th>{esc(name)}</th>"
-        )
-        cells = [
-            f"<td>{interval(figures.get('pass_at_k', {}).get(k))}"
-            f"{difference(figures.get('minus_start', {}).get(k))}</td>"
-            for k in ks
-        ]
-        solved.append(f"{start}{''.join(cells)}</tr>")
-        varied.append(
-            start + "".join(f"<td>{number(figures.get(n))}</td>" for n in others) + "</tr>"
-        )
-    return "<br>".join(
-        table(["", "stage", *head], body) for head, body in zip(heads, (solved, varied)) if head
+    ks = sorted({k for _, figures in rows for k in figures["pass_at_k"]}, key=int)
+    others = {n: title for n, title in FIGURES.items() if any(n in f for _, f in rows)}
+    rates = [[*labels, *(rate(figures, k) for k in ks)] for labels, figures in rows]
+    rest = [[*labels, *(number(figures.get(n)) for n in others)] for labels, figures in rows]
+    return (
+        table(["", "stage", *(f"pass@{k}" for k in ks)], rates, headers=2)
+        + "<br>"
+        + table(["", "stage", *others.values()], rest, headers=2)
     )
-
-
-_OTHERS = {
-    "entropy": "entropy, nats per token",
-    "distinct_proofs": "different proofs per theorem",
-    "unique_ratio": "different among all attempts",
-    "distinct_2": "distinct-2 of all attempts",
-    "response_tokens": "tokens per attempt",
-    "truncated": "share unfinished",
-    "unverified": "attempts not verified",
-}
 
 
 def teacher_table(summary: Mapping) -> str:
     rates = {
-        n: s["teacher_solve_rate"]
-        for n, s in summary.get("stages", {}).items()
-        if s.get("teacher_solve_rate")
+        name: stage["teacher_solve_rate"]
+        for name, stage in summary.get("stages", {}).items()
+        if stage.get("teacher_solve_rate")
     }
     if not rates:
         return ""
-    kinds = list(dict.fromkeys(kind for rate in rates.values() for kind in rate))
-    body = [
-        f"<tr><th>{esc(name)}</th>"
-        + "".join(f"<td>{number(rate.get(kind))}</td>" for kind in kinds)
-        + "</tr>"
-        for name, rate in rates.items()
-    ]
-    return "<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>" + table(
-        ["stage", *kinds], body
-    )
+    kinds = list(dict.fromkeys(kind for of_stage in rates.values() for kind in of_stage))
+    rows = [[esc(name), *(number(r.get(kind)) for kind in kinds)] for name, r in rates.items()]
+    title = "<h3>The teacher's solve rate on failed attempts, by the feedback it reads</h3>"
+    return title + table(["stage", *kinds], rows)
 
 
 def cost_table(summary: Mapping) -> str:
     spent = {n: s["spent"] for n, s in summary.get("stages", {}).items() if s.get("spent")}
-    kinds = [kind for kind in KINDS if any(costs.get(kind) for costs in spent.values())]
-    body = [
-        f"<tr><th>{esc(name)}</th>"
-        + "".join(f"<td>{amount(costs.get(kind, 0))}</td>" for kind in kinds)
-        + "</tr>"
-        for name, costs in spent.items()
-    ]
-    return table(["stage", *(KINDS[kind] for kind in kinds)], body) if kinds else ""
+    titles, amounts = cost_columns(list(spent.values()))
+    rows = [[esc(name), *cells] for name, cells in zip(spent, amounts)]
+    return table(["stage", *titles], rows) if titles else ""
 
 
-def interval(value: Mapping | None) -> str:
-    if not value:
+def rate(figures: Mapping, k: str) -> str:
+    """pass@k, and below it the difference to the start, if there is one."""
+    if k not in figures["pass_at_k"]:
         return "–"
-    return f"{value['mean']:.3f} <small>[{value['low']:.3f}, {value['high']:.3f}]</small>"
-
-
-def difference(value: Mapping | None) -> str:
-    if not value:
-        return ""
-    text = f"Δ {value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
-    clear = value["low"] > 0 or value["high"] < 0
-    return f"<br><small>{f'<b>{text}</b>' if clear else text}</small>"
+    text = format_rate(figures["pass_at_k"][k]).replace(" ", " <small>", 1) + "</small>"
+    if change := figures.get("minus_start", {}).get(k):
+        difference = f"Δ {format_difference(change)}"
+        bold = f"<b>{difference}</b>" if excludes_zero(change) else difference
+        text += f"<br><small>{bold}</small>"
+    return text
 
 
 def number(value: Any) -> str:
@@ -304,81 +261,66 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else esc(value)
 
 
-def config_block(stage: Stage) -> str:
+def config_block(stage: StageFolder) -> str:
     text = json.dumps(stage.config, indent=1, ensure_ascii=False)
     return f"<details><summary>{esc(stage.name)}</summary><pre>{esc(text)}</pre></details>"
 
 
-def card(shown: Shown) -> str:
-    verdict, feedback, theorem = shown.verdict, shown.feedback, shown.theorem
-    statement = (
-        f"theorem {theorem.name} {theorem.signature}"
-        if theorem
-        else f"theorem {shown.attempt.theorem_id}"
-    )
-    first_error_token = feedback.first_error if feedback else None
+def card(shown: ShownAttempt) -> str:
+    attempt, verdict, feedback = shown.attempt, shown.verdict, shown.feedback
     meta = (
         f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
-        f"step {shown.step + 1}, sample {shown.attempt.sample}"
+        f"step {shown.step + 1}, sample {attempt.sample}"
     )
-    if not shown.attempt.finished:
-        meta += ", unfinished"
-    proof = marked(shown.attempt.proof, verdict.first_error_message, first_error_token)
-    if not shown.attempt.main:  # with helper lemmas it states the theorem itself
-        proof = f"{esc(statement)} :={proof}"
-    said = [
-        f"<p class=meta>Lean{place(m, shown.attempt.proof)}</p>"
-        f"<pre class='said {esc(m.severity)}'>{esc(m.text)}</pre>"
+    if not attempt.finished:
+        meta += ", truncated"
+    first_error = feedback.first_error if feedback else None
+    proof = marked(attempt.candidate.text, verdict.first_error_message, first_error)
+    if not attempt.candidate.has_helpers:  # with helper lemmas the proof contains the statement
+        theorem = shown.theorem
+        statement = f"{theorem.name} {theorem.signature}" if theorem else attempt.theorem_id
+        proof = f"theorem {esc(statement)} :={proof}"
+    messages = [
+        f"<p class=meta>Lean{place(m, attempt.candidate.text)}</p>"
+        f"<pre class='message {esc(m.severity)}'>{esc(m.text)}</pre>"
         for m in verdict.messages
     ]
     if feedback and feedback.messages:
-        said.append(
+        messages.append(
             f"<p class=meta>feedback ({esc(feedback.provider)})</p>"
-            f"<pre class='said feedback'>{esc(feedback.text)}</pre>"
+            f"<pre class='message feedback'>{esc(feedback.text)}</pre>"
         )
     return (
         f"<article><div><p class=meta>{meta}</p><pre>{proof}</pre></div>"
-        f"<div>{''.join(said)}</div></article>"
+        f"<div>{''.join(messages)}</div></article>"
     )
 
 
 def place(message: Message, proof: str) -> str:
-    """The words that a message is about, as far as they stand on one line."""
+    """Where the message points to: the text there, as far as it is on one line."""
     if message.start is None:
         return ""
-    words = proof[message.start : message.end].strip().partition("\n")
-    if not words[0]:
+    line, _, rest = proof[message.start : message.end].strip().partition("\n")
+    if not line:
         return " at the end" if not proof[message.start :].strip() else ""
-    return f" at <code>{esc(words[0] + ' …' * bool(words[1]))}</code>"
+    return f" at <code>{esc(line + ' …' * bool(rest))}</code>"
 
 
 def marked(proof: str, error: Message | None, first_error: int | None) -> str:
-    """The proof as HTML; the error's place marked, and a sign where the attempt departs."""
+    """The proof as HTML, with Lean's `error` highlighted and a sign at `first_error`."""
+    inserted = collections.defaultdict(str)
+    if first_error is not None:
+        inserted[first_error] = "<i>▾</i>"
     start = error.place if error else None
-    end = max(error.end or start, start) if start is not None else None
-    out = []
-    for i in range(len(proof) + 1):
-        if i == end and i != start:
-            out.append("</mark>")
-        if i == first_error:
-            out.append("<i>▾</i>")
-        if i == start:
-            out.append("<mark>" if end > start else "<mark class=point></mark>")
-        out.append(esc(proof[i : i + 1]))
-    if end is not None and start <= len(proof) < end:
-        out.append("</mark>")
-    return "".join(out)
+    if start is not None and start <= len(proof):
+        end = min(error.end or start, len(proof))
+        if end > start:
+            inserted[start] += "<mark>"
+            inserted[end] = f"</mark>{inserted[end]}"
+        else:
+            inserted[start] += "<mark class=point></mark>"
+    return "".join(inserted[i] + esc(proof[i : i + 1]) for i in range(len(proof) + 1))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        prog="python -m fdjax.reporting.report", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("workdir", help="of a run, finished or not")
-    workdir = parser.parse_args().workdir
-    if not Path(workdir).is_dir():
-        sys.exit(f"python -m fdjax.reporting.report: {workdir} is no folder")
-    try:
-        print(write(workdir))
-    except (FileNotFoundError, CorruptFile) as error:
-        sys.exit(f"python -m fdjax.reporting.report: {error}")
+    sys.exit(main())

@@ -1,59 +1,57 @@
-"""The figures of a whole run: what summary.json holds, and the last lines that a run prints."""
+"""The figures of a whole run: the content of summary.json, and the last lines that a run prints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from fdjax.reporting.costs import KINDS, amount
-from fdjax.reporting.pass_at_k import Figures, paired_difference
+from fdjax.reporting.costs import cost_columns
+from fdjax.reporting.pass_at_k import Figures, format_difference, format_rate, paired_difference
 
-SPLITS = ("train", "heldout")
-_STAGE_FIGURES = (
-    "pass_at_k",
-    "entropy",
-    "distinct_proofs",
-    "unique_ratio",
-    "distinct_2",
-    "response_tokens",
-    "truncated",
-    "unverified",
-)
+SPLITS = {"train": "train", "heldout": "held-out"}  # with their titles
+FIGURES = {  # of an evaluation, beside pass@k
+    "entropy": "entropy, nats per token",
+    "distinct_proofs": "distinct proofs per theorem",
+    "unique_ratio": "distinct share of all attempts",
+    "distinct_2": "distinct-2 of all attempts",
+    "response_tokens": "tokens per attempt",
+    "truncated": "truncated share of attempts",
+    "unverified": "attempts not verified",
+}
 
 
 def summarise(
     evaluations: Mapping[str, Mapping[str, dict]], spent: Mapping[str, Mapping[str, float]]
 ) -> dict:
-    """`evaluations`: stage -> "pool" | "heldout" | "pool at T" | ... -> figures of `evaluate`.
-    `spent`: stage -> sums of fdjax.reporting.costs, of its own training alone.
+    """`evaluations`: stage -> "train" | "heldout" | "train at T" | ... -> figures of `evaluate`; T
+    is the low temperature. `spent`: stage -> sums of its own costs (fdjax.reporting.costs).
 
-    stages: each stage's figures; `minus_start` are differences to the first stage, paired by
-    theorem. sharper: the same at the lower temperature, against the first stage at that
-    temperature: what is left of a gain that is not only sharpening. The first stage's own is
-    against itself at the full temperature: what sharpening alone gains.
+    stages: the figures of each stage; `minus_start` are differences to the first stage, paired by
+    theorem. low_temperature: the same at T, against the first stage at T: a gain that is more than
+    a sharper distribution is still there. The first stage at T is compared with itself at the full
+    temperature: what a sharper distribution alone gains.
     """
     start = next(iter(evaluations.values()))
     summary: dict = {"stages": {}, "low_temperature": {}}
     for name, figures in evaluations.items():
-        stage = {s: _figures(figures[s], start[s]) for s in SPLITS}
+        stage: dict = {split: _figures(figures[split], start[split]) for split in SPLITS}
         if spent.get(name):
             stage["spent"] = dict(spent[name])
         if "teacher_solve_rate" in figures:
             stage["teacher_solve_rate"] = figures["teacher_solve_rate"]
         summary["stages"][name] = stage
-        for what in figures:
-            split, _, temperature = what.partition(" at ")
+        for key in figures:
+            split, _, temperature = key.partition(" at ")
             if temperature:
-                low_temperature = summary["low_temperature"].setdefault(
+                low = summary["low_temperature"].setdefault(
                     name, {"temperature": float(temperature)}
                 )
-                low_temperature[split] = _figures(
-                    figures[what], start[split if figures is start else what]
-                )
+                reference = start[split if figures is start else key]
+                low[split] = _figures(figures[key], reference)
     return summary
 
 
 def _figures(figures: dict, start: dict) -> dict:
-    kept = {name: figures[name] for name in _STAGE_FIGURES}
+    kept = {name: figures[name] for name in ("pass_at_k", *FIGURES)}
     if figures is not start:
         kept["minus_start"] = minus_start(figures, start)
     return kept
@@ -61,31 +59,43 @@ def _figures(figures: dict, start: dict) -> dict:
 
 def minus_start(figures: Mapping, start: Mapping) -> Figures:
     """pass@k of `evaluate`'s figures minus the start's, paired by theorem."""
-    theorems = list(start["solved"])
-    counts = [np.array([f["solved"][t] for t in theorems]) for f in (figures, start)]
-    tries = [np.full(len(theorems), f["samples"]) for f in (figures, start)]
-    return paired_difference(tries[0], counts[0], tries[1], counts[1])
+    counts = [
+        array
+        for f in (figures, start)
+        for array in (
+            np.full(len(start["solved"]), f["samples"]),
+            np.array([f["solved"][theorem] for theorem in start["solved"]]),
+        )
+    ]
+    return paired_difference(*counts)
 
 
-def summary_lines(summary: dict) -> list[str]:
-    """A table that can be read at a glance; the JSON of it follows."""
+def evaluated(summary: Mapping) -> Iterator[tuple[str, str, float | None, dict]]:
+    """(split, stage, low temperature or None, figures), by split, then by stage."""
+    for split in SPLITS:
+        for name, stage in summary.get("stages", {}).items():
+            if split in stage:
+                yield split, name, None, stage[split]
+            low = summary.get("low_temperature", {}).get(name, {})
+            if split in low:
+                yield split, name, low["temperature"], low[split]
+
+
+def summary_lines(summary: Mapping) -> list[str]:
+    """A table for the console."""
     lines = [
         "",
-        "pass@k over theorems [95 % interval], and its paired difference to the start at the same "
-        "temperature (the start sharpened: to the start)",
+        "pass@k over theorems [95 % interval], and its paired difference to the first stage at the "
+        "same temperature (the first stage at the low temperature: to itself at the full one)",
     ]
-    for split in SPLITS:
-        for name, stage in summary["stages"].items():
-            lines.append(_line(f"{split:8s} {name}", stage[split]))
-            if name in summary["low_temperature"]:
-                low_temperature = summary["low_temperature"][name]
-                label = f"{split:8s} {name} at temperature {low_temperature['temperature']}"
-                lines.append(_line(label, low_temperature[split]))
+    for split, name, temperature, figures in evaluated(summary):
+        suffix = "" if temperature is None else f" at temperature {temperature}"
+        lines.append(_line(f"{split:8s} {name}{suffix}", figures))
     for name, stage in summary["stages"].items():
         if "spent" in stage:
-            costs = {title: v for k, title in KINDS.items() if (v := stage["spent"].get(k))}
-            told = ", ".join(f"{amount(value)} {kind}" for kind, value in costs.items())
-            lines.append(f"spent by {name}: {told}")
+            titles, [amounts] = cost_columns([stage["spent"]])
+            costs = ", ".join(f"{value} {title}" for value, title in zip(amounts, titles))
+            lines.append(f"spent by {name}: {costs}")
     for name, stage in summary["stages"].items():
         if "teacher_solve_rate" in stage:
             rates = ", ".join(f"{r:.3f} {w}" for w, r in stage["teacher_solve_rate"].items())
@@ -93,15 +103,11 @@ def summary_lines(summary: dict) -> list[str]:
     return lines
 
 
-def _line(label: str, figures: dict) -> str:
+def _line(label: str, figures: Mapping) -> str:
     cells = []
-    for k in ("1", "4", "16", "64"):
-        value = figures["pass_at_k"].get(k)
-        if value is None:
-            continue
-        cell = f"@{k} {value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-        difference = figures.get("minus_start", {}).get(k)
-        if difference:
-            cell += " {mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**difference)
+    for k, value in figures["pass_at_k"].items():
+        cell = f"@{k} {format_rate(value)}"
+        if change := figures.get("minus_start", {}).get(k):
+            cell += f" {format_difference(change)}"
         cells.append(cell)
     return f"{label:32s} {'  '.join(cells)}  entropy {figures['entropy']:.3f}"

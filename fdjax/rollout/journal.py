@@ -11,7 +11,15 @@ from typing import Any
 
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, read_lines
-from fdjax.types import Attempt, Feedback, Segment, Theorem, verdict_from_json, verdict_to_json
+from fdjax.types import (
+    Attempt,
+    Candidate,
+    Feedback,
+    Segment,
+    Theorem,
+    verdict_from_json,
+    verdict_to_json,
+)
 
 
 class Journal:
@@ -77,30 +85,36 @@ def _same(data):
 
 def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     # vars, not asdict: that would visit each token on its own.
-    return vars(attempt) | {"segments": [vars(segment) for segment in attempt.segments]}
+    segments = [vars(segment) for segment in attempt.segments]
+    return vars(attempt) | {"segments": segments, "candidate": vars(attempt.candidate)}
 
 
 def _attempt_from_json(data: dict[str, Any]) -> Attempt:
     segments = tuple(Segment(tuple(s["tokens"]), s["origin"]) for s in data["segments"])
     tuples = {name: tuple(data[name]) for name in ("logprobs", "offsets")}
-    return Attempt(**data | {"segments": segments} | tuples)
+    candidate = Candidate(**data["candidate"])
+    return Attempt(**data | {"segments": segments, "candidate": candidate} | tuples)
 
 
 def _theorem_from_json(data: dict[str, Any]) -> Theorem:
     return Theorem(**data | {name: tuple(data[name]) for name in ("imports", "tags")})
 
 
+def _feedback_to_json(feedback: Feedback) -> dict[str, Any]:
+    return vars(feedback) | {"proof": feedback.proof and vars(feedback.proof)}
+
+
 def _feedback_from_json(data: dict[str, Any]) -> Feedback:
-    data = {k: v for k, v in data.items() if k != "own_tokens"}  # of older journals
-    tuples = {name: tuple(data.get(name, ())) for name in ("messages", "troubles")}
-    return Feedback(**data | tuples)
+    tuples = {name: tuple(data[name]) for name in ("messages", "problems")}
+    proof = data["proof"] and Candidate(**data["proof"])
+    return Feedback(**data | tuples | {"proof": proof})
 
 
 _ENCODE = {
     "theorems": vars,
     "attempts": _attempt_to_json,
     "verdicts": verdict_to_json,
-    "feedback": vars,
+    "feedback": _feedback_to_json,
 }
 _DECODE = {
     "theorems": _theorem_from_json,

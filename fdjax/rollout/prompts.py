@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fdjax.config import ConfigError
-from fdjax.lean.extract import NoProof, Span, extract, split
+from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.models.tokenizer import Tokenizer
-from fdjax.types import Attempt, Feedback, Segment, Theorem
+from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem
 
 
 class PromptTooLong(ConfigError):
@@ -64,21 +64,22 @@ class Template:
         except ValueError as error:
             raise ConfigError(f"prompt.template is a chat: {error}") from error
 
-    def response(self, theorem: Theorem, proof: str) -> str:
-        """A response that gives `proof`."""
+    def response(self, theorem: Theorem, candidate: Candidate) -> str:
+        """A response that gives `candidate`."""
         fields = theorem_fields(theorem)
-        if parts := split(proof, theorem):
-            fields["header"] += parts.helpers.rstrip().lstrip("\n") + "\n\n"
-            proof = proof[parts.start :]
-        proof = proof.removeprefix(self.prefill)
+        if candidate.has_helpers:
+            fields["header"] += candidate.helpers.rstrip().lstrip("\n") + "\n\n"
+        proof = candidate.proof.removeprefix(self.prefill)
         if self.chat and not proof[:1].isspace():
             proof = " " + proof
         return self.answer.format(proof=proof, **fields)
 
-    def response_ids(self, tokenizer: Tokenizer, theorem: Theorem, proof: str) -> list[int]:
-        """The response that gives `proof`, with its end-of-sequence id."""
+    def response_ids(
+        self, tokenizer: Tokenizer, theorem: Theorem, candidate: Candidate
+    ) -> list[int]:
+        """The response that gives `candidate`, with its end-of-sequence id."""
         end = tokenizer.chat_eos_id if self.chat else tokenizer.eos_id
-        return [*tokenizer.encode(self.response(theorem, proof)), end]
+        return [*tokenizer.encode(self.response(theorem, candidate)), end]
 
     def find_proof(self, response: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
         """The place of the proof in `response`, without prefill; in a chat with its helper lemmas,
@@ -212,17 +213,15 @@ def read_attempt(
     except NoProof as no_proof:
         found, refusal = Span(0, len(response)), str(no_proof)
     places = [*tokenizer.offsets(body), *[len(response)] * finished]
-    proof = template.prefill + response[found.start : found.end]
-    helped = split(proof, theorem) if allow_helpers and refusal is None else None
+    text = template.prefill + response[found.start : found.end]
     return Attempt(
         theorem_id=theorem.id,
         sample=sample,
         segments=(Segment(tuple(int(t) for t in tokens)),),
         logprobs=tuple(float(x) for x in logprobs),
         finished=finished,
-        proof=proof,
+        candidate=parse_candidate(text, theorem, allow_helpers and refusal is None),
         offsets=tuple(prefill + place - found.start for place in places),
         entropy=entropy,
         refusal=refusal,
-        main=helped.start if helped else 0,
     )

@@ -16,7 +16,7 @@ from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
-from fdjax.types import Attempt, Feedback, FeedbackContext, Group, Item, Provider
+from fdjax.types import Attempt, FeedbackContext, Feedbacks, Group, Item, Provider
 
 
 class Generated(NamedTuple):
@@ -34,9 +34,6 @@ class Verified(NamedTuple):
     step: int
     journal: Journal
     result: "concurrent.futures.Future[tuple[list[list[Item]], Feedbacks | None]]"
-
-
-Feedbacks = list[list[Feedback | None]]
 
 
 @dataclasses.dataclass

@@ -34,9 +34,9 @@ HEADLINE = (
     "grad_norm",
     "unverified",
     "skipped",
-    "feedback/unanswered",
+    "feedback/failed_requests",
 )
-_HIDDEN_IF_0 = ("unverified", "skipped", "feedback/unanswered")
+_HIDDEN_IF_0 = ("unverified", "skipped", "feedback/failed_requests")
 
 
 class Timers:

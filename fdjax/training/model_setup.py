@@ -11,7 +11,7 @@ from fdjax.models.hf.init_from import InitSource
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.rollout.prompts import Prompts, Template, read_template
 from fdjax.training.manifest import differences
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 
 def make_prompts(
@@ -129,7 +129,7 @@ def make_template(prompt: PromptConfig) -> Template:
     for field, fill in (
         ("student", lambda: template.text(some)),
         ("teacher", lambda: template.text(some, "")),
-        ("answer", lambda: template.response(some, "")),
+        ("answer", lambda: template.response(some, Candidate(""))),
     ):
         try:
             fill()

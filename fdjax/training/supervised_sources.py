@@ -8,6 +8,7 @@ from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
 from fdjax.config import ConfigError, ExpertIterationStage, SupervisedStage
 from fdjax.feedback.metrics import feedback_metrics
+from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
 from fdjax.rollout.curriculum import in_epochs
 from fdjax.rollout.prompts import Prompts
@@ -22,7 +23,7 @@ from fdjax.training.sources import (
     shared_bucket,
 )
 from fdjax.training.state import TrainState
-from fdjax.types import REFUSED, Group, Theorem
+from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 
 def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: int) -> Source:
@@ -37,20 +38,22 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
     longest = max(prompts.student_buckets + prompts.teacher_buckets)
 
     def rows_of(
-        triples: Iterable[tuple[Sequence[int], Theorem, str]],
+        triples: Iterable[tuple[Sequence[int], Theorem, Candidate]],
     ) -> list[arrays.SupervisedRow]:
         to_ids = prompts.template.response_ids
         rows = [
-            arrays.SupervisedRow(prompt, to_ids(prompts.tokenizer, theorem, proof))
-            for prompt, theorem, proof in triples
-            if proof.startswith(prefill)  # the prompt may end with it
+            arrays.SupervisedRow(prompt, to_ids(prompts.tokenizer, theorem, candidate))
+            for prompt, theorem, candidate in triples
+            if candidate.text.startswith(prefill)  # the prompt may end with it
         ]
         fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
         report_left_out(len(rows) - len(fitting), len(rows), "rows")
         return fitting
 
-    theorems = worker.curriculum.theorems
-    plain = rows_of([(prompts.student(t), t, t.reference) for t in theorems])
+    plain = rows_of(
+        (prompts.student(t), t, parse_candidate(t.reference, t, allow_helpers=True))
+        for t in worker.curriculum.theorems
+    )
     if not plain:
         raise ConfigError(
             f"no proof of the split {stage.theorems} fits prompt.response_length={response}"
@@ -94,7 +97,7 @@ def report_left_out(count: int, of: int, what: str) -> None:
 
 def _answers(
     groups: list[Group], prompts: Prompts
-) -> Iterator[tuple[list[int], Theorem, str]]:
+) -> Iterator[tuple[list[int], Theorem, Candidate]]:
     """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:

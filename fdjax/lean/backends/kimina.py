@@ -19,19 +19,9 @@ import uuid
 import warnings
 from collections.abc import Hashable, Sequence
 
-from fdjax.lean.backend import BackendUnavailable, Candidate
-from fdjax.lean.evidence import (
-    STARTED,
-    Item,
-    context_error,
-    from_repl,
-    import_lines,
-    is_start,
-    options,
-    split_context,
-    write,
-)
-from fdjax.types import Message, Status, Theorem, Verdict
+from fdjax.lean import evidence
+from fdjax.lean.backend import BackendUnavailable, Submission
+from fdjax.types import Candidate, Message, Status, Theorem, Verdict
 
 try:
     import httpx
@@ -45,9 +35,8 @@ MAX_ANSWER = 32 << 20  # bytes
 MAX_FAILURES = 3  # of the server at one candidate, which may be their cause
 BUSY = (408, 425, 429, 502, 503, 504)  # HTTP statuses after which the same request may succeed
 KEYS = ("LEAN_SERVER_API_KEY", "KIMINA_API_KEY")  # environment variables; a config holds no key
-# Prints the version of the server's Lean and what it finds of the project in whose folder it runs:
-# the revisions of its dependencies, and Lake's traces, which change with all that a module was
-# built from.
+# Prints the version of the server's Lean; of the project in its working directory the revisions of
+# dependencies, and Lake's traces, which change with all that a module was built from.
 DESCRIBE = """\
 #eval Lean.versionString
 #eval Lean.githash
@@ -99,13 +88,13 @@ class KiminaBackend:
     def missing(self, imports: tuple[str, ...]) -> str | None:
         if imports not in self._reasons:
             try:
-                messages = self._run(imports, STARTED, self.patience)
+                messages = self._run(imports, evidence.STARTED, self.patience)
             except BackendUnavailable as error:  # not kept: the server may come back
                 return str(error)
             # after imports that fail the server's environment lacks even `True`
             self._reasons[imports] = (
                 None
-                if any(map(is_start, messages))
+                if any(map(evidence.is_start, messages))
                 else f"the Lean server at {self.url} cannot import {', '.join(imports) or 'Init'}"
             )
         return self._reasons[imports]
@@ -133,9 +122,9 @@ class KiminaBackend:
         if len(texts) <= 2 and not environment:
             environment = self.url
             warnings.warn(
-                f"the Lean server at {self.url} does not tell what its project is made"
-                " of: give it a name in the option `environment`, and another one when"
-                " that changes, or verdicts of before will be taken for it",
+                f"the Lean server at {self.url} does not report what its project is built"
+                " from: name the project in the option `environment`, and give it another name"
+                " when it changes, or verdicts of the old project will be reused",
                 stacklevel=4,
             )
         lines = [sorted(text.splitlines()) for text in texts]  # the order in a folder is arbitrary
@@ -148,7 +137,7 @@ class KiminaBackend:
         try:
             return client.check(_header(imports) + commands, START_SECONDS)
         except NoAnswer as error:
-            raise BackendUnavailable(f"the Lean server at {self.url}: {error.reason}") from None
+            raise BackendUnavailable(f"the Lean server at {self.url}: {error}") from None
         finally:
             client.close()
 
@@ -171,7 +160,7 @@ def _check_url(url: str) -> None:
 def _header(imports: Sequence[str]) -> str:
     """The imports of a file, never none: the server would keep the environment after a file without
     imports for all later files without imports."""
-    return import_lines(imports or ("Init",))
+    return evidence.import_lines(imports or ("Init",))
 
 
 class KiminaWorker:
@@ -179,24 +168,25 @@ class KiminaWorker:
         self._max_heartbeats = backend.max_heartbeats
         self._client = Client(backend.url, backend.patience)
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
-        return [self._check(theorem, proof, timeout) for theorem, proof in batch]
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+        return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:
         self._client.close()
 
-    def _check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def _check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         began = time.monotonic()
-        context, head = split_context(theorem.context, self._max_heartbeats)
+        context, head = evidence.split_context(theorem.context, self._max_heartbeats)
         header = _header(theorem.imports)
-        before = f"{header}{STARTED}\n{options(self._max_heartbeats)}\n{context}\n"
+        options = evidence.options(self._max_heartbeats)
+        before = f"{header}{evidence.STARTED}\n{options}\n{context}\n"
         first = 1 + before.count("\n")
-        text, item = write(theorem, proof, head, first)
+        text, item = evidence.write(theorem, candidate, head, first)
         try:
             messages = self._client.check(before + text, timeout)
         except NoAnswer as error:
             item.seconds = time.monotonic() - began
-            message = Message("error", error.reason, error.status)
+            message = Message("error", str(error), error.status)
             return item.verdict(error.status, [message], "kimina")
         errors = _read(item, messages, first, started=1 + header.count("\n"))
         item.seconds = time.monotonic() - began
@@ -207,13 +197,13 @@ class KiminaWorker:
         return verdict
 
 
-def _read(item: Item, messages: Sequence[dict], first: int, started: int) -> list[Message]:
+def _read(item: evidence.Item, messages: Sequence[dict], first: int, started: int) -> list[Message]:
     """Gives `item` the messages from line `first` on; returns the errors before that line.
 
     Some versions of the server count lines from the end of the imports, others from the file's
     start: the report on STARTED, which stands on line `started` of the file, shows which.
     """
-    starts = [m["pos"]["line"] for m in messages if is_start(m)]
+    starts = [m["pos"]["line"] for m in messages if evidence.is_start(m)]
     if not starts:
         return []
     shift = started - min(starts)
@@ -226,20 +216,16 @@ def _read(item: Item, messages: Sequence[dict], first: int, started: int) -> lis
         if places["pos"]["line"] >= first:
             item.read(message | places)
         elif message["severity"] == "error":
-            errors.append(context_error(message["data"]))
+            errors.append(evidence.context_error(message["data"]))
     return errors
 
 
 class NoAnswer(Exception):
-    """The server has no messages of Lean about this file: (status of its candidate, reason)."""
+    """The server has no messages of Lean about this file. `status`: of its candidate."""
 
-    @property
-    def status(self) -> Status:
-        return self.args[0]
-
-    @property
-    def reason(self) -> str:
-        return self.args[1]
+    def __init__(self, status: Status, reason: str):
+        super().__init__(reason)
+        self.status = status
 
 
 class _SlowImport(NoAnswer):
@@ -294,8 +280,14 @@ class Client:
                 failures += 1
                 if failures == MAX_FAILURES:
                     raise NoAnswer("crashed", f"the Lean server failed: {reason}")
+            elif status in (400, 413, 422):
+                raise NoAnswer("crashed", f"the Lean server does not take this file: {reason}")
+            elif status in (401, 403):
+                raise BackendUnavailable(
+                    f"the Lean server refuses our key, {KEYS[0]} in the environment: {reason}"
+                )
             else:
-                raise _refusal(status, reason)
+                raise BackendUnavailable(f"this is no Kimina Lean Server: {reason}")
             self._closed.wait(delay * random.uniform(0.5, 1.0))
             delay = min(max(0.5, 2 * delay), 30.0)
         raise NoAnswer("crashed", "the client has been closed")
@@ -317,7 +309,7 @@ class Client:
         }
         # not compressed: MAX_ANSWER bounds what is read
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if key := next((os.environ[k] for k in KEYS if os.environ.get(k)), None):
+        if key := next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), None):
             # Kimina's own client sends the first; some versions of the server read the second
             headers |= {"Authorization": f"Bearer {key}", "X-Auth-Token": key}
         seconds = QUEUE_SECONDS + 2 * timeout
@@ -349,17 +341,6 @@ class Client:
                 self.close()
 
 
-def _refusal(status: int, reason: str) -> Exception:
-    """NoAnswer or BackendUnavailable for an HTTP status from 201 to 499."""
-    if status in (401, 403):
-        return BackendUnavailable(
-            f"the Lean server refuses our key, {KEYS[0]} in the environment: {reason}"
-        )
-    if status in (400, 413, 422):
-        return NoAnswer("crashed", f"the Lean server does not take this file: {reason}")
-    return BackendUnavailable(f"this is no Kimina Lean Server: {reason}")
-
-
 def _messages(body: bytes, name: str) -> list[dict]:
     """Lean's messages in the server's answer to the request `name`. Raises NoAnswer."""
     try:
@@ -380,7 +361,7 @@ def _messages(body: bytes, name: str) -> list[dict]:
         response = result["response"]
         if "env" not in response and "message" in response:
             raise NoAnswer("crashed", f"the Lean server: {response['message']}")
-        return [from_repl(message) for message in response.get("messages") or ()]
+        return [evidence.from_repl(message) for message in response.get("messages") or ()]
     except (KeyError, TypeError, ValueError, AttributeError):
         start = str(answer)[:300]
         raise NoAnswer("crashed", f"no answer in the Lean server's form: {start}") from None

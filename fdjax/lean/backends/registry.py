@@ -1,4 +1,4 @@
-"""The backends that there are, by name; each is imported where it is asked for."""
+"""The backends by name. Each is imported only when it is requested."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,12 +10,11 @@ BACKENDS = ("embedded", "lean_interact", "kimina")
 
 
 def make_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend:
-    """The backend of this name; `options` are fields of its class, as a config's `lean.<name>` has
-    them. Raises ValueError for an unknown name or option, and the backend's own error (a
-    RuntimeError) where this machine cannot run it."""
-    options = dict(options or {})
-    check_options(name, options)
-    return _backend_class(name)(**options)
+    """The backend of this name; `options` are fields of its class, as in a config's `lean.<name>`.
+    Raises ValueError for an unknown name or option, BackendUnavailable (or another RuntimeError)
+    where this machine cannot run it."""
+    check_options(name, options or {})
+    return _backend_class(name)(**(options or {}))
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -28,7 +27,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def option_names(name: str) -> list[str]:
-    """Raises ValueError for an unknown backend."""
+    """The names of a backend's options. Raises ValueError for an unknown backend."""
     return [field.name for field in dataclasses.fields(_backend_class(name)) if field.init]
 
 

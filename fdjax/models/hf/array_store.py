@@ -1,7 +1,8 @@
-"""The arrays of an Orbax checkpoint, read and written in parts: of models larger than memory.
+"""The arrays of an Orbax checkpoint, read and written in parts: for models larger than memory.
 
-What is written here is Orbax's own layout of one zarr array per parameter and one file per chunk
-(its layout without OCDBT), so that Orbax restores it onto any mesh.
+Orbax restores and saves whole arrays, so this module opens the tensorstore arrays beneath. What it
+writes is Orbax's layout without OCDBT: one zarr array per parameter, one file per chunk, and the
+metadata with which Orbax restores it onto any mesh.
 """
 
 import json
@@ -22,9 +23,9 @@ def create(
     arrays: Mapping[str, tuple[Sequence[int], np.dtype]],
     chunks: Mapping[str, Sequence[int]],
 ) -> dict[str, Array]:
-    """Empty arrays in `folder`, path "layers/q_proj/kernel" -> array of (shape, dtype).
+    """Empty arrays in `folder`: path "layers/q_proj/kernel" -> array of (shape, dtype).
 
-    Nobody takes the folder for a checkpoint's item before `finish`.
+    Orbax does not accept the folder as a checkpoint's item before `finish`.
     """
     out = {}
     for path, (shape, dtype) in arrays.items():
@@ -44,36 +45,35 @@ def create(
 
 
 def finish(folder: Path, paths: Sequence[str]) -> None:
-    """Makes the arrays written below `folder` an item that Orbax restores."""
+    """Makes the arrays in `folder`, an item of a step, a checkpoint that Orbax restores."""
     tree = {}
     for path in paths:
         keys = path.split("/")
         tree[str(tuple(keys))] = {
-            "key_metadata": [{"key": key, "key_type": 2} for key in keys],  # of a dict
+            "key_metadata": [{"key": key, "key_type": 2} for key in keys],  # 2: of a dict
             "value_metadata": {"value_type": "jax.Array", "skip_deserialize": False},
         }
-    metadata = {
-        "tree_metadata": tree,
-        "use_ocdbt": False,
-        "use_zarr3": False,
-        "store_array_data_equal_to_fill_value": True,
-        "custom_metadata": None,
-    }
-    (folder / "_METADATA").write_text(json.dumps(metadata))
-    (folder / "commit_success.txt").write_text("")
-
-
-def finish_step(folder: Path) -> None:
-    """Makes a folder of items a step that Orbax's CheckpointManager knows."""
     now = time.time_ns()
-    metadata = {"init_timestamp_nsecs": now, "commit_timestamp_nsecs": now}
-    (folder / "_CHECKPOINT_METADATA").write_text(json.dumps(metadata))
-    (folder / "commit_success.txt").write_text("")
+    files = {
+        folder / "_METADATA": {
+            "tree_metadata": tree,
+            "use_ocdbt": False,
+            "use_zarr3": False,
+            "store_array_data_equal_to_fill_value": True,
+            "custom_metadata": None,
+        },
+        folder.parent / "_CHECKPOINT_METADATA": {
+            "init_timestamp_nsecs": now,
+            "commit_timestamp_nsecs": now,
+        },
+    }
+    for file, metadata in files.items():
+        file.write_text(json.dumps(metadata))
+        (file.parent / "commit_success.txt").write_text("")
 
 
 def open_item(folder: str | os.PathLike) -> dict[str, Array]:
-    """The arrays of an item (params) of any checkpoint, by path. Raises ValueError if there is
-    none."""
+    """Path -> array of an item (params) of any checkpoint. Raises ValueError if it is none."""
     folder = Path(folder).absolute()
     try:
         metadata = json.loads((folder / "_METADATA").read_text())
@@ -92,8 +92,8 @@ def open_item(folder: str | os.PathLike) -> dict[str, Array]:
     return {path: array.result() for path, array in out.items()}
 
 
-def blocks(array: Array, axis: int, least: int = 1) -> Iterator[slice]:
-    """Slices of `axis`, each of whole chunks of the array and at least `least` long."""
+def blocks(array: Array, axis: int, minimum: int = 1) -> Iterator[slice]:
+    """Slices of `axis`, each of whole chunks of the array and at least `minimum` long."""
     size, chunk = array.shape[axis], array.chunk_layout.read_chunk.shape[axis]
-    step = chunk * math.ceil(least / chunk)
+    step = chunk * math.ceil(minimum / chunk)
     return (slice(i, min(i + step, size)) for i in range(0, size, step))

@@ -1,7 +1,6 @@
-"""Hugging Face models: config.json <-> ModelConfig.
+"""Hugging Face's config.json <-> ModelConfig, from a table of model families.
 
-A family is a row of a table: which features its members share, and what their config.json may
-leave out.
+transformers is not needed here, so the table repeats the defaults of its config classes.
 """
 
 import dataclasses
@@ -16,15 +15,12 @@ from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, RopeScaling
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """Defaults are those of transformers' config classes: config.json leaves them out."""
-
     architecture: str
-    features: Mapping[str, Any]  # ModelConfig's fields that all members share
-    defaults: Mapping[str, Any]  # of config.json
-    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)  # beside those of all
+    features: Mapping[str, Any]  # fields of ModelConfig that all members share
+    defaults: Mapping[str, Any]  # of keys that config.json may leave out, as in transformers
 
 
-_FIELDS = {  # of config.json -> of ModelConfig
+_FIELDS = {  # key of config.json -> field of ModelConfig
     "vocab_size": "vocab_size",
     "hidden_size": "width",
     "num_hidden_layers": "num_layers",
@@ -35,6 +31,11 @@ _FIELDS = {  # of config.json -> of ModelConfig
     "max_position_embeddings": "max_positions",
     "rms_norm_eps": "norm_eps",
     "tie_word_embeddings": "tie_embeddings",
+}
+_OPTIONAL_FIELDS = {  # of families with a default for the key; None there, 0 here: not used
+    "query_pre_attn_scalar": "query_scalar",
+    "final_logit_softcapping": "logit_softcap",
+    "attn_logit_softcapping": "attention_softcap",
 }
 _PLAIN = {
     "qk_norm": False,
@@ -55,7 +56,7 @@ _LLAMA_DEFAULTS = {
     "hidden_size": 4096,
     "num_hidden_layers": 32,
     "num_attention_heads": 32,
-    "num_key_value_heads": None,  # as many as there are heads
+    "num_key_value_heads": None,  # num_attention_heads
     "head_dim": None,  # hidden_size / num_attention_heads
     "intermediate_size": 11008,
     "max_position_embeddings": 2048,
@@ -70,7 +71,7 @@ _QWEN_DEFAULTS = _LLAMA_DEFAULTS | {
     "max_position_embeddings": 32768,
     "use_sliding_window": False,
     "sliding_window": 4096,
-    "max_window_layers": 28,  # these many first layers see everything
+    "max_window_layers": 28,  # so many first layers have full attention
 }
 _GEMMA_DEFAULTS = {
     "vocab_size": 256000,
@@ -85,10 +86,9 @@ _GEMMA_DEFAULTS = {
     "tie_word_embeddings": True,
     "rope_theta": 1e4,
     "sliding_window": 4096,
-    "sliding_window_pattern": 2,  # the last of so many layers sees everything
+    "sliding_window_pattern": 2,  # the last of each so many layers has full attention
     "query_pre_attn_scalar": 256,
     "final_logit_softcapping": 30.0,
-    "attn_logit_softcapping": 50.0,
 }
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "llama": Family("LlamaForCausalLM", _PLAIN, _LLAMA_DEFAULTS),
@@ -97,14 +97,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
         "Qwen3ForCausalLM", _PLAIN | {"qk_norm": True}, _QWEN_DEFAULTS | {"head_dim": 128}
     ),
     "gemma2": Family(
-        "Gemma2ForCausalLM",
-        _GEMMA,
-        _GEMMA_DEFAULTS,
-        {
-            "query_pre_attn_scalar": "query_scalar",
-            "final_logit_softcapping": "logit_softcap",
-            "attn_logit_softcapping": "attention_softcap",
-        },
+        "Gemma2ForCausalLM", _GEMMA, _GEMMA_DEFAULTS | {"attn_logit_softcapping": 50.0}
     ),
     "gemma3_text": Family(
         "Gemma3ForCausalLM",
@@ -118,11 +111,16 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
             "sliding_window_pattern": 6,
             "final_logit_softcapping": None,
         },
-        {"query_pre_attn_scalar": "query_scalar", "final_logit_softcapping": "logit_softcap"},
     ),
 }
+_LAYER_TYPES = {False: "full_attention", True: "sliding_attention"}
+_SCALING_FIELDS = {  # of RopeScaling, under the same names in config.json
+    "linear": (),
+    "llama3": ("low_freq_factor", "high_freq_factor"),
+    "yarn": ("beta_fast", "beta_slow", "attention_factor"),
+}
 _ACTIVATIONS = {"silu": "silu", "gelu_tanh": "gelu_pytorch_tanh"}
-_REFUSED = {  # keys of config.json whose features no family here has
+_REFUSED = {  # keys of config.json with features that the transformer lacks
     "attention_bias": "biases of all attention projections",
     "mlp_bias": "biases of the MLP",
     "quantization_config": "quantised weights",
@@ -134,7 +132,7 @@ _REFUSED = {  # keys of config.json whose features no family here has
 
 
 def read_config(folder: str | Path) -> ModelConfig:
-    """The model of a folder as transformers saves it. Raises ValueError naming what is wrong."""
+    """The model of a folder that transformers saved. Raises ValueError naming what is wrong."""
     file = Path(folder) / "config.json"
     if not file.is_file():
         raise ValueError(f"{folder} has no config.json, so it is no Hugging Face model's folder")
@@ -148,9 +146,10 @@ def read_config(folder: str | Path) -> ModelConfig:
 
 
 def config_of(data: Mapping[str, Any]) -> ModelConfig:
-    """The ModelConfig that a config.json describes, of transformers 4 or 5."""
+    """The ModelConfig of a config.json of transformers 4 or 5. Raises ValueError if the model is
+    not supported."""
     kind = data.get("model_type")
-    if kind == "gemma3":  # with a vision tower, of which nothing is used here
+    if kind == "gemma3":  # with a vision tower, which is not used
         kind, data = "gemma3_text", data.get("text_config", {})
     family = FAMILIES.get(kind)
     if family is None:
@@ -170,19 +169,20 @@ def config_of(data: Mapping[str, Any]) -> ModelConfig:
     data["head_dim"] = data["head_dim"] or data["hidden_size"] // data["num_attention_heads"]
     fields = {
         ours: getattr(ModelConfig, ours) if data[theirs] is None else data[theirs]
-        for theirs, ours in (_FIELDS | family.fields).items()
+        for theirs, ours in (_FIELDS | _OPTIONAL_FIELDS).items()
+        if theirs in family.defaults
     }
     return ModelConfig(**fields, **family.features, **_rope(data), **_windows(data))
 
 
 def config_json(config: ModelConfig, dtype: str) -> dict[str, Any]:
-    """A config.json that transformers 4 and 5 read, `dtype` that of the tensors beside it.
+    """A config.json for transformers 4 and 5; `dtype` is that of the tensors.
 
     Raises ValueError if no family has this model's features.
     """
     shape = dataclasses.replace(
         config,
-        # What is made for any length must name one there; RoPE knows no bound.
+        # config.json must name a length; RoPE itself has no bound.
         max_positions=config.max_positions or 32768,
         query_scalar=config.query_scalar or (config.head_dim if config.post_norms else 0.0),
         **_window_fields(config.window, config.windowed_layers),
@@ -206,7 +206,11 @@ def _config_json(config: ModelConfig, kind: str, family: Family) -> dict[str, An
         "hidden_act": activation,
         **({"hidden_activation": activation} if config.post_norms else {}),
         **{theirs: getattr(config, ours) for theirs, ours in _FIELDS.items()},
-        **{theirs: getattr(config, ours) or None for theirs, ours in family.fields.items()},
+        **{
+            theirs: getattr(config, ours) or None
+            for theirs, ours in _OPTIONAL_FIELDS.items()
+            if theirs in family.defaults
+        },
         "rope_theta": config.rope_theta,
         "rope_scaling": _rope_scaling(config.rope_scaling),
     }
@@ -220,11 +224,8 @@ def _config_json(config: ModelConfig, kind: str, family: Family) -> dict[str, An
     return data
 
 
-_LAYER_TYPES = {False: "full_attention", True: "sliding_attention"}
-
-
 def _windows(data) -> dict[str, Any]:
-    """`layer_types` where there are some, else what each family had before."""
+    """From `layer_types` if present, else from the keys that each family had before."""
     window = data.get("sliding_window") or 0
     count = data["num_hidden_layers"]
     if data.get("use_sliding_window") is False:
@@ -244,7 +245,7 @@ def _windows(data) -> dict[str, Any]:
 
 
 def _window_fields(window: int, windowed: Sequence[bool]) -> dict[str, Any]:
-    """Of ModelConfig, with the shortest pattern that says it."""
+    """Fields of ModelConfig, with the shortest pattern that describes the layers."""
     if not window or not any(windowed):
         return {"window": 0, "window_pattern": ModelConfig.window_pattern}
     period = 1
@@ -254,21 +255,23 @@ def _window_fields(window: int, windowed: Sequence[bool]) -> dict[str, Any]:
 
 
 def _rope(data) -> dict[str, Any]:
-    """transformers 4: rope_theta and rope_scaling. 5: rope_parameters, for Gemma 3 per kind of
-    layer."""
+    """From rope_theta and rope_scaling (transformers 4), or rope_parameters (5), which Gemma 3 has
+    per kind of layer."""
     parameters = data.get("rope_parameters") or {}
     nested = any(kind in parameters for kind in _LAYER_TYPES.values())
-    within = (parameters.get(_LAYER_TYPES[True]) or {}) if nested else {}
-    everywhere = (parameters.get(_LAYER_TYPES[False]) or {}) if nested else parameters
-    everywhere = {**(data.get("rope_scaling") or {}), **everywhere}
-    if within and within.get("rope_type", "default") != "default":
-        raise ValueError(f"rope_parameters: {within} of windowed layers; only default is supported")
+    windowed = (parameters.get(_LAYER_TYPES[True]) or {}) if nested else {}
+    full = (parameters.get(_LAYER_TYPES[False]) or {}) if nested else parameters
+    full = {**(data.get("rope_scaling") or {}), **full}
+    if windowed and windowed.get("rope_type", "default") != "default":
+        raise ValueError(
+            f"rope_parameters: {windowed} of windowed layers; only default is supported"
+        )
     fields = {
-        "rope_theta": float(everywhere.get("rope_theta", data["rope_theta"])),
-        "rope_scaling": _read_scaling(everywhere, data["max_position_embeddings"]),
+        "rope_theta": float(full.get("rope_theta", data["rope_theta"])),
+        "rope_scaling": _read_scaling(full, data["max_position_embeddings"]),
     }
     if "rope_local_base_freq" in data:
-        theta = within.get("rope_theta", data["rope_local_base_freq"])
+        theta = windowed.get("rope_theta", data["rope_local_base_freq"])
         fields["window_rope_theta"] = float(theta)
     return fields
 
@@ -282,30 +285,20 @@ def _read_scaling(rope, max_positions) -> RopeScaling | None:
         case "default":
             return None
         case "linear":
-            return RopeScaling("linear", float(rope["factor"]))
+            return RopeScaling(kind, float(rope["factor"]))
         case "llama3":
-            return RopeScaling(
-                "llama3",
-                float(rope["factor"]),
-                original,
-                low_freq_factor=float(rope["low_freq_factor"]),
-                high_freq_factor=float(rope["high_freq_factor"]),
-            )
+            bounds = {key: float(rope[key]) for key in _SCALING_FIELDS[kind]}
+            return RopeScaling(kind, float(rope["factor"]), original, **bounds)
         case "yarn":
             factor = float(rope.get("factor") or max_positions / original)
-            return RopeScaling(
-                "yarn",
-                factor,
-                original,
-                beta_fast=float(rope.get("beta_fast") or 32),
-                beta_slow=float(rope.get("beta_slow") or 1),
-                attention_factor=_yarn_attention_factor(rope, factor),
-            )
+            fields = {key: float(rope[key]) for key in _SCALING_FIELDS[kind] if rope.get(key)}
+            fields["attention_factor"] = _yarn_attention_factor(rope, factor)
+            return RopeScaling(kind, factor, original, **fields)
     raise ValueError(f"rope type {kind!r} is not known; known are default, linear, llama3, yarn")
 
 
 def _yarn_attention_factor(rope, factor: float) -> float:
-    """0.1 ln(factor) + 1 (YaRN), or DeepSeek's ratio of two of these, or what is written."""
+    """As written, or DeepSeek's ratio of two mscales, or 0.1 ln(factor) + 1 (YaRN)."""
 
     def scaled(by: float) -> float:
         return 0.1 * by * math.log(factor) + 1.0 if factor > 1 else 1.0
@@ -320,15 +313,7 @@ def _yarn_attention_factor(rope, factor: float) -> float:
 def _rope_scaling(scaling: RopeScaling | None) -> dict[str, Any] | None:
     if scaling is None:
         return None
-    s, original = scaling, {"original_max_position_embeddings": scaling.original_context}
-    return {"rope_type": s.kind, "factor": s.factor} | {
-        "linear": {},
-        "llama3": original
-        | {"low_freq_factor": s.low_freq_factor, "high_freq_factor": s.high_freq_factor},
-        "yarn": original
-        | {
-            "beta_fast": s.beta_fast,
-            "beta_slow": s.beta_slow,
-            "attention_factor": s.attention_factor,
-        },
-    }[s.kind]
+    data = {"rope_type": scaling.kind, "factor": scaling.factor}
+    if scaling.kind != "linear":
+        data["original_max_position_embeddings"] = scaling.original_context
+    return data | {field: getattr(scaling, field) for field in _SCALING_FIELDS[scaling.kind]}

@@ -1,13 +1,15 @@
-"""Weights between Hugging Face's folders and checkpoints here: python -m fdjax.models.hf.convert COMMAND.
+"""Weights between Hugging Face's folders and checkpoints of this project.
+
+python -m fdjax.models.hf.convert COMMAND
 
     from_hf DIR OUT     OUT is laid out as a stage of a run: config.json, checkpoints/0, tokenizer
-    to_hf CKPT DIR      CKPT: a run, a stage, a checkpoint, or what from_hf made (fdjax/models/hf/init_from.py);
-                        adapters are merged into what they were added to
-    to_peft CKPT DIR    the adapters alone, as the peft package lays them out
-    check DIR           accounts for every tensor of a Hugging Face folder
+    to_hf CKPT DIR      CKPT is a run, a stage, a checkpoint or what from_hf wrote (init_from.py);
+                        adapters are merged into the matrices that they belong to
+    to_peft CKPT DIR    the adapters alone, in the layout of the peft package
+    check DIR           compares every tensor of a Hugging Face folder with its config.json
     logits DIR --tokens=FILE.npy --out=FILE.npy     ids i[B, T] -> logits f32[B, T, V], in fp32
 
-Both conversions hold one block of rows at a time, never a model.
+Both conversions hold one block of rows at a time in memory, never a model.
 """
 
 import argparse
@@ -16,7 +18,6 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,31 +29,15 @@ import numpy as np
 
 from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ModelConfig
-from fdjax.models.hf import array_store, tensor_names, weights
+from fdjax.models.hf import array_store, init_from, weights
 from fdjax.models.hf import config as hf
-from fdjax.models.hf import init_from as origin
-from fdjax.models.hf.safetensors import (
-    Stored,
-    create_file,
-    create_folder,
-    read_rows,
-    row_blocks,
-    write_rows,
-)
+from fdjax.models.hf.init_from import InitSource
+from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_blocks, write_rows
+from fdjax.models.tokenizer.published import FILES
 from fdjax.models.tokenizer.trained import token_ids, transformers_files
 from fdjax.runtime import sharding
 
-BESIDE = (  # files that go along with weights, where there are some
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "generation_config.json",
-)
+COPIED = (*FILES, "added_tokens.json", "vocab.json", "merges.txt")  # beside weights, if present
 CHUNK_BYTES = 32 << 20
 
 
@@ -60,17 +45,16 @@ CHUNK_BYTES = 32 << 20
 
 
 def from_hf(folder: str | Path, out: str | Path) -> None:
-    """Writes `out`, a checkpoint of the folder's tensors in the dtypes that they have there."""
+    """Writes `out`, a checkpoint of the folder's tensors in their own dtypes."""
     folder = Path(folder)
     config = hf.read_config(folder)
     stored = weights.account(folder, config)
-    tensors, shapes = tensor_names.tensors(config), weights.shapes(config)
+    tensors, shapes = weights.tensors(config), weights.shapes(config)
     arrays, chunks = {}, {}
     for path, tensor in tensors.items():
-        parts = [stored[name] for name in weights.names(tensor, config)]
-        dtype = np.result_type(*(part.dtype for part in parts))
-        arrays[path] = shapes[path], dtype
-        # A chunk is what one block of rows becomes.
+        parts = [stored[name] for name in tensor.names(config)]
+        arrays[path] = shapes[path], np.result_type(*(part.dtype for part in parts))
+        # A chunk is one block of rows.
         rows = next(iter(row_blocks(parts[0].shape[0], parts[0].row_bytes, CHUNK_BYTES))).stop
         matrix = (rows, *parts[0].shape[1:])
         matrix = matrix[::-1] if tensor.transposed else matrix
@@ -80,14 +64,13 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
         item.mkdir(parents=True)
         for path, array in array_store.create(item, arrays, chunks).items():
             tensor = tensors[path]
-            for layer, name in enumerate(weights.names(tensor, config)):
+            for layer, name in enumerate(tensor.names(config)):
                 part = array[layer] if tensor.stacked else array
                 _copy_in(stored[name], part.T if tensor.transposed else part)
         array_store.finish(item, list(arrays))
-        array_store.finish_step(item.parent)
         record = {"model": dataclasses.asdict(config), **_token_ids(folder)}
         (made / "config.json").write_text(json.dumps(record, indent=1))
-        _copy_beside(folder, made)
+        _copy_files(folder, made)
 
 
 def _copy_in(stored: Stored, array: array_store.Array) -> None:
@@ -102,48 +85,50 @@ def _copy_in(stored: Stored, array: array_store.Array) -> None:
 def to_hf(
     checkpoint: str | Path, out: str | Path, *, dtype: str | None = None, shard_bytes: int = 5 << 30
 ) -> None:
-    """Writes `out`, a folder that transformers and vLLM load, the tokenizer included.
+    """Writes `out`, a folder that transformers and vLLM load, tokenizer included.
 
-    `dtype`: of all tensors (float32, bfloat16), by default as they are stored.
+    `dtype` (float32, bfloat16) is that of all tensors; by default, as they are stored.
     """
     source, config = _checkpoint(checkpoint)
     arrays = array_store.open_item(source.item)
-    tensors = tensor_names.tensors(config)
-    expected = weights.expected_shapes(config)
-    wanted = {
-        name: (expected[name], np.dtype(dtype or arrays[path].dtype.numpy_dtype))
+    tensors = weights.tensors(config)
+    shapes = weights.expected_shapes(config)
+    layouts = {
+        name: (shapes[name], np.dtype(dtype or arrays[path].dtype.numpy_dtype))
         for path, tensor in tensors.items()
-        for name in weights.names(tensor, config)
+        for name in tensor.names(config)
     }
     with new_folder(out) as made:
-        files = create_folder(made, wanted, shard_bytes=shard_bytes)
+        files = create_folder(made, layouts, shard_bytes=shard_bytes)
         for path, tensor in tensors.items():
             _copy_out(tensor, arrays[path], _adapter(arrays, path, config), files)
         config = dataclasses.replace(config, max_positions=_max_positions(source))
-        data = hf.config_json(config, str(wanted["model.embed_tokens.weight"][1]))
-        if words := _trained_tokenizer(source):
-            data |= token_ids(words)
-            for name, content in transformers_files(words).items():
+        data = hf.config_json(config, str(layouts["model.embed_tokens.weight"][1]))
+        if trained := _trained_tokenizer(source):
+            data |= token_ids(trained)
+            for name, content in transformers_files(trained).items():
                 (made / name).write_text(content, encoding="utf-8")
         else:
             data |= _token_ids(source.folder)
-            _copy_beside(source.folder, made)
+            _copy_files(source.folder, made)
         (made / "config.json").write_text(json.dumps(data, indent=2))
 
 
 def to_peft(checkpoint: str | Path, out: str | Path) -> None:
-    """Writes `out`, adapters that the peft package and vLLM add to the model they were made for."""
+    """Writes `out`, adapters that the peft package and vLLM add to the original model."""
+    from safetensors.numpy import save_file
+
     source, config = _checkpoint(checkpoint)
     if not config.lora_rank:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
     arrays = array_store.open_item(source.item)
-    found = {}
-    for path, tensor in tensor_names.tensors(config).items():
+    matrices = {}
+    for path, tensor in weights.tensors(config).items():
         if adapter := _adapter(arrays, path, config):
-            name = "base_model.model." + tensor.name.removesuffix(".weight")
-            for layer in range(config.num_layers):
-                found[f"{name.format(layer)}.lora_A.weight"] = adapter.a[layer].T
-                found[f"{name.format(layer)}.lora_B.weight"] = adapter.b[layer].T
+            for layer, name in enumerate(tensor.names(config)):
+                name = "base_model.model." + name.removesuffix(".weight")
+                matrices[f"{name}.lora_A.weight"] = np.ascontiguousarray(adapter.a[layer].T)
+                matrices[f"{name}.lora_B.weight"] = np.ascontiguousarray(adapter.b[layer].T)
     data = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -156,9 +141,7 @@ def to_peft(checkpoint: str | Path, out: str | Path) -> None:
         "inference_mode": True,
     }
     with new_folder(out) as made:
-        shapes = {name: (x.shape, x.dtype) for name, x in found.items()}
-        for name, stored in create_file(made / "adapter_model.safetensors", shapes).items():
-            write_rows(stored, found[name])
+        save_file(matrices, made / "adapter_model.safetensors", metadata={"format": "pt"})
         (made / "adapter_config.json").write_text(json.dumps(data, indent=2))
 
 
@@ -171,7 +154,7 @@ class _Adapter(NamedTuple):
 def _adapter(
     arrays: Mapping[str, array_store.Array], path: str, config: ModelConfig
 ) -> _Adapter | None:
-    """That of the projection whose kernel lies at `path`, if it has one."""
+    """The adapter of the projection with its kernel at `path`, if it has one."""
     name = path.removesuffix("/kernel") + lora.SUFFIX
     if f"{name}/a" not in arrays:
         return None
@@ -179,22 +162,21 @@ def _adapter(
     return _Adapter(a, b, lora.scale(config))
 
 
-def _checkpoint(path: str | Path) -> tuple[origin.InitSource, ModelConfig]:
-    source = origin.find(path)
+def _checkpoint(path: str | Path) -> tuple[InitSource, ModelConfig]:
+    source = init_from.find(path)
     if source.item is None:
         raise ValueError(f"{path} is a folder of Hugging Face already")
     return source, _model(source, path)
 
 
-def _model(source: origin.InitSource, path: str | Path) -> ModelConfig:
+def _model(source: InitSource, path: str | Path) -> ModelConfig:
     if source.model is None:
         raise ValueError(f"{path} lies in no stage whose config.json names its model")
     return source.model
 
 
-def _max_positions(source: origin.InitSource) -> int:
-    """Tokens of the longest sequence it was made for, or else that its run had room for; 0 where
-    neither is said."""
+def _max_positions(source: InitSource) -> int:
+    """Tokens of the longest sequence by the model's config, else by the run's; 0 if unknown."""
     prompt = source.record.get("prompt")
     if source.model.max_positions or not prompt:
         return source.model.max_positions
@@ -202,33 +184,33 @@ def _max_positions(source: origin.InitSource) -> int:
     return longest + prompt["response_length"]
 
 
-def _trained_tokenizer(source: origin.InitSource) -> tokenizer.SentencePieceTokenizer | None:
-    """That of a stage whose run trained one."""
+def _trained_tokenizer(source: InitSource) -> tokenizer.SentencePieceTokenizer | None:
+    """The tokenizer of a stage whose run trained one."""
     if not (source.is_stage and tokenizer.holds(source.folder)):
         return None
-    words = tokenizer.load(source.folder)
-    return words if isinstance(words, tokenizer.SentencePieceTokenizer) else None
+    loaded = tokenizer.load(source.folder)
+    return loaded if isinstance(loaded, tokenizer.SentencePieceTokenizer) else None
 
 
 def _copy_out(
-    tensor: tensor_names.Tensor,
+    tensor: weights.Tensor,
     array: array_store.Array,
     adapter: _Adapter | None,
     files: Mapping[str, Stored],
 ) -> None:
-    """Whole chunks of the array at a time, which may span layers."""
+    """Reads whole chunks of the array at a time; a chunk may span layers."""
     axis = array.rank - 1 if tensor.transposed else int(tensor.stacked)  # of the tensor's rows
-    for some in array_store.blocks(array, 0) if tensor.stacked else (slice(0, 1),):
-        others = set(range(int(tensor.stacked), array.rank)) - {axis}
-        row_bytes = (some.stop - some.start) * array.dtype.numpy_dtype.itemsize
-        row_bytes *= math.prod(array.shape[i] for i in others)
-        for block in array_store.blocks(array, axis, max(1, CHUNK_BYTES // row_bytes)):
+    others = set(range(int(tensor.stacked), array.rank)) - {axis}
+    row_bytes = array.dtype.numpy_dtype.itemsize * math.prod(array.shape[i] for i in others)
+    for layers in array_store.blocks(array, 0) if tensor.stacked else (slice(0, 1),):
+        minimum = max(1, CHUNK_BYTES // (row_bytes * (layers.stop - layers.start)))
+        for block in array_store.blocks(array, axis, minimum):
             index = [slice(None)] * array.rank
             index[axis] = block
             if tensor.stacked:
-                index[0] = some
+                index[0] = layers
             part = array[tuple(index)].read().result()
-            for row, layer in enumerate(range(some.start, some.stop)):
+            for row, layer in enumerate(range(layers.start, layers.stop)):
                 matrix = part[row] if tensor.stacked else part
                 if adapter:
                     product = adapter.a[layer] @ adapter.b[layer][:, block]
@@ -242,7 +224,7 @@ def _copy_out(
 
 
 def check(folder: str | Path) -> str:
-    """What the folder holds, in a line. Raises ValueError naming every tensor that is amiss."""
+    """One line on what the folder holds. Raises ValueError naming every tensor that is amiss."""
     config = hf.read_config(folder)
     stored = weights.account(folder, config)
     dtypes = sorted({str(tensor.dtype) for tensor in stored.values()})
@@ -258,9 +240,9 @@ def check(folder: str | Path) -> str:
 def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
     """ids i[B, T] of `tokens` -> f32[B, T, V] in `out`, a row at a time, in fp32 throughout.
 
-    `folder`: of Hugging Face or a checkpoint.
+    `folder` is one of Hugging Face or a checkpoint.
     """
-    source = origin.find(folder)
+    source = init_from.find(folder)
     config = dataclasses.replace(_model(source, folder), dtype="float32")
     ids = np.load(tokens)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
@@ -276,7 +258,7 @@ def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
 
     mesh = sharding.make_mesh(fsdp=jax.device_count())
     with jax.set_mesh(mesh), jax.default_matmul_precision("highest"):
-        params = origin.load(source, config, mesh)
+        params = init_from.load(source, config, mesh)
         shape = (*ids.shape, config.vocab_size)
         file = np.lib.format.open_memmap(out, mode="w+", dtype=np.float32, shape=shape)
         for row, row_ids in enumerate(ids):
@@ -289,70 +271,71 @@ def logits(folder: str | Path, tokens: str | Path, out: str | Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A folder that gets its name only when all is in it. Raises ValueError if there is one."""
+    """A folder that is moved to `path` once it is complete. Raises ValueError if `path` exists."""
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"{path} exists already: name a new folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        os.replace(scratch, path)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        made = Path(scratch) / path.name
+        made.mkdir()
+        yield made
+        os.replace(made, path)
 
 
-def _copy_beside(folder: Path, out: Path) -> None:
-    for name in BESIDE:
+def _copy_files(folder: Path, out: Path) -> None:
+    for name in COPIED:
         if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
+            (out / name).write_bytes((folder / name).read_bytes())
 
 
 def _token_ids(folder: Path) -> dict[str, Any]:
-    """Which ids begin, end and pad a text, as config.json repeats them."""
-    found = {}
+    """The ids that begin, end and pad a text, under their names in config.json."""
+    ids = {}
     for file in (folder / "generation_config.json", folder / "config.json"):
         data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        found |= {key: data[key] for key in _TOKEN_IDS if data.get(key) is not None}
-    return found
+        names = ("bos_token_id", "eos_token_id", "pad_token_id")
+        ids |= {name: data[name] for name in names if data.get(name) is not None}
+    return ids
 
 
-_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-
-
-def main(argv: list[str]) -> None:
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0, or 2 after a line on standard error."""
     parser = argparse.ArgumentParser(
         "python -m fdjax.models.hf.convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("from_hf")
-    one.add_argument("folder")
-    one.add_argument("out")
-    one = commands.add_parser("to_hf")
-    one.add_argument("checkpoint")
-    one.add_argument("out")
-    one.add_argument("--dtype", choices=["float32", "bfloat16"], help="default: as it is stored")
-    one = commands.add_parser("to_peft")
-    one.add_argument("checkpoint")
-    one.add_argument("out")
-    one = commands.add_parser("check")
-    one.add_argument("folder")
-    one = commands.add_parser("logits")
-    one.add_argument("folder")
-    one.add_argument("--tokens", required=True)
-    one.add_argument("--out", required=True)
+    commands = parser.add_subparsers(required=True)
+    parsers = {}
+    for function, arguments in (
+        (from_hf, ("folder", "out")),
+        (to_hf, ("checkpoint", "out")),
+        (to_peft, ("checkpoint", "out")),
+        (check, ("folder",)),
+        (logits, ("folder",)),
+    ):
+        parsers[function] = commands.add_parser(function.__name__)
+        parsers[function].set_defaults(function=function)
+        for argument in arguments:
+            parsers[function].add_argument(argument, type=_path)
+    dtypes = ["float32", "bfloat16"]
+    parsers[to_hf].add_argument("--dtype", choices=dtypes, help="default: as it is stored")
+    for argument in ("--tokens", "--out"):
+        parsers[logits].add_argument(argument, type=_path, required=True)
     given = vars(parser.parse_args(argv))
-    command = {f.__name__: f for f in (from_hf, to_hf, to_peft, check, logits)}
     try:
-        if said := command[given.pop("command")](**given):
-            print(said)
+        if report := given.pop("function")(**given):
+            print(report)
     except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

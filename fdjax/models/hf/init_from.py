@@ -1,11 +1,11 @@
-"""Trained parameters on disk, wherever they come from: what `init_from` and `convert` may name.
+"""Trained parameters on disk: what the config's `init_from` and the `convert` commands may name.
 
 a Hugging Face folder        config.json of transformers, safetensors
 a stage of a run             runs/fd/sft: its last checkpoint
-a run                        runs/fd: its last stage that is finished
+a run                        runs/fd: its last finished stage
 one checkpoint               runs/fd/sft/checkpoints/400
-what `convert from_hf` made  the same layout as a stage
-any Orbax checkpoint         of parameters in this project's layout; the model is the config's
+output of `convert from_hf`  the layout of a stage
+any Orbax checkpoint         of parameters in this project's layout; the config describes the model
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from fdjax.runtime.files import read_object
 
 
 class InitSource(NamedTuple):
-    folder: Path  # that of config.json; of an Orbax checkpoint without one, its own
-    item: Path | None  # the params of one Orbax checkpoint; None: Hugging Face's safetensors
-    model: ModelConfig | None  # None: it does not say
+    folder: Path  # of config.json; without one, the Orbax checkpoint's own
+    item: Path | None  # the params of an Orbax checkpoint; None: safetensors of Hugging Face
+    model: ModelConfig | None  # None: not recorded beside the parameters
     record: dict[str, Any]  # config.json
 
     @property
@@ -36,7 +36,7 @@ class InitSource(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Other parameters, another fingerprint."""
+        """Differs if the parameters differ."""
         if not self.is_stage:
             return _digest(self.item or self.folder)
         step = int(self.item.parent.name)
@@ -45,49 +45,49 @@ class InitSource(NamedTuple):
 
 
 def find(path: str | Path) -> InitSource:
-    """What lies there. Raises ValueError saying what is missing."""
-    path = Path(path)
+    """The parameters at `path`. Raises ValueError saying what is missing."""
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise ValueError(f"{path} is no folder")
     for item in (path, path / "params"):
         if (item / "_METADATA").exists():
-            return _checkpoint(item)
+            return _checkpoint(item.resolve())
     if not (path / "config.json").exists():
         return _last_stage(path)
-    record = _read_record(path)
+    record = read_object(path / "config.json")
     if "model" not in record:
         return InitSource(path, None, hf.read_config(path), record)
     return InitSource(path, _last_item(path, record), from_fields(record["model"]), record)
 
 
 def load(
-    origin: InitSource, config: ModelConfig, mesh: Mesh, *, seed: int = 0
+    source: InitSource, config: ModelConfig, mesh: Mesh, *, seed: int = 0
 ) -> transformer.Params:
-    """Its parameters f32 on `mesh`; adapters that it lacks are fresh ones, drawn by `seed`.
+    """Parameters f32 on `mesh`. Adapters that the source lacks are initialised from `seed`.
 
     Raises ValueError naming what does not fit `config`.
     """
-    if origin.model and origin.model.lora_rank:
-        return _restore(origin.item, config, mesh)
+    if source.model and source.model.lora_rank:
+        return _restore(source.item, config, mesh)
     base = lora.without(config)
-    if origin.item is None:
-        params = weights.load(origin.folder, base, mesh)
+    if source.item is None:
+        params = weights.load(source.folder, base, mesh)
     else:
-        params = _restore(origin.item, base, mesh)
-    return lora.join(_fresh_adapters(config, mesh, seed), params) if config.lora_rank else params
+        params = _restore(source.item, base, mesh)
+    return lora.join(_new_adapters(config, mesh, seed), params) if config.lora_rank else params
 
 
 def _restore(item: Path, config: ModelConfig, mesh: Mesh) -> transformer.Params:
     shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
     target = jax.tree.map(
-        lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at),
+        lambda s, placed: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=placed),
         shapes,
         sharding.tree_shardings(shapes, mesh),
     )
     return restore_params(item, target)
 
 
-def _fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.Params:
+def _new_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.Params:
     def make(key):
         return lora.split(transformer.init(config, key))[0]
 
@@ -96,42 +96,37 @@ def _fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.P
     return jax.jit(make, out_shardings=placed)(key)
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
-    return read_object(file) if file.exists() else {}
-
-
 def _checkpoint(item: Path) -> InitSource:
-    item = item.resolve()
     if len(item.parents) > 2:  # STAGE/checkpoints/400/params
-        record = _read_record(item.parents[2])
+        stage = item.parents[2]
+        record = read_object(stage / "config.json") if (stage / "config.json").exists() else {}
         if "model" in record:
-            return InitSource(item.parents[2], item, from_fields(record["model"]), record)
+            return InitSource(stage, item, from_fields(record["model"]), record)
     return InitSource(item, item, None, {})
 
 
 def _last_item(folder: Path, record: dict[str, Any]) -> Path:
-    """Of a stage its last step's, which must be there; of what from_hf made its only one."""
+    """The checkpoint of a stage's last step, or the only one that from_hf wrote."""
     step = record["stage"]["steps"] if "stage" in record else 0
     item = folder / "checkpoints" / str(step) / "params"
     if not (item / "_METADATA").exists():
-        there = sorted(int(p.name) for p in folder.glob("checkpoints/*") if p.name.isdigit())
+        steps = sorted(int(p.name) for p in folder.glob("checkpoints/*") if p.name.isdigit())
         raise ValueError(
-            f"{folder} is not finished, or damaged: no checkpoint of step {step}; it has {there}"
+            f"{folder} is not finished, or damaged: no checkpoint of step {step}; it has {steps}"
         )
     return item
 
 
 def _last_stage(workdir: Path) -> InitSource:
-    """The finished stage that no other finished one of the run started from."""
+    """The finished stage of a run that no other finished stage started from."""
     records = {}
     for file in sorted(workdir.glob("*/config.json")):
-        record = _read_record(file.parent)
+        record = read_object(file)
         steps = record.get("stage", {}).get("steps")
         if (file.parent / "checkpoints" / str(steps) / "params").exists():
             records[file.parent] = record
-    began_with = {record["before"] for record in records.values()}
-    last = [folder for folder in records if records[folder]["fingerprint"] not in began_with]
+    started_from = {record["before"] for record in records.values()}
+    last = [folder for folder in records if records[folder]["fingerprint"] not in started_from]
     if len(last) == 1:
         return find(last[0])
     several = f"has several last stages, {', '.join(folder.name for folder in last)}"
@@ -143,7 +138,7 @@ def _last_stage(workdir: Path) -> InitSource:
 
 
 def _digest(folder: Path) -> str:
-    """Of names, sizes and samples of content: no two trainings agree in all of these."""
+    """Of names, sizes and samples of the content, which differ between any two trainings."""
     digest = hashlib.sha256()
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         if file.suffix != ".safetensors" and file.parent == folder and file.name != "config.json":

@@ -1,8 +1,8 @@
-"""The tensors of a Hugging Face folder as parameters, each read straight to where it belongs."""
+"""Tensors of a Hugging Face folder: their names here and there, and reading them as parameters."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,60 +10,107 @@ from jax.sharding import Mesh
 
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig
-from fdjax.models.hf import tensor_names
 from fdjax.models.hf.safetensors import Stored, open_folder, read_rows, row_blocks
-from fdjax.models.hf.tensor_names import Tensor
-from fdjax.runtime.sharding import RULES, Rules, tree_shardings
+from fdjax.runtime.sharding import tree_shardings
 
-Shapes = dict[str, tuple[int, ...]]  # path of a parameter -> its shape
-
-
-def load(
-    folder: str | Path, config: ModelConfig, mesh: Mesh, *, rules: Rules = RULES
-) -> transformer.Params:
-    """Parameters f32 on `mesh`, of the model that `read_config(folder)` describes; no adapters.
-
-    Each process reads the parts that its own devices hold, a parameter at a time. Raises
-    ValueError as `account` does.
-    """
-    tensors, stored = tensor_names.tensors(config), account(folder, config)
-    template = _template(config)
-
-    def read(path, shape, sharding):
-        tensor = tensors[jax.tree_util.keystr(path, simple=True, separator="/")]
-        return jax.make_array_from_callback(
-            shape.shape, sharding, lambda index: read_part(tensor, stored, shape.shape, index)
-        )
-
-    return jax.tree_util.tree_map_with_path(read, template, tree_shardings(template, mesh, rules))
+Shapes = dict[str, tuple[int, ...]]  # by path of a parameter, or by name of a tensor
 
 
-def shapes(config: ModelConfig) -> Shapes:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
-        for path, leaf in jax.tree_util.tree_leaves_with_path(_template(config))
-    }
+# --- Names ---------------------------------------------------------------------------------------
+
+
+class Tensor(NamedTuple):
+    """Where a parameter is stored: in one tensor, or in one per layer if the name has a {}."""
+
+    name: str
+    transposed: bool  # PyTorch's matrices are [out, in]
+
+    @property
+    def stacked(self) -> bool:
+        return "{}" in self.name
+
+    def names(self, config: ModelConfig) -> list[str]:
+        return [self.name.format(i) for i in range(config.num_layers if self.stacked else 1)]
+
+
+def tensors(config: ModelConfig) -> dict[str, Tensor]:
+    """Path of each parameter -> its tensor, in the order of a forward pass."""
+    layer = "model.layers.{}."
+    norms = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+    if config.post_norms:
+        norms = {
+            "attention_norm": "input_layernorm",
+            "attention_post_norm": "post_attention_layernorm",
+            "mlp_norm": "pre_feedforward_layernorm",
+            "mlp_post_norm": "post_feedforward_layernorm",
+        }
+    out = {"embedding": Tensor("model.embed_tokens.weight", False)}
+    for norm, name in norms.items():
+        out[f"layers/{norm}/scale"] = Tensor(f"{layer}{name}.weight", False)
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        out[f"layers/{name}/kernel"] = Tensor(f"{layer}self_attn.{name}.weight", True)
+        if config.attention_bias and name != "o_proj":
+            out[f"layers/{name}/bias"] = Tensor(f"{layer}self_attn.{name}.bias", False)
+    for name in ("q_norm", "k_norm") if config.qk_norm else ():
+        out[f"layers/{name}/scale"] = Tensor(f"{layer}self_attn.{name}.weight", False)
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        out[f"layers/{name}/kernel"] = Tensor(f"{layer}mlp.{name}.weight", True)
+    out["final_norm/scale"] = Tensor("model.norm.weight", False)
+    if not config.tie_embeddings:
+        out["lm_head"] = Tensor("lm_head.weight", True)
+    return out
+
+
+def text_name(name: str) -> str | None:
+    """The name in a text-only model; None for tensors of a vision tower (Gemma 3)."""
+    for prefix, text in (("model.language_model.", "model."), ("language_model.", "")):
+        if name.startswith(prefix):
+            return text + name.removeprefix(prefix)
+    parts = name.removeprefix("model.").split(".")
+    return None if parts[0] in ("vision_tower", "multi_modal_projector") else name
+
+
+# --- Shapes --------------------------------------------------------------------------------------
 
 
 def _template(config: ModelConfig) -> transformer.Params:
     return jax.eval_shape(lambda: transformer.init(lora.without(config), jax.random.key(0)))
 
 
-def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
-    """Name in a model of text alone -> tensor, of exactly those that the model has.
+def _path(keys) -> str:
+    return jax.tree_util.keystr(keys, simple=True, separator="/")
 
-    Raises ValueError naming the tensors that are missing, that are no part of the model or that
-    have another shape.
+
+def shapes(config: ModelConfig) -> Shapes:
+    """Path -> shape of every parameter but adapters."""
+    leaves = jax.tree_util.tree_leaves_with_path(_template(config))
+    return {_path(keys): leaf.shape for keys, leaf in leaves}
+
+
+def expected_shapes(config: ModelConfig) -> Shapes:
+    """Name -> shape of every tensor in a folder of this model."""
+    out, ours = {}, shapes(config)
+    for path, tensor in tensors(config).items():
+        shape = ours[path][1:] if tensor.stacked else ours[path]
+        out |= dict.fromkeys(tensor.names(config), shape[::-1] if tensor.transposed else shape)
+    return out
+
+
+def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
+    """Name in a text-only model -> tensor, for exactly the tensors of the model.
+
+    Raises ValueError naming the tensors that are missing, are no part of the model or have another
+    shape.
     """
     stored = {
         name: tensor
         for given, tensor in open_folder(folder).items()
-        if (name := tensor_names.text_name(given)) and not name.endswith(".rotary_emb.inv_freq")
+        if (name := text_name(given)) and not name.endswith(".rotary_emb.inv_freq")
     }
     expected = expected_shapes(config)
     head, embedding = stored.get("lm_head.weight"), stored.get("model.embed_tokens.weight")
     if config.tie_embeddings and head and embedding and _equal(head, embedding):
-        del stored["lm_head.weight"]  # the embedding once more, as some write it
+        del stored["lm_head.weight"]  # some folders hold a tied embedding twice
     troubles = [
         *(f"missing: {name}" for name in expected if name not in stored),
         *(f"no part of it: {name}" for name in stored if name not in expected),
@@ -83,22 +130,38 @@ def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
     return stored
 
 
-def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor that a folder of this model holds."""
-    out, ours = {}, shapes(config)
-    for path, tensor in tensor_names.tensors(config).items():
-        shape = ours[path][1:] if tensor.stacked else ours[path]
-        shape = shape[::-1] if tensor.transposed else shape
-        out |= {name: shape for name in names(tensor, config)}
-    return out
+def _equal(a: Stored, b: Stored) -> bool:
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    blocks = row_blocks(a.shape[0], a.row_bytes)
+    return all(
+        np.array_equal(*(read_rows(x, block.start, block.stop).view(np.uint8) for x in (a, b)))
+        for block in blocks
+    )
 
 
-def names(tensor: Tensor, config: ModelConfig) -> list[str]:
-    layers = range(config.num_layers) if tensor.stacked else (0,)
-    return [tensor.name.format(layer) for layer in layers]
+# --- Reading -------------------------------------------------------------------------------------
 
 
-def read_part(
+def load(folder: str | Path, config: ModelConfig, mesh: Mesh) -> transformer.Params:
+    """Parameters f32 on `mesh`, of the model that `read_config(folder)` describes; no adapters.
+
+    Each process reads the parts that its own devices hold, one parameter at a time. Raises
+    ValueError as `account` does.
+    """
+    named, stored = tensors(config), account(folder, config)
+    template = _template(config)
+
+    def read(keys, leaf, sharding):
+        tensor = named[_path(keys)]
+        return jax.make_array_from_callback(
+            leaf.shape, sharding, lambda index: _read_part(tensor, stored, leaf.shape, index)
+        )
+
+    return jax.tree_util.tree_map_with_path(read, template, tree_shardings(template, mesh))
+
+
+def _read_part(
     tensor: Tensor, stored: Mapping[str, Stored], shape: tuple[int, ...], index: tuple[slice, ...]
 ) -> np.ndarray:
     """The part `index` of the parameter of `shape`, f32."""
@@ -112,20 +175,10 @@ def read_part(
 
 
 def _read_matrix(tensor: Tensor, stored: Stored, index: tuple[slice, ...], out: Any) -> None:
-    """A few rows of the tensor at a time, as they lie in its file."""
+    """Fills `out`, a few rows of the stored tensor at a time."""
     if tensor.transposed:
         index, out = index[::-1], out.T
     start, stop, _ = index[0].indices(stored.shape[0])
     for block in row_blocks(stop - start, stored.row_bytes):
         rows = read_rows(stored, start + block.start, start + block.stop)
         out[block] = rows[(slice(None), *index[1:])]
-
-
-def _equal(a: Stored, b: Stored) -> bool:
-    if (a.shape, a.dtype) != (b.shape, b.dtype):
-        return False
-    blocks = row_blocks(a.shape[0], a.row_bytes)
-    return all(
-        np.array_equal(*(read_rows(x, block.start, block.stop).view(np.uint8) for x in (a, b)))
-        for block in blocks
-    )

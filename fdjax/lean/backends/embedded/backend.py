@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from fdjax.lean import sandbox
-from fdjax.lean.backend import Candidate
+from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import library, process, replay_child
 from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
 from fdjax.types import Theorem, Verdict
@@ -54,9 +54,8 @@ class EmbeddedBackend:
         if not unknown:
             return None
         return (
-            f"the embedded Lean has no {', '.join(unknown)}: it has a library of its"
-            " own that is less than Lean's core (theorems over Mathlib need a backend with a"
-            " toolchain)"
+            f"the embedded Lean has no {', '.join(unknown)}: its library holds less"
+            " than Lean's core (theorems over Mathlib need a backend with a toolchain)"
         )
 
     def pool(self, theorem: Theorem) -> Hashable:
@@ -107,7 +106,7 @@ class EmbeddedWorker:
         self._backend = backend
         self.processes = Processes()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
         backend = self._backend
         file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
         compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))

@@ -1,7 +1,7 @@
-"""The lean_interact backend: Lean of a toolchain, with Mathlib or whatever else a project holds.
+"""The lean_interact backend: Lean of a toolchain, with Mathlib or what else a project holds.
 
-Each worker drives a REPL that has imported its modules once. A candidate is one command on top of
-them, in an environment that no other candidate has touched; tactic mode is never used.
+Each worker drives a REPL that has imported a theorem's modules once. A candidate is one command
+after these imports, in an environment without other candidates; tactic mode is never used.
 """
 
 import collections
@@ -12,38 +12,38 @@ import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-from fdjax.lean import sandbox as sandbox
-from fdjax.lean.backend import BackendUnavailable, Candidate
+from fdjax.lean import sandbox
+from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
-from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused, answered
+from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
 from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
-from fdjax.types import Message, Theorem, Verdict
+from fdjax.types import Candidate, Message, Theorem, Verdict
 
 HELD = 2  # REPLs with different imports that a worker keeps
-MAX_FAILURES = 5  # starts in a row that fail, until it is not the candidates who are to blame
-WORN = 0.75  # of memory_mb: from there on a REPL is replaced before the next candidate
+MAX_FAILURES = 5  # starts that fail in a row, after which the backend is unavailable
+WORN = 0.75  # part of memory_mb above which a REPL is replaced before the next candidate
 
 Imports = tuple[str, ...]
 
 
 class CannotImport(Exception):
-    """These modules cannot be imported here: what Lean says."""
+    """These modules cannot be imported here; the message is Lean's."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LeanInteractBackend:
     """Lean REPLs over a Lake project (the folder `project`) or over Lean alone (`lean_version`, the
     newest by default), prepared by the package lean-interact. `repl`: the folder of a REPL built
-    for just that Lean; without it one is fetched and built on first use. `readable`: folders that
-    Lean needs besides the project's and the toolchain's, with `:` between; it sees no others.
-    `checker`: the program for kernel replay; the toolchain's leanchecker by default.
+    for exactly that Lean; without it one is fetched and built on first use. `readable`: folders
+    that Lean reads besides the project's and the toolchain's, with `:` between; the sandbox hides
+    all others. `checker`: the program for kernel replay, by default the toolchain's leanchecker.
 
-    `max_heartbeats`: thousands, per declaration. `memory_mb`: private memory of one REPL, which is
-    killed above it, and replaced before that or after `max_commands`. `spares`: REPLs kept ready,
-    so that a timeout does not cost a worker the import of Mathlib, for which `start_seconds` are
-    given.
+    `max_heartbeats`: thousands, per declaration. `memory_mb`: private memory above which a REPL is
+    killed; it is replaced at WORN of that, or after `max_commands`. `spares`: REPLs kept ready, so
+    that after a timeout no worker waits for the import of Mathlib. `start_seconds`: the limit for
+    that import.
 
-    Raises toolchain.Unavailable, which says what is missing and how to install it.
+    The constructor raises BackendUnavailable, which names what is missing and how to install it.
     """
 
     project: str = ""
@@ -91,7 +91,7 @@ class LeanInteractBackend:
     def worker(self) -> "LeanInteractWorker":
         return LeanInteractWorker(self._sessions)
 
-    # For kernel replay:
+    # For kernel replay.
 
     @property
     def environment(self) -> dict[str, str]:
@@ -101,27 +101,16 @@ class LeanInteractBackend:
         return f"{import_lines(imports)}\n{options(self.max_heartbeats)}\n\n"
 
     def compiler(self, cpu_seconds: int, module: str = "") -> list[str]:
-        lean = [self._compiling.lean, "--stdin", "--json", f"-M{self.memory_mb}", "-o", module]
-        return sandbox.command(
-            0, cpu_seconds, self.installed.readable, "run", *lean, writable=os.path.dirname(module)
-        )
+        lean, _ = toolchain.find_checker(self.installed, self.project, self.checker)
+        program = ["run", lean, "--stdin", "--json", f"-M{self.memory_mb}", "-o", module]
+        readable, folder = self.installed.readable, os.path.dirname(module)
+        return sandbox.command(0, cpu_seconds, readable, *program, writable=folder)
 
     def replayer(self, cpu_seconds: int, module: str) -> list[str]:
-        checker = self._compiling.checker
+        _, checker = toolchain.find_checker(self.installed, self.project, self.checker)
         readable = [*self.installed.readable, os.path.dirname(checker)]
-        return sandbox.command(
-            0,
-            cpu_seconds,
-            readable,
-            "run",
-            checker,
-            Path(module).stem,
-            scratch=os.path.dirname(module),
-        )
-
-    @property
-    def _compiling(self) -> toolchain.Compiling:
-        return toolchain.find_checker(self.installed, self.project, self.checker)
+        program, folder = ["run", checker, Path(module).stem], os.path.dirname(module)
+        return sandbox.command(0, cpu_seconds, readable, *program, scratch=folder)
 
 
 class LeanInteractWorker:
@@ -132,8 +121,8 @@ class LeanInteractWorker:
         self._closed = False
         sessions.open()
 
-    def check(self, batch: Sequence[Candidate], timeout: float) -> list[Verdict | None]:
-        return [self._check(theorem, proof, timeout) for theorem, proof in batch]
+    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+        return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:
         with self._lock:
@@ -142,27 +131,26 @@ class LeanInteractWorker:
             self._closed = True
             held = list(self._held.values())
         for session in held:
-            self._sessions.drop(session)
+            self._sessions.end(session.repl)
         self._sessions.leave()
 
-    def _check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def _check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         session = self._session(theorem.imports)
         began = time.monotonic()
         try:
-            verdict = session.check(theorem, proof, timeout)
+            verdict = session.check(theorem, candidate, timeout)
         except ReplEnded as ended:
-            told = Message("error", ended.reason, ended.status)
-            verdict = Verdict(
-                ended.status, (told,), seconds=time.monotonic() - began, backend="lean_interact"
-            )
+            message = Message("error", str(ended), ended.status)
+            seconds = time.monotonic() - began
+            verdict = Verdict(ended.status, (message,), (), seconds, "lean_interact")
         if session.worn():
             with self._lock:
                 self._held.pop(theorem.imports, None)
-            self._sessions.drop(session)
+            self._sessions.end(session.repl)
         return verdict
 
     def _session(self, imports: Imports) -> "Session":
-        """The one held for these imports, or one in place of the longest unused."""
+        """The session held for these imports, or another one in place of the longest unused."""
         if session := self._held.get(imports):
             self._held.move_to_end(imports)
             return session
@@ -174,14 +162,14 @@ class LeanInteractWorker:
                 self._held[imports] = session
                 unused = self._held.popitem(last=False)[1] if len(self._held) > HELD else None
         if unused:
-            self._sessions.drop(unused)
+            self._sessions.end(unused.repl)
         if unused is session:
             raise RuntimeError("this worker has been closed")
         return session
 
 
 class Session:
-    """A REPL in which some modules have been imported, and the environments made in it since."""
+    """A REPL that has imported some modules, and its environments after contexts of theorems."""
 
     def __init__(
         self, repl: Repl, imports: Imports, environment: int, backend: LeanInteractBackend
@@ -191,18 +179,18 @@ class Session:
         self._backend = backend
         self._contexts: dict[str, tuple[int, list[Message]]] = {}
 
-    def check(self, theorem: Theorem, proof: str, timeout: float) -> Verdict:
+    def check(self, theorem: Theorem, candidate: Candidate, timeout: float) -> Verdict:
         """Raises ReplEnded."""
         began = time.monotonic()
         context, head = split_context(theorem.context, self._backend.max_heartbeats)
         environment, errors = self._in_context(context, timeout)
-        text, item = write(theorem, proof, head, line=1)
-        for said in self._run(text, environment, timeout)[1]:
-            item.read(said)
+        text, item = write(theorem, candidate, head, line=1)
+        for message in self._run(text, environment, timeout)[1]:
+            item.read(message)
         item.seconds = time.monotonic() - began
         verdict = item.decide(errors, alone=True, backend="lean_interact")
         if verdict is None:
-            self.repl.kill()  # who knows what it was answering
+            self.repl.kill()  # it may have answered another command
             raise ReplEnded("crashed", "the REPL gave no report on this theorem")
         return verdict
 
@@ -214,7 +202,7 @@ class Session:
         )
 
     def _in_context(self, context: str, timeout: float) -> tuple[int, list[Message]]:
-        """The environment after a theorem's context, and the errors in that."""
+        """The environment after a theorem's context, and the errors in the context."""
         if not context:
             return self._environment, []
         if context not in self._contexts:
@@ -224,7 +212,7 @@ class Session:
         return self._contexts[context]
 
     def _run(self, text: str, environment: int, timeout: float) -> tuple[int, list[dict]]:
-        return answered(self.repl, {"cmd": text, "env": environment}, timeout)
+        return self.repl.run({"cmd": text, "env": environment}, timeout)
 
 
 class Sessions:
@@ -233,18 +221,18 @@ class Sessions:
     def __init__(self, backend: LeanInteractBackend):
         self._backend = backend
         self._trying = threading.Lock()
-        self._reasons: dict[Imports, str | None] = {}  # why not, of imports that have been tried
+        self._reasons: dict[Imports, str | None] = {}  # results of `missing`
         self._changed = threading.Condition()
         # all below is guarded by _changed
         self._users = 0
-        self._failures = 0  # starts since the last one that went well
-        self._repls: set[Repl] = set()  # that live
-        self._ready: list[Session] = []
-        self._wanted: Imports | None = None  # what spares are kept for
+        self._failures = 0  # failed starts since the last successful one
+        self._repls: set[Repl] = set()  # all that run
+        self._ready: list[Session] = []  # the spares
+        self._wanted: Imports | None = None  # imports of the spares to be kept
         self._keeper: threading.Thread | None = None
 
     def missing(self, imports: Imports) -> str | None:
-        """As Backend.missing. A REPL that was started to find out becomes a spare."""
+        """As Backend.missing. The REPL in which the imports were tried becomes a spare."""
         if imports in self._reasons:
             return self._reasons[imports]
         with self._trying:
@@ -259,7 +247,7 @@ class Sessions:
             except CannotImport as error:
                 where = self._backend.project or f"Lean {self._backend.version}"
                 reason = f"{where} cannot import {', '.join(imports) or 'Init'}: {error}"
-            except RuntimeError as error:  # perhaps not so the next time
+            except RuntimeError as error:  # not kept: it may work the next time
                 return str(error)
             finally:
                 self.leave()
@@ -267,7 +255,7 @@ class Sessions:
             return reason
 
     def open(self) -> None:
-        """For each user, who says `leave` at the end."""
+        """For each user, which calls `leave` at its end."""
         with self._changed:
             self._users += 1
             if self._backend.spares and self._keeper is None:
@@ -275,7 +263,7 @@ class Sessions:
                 self._keeper.start()
 
     def leave(self) -> None:
-        """The last one to leave kills what runs."""
+        """The last user to leave kills all REPLs."""
         with self._changed:
             self._users -= 1
             if self._users:
@@ -284,12 +272,13 @@ class Sessions:
             keeper, self._keeper = self._keeper, None
             self._changed.notify_all()
         for repl in repls:
-            self._end(repl)
+            self.end(repl)
         if keeper:
             keeper.join()
 
     def take(self, imports: Imports) -> "Session":
-        """A spare, or a new one. Raises CannotImport, RuntimeError; Lost if no REPL starts."""
+        """A spare, or a new session. Raises CannotImport; RuntimeError if the REPL does not start,
+        BackendUnavailable if the last MAX_FAILURES did not."""
         with self._changed:
             self._wanted = imports
             spare = next((s for s in self._ready if s.imports == imports), None)
@@ -299,54 +288,45 @@ class Sessions:
         if spare and not spare.worn():
             return spare
         if spare:
-            self.drop(spare)
+            self.end(spare.repl)
         return self._start(imports)
 
-    def drop(self, session: "Session") -> None:
-        self._end(session.repl)
+    def end(self, repl: Repl) -> None:
+        repl.close()
+        with self._changed:
+            self._repls.discard(repl)
 
     def _start(self, imports: Imports) -> "Session":
-        installed, limit = self._backend.installed, self._backend.memory_mb
+        limit = self._backend.memory_mb
         header = f"{import_lines(imports)}\n{options(self._backend.max_heartbeats)}"
         with self._changed:
             if not self._users:
                 raise RuntimeError("the backend's workers have been closed")
-            repl = Repl(
-                installed.program,
-                installed.environment,
-                installed.folder,
-                installed.readable,
-                limit,
-            )
+            repl = Repl(self._backend.installed, limit)
             self._repls.add(repl)
         try:
-            environment, messages = answered(repl, {"cmd": header}, self._backend.start_seconds)
+            environment, messages = repl.run({"cmd": header}, self._backend.start_seconds)
             if errors := [m["data"] for m in messages if m["severity"] == "error"]:
                 raise CannotImport(errors[0])
             if repl.memory() > WORN * limit:
                 raise CannotImport(
                     f"after that it takes {repl.memory():,.0f} MB, too near to memory_mb={limit}"
                 )
+        except CannotImport:
+            self.end(repl)
+            raise
+        except ReplRefused as refused:
+            self.end(repl)
+            raise CannotImport(str(refused)) from refused
         except ReplEnded as ended:
-            self._end(repl)
-            if isinstance(ended, ReplRefused):
-                raise CannotImport(ended.reason) from ended
+            self.end(repl)
             with self._changed:
                 self._failures += 1
-                lost = self._failures >= MAX_FAILURES
-            told = f"the Lean REPL did not start: {ended.reason}"
-            raise (BackendUnavailable if lost else RuntimeError)(told) from ended
-        except CannotImport:
-            self._end(repl)
-            raise
+                kind = BackendUnavailable if self._failures >= MAX_FAILURES else RuntimeError
+            raise kind(f"the Lean REPL did not start: {ended}") from ended
         with self._changed:
             self._failures = 0
         return Session(repl, imports, environment, self._backend)
-
-    def _end(self, repl: Repl) -> None:
-        repl.close()
-        with self._changed:
-            self._repls.discard(repl)
 
     def _keep(self) -> None:
         """The keeper's thread."""
@@ -361,13 +341,13 @@ class Sessions:
                 session = self._start(imports)
             except (CannotImport, RuntimeError):
                 with self._changed:
-                    self._wanted = None  # who asks for it next is told why
+                    self._wanted = None  # the next `take` of these imports raises the reason
                 continue
             with self._changed:
                 others = [s for s in self._ready if s.imports != imports]
                 self._ready = [s for s in self._ready if s.imports == imports] + [session]
             for other in others:
-                self.drop(other)
+                self.end(other.repl)
 
     def _short(self) -> bool:
         if self._wanted is None:

@@ -1,8 +1,8 @@
 """A Lean REPL: a process that answers commands in JSON, and is killed when it is slow or too big.
 
 The protocol of github.com/leanprover-community/repl: one JSON object, then an empty line, in both
-directions. lean-interact's own server class does not read what the process writes to stderr, which
-blocks one that writes much, nor does it bound the output; so only its preparation is used.
+directions. The server class of lean-interact never reads the process's stderr, which blocks a
+process that writes much, and does not bound its output; so this module replaces it.
 """
 
 import concurrent.futures
@@ -15,58 +15,47 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
+from fdjax.lean.backends.lean_interact.toolchain import Installation
 from fdjax.lean.evidence import from_repl
 from fdjax.types import Status
 
 MAX_OUTPUT = 32 << 20  # bytes of one answer; more is a flood
-_WATCH_SECONDS = 0.1  # between two looks at its memory
+_WATCH_SECONDS = 0.1  # between two measurements of its memory
 _END = b"\n\n"
-# A confined process ends with the thread that started it; this one ends with our process.
+# A process in the sandbox ends with the thread that started it; this thread lives as long as ours.
 _STARTER = concurrent.futures.ThreadPoolExecutor(1, "lean-starter")
 
 
 class ReplEnded(Exception):
-    """The REPL had to be killed, or died: (status of who was being checked, reason)."""
+    """The REPL was killed or died. `status`: of the candidate that it was checking."""
 
-    @property
-    def status(self) -> Status:
-        return self.args[0]
-
-    @property
-    def reason(self) -> str:
-        return self.args[1]
+    def __init__(self, status: Status, reason: str):
+        super().__init__(reason)
+        self.status = status
 
 
 class ReplRefused(ReplEnded):
-    """It answered a command with an error of its own, and was killed for it."""
+    """The REPL answered a command with an error of the protocol, and was killed."""
 
 
 class Repl:
-    """One process. `memory_mb` bounds its private memory: what it shares with others, such as
-    compiled modules, is not counted. `kill` and `close` may be called from any thread."""
+    """One process. `memory_mb` bounds its private memory, which excludes what it shares with
+    others, such as compiled modules. Any thread may call `kill` and `close`."""
 
-    def __init__(
-        self,
-        program: str,
-        environment: Mapping[str, str],
-        folder: str,
-        readable: Sequence[str],
-        memory_mb: int,
-    ):
+    def __init__(self, installed: Installation, memory_mb: int):
         self.commands = 0
         self._memory_mb = memory_mb
         self._killed = False
-        self._asking = threading.Lock()
-        self._said, self._complaint = bytearray(), b""
-        # a session of its own: Ctrl-C is for us to handle, and a kill reaches the whole group
+        self._exchanging = threading.Lock()  # held while its pipes are in use
+        self._output, self._stderr = bytearray(), b""  # not yet taken; the last of it
+        # a session of its own: Ctrl-C reaches only our process, and a kill the whole group
         self._child = _STARTER.submit(
             subprocess.Popen,
-            sandbox.command(0, 0, readable, "run", program),
-            env=environment,
-            cwd=folder,
+            sandbox.command(0, 0, installed.readable, "run", installed.program),
+            env=installed.environment,
+            cwd=installed.folder,
             bufsize=0,
             start_new_session=True,
             stdin=subprocess.PIPE,
@@ -80,28 +69,34 @@ class Repl:
     def pid(self) -> int:
         return self._child.pid
 
-    def ask(self, request: dict, timeout: float) -> dict:
-        """The answer to one command. Raises ReplEnded; the REPL is dead then."""
+    def run(self, command: dict, timeout: float) -> tuple[int, list[dict]]:
+        """(number of the new environment, messages as `lean --json` prints them). Raises ReplEnded,
+        or ReplRefused for an answer without an environment; then the REPL is dead."""
         self.commands += 1
-        with self._asking:
-            try:
+        try:
+            with self._exchanging:
                 if self._child.stdin.closed:
                     raise ReplEnded("crashed", "the REPL has been closed")
-                self._require_silence()
-                text = json.dumps(request, ensure_ascii=False).encode()
+                self._check_no_output()
+                text = json.dumps(command, ensure_ascii=False).encode()
                 answer = json.loads(self._exchange(text + _END, timeout))
-                if not isinstance(answer, dict):
-                    raise ValueError("no object")
-            except ReplEnded:
-                self.kill()
-                raise
-            except (ValueError, RecursionError):
-                self.kill()
-                raise ReplEnded("crashed", "the REPL answered in no JSON that it should") from None
-        return answer
+            if not isinstance(answer, dict):
+                raise ValueError("no object")
+        except ReplEnded:
+            self.kill()
+            raise
+        except (ValueError, RecursionError):
+            self.kill()
+            raise ReplEnded("crashed", "the REPL's answer is no JSON object") from None
+        try:
+            return int(answer["env"]), [from_repl(m) for m in answer.get("messages", ())]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.kill()
+            message = str(answer.get("message", answer))[:500]
+            raise ReplRefused("crashed", f"the REPL answered: {message}") from None
 
     def memory(self) -> float:
-        """Private memory in MB; 0 when it has ended."""
+        """Private memory in MB; 0 when the process has ended."""
         try:
             if sys.platform == "linux":
                 with open(f"/proc/{self.pid}/statm") as file:
@@ -110,36 +105,36 @@ class Repl:
             import psutil
 
             return psutil.Process(self.pid).memory_info().rss / 2**20
-        except Exception:  # of the many ways in which a process can be gone
+        except Exception:  # several kinds, where a process has ended
             return 0.0
 
     def alive(self) -> bool:
         return not self._killed and self._child.poll() is None
 
     def kill(self) -> None:
-        self._killed = True  # which takes a moment to come true
+        self._killed = True  # the process may need a moment to end
         if self._child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Kills it and frees what it held."""
+        """Kills the process, waits for its end and closes its pipes."""
         self.kill()
-        with self._asking:
+        with self._exchanging:
             for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
                 with contextlib.suppress(OSError):
                     pipe.close()
             self._child.wait()
 
-    def _require_silence(self) -> None:
-        """What it was not asked for would pass for the next answer."""
+    def _check_no_output(self) -> None:
+        """Raises ReplEnded for output before a request: it would be taken for the answer."""
         while chunk := self._child.stdout.read(1 << 16):
-            self._said += chunk
-            if len(self._said) > MAX_OUTPUT:
+            self._output += chunk
+            if len(self._output) > MAX_OUTPUT:
                 break
-        if self._said.strip():
-            raise ReplEnded("crashed", "the REPL spoke without being asked")
-        self._said.clear()
+        if self._output.strip():
+            raise ReplEnded("crashed", "the REPL gave output without a request")
+        self._output.clear()
 
     def _exchange(self, request: bytes, timeout: float) -> bytes:
         deadline = time.monotonic() + timeout
@@ -154,49 +149,37 @@ class Repl:
                     raise ReplEnded("timeout", f"no result after {timeout:g} seconds")
                 for key, _ in selector.select(min(left, _WATCH_SECONDS)):
                     if key.fileobj is stdin:
-                        with contextlib.suppress(OSError):  # the end of its output will say why
+                        with contextlib.suppress(OSError):  # then its output ends, too
                             request = request[os.write(key.fd, request[: 1 << 16]) :]
                         if not request or not self.alive():
                             selector.unregister(stdin)
                         continue
                     chunk = os.read(key.fd, 1 << 16)
                     if not chunk and key.fileobj is stdout:
-                        raise ReplEnded("crashed", self._last_words())
+                        raise ReplEnded("crashed", self._reason_of_end())
                     elif not chunk:
                         selector.unregister(stderr)
                     elif key.fileobj is stderr:
-                        self._complaint = (self._complaint + chunk)[-1000:]
+                        self._stderr = (self._stderr + chunk)[-1000:]
                     else:
-                        seen = max(0, len(self._said) - 1)
-                        self._said += chunk if self._said else chunk.lstrip()
-                        if (end := self._said.find(_END, seen)) >= 0:
-                            answer = bytes(self._said[:end])
-                            del self._said[:end]
+                        searched = max(0, len(self._output) - 1)
+                        self._output += chunk if self._output else chunk.lstrip()
+                        if (end := self._output.find(_END, searched)) >= 0:
+                            answer = bytes(self._output[:end])
+                            del self._output[:end]
                             return answer
-                if len(self._said) > MAX_OUTPUT:
+                if len(self._output) > MAX_OUTPUT:
                     raise ReplEnded("crashed", "more output than any proof needs")
                 if self.memory() > self._memory_mb:
                     raise ReplEnded("crashed", f"more than {self._memory_mb} MB of memory")
 
-    def _last_words(self) -> str:
+    def _reason_of_end(self) -> str:
         with contextlib.suppress(OSError):
-            self._complaint = (self._complaint + os.read(self._child.stderr.fileno(), 1000))[-1000:]
+            self._stderr = (self._stderr + os.read(self._child.stderr.fileno(), 1000))[-1000:]
         try:
             code = self._child.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             return "the REPL closed its output"
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        words = self._complaint.decode(errors="replace").strip()
-        return f"the REPL ended with {ended}" + (f": {words}" if words else "")
-
-
-def answered(repl: Repl, command: dict, timeout: float) -> tuple[int, list[dict]]:
-    """(the new environment, messages as `lean --json` prints them). Raises ReplEnded; ReplRefused
-    for an answer that has neither."""
-    answer = repl.ask(command, timeout)
-    try:
-        return int(answer["env"]), [from_repl(m) for m in answer.get("messages", ())]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        repl.kill()
-        said = str(answer.get("message", answer))[:500]
-        raise ReplRefused("crashed", f"the REPL answered: {said}") from None
+        stderr = self._stderr.decode(errors="replace").strip()
+        return f"the REPL ended with {ended}" + (f": {stderr}" if stderr else "")

@@ -1,4 +1,4 @@
-"""What the Lean REPL needs on this machine, found or missed with the command that installs it."""
+"""Finds what the Lean REPL needs on this machine; errors name the command that installs it."""
 
 import contextlib
 import hashlib
@@ -12,59 +12,38 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.runtime.files import cache_folder
 
-# What a REPL inherits of the environment that `lake env` makes: no tokens, nothing of the user's.
+# Variables of `lake env` that a REPL inherits: no tokens and no settings of the user.
+_FOLDERS = ("LEAN_PATH", "LEAN_SRC_PATH", "LEAN_SYSROOT", "LAKE_HOME")  # folders that it reads
 _VARIABLES = (
-    "LEAN_PATH",
-    "LEAN_SRC_PATH",
-    "LEAN_SYSROOT",
-    "LEAN_GITHASH",
-    "LAKE",
-    "LAKE_HOME",
-    "ELAN_HOME",
-    "ELAN_TOOLCHAIN",
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
+    *(*_FOLDERS, "LEAN_GITHASH", "LAKE", "ELAN_HOME", "ELAN_TOOLCHAIN"),
+    *("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 )
-_FOLDERS = ("LEAN_PATH", "LEAN_SRC_PATH", "LEAN_SYSROOT", "LAKE_HOME")  # of those, what it reads
 _ELAN = "curl https://elan.lean-lang.org/elan-init.sh -sSf | sh -s -- -y"
 _NEW_PROJECT = "lake +v4.24.0 new prover math && cd prover && lake exe cache get && lake build"
 _PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
-class Unavailable(RuntimeError):
-    """Something that Lean needs is missing: what, and what to do about it."""
-
-    def __init__(self, missing: str, remedy: str):
-        super().__init__(f"{missing}\n  {remedy}")
-        self.missing, self.remedy = missing, remedy
-
-
-class Compiling(NamedTuple):
-    """What kernel replay takes besides an Installation."""
-
-    lean: str
-    checker: str  # leanchecker or lean4checker
+def _unavailable(missing: str, remedy: str) -> BackendUnavailable:
+    return BackendUnavailable(f"{missing}\n  {remedy}")
 
 
 class Installation(NamedTuple):
     """All that starting a REPL takes."""
 
     program: str
-    folder: str  # where it runs: the project's, or the REPL's own
+    folder: str  # the working directory: the project's folder, or the REPL's
     environment: dict[str, str]
-    readable: tuple[str, ...]  # files and folders that it needs
-    version: str  # of Lean and of the project: changes with whatever could change a verdict
+    readable: tuple[str, ...]  # files and folders that it reads
+    version: str  # of Lean and of the project: changes with all that could change a verdict
 
 
 def find_package() -> str:
-    """The version of lean-interact."""
+    """The version of the package lean-interact."""
     if importlib.util.find_spec("lean_interact") is None:
-        raise Unavailable(
+        raise _unavailable(
             "the Python package lean-interact is not installed",
             "Install it with `pip install 'lean-interact>=0.11'`.",
         )
@@ -74,42 +53,38 @@ def find_package() -> str:
 def find_lake(lake: str) -> str:
     """The path of lake: as named, on PATH, or where elan puts it."""
     home = Path(os.environ.get("ELAN_HOME") or Path.home() / ".elan")
-    found = shutil.which(lake) or shutil.which(lake, path=str(home / "bin"))
-    if not found:
-        raise Unavailable(
+    path = shutil.which(lake) or shutil.which(lake, path=str(home / "bin"))
+    if not path:
+        raise _unavailable(
             f"`{lake}`, Lean's build tool, is not installed",
             f"Install elan, which brings it: `{_ELAN}` (or `install-lean -y`, which"
             " comes with lean-interact).",
         )
-    return found
+    return path
 
 
 def find_git() -> str:
-    if not (found := shutil.which("git")):
-        raise Unavailable(
+    if not (path := shutil.which("git")):
+        raise _unavailable(
             "git is not installed; it fetches the Lean REPL",
             "Install it (`apt install git`), or name the folder of a built REPL in"
             " the option `repl`.",
         )
-    return found
+    return path
 
 
 def find_project(project: str) -> str:
-    """The toolchain of a Lake project that has been built."""
+    """The name of the toolchain of a Lake project that has been built."""
     folder = Path(project).expanduser()
+    make_one = f"Make one with Mathlib: `{_NEW_PROJECT}` (see docs/lean.md)."
     if not folder.is_dir():
-        raise Unavailable(
-            f"the Lake project {project} does not exist",
-            f"Make one with Mathlib: `{_NEW_PROJECT}` (see docs/lean.md).",
-        )
+        raise _unavailable(f"the Lake project {project} does not exist", make_one)
     lakefile = any((folder / name).is_file() for name in ("lakefile.lean", "lakefile.toml"))
     if not lakefile or not (folder / "lean-toolchain").is_file():
-        raise Unavailable(
-            f"{project} is no Lake project: it needs a lakefile and a lean-toolchain",
-            f"Make one with Mathlib: `{_NEW_PROJECT}` (see docs/lean.md).",
-        )
+        needs = "it needs a lakefile and a lean-toolchain"
+        raise _unavailable(f"{project} is no Lake project: {needs}", make_one)
     if not (folder / ".lake").is_dir():
-        raise Unavailable(
+        raise _unavailable(
             f"the Lake project {project} has not been built",
             f"Build it: `cd {project} && lake exe cache get && lake build`.",
         )
@@ -117,10 +92,10 @@ def find_project(project: str) -> str:
 
 
 def find_repl(repl: str) -> str:
-    """The program of a REPL that was built in the folder `repl`."""
+    """The path of the program of a REPL that was built in the folder `repl`."""
     program = Path(repl).expanduser() / ".lake" / "build" / "bin" / "repl"
     if not os.access(program, os.X_OK):
-        raise Unavailable(
+        raise _unavailable(
             f"{repl} holds no built REPL: {program} is missing",
             "Leave the option `repl` empty, and one is built on first use; or build"
             " github.com/augustepoiroux/repl there with `lake build`, at the tag of"
@@ -129,13 +104,13 @@ def find_repl(repl: str) -> str:
     return str(program)
 
 
-def find_checker(installed: Installation, project: str, checker: str = "") -> Compiling:
-    """The toolchain's `lean`, and what replays a module that it compiled: the program `checker`,
-    else the toolchain's own, else the one that the project requires."""
+def find_checker(installed: Installation, project: str, checker: str = "") -> tuple[str, str]:
+    """Paths of the toolchain's `lean`, and of the program that replays a module compiled by it:
+    `checker`, else the toolchain's leanchecker, else the lean4checker that the project requires."""
     root = Path(installed.environment.get("LEAN_SYSROOT", ""))
     lean = root / "bin" / "lean"
     if not os.access(lean, os.X_OK):
-        raise Unavailable(
+        raise _unavailable(
             f"kernel replay needs the toolchain's `lean`: {lean} is missing",
             "`lake env` names the toolchain in LEAN_SYSROOT: try it there.",
         )
@@ -143,8 +118,8 @@ def find_checker(installed: Installation, project: str, checker: str = "") -> Co
     places = [Path(checker).expanduser()] if checker else [root / "bin" / "leanchecker", built]
     for place in places:
         if os.access(place, os.X_OK):
-            return Compiling(str(lean), str(place))
-    raise Unavailable(
+            return str(lean), str(place)
+    raise _unavailable(
         f"nothing to replay proofs with: no {' and no '.join(map(str, places))}",
         "Lean has leanchecker since 2026. Before, build github.com/leanprover/"
         "lean4checker at the tag of that Lean, and name its program in the option"
@@ -155,14 +130,13 @@ def find_checker(installed: Installation, project: str, checker: str = "") -> Co
 def prepare(
     project: str, lean_version: str, repl: str, lake: str, readable: str = ""
 ) -> Installation:
-    """Finds all of it, and builds the REPL where it has not been (minutes, and the network).
-
-    Raises Unavailable, or ValueError for options that exclude each other.
+    """Finds what a REPL needs, and builds the REPL if that has not been done (which takes minutes
+    and the network). Raises BackendUnavailable, or ValueError for options that exclude each other.
     """
     if project and lean_version:
         raise ValueError(
             "the options project and lean_version exclude each other: a project's"
-            " lean-toolchain says which Lean it needs"
+            " lean-toolchain names the Lean that it needs"
         )
     find_package()
     lake = find_lake(lake)
@@ -185,23 +159,24 @@ def prepare(
 
 
 def _configure(project: str, lean_version: str, repl: str, lake: str):
+    """lean-interact's LeanREPLConfig, whose constructor fetches and builds the REPL."""
     from lean_interact import LeanREPLConfig, LocalProject
 
+    folder = Path(project).expanduser()
     try:
+        local = (
+            LocalProject(directory=folder, lake_path=lake, auto_build=False) if project else None
+        )
         return LeanREPLConfig(
             lean_version=lean_version or None,
-            project=LocalProject(
-                directory=Path(project).expanduser(), lake_path=lake, auto_build=False
-            )
-            if project
-            else None,
+            project=local,
             local_repl_path=Path(repl).expanduser() if repl else None,
             build_repl=not repl,
             cache_dir=cache_folder() / "lean_interact",
             lake_path=lake,
         )
-    except Exception as error:  # of git, of lake, of the network: what it says is the reason
-        raise Unavailable(
+    except Exception as error:  # of git, of lake, of the network
+        raise _unavailable(
             f"lean-interact could not prepare the REPL: {type(error).__name__}: {error}",
             "The first use fetches and builds it, which needs the network; without one, build it"
             " elsewhere and name its folder in the option `repl`.",
@@ -209,11 +184,10 @@ def _configure(project: str, lean_version: str, repl: str, lake: str):
 
 
 def _lake_environment(lake: str, folder: str) -> dict[str, str]:
-    """What `lake env` sets, asked once: it reads the whole project, and takes seconds for that.
-    Some Lakes name folders as seen from the project's; here they do for whoever runs elsewhere."""
-    asked = [lake, "env", sys.executable, "-I", "-S", "-c", _PRINT_ENVIRONMENT]
+    """The variables that `lake env` sets (which takes seconds: it reads the whole project). Some
+    versions of Lake give paths relative to the project; here they are absolute."""
     done = subprocess.run(
-        asked,
+        [lake, "env", sys.executable, "-I", "-S", "-c", _PRINT_ENVIRONMENT],
         cwd=folder,
         text=True,
         errors="replace",
@@ -221,32 +195,32 @@ def _lake_environment(lake: str, folder: str) -> dict[str, str]:
         stdin=subprocess.DEVNULL,
     )
     with contextlib.suppress(ValueError, AttributeError):
-        found = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
-        kept = {name: found[name] for name in _VARIABLES if name in found}
-        for name in kept.keys() & set(_FOLDERS):
-            parts = filter(None, kept[name].split(os.pathsep))
-            kept[name] = os.pathsep.join(os.path.join(folder, part) for part in parts)
-        return kept | {"LC_ALL": "C.UTF-8"}
-    said = (done.stderr or done.stdout).strip()[-500:]
-    raise Unavailable(
-        f"`lake env` fails in {folder}: {said}", f"Try it there: `cd {folder} && lake env`."
+        variables = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
+        inherited = {name: variables[name] for name in _VARIABLES if name in variables}
+        for name in inherited.keys() & set(_FOLDERS):
+            parts = filter(None, inherited[name].split(os.pathsep))
+            inherited[name] = os.pathsep.join(os.path.join(folder, part) for part in parts)
+        return inherited | {"LC_ALL": "C.UTF-8"}
+    output = (done.stderr or done.stdout).strip()[-500:]
+    raise _unavailable(
+        f"`lake env` fails in {folder}: {output}", f"Try it there: `cd {folder} && lake env`."
     )
 
 
 def _digest(program: str, project: str) -> str:
-    """Of the REPL and of what the project would import: its dependencies' revisions, its own
-    modules as they were built."""
-    found = hashlib.sha256(f"{os.path.getsize(program)}".encode())
+    """A digest of the REPL and of what a project's theorems can import: the revisions of its
+    dependencies, and its own compiled modules."""
+    digest = hashlib.sha256(f"{os.path.getsize(program)}".encode())
     if project:
         folder = Path(project).expanduser()
         for name in ("lean-toolchain", "lake-manifest.json"):
-            found.update(f"\0{name}\0{_read(folder / name)}".encode())
+            digest.update(f"\0{name}\0{_read(folder / name)}".encode())
         built = folder / ".lake" / "build" / "lib"
         for module in sorted(built.rglob("*.olean")):
-            own = _read(module.with_name(module.name + ".hash"))
+            hash_of_lake = _read(module.with_name(module.name + ".hash"))
             size = module.stat().st_size
-            found.update(f"\0{module.relative_to(built)}\0{size}\0{own}".encode())
-    return found.hexdigest()[:16]
+            digest.update(f"\0{module.relative_to(built)}\0{size}\0{hash_of_lake}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _read(file: Path) -> str:

@@ -12,17 +12,18 @@ from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
-from fdjax.reporting import costs as costs
+from fdjax.reporting import costs
 from fdjax.reporting.costs import (
     added,
     amount,
+    cost_columns,
     forward_flops,
     of_rollouts,
     of_scoring,
     of_update,
     total,
 )
-from fdjax.types import Attempt, Feedback, Segment, Theorem, Verdict
+from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem, Verdict
 
 MODEL = ModelConfig(
     vocab_size=50, width=24, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=40
@@ -31,7 +32,7 @@ MODEL = ModelConfig(
 
 def by_hand(start, end, logits, model=MODEL, frozen=1, trained=1, seen=1):
     """Token by token, matrix by matrix, as the parameters stand in the model itself. The last three
-    say how often each is used: a matrix in and beside an adapter, and what attention computes.
+    count the uses of each: a frozen matrix, an adapter's matrix, and what attention computes.
     """
     params = jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0))
     adapters, base = lora.split(params) if model.lora_rank else ({}, params)
@@ -47,8 +48,8 @@ def by_hand(start, end, logits, model=MODEL, frozen=1, trained=1, seen=1):
     assert all(shape[0] == model.num_layers for shape in kernels + small)
     flops = 0
     for position in range(start, end):
-        for times, some in ((frozen, kernels), (trained, small)):
-            for layers, rows, columns in some:
+        for times, shapes in ((frozen, kernels), (trained, small)):
+            for layers, rows, columns in shapes:
                 flops += times * 2 * layers * rows * columns
         for _ in range(model.num_layers * model.num_heads):
             flops += seen * 2 * 2 * model.head_dim * (position + 1)  # scores, values by weights
@@ -85,7 +86,7 @@ def test_a_forward_pass_as_xla_counts_it():
 
 
 def test_training_adapters_as_xla_counts_it():
-    """It takes no gradient for the first layer's inputs, either."""
+    """XLA computes no gradient for the inputs of the first layer, either."""
     model = dataclasses.replace(
         MODEL, vocab_size=64, width=256, head_dim=32, mlp_width=512, scan_unroll=3, lora_rank=4
     )
@@ -104,23 +105,23 @@ def test_training_adapters_as_xla_counts_it():
 def attempt(*segments, proof="x"):
     segments = tuple(Segment((7,) * n, origin) for n, origin in segments)
     count = sum(len(s.tokens) for s in segments)
-    return Attempt("t", 0, segments, (0.0,) * count, True, proof, (0,) * count)
+    return Attempt("t", 0, segments, (0.0,) * count, True, Candidate(proof), (0,) * count)
 
 
 def test_rollouts():
     theorem = Theorem("t", "t", ": p")
-    told = Feedback(("use this",), "test", tokens=11, seconds=0.5)
+    feedback = Feedback(("use this",), "test", tokens=11, seconds=0.5)
     lean = {"backend": "embedded", "seconds": 0.25}
     group = [
-        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
+        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), feedback),
         (
             theorem,
             attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"),
             Verdict("failed", **lean),
             None,
         ),
-        # The same again: Lean has checked it once. And one that was known before.
-        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), told),
+        # The same again: Lean has checked it once. And one whose verdict was cached.
+        (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), feedback),
         (
             theorem,
             attempt((1, "model"), proof="c"),
@@ -141,7 +142,7 @@ def test_rollouts():
         "feedback_seconds": 1.0,
         "feedback_money": 0.0,
     }
-    # Whoever speaks at last: what the policy wrote counts, another model's tokens do not.
+    # FLOPs count what the policy itself wrote, not another model's tokens.
     dear = Feedback((), "llm: a policy", tokens=9, own_flops=7, money=0.02)
     cost = total([of_rollouts(MODEL, {"t": [1]}, [[(*group[0][:3], dear)]])])
     assert cost["feedback_money"] == 0.02 and cost["flops_feedback"] == 7
@@ -192,7 +193,7 @@ def test_updates():
     logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
     weighed = cost(Distillation(ratio_mean="sequence"), batch)
     assert weighed["flops_teacher"] == teacher + 2 * logits
-    # Both at once, twice over the same rows; and what another two policies say of them.
+    # Both at once, for two epochs; and the scores of two other policies.
     both = Combined((Part("a", 1.0, Distillation()), Part("b", 0.5, PolicyGradient())))
     twice = total([of_update(MODEL, both, {"a": batch, "b": policy_gradient}, epochs=2)])
     assert twice == {
@@ -237,4 +238,5 @@ def test_sums_over_lines():
         "2.5e+15",
         "413",
     ]
-    assert costs.is_cost("cost/flops") and not costs.is_cost("loss")
+    totals = [{"flops": 3e9, "rollouts": 0}, {"flops": 1, "feedback_money": 0.5}]
+    assert cost_columns(totals) == (["FLOPs", "feedback money"], [["3e+09", "0"], ["1", "0.5"]])

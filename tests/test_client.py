@@ -1,4 +1,4 @@
-"""Whatever a service does, asking it ends with an answer or a reason, and the key stays secret."""
+"""Whatever a service does, a request ends with an answer or a problem; the key stays secret."""
 
 import asyncio
 import json
@@ -6,20 +6,17 @@ import sys
 import time
 
 import pytest
+from openai_server import KEY, Reply, says, serving
 
-from fdjax.config import ConfigError, default
-from fdjax.feedback import wire
-from fdjax.feedback.endpoint import Endpoint, Question, _Pace
-from tests.openai_server import KEY, Reply, says, serving
+from fdjax.config import ConfigError, LLMConfig, default, read
+from fdjax.feedback.client import LLMClient, Question, _Pace
 
 QUESTION = Question("Be brief.", "What is wrong?")
 
 
-def settings_of(url, **changes):
-    settings = default().feedback.llm.copy_and_resolve_references()
-    settings.update(base_url=url, model="small", retries=2, backoff=0.01, timeout=5.0)
-    settings.update(changes)
-    return settings
+def config_of(url, **changes):
+    fields = dict(base_url=url, model="small", retries=2, timeout=5.0)
+    return LLMConfig(**fields | changes)
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +27,11 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def ask(tmp_path):
-    """Asks a new endpoint with the same folder: what a resumed run does."""
+    """Asks by a new client with the same folder: what a resumed run does."""
 
     def ask(url, *questions, **changes):
-        endpoint = Endpoint(settings_of(url, **changes), tmp_path)
-        return asyncio.run(endpoint.ask(questions or [QUESTION]))
+        client = LLMClient(config_of(url, **changes), tmp_path)
+        return asyncio.run(client.ask(questions or [QUESTION]))
 
     return ask
 
@@ -42,9 +39,9 @@ def ask(tmp_path):
 def test_a_question_goes_out_as_it_is_and_comes_back(ask):
     with serving(lambda *_: says("the second line")) as served:
         [answer] = ask(served.url, price_in=1.0, price_out=20.0)
-    assert answer.text == "the second line" and answer.troubles == ()
+    assert answer.text == "the second line" and answer.problems == ()
     assert answer.tokens == 110 and answer.money == pytest.approx((100 + 10 * 20) / 1e6)
-    [body] = served.asked
+    [body] = served.requests
     assert body["model"] == "small" and body["max_tokens"] == 600
     assert body["messages"] == [
         {"role": "system", "content": "Be brief."},
@@ -54,7 +51,7 @@ def test_a_question_goes_out_as_it_is_and_comes_back(ask):
     assert served.headers[0]["Accept-Encoding"] == "identity"
 
 
-def test_nothing_is_asked_twice(ask):
+def test_an_answer_is_paid_for_once(ask):
     other = QUESTION._replace(draw=1)
     with serving(lambda number, _: says(f"answer {number}")) as served:
         first = ask(served.url, QUESTION, QUESTION, concurrency=1)
@@ -66,7 +63,7 @@ def test_nothing_is_asked_twice(ask):
         ask(served.url, model="large")
         ask(served.url, options={"max_tokens": 7})
         ask(served.url, QUESTION._replace(system="Be long."))
-        assert len(served.asked) == 5
+        assert len(served.requests) == 5
     assert ask("http://127.0.0.1:9/v1")[0].text == "answer 0"  # even when it is gone
 
 
@@ -78,15 +75,16 @@ def test_a_torn_line_costs_that_answer_only(ask, tmp_path):
         again = ask(served.url, QUESTION, QUESTION._replace(draw=1))
         assert [a.text for a in again] == ["answer 0", "answer 2"]
         ask(served.url, QUESTION, QUESTION._replace(draw=1))
-    assert len(served.asked) == 3
+    assert len(served.requests) == 3
 
 
 @pytest.mark.parametrize(
-    ("bad", "trouble"),
+    ("bad", "problem"),
     [
-        (Reply(b'{"error": "try later"}', status=500), "server error"),
-        (Reply(b"<html>bad gateway", status=502), "server error"),
-        (Reply(b"", status=429), "rate limit"),
+        (Reply(b'{"error": "try later"}', status=500), "retried"),
+        (Reply(b"<html>bad gateway", status=502), "retried"),
+        (Reply(b"{}" * 5_000_000, status=503), "retried"),
+        (Reply(b"", status=429), "retried"),
         (Reply(b"this is no JSON"), "bad answer"),
         (Reply(b"\xff\xfe"), "bad answer"),
         (Reply(b"[" * 100_000), "bad answer"),
@@ -98,15 +96,15 @@ def test_a_torn_line_costs_that_answer_only(ask, tmp_path):
         (says("late", after=0.5), "timeout"),
     ],
 )
-def test_what_a_retry_mends(ask, bad, trouble):
+def test_what_a_retry_solves(ask, bad, problem):
     with serving(lambda number, _: says("good") if number else bad) as served:
         [answer] = ask(served.url, timeout=0.3 if bad.after else 5.0)
-    assert answer.text == "good" and answer.troubles == (trouble,)
-    assert len(served.asked) == 2
+    assert answer.text == "good" and answer.problems == (problem,)
+    assert len(served.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("bad", "trouble"),
+    ("bad", "problem"),
     [
         (says("x" * 10_000_000), "too long"),
         (Reply(b"{}" * 5_000_000, status=400), "refused 400"),
@@ -115,11 +113,11 @@ def test_what_a_retry_mends(ask, bad, trouble):
         (Reply(b"", status=429, headers={"Retry-After": "3600"}), "rate limit"),
     ],
 )
-def test_what_no_retry_mends(ask, bad, trouble):
+def test_what_is_not_retried(ask, bad, problem):
     with serving(lambda *_: bad) as served:
         [answer] = ask(served.url)
-    assert answer.text is None and answer.troubles == (trouble,)
-    assert len(served.asked) == 1
+    assert answer.text is None and answer.problems == (problem,)
+    assert len(served.requests) == 1
 
 
 def test_retry_after_is_honoured(ask):
@@ -129,14 +127,7 @@ def test_retry_after_is_honoured(ask):
     assert served.times[1] - served.times[0] >= 0.4
 
 
-def test_retry_after_as_a_date_and_as_nonsense():
-    ahead = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert 28 < wire.retry_after({"retry-after": ahead}) <= 30
-    for nonsense in ("soon", "-5", "nan", ""):
-        assert wire.retry_after({"retry-after": nonsense}) == 0
-
-
-def test_a_service_that_is_down_is_asked_once_more_each_time(tmp_path, capsys):
+def test_a_service_that_is_down_gets_one_request_each_time(tmp_path, capsys):
     """And the run hears of it once, and once when it is back."""
     questions = [QUESTION._replace(draw=draw) for draw in range(20)]
     works = False
@@ -145,29 +136,29 @@ def test_a_service_that_is_down_is_asked_once_more_each_time(tmp_path, capsys):
         return says("good") if works else Reply(b"", status=503)
 
     with serving(answer) as served:
-        endpoint = Endpoint(settings_of(served.url, concurrency=2), tmp_path)
-        first = asyncio.run(endpoint.ask(questions))
-        assert all(a.text is None for a in first) and len(served.asked) <= 6
-        assert {t for a in first for t in a.troubles} == {"server error", "down"}
-        before = len(served.asked)
-        asyncio.run(endpoint.ask(questions))
-        assert len(served.asked) == before + 1
+        client = LLMClient(config_of(served.url, concurrency=2), tmp_path)
+        first = asyncio.run(client.ask(questions))
+        assert all(a.text is None for a in first) and len(served.requests) <= 6
+        assert {t for a in first for t in a.problems} == {"server error", "down"}
+        before = len(served.requests)
+        asyncio.run(client.ask(questions))
+        assert len(served.requests) == before + 1
         works = True
-        assert all(a.text == "good" for a in asyncio.run(endpoint.ask(questions)))
-    told = [line for line in capsys.readouterr().out.splitlines() if "feedback.llm" in line]
-    assert len(told) == 2 and "no answers (server error)" in told[0] and "again" in told[1]
+        assert all(a.text == "good" for a in asyncio.run(client.ask(questions)))
+    printed = [line for line in capsys.readouterr().out.splitlines() if "feedback.llm" in line]
+    assert len(printed) == 2 and "no answers (server error)" in printed[0] and "again" in printed[1]
 
 
-def test_nobody_at_the_address(ask):
+def test_no_service_at_the_address(ask):
     [answer] = ask("http://127.0.0.1:9/v1")
-    assert answer.text is None and answer.troubles == ("no connection",) * 3
+    assert answer.text is None and answer.problems == ("no connection",)
 
 
-def test_a_service_that_talks_nonsense_is_as_good_as_down(ask):
+def test_a_service_that_answers_nonsense_counts_as_down(ask):
     questions = [QUESTION._replace(draw=draw) for draw in range(20)]
     with serving(lambda *_: Reply(b"nonsense")) as served:
         answers = ask(served.url, *questions, concurrency=2)
-    assert {a.text for a in answers} == {None} and len(served.asked) <= 6
+    assert {a.text for a in answers} == {None} and len(served.requests) <= 6
 
 
 def test_one_poisonous_question_does_not_stop_the_others(ask):
@@ -182,19 +173,19 @@ def test_one_poisonous_question_does_not_stop_the_others(ask):
     assert [a.text for a in answers] == [None] + ["good"] * 10
 
 
-def test_the_budget_in_tokens_stops_the_asking_across_resumes(ask, capsys):
+def test_the_budget_in_tokens_holds_across_resumes(ask, capsys):
     questions = [QUESTION._replace(draw=draw) for draw in range(8)]
     limits = dict(concurrency=3, token_budget=80, options={"max_tokens": 10})
     with serving(lambda *_: says("good", read=8, written=10)) as served:
         answers = ask(served.url, *questions, **limits)
-        assert [a.text for a in answers].count("good") == len(served.asked) == 4
-        assert {a.troubles for a in answers} == {(), ("budget",)}
-        told = capsys.readouterr().out
-        assert told.count("feedback.llm: the budget is used up (") == 1
+        assert [a.text for a in answers].count("good") == len(served.requests) == 4
+        assert {a.problems for a in answers} == {(), ("budget",)}
+        printed = capsys.readouterr().out
+        assert printed.count("feedback.llm: the budget is used up (") == 1
         again = ask(served.url, *questions, **limits)
-        assert len(served.asked) == 4 and [a.text for a in again].count("good") == 4
+        assert len(served.requests) == 4 and [a.text for a in again].count("good") == 4
         ask(served.url, *questions, **limits | {"token_budget": 1000})
-    assert len(served.asked) == 8
+    assert len(served.requests) == 8
 
 
 def test_requests_under_way_are_waited_for_where_money_is_short(ask):
@@ -202,9 +193,9 @@ def test_requests_under_way_are_waited_for_where_money_is_short(ask):
     questions = [QUESTION._replace(draw=draw) for draw in range(6)]
     with serving(lambda *_: says("good", read=8, written=10, after=0.02)) as served:
         answers = ask(served.url, *questions, concurrency=6, token_budget=700)
-        assert [a.text for a in answers].count("good") == len(served.asked) == 6
+        assert [a.text for a in answers].count("good") == len(served.requests) == 6
         again = ask(served.url, *(q._replace(user="?") for q in questions), token_budget=700)
-    assert {a.troubles for a in again} == {("budget",)}  # 108 are spent, 604 may not be enough
+    assert {a.problems for a in again} == {("budget",)}  # 108 are spent, 604 may not be enough
 
 
 def test_the_budget_in_money_counts_what_came_to_nothing(ask):
@@ -214,26 +205,25 @@ def test_the_budget_in_money_counts_what_came_to_nothing(ask):
         price_in=10.0,
         price_out=10.0,
         retries=30,
-        backoff=0.0,
         options={"max_tokens": 100},
     )
     with serving(lambda *_: Reply(b"nonsense")) as served:
         [answer] = ask(served.url, **limits)
     estimate = (8 + 100) * 10 / 1e6  # (9 + 14 characters) / 3 rounded up, and 100
-    assert len(served.asked) == int(0.01 / estimate)
-    assert answer.money == pytest.approx(len(served.asked) * estimate)
-    assert answer.troubles[-1] == "budget"
+    assert len(served.requests) == int(0.01 / estimate)
+    assert answer.money == pytest.approx(len(served.requests) * estimate)
+    assert answer.problems[-1] == "budget"
 
 
 def test_requests_are_spread_over_time():
     async def turns(pace, count, tokens):
         began = time.monotonic()
-        await asyncio.gather(*(pace.turn(tokens) for _ in range(count)))
+        await asyncio.gather(*(pace.wait(tokens) for _ in range(count)))
         return time.monotonic() - began
 
-    assert asyncio.run(turns(_Pace(600, 0), 4, 1)) >= 0.3
-    assert asyncio.run(turns(_Pace(0, 60_000), 4, 100)) >= 0.3
-    assert asyncio.run(turns(_Pace(0, 0), 4, 100)) < 0.1
+    assert asyncio.run(turns(_Pace(600, None), 4, 1)) >= 0.3
+    assert asyncio.run(turns(_Pace(None, 60_000), 4, 100)) >= 0.3
+    assert asyncio.run(turns(_Pace(None, None), 4, 100)) < 0.1
 
 
 def test_concurrency_is_bounded(ask):
@@ -265,37 +255,45 @@ def test_the_key_is_nowhere_even_if_the_service_repeats_it(ask, tmp_path, capfd)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
-        ("model", "", "model is empty"),
-        ("base_url", "localhost:8000", "base_url must be empty or begin with http"),
+        ("model", None, "model is not set"),
+        ("base_url", "localhost:8000", "base_url must begin with http"),
         ("base_url", f"http://me:{KEY}@host/v1", "base_url holds a password"),
         ("base_url", f"http://host/v1?key={KEY}", "base_url holds a password or a query"),
         ("key_variable", KEY, "key_variable must be the name of an environment variable"),
-        ("key_variable", "NO_SUCH_KEY", "the environment has no NO_SUCH_KEY"),
         ("options", {"n": 3}, "options cannot set n"),
         ("concurrency", 0, "concurrency is 0, must be at least 1"),
         ("retries", -1, "retries is -1, must be at least 0"),
-        ("timeout", 0.0, "timeout is 0.0, must be positive"),
+        ("timeout", 0.0, "timeout is 0.0, must be above 0"),
         ("money_budget", 1.0, "money_budget needs price_in and price_out"),
     ],
 )
-def test_settings_that_cannot_be(tmp_path, field, value, told):
-    with pytest.raises(ConfigError, match=told) as error:
-        Endpoint(settings_of("", **{field: value}), tmp_path)
+def test_settings_that_are_refused(field, value, message):
+    config = default()
+    config.feedback.provider, config.feedback.llm.model = "llm", "m"
+    config.feedback.llm[field] = value
+    with pytest.raises(ConfigError, match=message) as error:
+        read(config)
     assert "feedback.llm" in str(error.value) and KEY not in str(error.value)
+
+
+def test_the_key_is_missing(tmp_path):
+    message = "feedback.llm.key_variable: the environment has no NO_SUCH_KEY"
+    with pytest.raises(ConfigError, match=message):
+        LLMClient(config_of(None, key_variable="NO_SUCH_KEY"), tmp_path)
 
 
 def test_the_package_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ConfigError, match=r"pip install 'fdjax\[llm\]'"):
-        Endpoint(settings_of(""), tmp_path)
+        LLMClient(config_of(None), tmp_path)
 
 
 def test_a_service_without_keys(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with serving(lambda *_: says("none is needed")) as served:
-        endpoint = Endpoint(settings_of(served.url, key_variable=""), tmp_path)
-        [answer] = asyncio.run(endpoint.ask([QUESTION]))
+        client = LLMClient(config_of(served.url, key_variable=None), tmp_path)
+        [answer] = asyncio.run(client.ask([QUESTION]))
     assert answer.text == "none is needed"
     assert json.loads((tmp_path / "llm_answers.jsonl").read_text())["text"] == answer.text

@@ -1,0 +1,86 @@
+"""What the search of the built-in benchmark finds: more than Lean reports.
+
+`step`: the last good line and the line that should follow it. `correction`: the attempt mended to
+a proof. `proof`: the shortest proof, or the data's. Of an attempt with helper lemmas the main proof
+is mended. None where the search finds nothing.
+"""
+
+import functools
+import zlib
+from collections.abc import Sequence
+
+from fdjax.benchmark import Repair, repair, shortest_proof
+from fdjax.feedback.proofs import first_difference, offset_in_attempt, refused_helper, shown
+from fdjax.lean.extract import parse_candidate
+from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
+
+
+def oracle(level: str) -> Provider:
+    """Deterministic. `level`: step, correction or proof."""
+    describe = {"step": _step, "correction": _correction, "proof": _proof}[level]
+
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
+        return [[describe(item) for item in group] for group in groups]
+
+    return provide
+
+
+def _step(item: Item) -> Feedback | None:
+    repaired = _repair(item)
+    if repaired is None:
+        return None
+    previous, following = repaired.previous, repaired.next_tactic
+    if following is None:  # a proof: each of its lines is a right step; a hash chooses one
+        proof = item[1].candidate.proof
+        lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
+        index = zlib.crc32(proof.encode()) % len(lines)
+        previous, following = (lines[index - 1] if index else None), lines[index]
+    return Feedback(
+        (f"after {previous} use {following}" if previous else f"begin with {following}",),
+        "oracle: step",
+        first_error=offset_in_attempt(item, repaired.first_error),
+        proof=Candidate(repaired.good_prefix + repaired.completion),
+    )
+
+
+def _correction(item: Item) -> Feedback | None:
+    repaired = _repair(item)
+    if repaired is None:
+        return None
+    corrected = Candidate(repaired.good_prefix + repaired.completion)
+    return Feedback(
+        (shown(corrected),),
+        "oracle: correction",
+        leak=1.0,
+        first_error=offset_in_attempt(item, repaired.first_error),
+        proof=corrected,
+    )
+
+
+def _proof(item: Item) -> Feedback | None:
+    theorem = item[0]
+    text = _shortest(theorem) or theorem.reference
+    if text is None:
+        return None
+    proof = parse_candidate(text, theorem, allow_helpers=True)
+    return Feedback(
+        (shown(proof),),
+        "oracle: proof",
+        leak=1.0,
+        first_error=first_difference(item, proof),
+        proof=proof,
+    )
+
+
+def _repair(item: Item) -> Repair | None:
+    """Of the main proof. None also where the interpreter takes for a proof what Lean refused."""
+    theorem, attempt, verdict = item
+    repaired = repair(theorem, attempt.candidate.proof)
+    if repaired is None or repaired.next_tactic is not None or verdict.proved:
+        return repaired
+    return None if refused_helper(item) is None else repaired
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _shortest(theorem: Theorem) -> str | None:
+    return shortest_proof(theorem)
