@@ -136,7 +136,7 @@ def dr_grpo(params, at):
 
 
 def dapo(params, at):
-    """Yu et al. 2025, equations 8 and 13, rewards halved; zero-variance groups are not in the batch."""
+    """Yu et al. 2025, equations 8 and 13, rewards halved; without zero-variance groups."""
     exceeding = (R - 2) - LENGTHS
     penalty = np.where(LENGTHS <= R - 2, 0, exceeding / 2)
     advantages = over_std(REWARDS + 0.5 * penalty)
