@@ -30,8 +30,8 @@ class Lock:
     def take(self, *, make: bool) -> None:
         """Takes the lock unless it is held already; a missing file is created only if `make`.
 
-        Raises WorkdirInUse naming the process that holds it, OSError. Warns of a file system without
-        locks. To be called on all hosts.
+        Raises WorkdirInUse naming the process that holds it, OSError. Prints a warning if the file
+        system has no locks. To be called on all hosts.
         """
         hosts.broadcast("lock", functools.partial(self._take, make))
 
