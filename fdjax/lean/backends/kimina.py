@@ -197,7 +197,9 @@ class KiminaWorker:
         return verdict
 
 
-def _read(item: evidence.CandidateReader, messages: Sequence[dict], first: int, started: int) -> list[Message]:
+def _read(
+    item: evidence.CandidateReader, messages: Sequence[dict], first: int, started: int
+) -> list[Message]:
     """Gives `item` the messages from line `first` on; returns the errors before that line.
 
     Some versions of the server count lines from the end of the imports, others from the file's
