@@ -19,6 +19,7 @@ import uuid
 import warnings
 from collections.abc import Hashable, Sequence
 
+from fdjax.config import KiminaConfig
 from fdjax.lean import evidence
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.types import Candidate, Message, Status, Theorem, Verdict
@@ -28,6 +29,7 @@ try:
 except ImportError:  # reported when a backend is constructed
     httpx = None
 
+DEFAULTS = KiminaConfig()
 START_SECONDS = 300  # for the server to import Mathlib
 CONNECT_SECONDS = 10.0
 QUEUE_SECONDS = 90.0  # to wait for a REPL of the server; it reports that it is busy after 60
@@ -61,9 +63,9 @@ class KiminaBackend:
     The constructor raises BackendUnavailable if no server answers.
     """
 
-    url: str = "http://localhost:8000"
-    max_heartbeats: int = 400_000
-    patience: float = 300.0
+    url: str = DEFAULTS.url
+    max_heartbeats: int = DEFAULTS.max_heartbeats
+    patience: float = DEFAULTS.patience
     environment: str = ""
     name: str = dataclasses.field(default="kimina", init=False)
     max_batch: int = dataclasses.field(default=1, init=False)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+from fdjax.config import LeanInteractConfig
 from fdjax.lean import sandbox
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
@@ -19,6 +20,7 @@ from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
 from fdjax.lean.evidence import context_error, import_lines, options, render, split_context
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
+DEFAULTS = LeanInteractConfig()
 HELD = 2  # REPLs with different imports that a worker keeps
 MAX_FAILURES = 5  # starts that fail in a row, after which the backend is unavailable
 WORN = 0.75  # part of memory_mb above which a REPL is replaced before the next candidate
@@ -52,10 +54,10 @@ class LeanInteractBackend:
     lake: str = "lake"
     readable: str = ""
     checker: str = ""
-    max_heartbeats: int = 400_000
-    memory_mb: int = 8192
+    max_heartbeats: int = DEFAULTS.max_heartbeats
+    memory_mb: int = DEFAULTS.memory_mb
     max_commands: int = 300
-    spares: int = 1
+    spares: int = DEFAULTS.spares
     start_seconds: float = 300.0
     name: str = dataclasses.field(default="lean_interact", init=False)
     max_batch: int = dataclasses.field(default=1, init=False)
