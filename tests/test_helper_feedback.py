@@ -49,20 +49,20 @@ def farm():
 
 
 @pytest.fixture
-def told(farm, tmp_path, monkeypatch):
+def feedback_on(farm, tmp_path, monkeypatch):
     """The group of the answers with these codes, and what a provider says of it."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    def told(*codes, theorem=THEOREM, farm=farm, **changes):
+    def feedback_on(*codes, theorem=THEOREM, farm=farm, **changes):
         group = items(farm, *codes, theorem=theorem)
         config = default().feedback
         config.update_from_flattened_dict(changes)
         provider = make_provider(config, Means(None, farm, tmp_path, 0, 1))
-        [said] = asyncio.run(provider([group], Moment("fd", 0)))
-        return group, said
+        [feedback] = asyncio.run(provider([group], Moment("fd", 0)))
+        return group, feedback
 
-    return told
+    return feedback_on
 
 
 def items(farm, *codes, theorem=THEOREM):
@@ -85,24 +85,24 @@ def items(farm, *codes, theorem=THEOREM):
     return [(theorem, a, v.result()) for a, v in zip(attempts, verdicts)]
 
 
-def learned(group, said):
+def learned(group, feedback):
     """What of each answer is learned from."""
-    credited = Credit(success_weight=1.0).give([[(*i, f) for i, f in zip(group, said)]])
+    credited = Credit(success_weight=1.0).give([[(*i, f) for i, f in zip(group, feedback)]])
     return ["".join(chr(t) for t, w in zip(c.attempt.tokens, c.weights) if w) for c in credited]
 
 
-def test_the_main_proof_is_compared_with_a_plain_one(told):
+def test_the_main_proof_is_compared_with_a_plain_one(feedback_on):
     codes = (
         SECOND + STATED + USES,
         SECOND + STATED + USES.replace("h1.1", "h1.2"),
         WRONG + STATED + USES,
         STATED + USES,
     )
-    group, said = told(*codes, provider="reference")
+    group, feedback = feedback_on(*codes, provider="reference")
     assert [v.status for *_, v in group] == ["proved"] + ["failed"] * 3
-    assert {f.messages for f in said} == {("a proof is\n  exact ⟨h1.2, h1.1⟩",)}
+    assert {f.messages for f in feedback} == {("a proof is\n  exact ⟨h1.2, h1.1⟩",)}
     begin = "So:\n```lean4\n"
-    assert learned(group, said) == [
+    assert learned(group, feedback) == [
         f"{begin}{SECOND}{STATED} by\n  exact ⟨s",
         f"{begin}{SECOND}{STATED} by\n  exact ⟨s",
         f"{begin}{WRONG.partition('wrong')[0]}w",  # Lean refuses it before
@@ -111,7 +111,7 @@ def test_the_main_proof_is_compared_with_a_plain_one(told):
     assert group[0][1].candidate.proof == USES and not group[3][1].candidate.has_helpers
 
 
-def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof(told):
+def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof(feedback_on):
     theorem = dataclasses.replace(THEOREM, reference=SECOND + STATED + USES)
     other = SECOND.replace("by\n  exact h.2", "h.2")
     codes = (
@@ -119,17 +119,19 @@ def test_a_reference_with_helpers_is_shown_as_one_and_compared_in_its_main_proof
         SECOND + STATED + USES.replace("h1.1", "h1.2"),
         STATED + " by\n  exact ⟨h1.2, h1.2⟩",
     )
-    group, said = told(*codes, theorem=theorem, provider="reference")
+    group, feedback = feedback_on(*codes, theorem=theorem, provider="reference")
     shown = f"a proof with helper lemmas is\n{(SECOND + STATED + USES).strip()}"
-    assert {f.messages for f in said} == {(shown,)}
-    whole, wrong_end, plain = learned(group, said)
+    assert {f.messages for f in feedback} == {(shown,)}
+    whole, wrong_end, plain = learned(group, feedback)
     assert whole.endswith(f"{USES}\n```\n\0")  # proofs by the same main proof
     assert wrong_end.endswith("⟨second h1, h1.2") and plain.endswith("exact ⟨h")
     with Farm(EmbeddedBackend(), workers=1) as strict:
-        assert told(codes[2], theorem=theorem, farm=strict, provider="reference")[1] == [None]
+        assert feedback_on(codes[2], theorem=theorem, farm=strict, provider="reference")[1] == [
+            None
+        ]
 
 
-def test_peers_are_near_by_their_main_proofs(told):
+def test_nearest_peers_are_found_by_their_main_proofs(feedback_on):
     other = SECOND.replace("by\n  exact h.2", "h.2")
     codes = (
         SECOND + STATED + USES.replace("h1.1", "h1.2"),
@@ -139,18 +141,20 @@ def test_peers_are_near_by_their_main_proofs(told):
         WRONG + STATED + USES,
     )
     changes = {"peers.order": "nearest", "peers.successes": 2, "peers.failures": 1}
-    group, said = told(*codes, provider="peers", **changes)
-    assert said[0].proof == group[2][1].candidate and said[0].messages[:2] == tuple(
+    group, feedback = feedback_on(*codes, provider="peers", **changes)
+    assert feedback[0].proof == group[2][1].candidate and feedback[0].messages[:2] == tuple(
         f"a proof with helper lemmas is\n{proof.strip()}" for proof in codes[2:4]
     )
-    assert said[0].messages[2].startswith(f"Lean refuses\n{(WRONG + STATED + USES).strip()}\nbeca")
-    assert said[0].first_error == group[0][1].candidate.main_start + len(
+    assert (
+        feedback[0].messages[2].startswith(f"Lean refuses\n{(WRONG + STATED + USES).strip()}\nbeca")
+    )
+    assert feedback[0].first_error == group[0][1].candidate.main_start + len(
         " by\n  exact ⟨second h1, h1."
     )
-    assert said[3].first_error is None and said[1].messages[0] == said[0].messages[0]
+    assert feedback[3].first_error is None and feedback[1].messages[0] == feedback[0].messages[0]
 
 
-def test_steps_and_corrections_mend_the_main_proof(told):
+def test_steps_and_corrections_repair_the_main_proof(feedback_on):
     mended = " by\n  constructor\n  exact h1.2\n  exact h1.1"
     bad = mended.replace("h1.1", "h1.2")
     codes = (
@@ -160,16 +164,16 @@ def test_steps_and_corrections_mend_the_main_proof(told):
         SECOND + STATED + mended,
     )
     for help in ("correction", "step"):
-        group, said = told(*codes, help=help)
-        proofs = [f.proof.text for f in said]
+        group, feedback = feedback_on(*codes, help=help)
+        proofs = [f.proof.text for f in feedback]
         assert proofs == [mended] * 4
-        places = [f.first_error for f in said]
+        places = [f.first_error for f in feedback]
         wrong = WRONG.index("wrong")
         assert places == [group[0][1].candidate.main_start + bad.rindex(".2"), wrong, wrong, None]
-    assert said[0].messages == ("after exact h1.2 use exact h1.1",)
+    assert feedback[0].messages == ("after exact h1.2 use exact h1.1",)
 
 
-def test_a_language_model_is_told_what_it_sees(farm):
+def test_a_language_model_reads_helpers_and_messages(farm):
     codes = (WRONG + STATED + USES, STATED + USES)
     group = items(farm, *codes)
     known = parse_candidate(SECOND + STATED + USES, THEOREM, allow_helpers=True)
@@ -181,7 +185,7 @@ def test_a_language_model_is_told_what_it_sees(farm):
         assert "a reference proof with helper lemmas, not to be quoted>>>\ntheorem second" in text
 
 
-def test_a_stronger_models_lemmas_are_read_and_checked(told):
+def test_a_stronger_models_lemmas_are_read_and_checked(feedback_on):
     theorem = dataclasses.replace(THEOREM, reference=None)
     one_line = f"{SECOND}{STATED} by exact ⟨second h1, h1.1⟩"
     answers = [
@@ -196,8 +200,8 @@ def test_a_stronger_models_lemmas_are_read_and_checked(told):
     }
     with serving(lambda number, _: says(answers[number % 3])) as served:
         fields["llm.base_url"] = served.url
-        said = told(STATED + " h1", theorem=theorem, **fields)[1][0]
-        assert said.proof.text == SECOND + STATED + USES and said.unanswered == 2
-        assert said.text.startswith("a proof with helper lemmas is\ntheorem second")
+        feedback = feedback_on(STATED + " h1", theorem=theorem, **fields)[1][0]
+        assert feedback.proof.text == SECOND + STATED + USES and feedback.unanswered == 2
+        assert feedback.text.startswith("a proof with helper lemmas is\ntheorem second")
         assert "lemmas of your own" in served.asked[0]["messages"][0]["content"]
     assert read_proof(answers[2], theorem) is None
