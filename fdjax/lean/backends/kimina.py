@@ -29,8 +29,8 @@ from fdjax.lean.evidence import (
     import_lines,
     is_start,
     options,
-    split_context,
     render,
+    split_context,
 )
 from fdjax.types import Candidate, Message, Status, Theorem, Verdict
 
