@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean doctor`: what works, what is missing, and the remedy."""
+"""`fdjax lean doctor`: what works, what is missing, and the remedy."""
 
 import re
 

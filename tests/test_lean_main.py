@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean check`: a line out for each line in, in order, whatever the line holds."""
+"""`fdjax lean check`: a line out for each line in, in order, whatever the line holds."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Lean on the command line: `python -m fdjax.lean check FILE.jsonl` gives verdicts for theorems and
+"""Lean on the command line: `fdjax lean check FILE.jsonl` gives verdicts for theorems and
 proofs in JSON lines, `doctor` reports what a backend lacks on this machine, `bench` its speed.
 """
 
@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
             second = replaying_farm(local, workers, flags.timeout, cache)
         farm = Farm(backend, flags.workers, flags.timeout, cache, second=second)
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"python -m fdjax.lean {flags.command}: {error}", file=sys.stderr)
+        print(f"fdjax lean {flags.command}: {error}", file=sys.stderr)
         return 2
     return check(source, farm)
 
@@ -155,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
 # Fields of the backends' classes that have a flag.
 OPTIONS = {
     "project": "lean_interact: folder of a Lake project, with Mathlib for instance",
-    "lean_version": "lean_interact without a project: such as v4.24.0",
+    "lean_version": "lean_interact without a project: such as v4.30.0",
     "repl": "lean_interact: folder of a REPL that has been built",
     "url": "kimina: of the server, such as http://localhost:8000",
 }
@@ -163,7 +163,10 @@ OPTIONS = {
 
 def parse_flags(argv: list[str] | None) -> argparse.Namespace:
     """Exits with 2 and a message for bad flags."""
-    parser = argparse.ArgumentParser(prog="python -m fdjax.lean")
+    parser = argparse.ArgumentParser(
+        prog="fdjax lean",
+        epilog="example: fdjax lean check proofs.jsonl --backend=lean_interact --project=my_project",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     check_flags = commands.add_parser(
         "check",

@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean bench`: how many candidates per second a backend verifies here.
+"""`fdjax lean bench`: how many candidates per second a backend verifies here.
 
 Candidates are distinct, half of them wrong, over core Lean alone. All are submitted at once; then
 one more, which is urgent. Prints figures every two seconds, and the final ones as JSON.

@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean doctor`: does a backend work on this machine, and what is missing?"""
+"""`fdjax lean doctor`: does a backend work on this machine, and what is missing?"""
 
 import importlib.metadata
 import shutil
