@@ -165,7 +165,7 @@ def parse_flags(argv: list[str] | None) -> argparse.Namespace:
     """Exits with 2 and a message for bad flags."""
     parser = argparse.ArgumentParser(
         prog="fdjax lean",
-        epilog="example: fdjax lean check proofs.jsonl --backend=lean_interact --project=my_project",
+        epilog="example: fdjax lean check proofs.jsonl --backend=lean_interact --project=mine",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check_flags = commands.add_parser(
