@@ -1,7 +1,9 @@
-"""What an FD update costs beside an SFT update of as many tokens: python benchmarks/fd_update.py.
+"""Time of an FD update over that of an SFT update of as many tokens.
 
-Interleaved pairs in one process, so that whatever else the machine does hits both; the median of
-the pairs' ratios. FD reads each response twice (student, teacher) and learns from it once.
+    python benchmarks/fd_update.py
+
+Interleaved pairs in one process, so that other load of the machine slows both; the median of the
+pairs' ratios. FD runs two forward passes over each response (student, teacher), one with gradients.
 """
 
 import argparse

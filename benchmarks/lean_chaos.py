@@ -1,15 +1,15 @@
-"""The embedded backend in chaos: does every candidate get its one verdict, and the honest the right
-one?
+"""The embedded backend under faults: exactly one verdict for each candidate, the right one for the
+honest candidates.
 
     python benchmarks/lean_chaos.py [--count=1000] [--workers=2]
 
 One candidate in a hundred each kills its Lean (stack overflow), hangs, takes all memory, floods the
 output, or breaks the file for its neighbours; and as many times a Lean is killed from outside, but
-never at a candidate that is checked alone, for whom that would be the second time. The audit, which
-would refuse most of them, is switched off. The honest candidates are also checked without any of
-that: status, messages and axioms must be the same. Exit code 1 if they are not, if a candidate has
-no verdict or two, or if our own memory at its peak in the last quarter is more than 10 % above that
-of the first.
+never while it checks a single candidate, for which that would be the second time. The audit, which
+would reject most of them, is switched off. The honest candidates are also checked without any
+faults: status, messages and axioms must be the same. Exit code 1 if they are not, if a candidate
+has no verdict or two, or if this process's peak memory in the last quarter is more than 10 % above
+that in the first.
 """
 
 import argparse
@@ -35,22 +35,22 @@ from fdjax.types import Candidate, Theorem, Verdict
 
 SWAP = Theorem("swap", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p")
 BOMB = Theorem("bomb", "bomb", ": 1 <<< (2 ^ 36) = 0")  # a number of 8 GB
-TROUBLE = {  # what a candidate does, and the verdicts that it may get
+FAULTS = {  # theorem, proof, allowed statuses
     "crash": (SWAP, "(" * 20_000 + "-- {}", {"crashed"}),
     "hang": (SWAP, "by\n  repeat (have := h) -- {}", {"timeout"}),
     "memory": (BOMB, "by decide +kernel -- {}", {"crashed", "timeout", "failed"}),
     "flood": (SWAP, "by\n" + "  trace_state\n" * 2000 + "  exact ⟨h.2, h.1⟩ -- {}", {"proved"}),
     "breaks": (SWAP, "by simp /- {}", {"failed", "crashed"}),
 }
-SHARE = 100  # one candidate in so many, of each kind
-AT_ONCE = 1000  # candidates that the farm has at a time
+FAULT_PERIOD = 100  # candidates to one of each kind
+QUEUED = 1000  # candidates that the farm holds at a time
 
-Said = tuple[str, int]  # a verdict's status, and a hash of all that a run depends on
+Answer = tuple[str, int]  # status, and a hash of status, messages and axioms
 
 
 @dataclasses.dataclass
 class Outcome:
-    answers: list[list[Said]]  # of each candidate; not the verdicts: they would fill the memory
+    answers: list[list[Answer]]  # of each candidate; verdicts would fill the memory
     memory_mb: list[float]  # of this process, over time
     kills: int
     seconds: float
@@ -58,20 +58,20 @@ class Outcome:
 
 
 def mixture(count: int, seed: int) -> list[tuple[Theorem, Candidate, str]]:
-    """(theorem, candidate, kind): the kinds of TROUBLE, "right" and "wrong"."""
+    """(theorem, candidate, kind): the kinds of FAULTS, "right" and "wrong"."""
     rng = random.Random(seed)
     items = [
         (t, candidate, "right" if right else "wrong")
         for t, candidate, right in candidates(range(count))
     ]
-    for kind, (theorem, proof, _) in TROUBLE.items():
-        for i in rng.sample(range(count), max(1, count // SHARE)):
+    for kind, (theorem, proof, _) in FAULTS.items():
+        for i in rng.sample(range(count), max(1, count // FAULT_PERIOD)):
             items[i] = (theorem, Candidate(proof.replace("{}", f"{kind} {i}")), kind)
     return items
 
 
 class Worker(EmbeddedWorker):
-    alone = True  # is its candidate checked alone?
+    alone = True  # the batch holds a single candidate
 
     def check(self, batch, timeout):
         self.alone = len(batch) == 1
@@ -84,21 +84,21 @@ class Backend(EmbeddedBackend):
 
 
 def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
-    """All of `pairs` on a farm, without an audit, while so many Leans are killed at random."""
+    """Checks all `pairs` on a farm, without an audit, while `kills` Leans are killed at random."""
     backend = Backend(max_heartbeats=10**9, memory_mb=3072)
-    answers: list[list[Said]] = [[] for _ in pairs]
-    memory, done, room = [], threading.Event(), threading.Semaphore(AT_ONCE)
-    killed, rng, own = 0, random.Random(1), psutil.Process()
+    answers: list[list[Answer]] = [[] for _ in pairs]
+    memory, done, room = [], threading.Event(), threading.Semaphore(QUEUED)
+    killed, rng, process = 0, random.Random(1), psutil.Process()
 
     def take(index: int, verdict: Verdict) -> None:
-        said = hash((verdict.status, verdict.messages, verdict.axioms))
-        answers[index].append((verdict.status, said))
+        digest = hash((verdict.status, verdict.messages, verdict.axioms))
+        answers[index].append((verdict.status, digest))
         room.release()
 
-    def disturb() -> None:
+    def kill_workers() -> None:
         nonlocal killed
         while not done.wait(0.1 + 0.2 * rng.random()):
-            memory.append(own.memory_info().rss / 2**20)
+            memory.append(process.memory_info().rss / 2**20)
             with farm._changed:
                 worker = rng.choice(farm._workers)
                 child = worker.processes.child
@@ -108,43 +108,43 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
                         os.killpg(child.pid, signal.SIGKILL)
                         killed += 1
 
-    cache = VerdictCache(max_entries=1)  # its growth is no leak
+    cache = VerdictCache(max_entries=1)  # a growing cache is no leak
     with (
         mock.patch("fdjax.lean.farm.audit", lambda *_: None),
         Farm(backend, workers, timeout, cache) as farm,
     ):
         began = time.monotonic()
-        disturber = threading.Thread(target=disturb)
-        disturber.start()
+        killer = threading.Thread(target=kill_workers)
+        killer.start()
         for i, (theorem, candidate) in enumerate(pairs):
             room.acquire()
             future = farm.submit(theorem, candidate)
             future.add_done_callback(lambda future, i=i: take(i, future.result()))
-        for _ in range(AT_ONCE):  # until all are done
+        for _ in range(QUEUED):  # until all are done
             room.acquire()
         seconds, restarts = time.monotonic() - began, farm.counters.restarts
         done.set()
-        disturber.join()
+        killer.join()
     return Outcome(answers, memory, killed, seconds, restarts)
 
 
-def faults(items, chaos: Outcome, quiet: Outcome) -> list[str]:
-    """What should not have happened. `quiet`: of the honest candidates alone."""
+def errors(items, chaos: Outcome, quiet: Outcome) -> list[str]:
+    """Descriptions of wrong answers. `quiet`: of the honest candidates, without faults."""
     found = []
     expected = iter(quiet.answers)
     for (_, candidate, kind), answers in zip(items, chaos.answers, strict=True):
-        alone = None if kind in TROUBLE else next(expected)
-        told = f"{kind}, `{candidate.text[:200]}`: {[status for status, _ in answers]}"
+        quiet_answers = None if kind in FAULTS else next(expected)
+        description = f"{kind}, `{candidate.text[:200]}`: {[status for status, _ in answers]}"
         if len(answers) != 1:
-            found.append(f"not exactly one verdict: {told}")
-        elif alone is None:
-            # a killed Lean is blamed on whom it was at, twice at worst
-            if answers[0][0] not in TROUBLE[kind][2] | {"crashed"}:
-                found.append(told)
-        elif answers != alone:
-            found.append(f"other than alone, {alone[0][0]}: {told}")
+            found.append(f"not exactly one verdict: {description}")
+        elif quiet_answers is None:
+            # a candidate has crashed if its Lean was killed twice
+            if answers[0][0] not in FAULTS[kind][2] | {"crashed"}:
+                found.append(description)
+        elif answers != quiet_answers:
+            found.append(f"without faults {quiet_answers[0][0]}: {description}")
         elif answers[0][0] != {"right": "proved", "wrong": "failed"}[kind]:
-            found.append(told)
+            found.append(description)
     return found
 
 
@@ -161,12 +161,15 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=2.0)
     flags = parser.parse_args()
     items = mixture(flags.count, seed=0)
-    honest = [item for item in items if item[2] not in TROUBLE]
+    honest = [item for item in items if item[2] not in FAULTS]
     quiet = check([item[:2] for item in honest], flags.workers, 60.0)
     chaos = check(
-        [item[:2] for item in items], flags.workers, flags.timeout, kills=flags.count // SHARE
+        [item[:2] for item in items],
+        flags.workers,
+        flags.timeout,
+        kills=flags.count // FAULT_PERIOD,
     )
-    found = faults(items, chaos, quiet)
+    found = errors(items, chaos, quiet)
     grown = growth(chaos.memory_mb)
     if grown > 1.1:
         found.append(f"memory grew by {grown - 1:.0%}")
@@ -184,7 +187,7 @@ def main() -> int:
                 "workers": flags.workers,
                 "kills": chaos.kills,
                 "restarts": chaos.restarts,
-                "faults": len(found),
+                "errors": len(found),
                 "memory_growth": round(grown, 3),
                 "peak_mb": round(max(chaos.memory_mb)),
                 "seconds": round(chaos.seconds, 1),

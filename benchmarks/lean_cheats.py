@@ -1,12 +1,12 @@
-"""Ways to fake a proof, on every backend: how many count? And how many honest proofs do not?
+"""Fake proofs on every backend: how many are accepted, and how many honest proofs are refused?
 
     python benchmarks/lean_cheats.py [--honest=300] [--workers=2] [--backends embedded kimina ...]
 
-The cheats are those of tests/cheats.py and tests/helper_cheats.py, each tried with the audit, and
-those that evidence alone must catch without it, too. Where a backend can replay, all are tried
-without the audit but with replay, and honest proofs with it. lean_interact and kimina are asked
-over programs of the tests: their protocols, and the embedded Lean behind them. A line of counts for
-each backend; exit code 1 if a cheat was accepted or an honest proof refused.
+The cheats are those of tests/cheats.py and tests/helper_cheats.py, each checked with the audit, and
+those that the evidence must catch also without it. Where a backend can replay, all are checked
+without the audit but with replay, and honest proofs with replay. lean_interact and kimina are
+reached through programs of the tests: their protocols, with the embedded Lean behind them. Prints a
+line of counts for each backend; exit code 1 if a cheat was accepted or an honest proof refused.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from fdjax.lean.farm import Farm
 from fdjax.lean.replay import Compiler, replaying_farm
 
 THEOREMS = (cheats.FALSE, cheats.NOT_YET, cheats.AUXILIARY)
-TIMEOUT = 3.0  # of a cheat; honest proofs get PATIENCE
-PATIENCE = 60.0
+TIMEOUT = 3.0  # seconds for a cheat
+HONEST_TIMEOUT = 60.0
 
 
 def with_helpers(groups) -> list[tuple]:
@@ -80,7 +80,7 @@ def main() -> int:
                 unseen = audited if replay else []
                 replayed = accepted(backend, flags.workers, unseen, replay=True) if replay else []
             honest = cheats.honest_proofs(flags.honest)
-            kept = accepted(backend, flags.workers, honest, PATIENCE, replay)
+            kept = accepted(backend, flags.workers, honest, HONEST_TIMEOUT, replay)
             lost = len(honest) - len(kept)
         for theorem, proof in with_audit + without_audit + replayed:
             print(f"{name} accepted for {theorem.name}: {proof}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
     python benchmarks/lean_farm.py [--count=2000] [--sample=100] [--runs=5] [--workers=2]
 
-Candidates are distinct, half of them wrong, and the cache is cold. Each run checks all of them on
+Candidates are distinct, half of them wrong, and the cache is empty. Each run checks all of them on
 the farm, and a sample of them (fresh ones) in a process each, with as many workers; the runs of the
 two alternate and medians are printed. Exit code 1 if a figure is missed: 8 times the rate, and 15 %
 of Lean's CPU time.
@@ -29,11 +29,11 @@ def timed(check, items: list[Item]) -> tuple[float, float, float]:
     wall, after = time.perf_counter() - began, os.times()
     if wrong := wrong_verdicts(items, verdicts):
         sys.exit(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}")
-    own = after.user + after.system - before.user - before.system
+    outside = after.user + after.system - before.user - before.system
     lean = (
         after.children_user + after.children_system - before.children_user - before.children_system
     )
-    return wall / len(items), own / len(items), lean / len(items)
+    return wall / len(items), outside / len(items), lean / len(items)
 
 
 def main() -> int:
@@ -64,9 +64,9 @@ def main() -> int:
     ratios, shares = [], []
     for run in range(flags.runs):
         single, *_ = timed(process_each, fresh(flags.sample))
-        farm, own, lean = timed(on_farm, fresh(flags.count))
+        farm, outside, lean = timed(on_farm, fresh(flags.count))
         ratios.append(single / farm)
-        shares.append(own / lean)
+        shares.append(outside / lean)
         print(
             f"run {run + 1}: {1 / single:6.1f}/s with a process each, {1 / farm:6.1f}/s on the"
             f" farm ({flags.count} candidates, {flags.workers} workers): {ratios[-1]:.1f} times;"

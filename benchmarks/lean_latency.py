@@ -1,10 +1,10 @@
-"""How long an evaluation waits for Lean while training's candidates stand before it.
+"""How long an evaluation waits for Lean while training's candidates are in the queue.
 
     python benchmarks/lean_latency.py [--waiting=2000] [--probes=30] [--workers=2]
 
-At a random moment, with so many candidates in the queue of the embedded backend, one more is
-submitted that is urgent, as evaluations are; time counts until its verdict. Prints the median and
-the longest in seconds; exit code 1 if that is 1 or more.
+At a random moment, with --waiting candidates in the queue of the embedded backend, one more is
+submitted that is urgent, as evaluations are; timed until its verdict. Prints the median and
+the maximum in seconds; exit code 1 if the maximum is 1 or more.
 """
 
 import argparse
@@ -32,22 +32,22 @@ def main() -> int:
     with Farm(EmbeddedBackend(), flags.workers) as farm:
         while len(seconds) < flags.probes:
             time.sleep(0.3 * rng.random())
-            # those that workers are at do not wait
+            # candidates that workers are checking do not wait
             busy = flags.workers * farm.backend.max_batch
             short = flags.waiting + busy - farm.counters.queued
             for theorem, candidate, _ in candidates(itertools.islice(numbers, max(0, short))):
                 farm.submit(theorem, candidate)
             [(theorem, candidate, right)] = candidates(itertools.islice(numbers, 1))
-            asked = time.perf_counter()
+            start = time.perf_counter()
             verdict = farm.submit(theorem, candidate, urgent=True).result()
-            seconds.append(time.perf_counter() - asked)
+            seconds.append(time.perf_counter() - start)
             if verdict.proved != right:
                 sys.exit(f"a wrong verdict: {verdict}")
     print(
         json.dumps(
             {
                 "median": round(statistics.median(seconds), 3),
-                "longest": round(max(seconds), 3),
+                "max": round(max(seconds), 3),
                 "waiting": flags.waiting,
                 "probes": flags.probes,
                 "workers": flags.workers,

@@ -3,9 +3,9 @@
     python benchmarks/lean_repls.py [--count=60] [--runs=5] [--workers=2] [--project=DIR]
 
 The pool imports the same header once per REPL and answers each candidate on top of it; it is asked
-for no axioms and judges nothing. The runs of the two alternate, with fresh candidates; the median
+for no axioms and verifies nothing. The runs of the two alternate, with fresh candidates; the median
 ratio is printed. Exit code 1 below 1. Both wait for Lean most of the time, and single runs differ
-by some 5 %: take many. Without a toolchain the REPLs are those of the tests: the
+by about 5 %: make several. Without a toolchain the REPLs are those of the tests: the
 embedded Lean behind the real protocol.
 """
 
@@ -22,13 +22,13 @@ from pathlib import Path
 from lean_interact import Command, LeanREPLConfig, LeanServerPool, LocalProject
 from lean_interact.interface import CommandResponse
 
-from fdjax.data.theorems import lean_text
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.bench import candidates, wrong_verdicts
 from fdjax.lean.evidence import import_lines, options
 from fdjax.lean.farm import Farm
+from fdjax.lean.statements import lean_text
 
 TIMEOUT = 60.0
 
@@ -87,13 +87,13 @@ def main() -> int:
                     lean_text(theorem, candidate.text).removeprefix(import_lines(imports))
                     for theorem, candidate, _ in items
                 ]
-                said = pool.run_batch(
+                responses = pool.run_batch(
                     [Command(cmd=text, env=environment) for text in texts], timeout_per_cmd=TIMEOUT
                 )
                 return sum(
                     not isinstance(answer, CommandResponse)
                     or answer.lean_code_is_valid(allow_sorry=False) != right
-                    for answer, (*_, right) in zip(said, items, strict=True)
+                    for answer, (*_, right) in zip(responses, items, strict=True)
                 )
 
             for check in (on_farm, on_pool):  # every REPL has its imports

@@ -1,6 +1,6 @@
 """Sampling and training speed of the laptop model: `python -m benchmarks.sampler [--prompts=16]`.
 
-The sampler stands beside naive ones of the same model, in the same run, in turns: a host loop
+The sampler is compared with naive ones of the same model, interleaved in one run: a host loop
 that runs one jitted decode step per token, the sampler given every prompt once per sample, and
 both habits together. Prints tokens per second (median of interleaved repeats) and the ratios.
 """
@@ -39,7 +39,7 @@ def _draw(params, hidden, keys, step, temperature):
 
 
 def host_loop(config, params, tokens, mask, keys, *, max_new):
-    """A step on the device per token; the host looks at each token before it asks for the next."""
+    """A device step per token; the host reads each token before it starts the next step."""
     hidden, cache = _prefill(config, params, tokens, mask, group=keys.shape[1], budget=max_new)
     out = []
     for step in range(max_new):
@@ -65,7 +65,7 @@ def no_sharing(config, params, tokens, mask, keys, *, max_new, sample=shared):
 
 
 def training_step(config, optimizer):
-    """Next-token loss, gradient and Adam: what a model's speed in training is bounded by."""
+    """Next-token loss, gradient and Adam: an upper bound on the speed of training."""
 
     def loss(params, tokens):
         hidden = transformer.hidden_states(config, params, tokens, jnp.ones(tokens.shape, bool))

@@ -18,10 +18,6 @@ def get_config():
     config.stages = ("sft", "fd", "grpo")
     config.fd.steps = 60
     config.grpo.steps = 40
-    config.alternating = as_config_dict(
-        CombinedStage(turns=("distillation", "policy_gradient"))
-    )
-    config.weighted = as_config_dict(
-        CombinedStage(loss_weights=LossWeights(policy_gradient=0.5))
-    )
+    config.alternating = as_config_dict(CombinedStage(turns=("distillation", "policy_gradient")))
+    config.weighted = as_config_dict(CombinedStage(loss_weights=LossWeights(policy_gradient=0.5)))
     return config

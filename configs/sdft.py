@@ -34,7 +34,5 @@ def get_config():
         learn_tokens="all",
         ema_rate=0.01,
     )
-    config.fd.variants.update(
-        ratio_mean="sequence", aggregation="sequence_mean", skip_tokens=3
-    )
+    config.fd.variants.update(ratio_mean="sequence", aggregation="sequence_mean", skip_tokens=3)
     return config

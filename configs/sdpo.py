@@ -7,8 +7,8 @@ bucket; every attempt with feedback, successes too, on every token; the importan
 2, per token; mean over the batch's tokens; an EMA teacher, .05 per rollout batch; 32 prompts x 8
 attempts. The feedback is the first other success of the group, and an attempt without one teaches
 nothing. Its script for rich feedback (Lean's message where no other succeeded, 32 updates a batch):
---config.feedback.provider=peers,diagnostics --config.feedback.help=error --config.fd.alpha=1
---config.fd.top_k=20 --config.fd.minibatches=32. Its alternative teacher:
+--config.feedback.provider=peers,lean_messages --config.fd.alpha=1
+--config.fd.variants.top_k=20 --config.fd.minibatches=32. Its alternative teacher:
 --config.fd.teacher=trust_region.
 
 Not as published: our template; the learning rate is that of configs/fd.py (1e-5 there, for 8 B

@@ -66,16 +66,16 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
 
     Raises ValueError for jobs that wait for each other.
     """
-    found: list[list[Job]] = []
+    result: list[list[Job]] = []
     left = list(jobs)
     while left:
         waiting = {job.name for job in left}
         ready = [job for job in left if job.init_from.split("/")[0] not in waiting]
         if not ready:
             raise ValueError(f"{', '.join(sorted(waiting))} wait for each other")
-        found.append(ready)
+        result.append(ready)
         left = [job for job in left if job not in ready]
-    return found
+    return result
 
 
 def _run_locally(job: Job, folder: str) -> None:

@@ -440,3 +440,11 @@ HONEST = [  # to the audit: Lean would not know their names
     "/- a -/-- b\nby simp",
     "by exact x -- 'a'",
 ]
+
+# Of random text around a declaration.
+_PIECES = r"""
+' '' " \ \" \' -- - /- -/ / « » r" r#" "# # @ [ ] ( ) ⟨ . .. <- < `` é x h' 0x 1e 1. 0b s! { }
+x. «a» by exact fun => , ; := ?_ ! λ · * $ % dbg_trace
+e _ h.1 .1 with have match try first 'a' "a" 1 |
+"""
+PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]

@@ -1,12 +1,14 @@
 """The grids of launch/ablations.py, and the effects that launch/effects.py finds in such runs."""
 
 import importlib
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
 from fdjax.config import read
+from fdjax.reporting.workdir import RunFolder, StageFolder
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 
@@ -67,11 +69,11 @@ def test_levels_of_feedback_are_those_of_the_config(ablations):
 
 
 def test_recipes_make_equally_many_attempts(ablations):
-    found = dict(ablations.recipes(60))
-    assert set(found) == set(ablations.RECIPES)
-    assert found["fd_grpo"].stages == ("sft", "fd", "grpo")
-    assert found["fd_grpo weighted"].stages == ("sft", "weighted")
-    for name, config in found.items():
+    configs = dict(ablations.recipes(60))
+    assert set(configs) == set(ablations.RECIPES)
+    assert configs["fd_grpo"].stages == ("sft", "fd", "grpo")
+    assert configs["fd_grpo weighted"].stages == ("sft", "weighted")
+    for name, config in configs.items():
         attempts = 0
         for stage in (config[s] for s in config.stages[1:]):
             a_round = stage.get("steps_per_round", 1)
@@ -90,6 +92,20 @@ def result(effects, name, solved, entropy, **changes):
         "pass_at_k": {k: {"mean": 0.0} for k in ("1", "16", "64")},
     }
     return effects.Result(name, settings, figures, figures)
+
+
+def test_results_are_read_from_runs(effects):
+    feedback = {"provider": "lean_messages", "lean_messages": {"level": "error"}, "shuffle": False}
+    stage = {"alpha": 0.5, "distill_attempts": "all", "teacher": "ema"}
+    config = {"seed": 3, "stage": stage, "feedback": feedback, "fingerprint": "end"}
+    evaluations = [
+        {"key": {"policy": p, "split": split, "temperature": t}, "figures": (p, split, t)}
+        for p, split, t in itertools.product(("start", "end"), ("train", "test"), (1.0, 0.6))
+    ]
+    run = RunFolder("a", [StageFolder("fd", config, [], None)], "start", evaluations)
+    name, settings, figures, start = effects.read_result(run)
+    assert (name, figures, start) == ("a", ("end", "train", 1.0), ("start", "train", 1.0))
+    assert settings == effects.DEFAULTS | {"seed": 3, "fd.alpha": 0.5, "feedback.level": "error"}
 
 
 def test_an_effect_is_the_mean_over_pairs_that_differ_in_nothing_else(effects):

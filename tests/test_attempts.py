@@ -16,7 +16,7 @@ def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
     assert policy_entropy([]) == 0
 
 
-def test_a_response_without_a_proof_is_rejected_and_lean_is_not_asked():
+def test_a_response_without_a_proof_is_rejected_without_lean():
     class Farm:
         def submit(self, theorem, candidate, urgent):
             return (theorem.id, candidate)

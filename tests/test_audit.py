@@ -1,4 +1,4 @@
-"""The audit: cheats in many spellings, honest oddities, and Lean itself as the other opinion."""
+"""The audit: cheats in many spellings, honest oddities, and a comparison with Lean itself."""
 
 import itertools
 import json
@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from cheats import CHEATS, HONEST
+from cheats import CHEATS, HONEST, PIECES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +55,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "helper, told",
+    "helper, message",
     [
         ("theorem _root_.a : p := h", "`_root_`"),
         ("lemma a._root_.b : p := h", "`_root_`"),
@@ -76,9 +76,9 @@ def test_helpers_may_state_theorems_and_nothing_else():
         ("def a := 1", "`def` starts a command"),
     ],
 )
-def test_helpers_that_are_refused(helper, told):
+def test_helpers_that_are_refused(helper, message):
     refusal = audit(f"theorem b : p := h\n{helper}", helpers_of="Foo.t")
-    assert refusal is not None and told in refusal.text
+    assert refusal is not None and message in refusal.text
 
 
 def test_tokens_tell_comments_strings_and_names_apart():
@@ -177,21 +177,13 @@ def test_forbidden_words_are_harmless_where_lean_does_not_read_them(before, word
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="'\"\\-/«»r#.01xe@[](){}| \nab'é", max_size=30))
-def test_any_text_is_judged_and_tokens_tile_it(text):
+def test_any_text_is_decided_and_tokens_tile_it(text):
     assert audit(text) is None or audit(text).text
     try:
         tokens = tokenize(text)
     except Refused:
         return
     assert all(a.end <= b.start for a, b in itertools.pairwise(tokens))
-
-
-_PIECES = r"""
-' '' " \ \" \' -- - /- -/ / « » r" r#" "# # @ [ ] ( ) ⟨ . .. <- < `` é x h' 0x 1e 1. 0b s! { }
-x. «a» by exact fun => , ; := ?_ ! λ · * $ % dbg_trace
-e _ h.1 .1 with have match try first 'a' "a" 1 |
-"""
-PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]
 
 
 def lean_says(file: str) -> list[str]:
@@ -224,6 +216,6 @@ def test_lean_declares_nothing_from_what_passes():
     file = "prelude\nimport FdPrelude\n" + "".join(
         f"theorem t{i} : True := {text}\n\n#print bad{i}\n" for i, text in enumerate(passed)
     )
-    told = set(lean_says(file))
+    messages = set(lean_says(file))
     for i, text in enumerate(passed):
-        assert f"Unknown constant `bad{i}`" in told, text
+        assert f"Unknown constant `bad{i}`" in messages, text

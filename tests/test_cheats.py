@@ -34,7 +34,7 @@ def backend(request, tmp_path_factory):
         yield backend
 
 
-def test_the_audit_lets_none_through(backend):
+def test_the_audit_refuses_all(backend):
     limit = {"maxHeartbeats"}  # which a proof may lower, and each backend has its own
     cheats = [p for proofs in CHEATS.values() for p in proofs if not limit & set(p.split())]
     with Farm(backend, workers=1, timeout=20) as farm:
@@ -44,7 +44,7 @@ def test_the_audit_lets_none_through(backend):
 
 # the evidence is read by the same code in all of them
 @pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
-def test_evidence_lets_none_through(backend, monkeypatch):
+def test_evidence_refuses_all(backend, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     cheats = [proof for proofs in EVIDENCE.values() for proof in proofs]
     theorems = (FALSE, NOT_YET, AUXILIARY) if backend.name == "embedded" else (FALSE,)
@@ -56,7 +56,7 @@ def test_evidence_lets_none_through(backend, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
-def test_what_never_ends_proves_nothing(backend):
+def test_endless_candidates_are_not_proved(backend):
     with Farm(backend, workers=2, timeout=2) as farm:
         statuses = [v.status for v in check(farm, [(FALSE, proof) for proof in ENDLESS])]
     assert set(statuses) <= {"failed", "timeout", "crashed"}

@@ -162,10 +162,10 @@ def test_what_each_run_learned_from(folders):
     runs = read_runs(folders)
     sources = [row["learned from"] for row in rows(runs, "What each run learned from").values()]
     assert sources == [
-        "feedback: the attempt mended to a whole proof, found by a search; then verdicts only",
+        "feedback: the attempt corrected to a whole proof, found by a search; then verdicts only",
         "verdicts only",
-        "feedback on other theorems (shuffled): the attempt mended to a whole proof, found by a "
-        "search",
+        "feedback on other theorems (shuffled): the attempt corrected to a whole proof, found by "
+        "a search",
         "verdicts, through its own verified proofs",
     ]
     feedback = dict(provider="peers, llm", llm={"model": "m", "show_reference": True})

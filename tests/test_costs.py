@@ -5,12 +5,13 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from tiny_updates import distillation, policy_gradient
 
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
-from fdjax.objectives.distillation import Distillation, DistillationBatch
-from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
+from fdjax.objectives.distillation import DistillationBatch
+from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
 from fdjax.reporting import costs
 from fdjax.reporting.costs import (
@@ -172,37 +173,37 @@ def test_updates():
     supervised = SupervisedBatch(mask, mask, learned.astype(np.float32))
     assert cost(Supervised(), supervised) == expected
     nothing = np.zeros((3, 5))
-    policy_gradient = PolicyGradientBatch(mask, mask, learned, nothing, nothing, np.ones(3))
-    assert cost(PolicyGradient(), policy_gradient) == expected
+    rewarded = PolicyGradientBatch(mask, mask, learned, nothing, nothing, np.ones(3))
+    assert cost(policy_gradient(), rewarded) == expected
     teacher = by_hand(0, 9, 5) + by_hand(0, 4, 2)
     teacher_mask = rows([4, 2, 0], [5, 2, 0])
     values = {f: nothing for f in DistillationBatch._fields} | {
-        "student_mask": mask,
-        "teacher_mask": teacher_mask,
+        "student_attention_mask": mask,
+        "teacher_attention_mask": teacher_mask,
         "weights": learned * 0.3,
     }
     batch = DistillationBatch(**values)
-    assert cost(Distillation(), batch) == {
+    assert cost(distillation(), batch) == {
         "tokens_trained": 4,
         "flops": 3 * forward + teacher,
         "flops_training": 3 * forward,
         "flops_teacher": teacher,
     }
-    trust_region = cost(Distillation(trust_rate=0.1), batch)
+    trust_region = cost(distillation(trust_rate=0.1), batch)
     assert trust_region["flops_teacher"] == 2 * teacher
     logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
-    weighed = cost(Distillation(ratio_mean="sequence"), batch)
+    weighed = cost(distillation(ratio_mean="sequence"), batch)
     assert weighed["flops_teacher"] == teacher + 2 * logits
     # Both at once, for two epochs; and the scores of two other policies.
-    both = Combined((Part("a", 1.0, Distillation()), Part("b", 0.5, PolicyGradient())))
-    twice = total([of_update(MODEL, both, {"a": batch, "b": policy_gradient}, epochs=2)])
+    both = Combined((Part("a", 1.0, distillation()), Part("b", 0.5, policy_gradient())))
+    twice = total([of_update(MODEL, both, {"a": batch, "b": rewarded}, epochs=2)])
     assert twice == {
         "tokens_trained": 2 * 8,
         "flops": 2 * (6 * forward + teacher),
         "flops_training": 2 * 6 * forward,
         "flops_teacher": 2 * teacher,
     }
-    assert total([of_scoring(MODEL, policy_gradient, 2)])["flops"] == 2 * forward
+    assert total([of_scoring(MODEL, rewarded, 2)])["flops"] == 2 * forward
 
 
 def test_adapters():
@@ -211,7 +212,7 @@ def test_adapters():
     assert forward_flops(model, 3, 9, logits=2) == by_hand(3, 9, 2, model) > by_hand(3, 9, 2)
     mask, nothing = rows([3, 6, 0], [5, 2, 0]), np.zeros((3, 5))
     batch = PolicyGradientBatch(mask, mask, mask[:, -5:], nothing, nothing, np.ones(3))
-    cost = total([of_update(model, PolicyGradient(), batch)])
+    cost = total([of_update(model, policy_gradient(), batch)])
     times = {"model": model, "frozen": 2, "trained": 3, "seen": 3}
     assert cost["flops_training"] == by_hand(0, 8, 5, **times) + by_hand(0, 8, 2, **times)
     scored = total([of_scoring(model, batch, 1)])["flops"]

@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean doctor`: what works, what is missing, and what to do about it."""
+"""`fdjax lean doctor`: what works, what is missing, and the remedy."""
 
 import re
 
@@ -14,9 +14,9 @@ from fdjax.lean.__main__ import main
 
 def test_the_embedded_lean_works(capsys):
     assert main(["doctor", "--backend=embedded"]) == 0
-    told = capsys.readouterr().out
-    assert "MISSING" not in told and "proof of True" in told and "without Mathlib" in told
-    assert re.search(r"ok +replay +in \d+\.\d s a proof", told)
+    output = capsys.readouterr().out
+    assert "MISSING" not in output and "proof of True" in output and "without Mathlib" in output
+    assert re.search(r"ok +replay +in \d+\.\d s a proof", output)
 
 
 def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
@@ -25,9 +25,9 @@ def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
     project = lean_repl.project(tmp_path / "prover")
     flags = [f"--repl={options['repl']}", f"--project={project}"]
     assert main(["doctor", "--backend=lean_interact", *flags]) == 0
-    told = capsys.readouterr().out
-    assert "MISSING" not in told and "; with Mathlib" in told and lean_repl.VERSION in told
-    assert "s a proof and what is none" in told
+    output = capsys.readouterr().out
+    assert "MISSING" not in output and "; with Mathlib" in output and lean_repl.VERSION in output
+    assert "s a proof and what is none" in output
     (tmp_path / "repl" / "toolchain" / "bin" / "leanchecker").unlink()
     assert main(["doctor", "--backend=lean_interact", *flags]) == 0
     assert "only lean.replay needs it: nothing to replay proofs with" in capsys.readouterr().out
@@ -36,25 +36,25 @@ def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
 def test_a_server_works_or_is_missing(capsys):
     with kimina_server.serving() as server:
         assert main(["doctor", "--backend=kimina", f"--url={server.url}"]) == 0
-        told = capsys.readouterr().out
-        assert "Lean 4.35.0" in told and "; with Mathlib" in told
-        assert "the backend kimina cannot replay proofs" in told
+        output = capsys.readouterr().out
+        assert "Lean 4.35.0" in output and "; with Mathlib" in output
+        assert "the backend kimina cannot replay proofs" in output
     assert main(["doctor", "--backend=kimina", "--url=http://127.0.0.1:9"]) == 1
     assert "docker run" in capsys.readouterr().out
 
 
-def test_what_is_missing_is_told_with_the_remedy(capsys, tmp_path, monkeypatch):
+def test_what_is_missing_is_reported_with_the_remedy(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main(["doctor", "--backend=lean_interact", "--project=nowhere"]) == 1
-    told = capsys.readouterr().out
-    assert "proof of True" not in told
+    output = capsys.readouterr().out
+    assert "proof of True" not in output
     for what, remedy in {
         "lake": "elan-init.sh",
         "git": "apt install git",
         "project": "lake exe cache get",
     }.items():
-        line = told[told.index(f"MISSING {what} ") :]
+        line = output[output.index(f"MISSING {what} ") :]
         assert remedy in line.split("MISSING")[1]
 
 
@@ -62,8 +62,10 @@ def test_all_backends_are_examined_and_one_is_enough(capsys, tmp_path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("ELAN_HOME", str(tmp_path))
     assert main(["doctor", "--project=nowhere"]) == 0
-    told = capsys.readouterr().out
-    assert "nowhere does not exist" in told and "embedded\n" in told and "proof of True" in told
+    output = capsys.readouterr().out
+    assert (
+        "nowhere does not exist" in output and "embedded\n" in output and "proof of True" in output
+    )
 
 
 def test_an_unknown_backend_and_an_option_of_another(capsys):

@@ -25,9 +25,9 @@ def proof_in(answer):
 
 
 def reason(answer):
-    with pytest.raises(NoProof) as told:
+    with pytest.raises(NoProof) as message:
         extract(answer, THEOREM)
-    return str(told.value)
+    return str(message.value)
 
 
 def fenced(code, fence="lean4"):
@@ -72,7 +72,7 @@ def test_fences_that_are_not_closed():
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ("", "no fenced Lean block"),
         (STATED + PROOF, "no fenced Lean block"),
@@ -93,8 +93,8 @@ def test_fences_that_are_not_closed():
         (fenced(f"/- {STATED}{PROOF}"), "no Lean block of the answer states"),
     ],
 )
-def test_refused_with_a_reason(answer, told):
-    assert told in reason(answer)
+def test_refused_with_a_reason(answer, message):
+    assert message in reason(answer)
 
 
 def test_what_follows_is_left_to_the_audit():
@@ -170,15 +170,15 @@ def test_without_helpers_it_is_the_proof():
 
 
 @pytest.mark.parametrize(
-    "before, told",
+    "before, message",
     [
         ("def four := 4", "`def` before the theorem: a helper is a `theorem` or a `lemma`"),
         (f"axiom a : False\n{AUX}", "`axiom` before the theorem: a helper is"),
         ("example : True := trivial", "`example` before the theorem: a helper is"),
     ],
 )
-def test_what_is_no_helper(before, told):
-    with pytest.raises(NoProof, match=told):
+def test_what_is_no_helper(before, message):
+    with pytest.raises(NoProof, match=message):
         extract(fenced(f"{before}\n{STATED}{PROOF}"), THEOREM, allow_helpers=True)
 
 
@@ -187,11 +187,11 @@ def test_a_statement_beyond_our_tokenizer_is_compared_as_text():
     stated = 'lemma odd (h : f "{x}"\n  <--x\n ) :  p :='
     answer = fenced(f"open Nat\n{stated} by simp")
     assert answer[slice(*extract(answer, odd))] == " by simp"
-    for code, told in (
+    for code, message in (
         (f"{stated.replace(': f', ':f')} h", "no Lean block of the answer states"),
         (f"{AUX}\n{stated} h", "`theorem` before the theorem: helper decl"),
     ):
-        with pytest.raises(NoProof, match=told):
+        with pytest.raises(NoProof, match=message):
             extract(fenced(code), odd, allow_helpers=True)
 
 

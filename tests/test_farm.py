@@ -1,4 +1,4 @@
-"""The farm's own logic, over a scripted backend: whatever candidates do, one verdict each."""
+"""The logic of the farm over a scripted backend: whatever candidates do, one verdict each."""
 
 import collections
 import contextlib
@@ -11,6 +11,7 @@ import pytest
 from checking import check, submit
 
 from fdjax.lean import farm as farm_module
+from fdjax.lean import jobs
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
@@ -20,7 +21,7 @@ THEOREM = Theorem("t", "t", ": True")
 
 
 class Scripted:
-    """A backend whose candidates say in their first word what they do to their Lean."""
+    """A backend whose candidates name in their first word what happens to Lean."""
 
     name, version, limits = "scripted", "1", ""
     max_heartbeats, max_batch = 2000, 8
@@ -198,7 +199,7 @@ def test_an_exception_in_the_with_block_ends_the_farm():
     assert not any(thread.is_alive() for thread in farm._threads)
 
 
-def test_a_cancelled_future_disturbs_nobody():
+def test_a_cancelled_future_does_not_affect_others():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         first = submit(farm, THEOREM, "block 1")
@@ -210,7 +211,7 @@ def test_a_cancelled_future_disturbs_nobody():
 
 
 def test_suspects_leave_workers_to_the_others(monkeypatch):
-    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=2) as farm:
         futures = [submit(farm, THEOREM, f"timeout {i}") for i in range(10)]
@@ -222,7 +223,7 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
 @contextlib.contextmanager
 def busy(monkeypatch):
     """(backend, farm, first, waiting): its one worker is at `first`, and 20 more wait."""
-    monkeypatch.setattr(farm_module, "MIN_BATCH", 1)
+    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         first = submit(farm, THEOREM, "block 1")
@@ -240,7 +241,7 @@ def test_what_is_urgent_goes_first(monkeypatch):
     assert sum(map(len, backend.batches)) == 24
 
 
-def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
+def test_an_urgent_duplicate_hastens_what_waits(monkeypatch):
     with busy(monkeypatch) as (backend, farm, first, waiting):
         running = submit(farm, THEOREM, "block 1", urgent=True)
         urgent = [submit(farm, THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
@@ -253,7 +254,7 @@ def test_what_waits_already_is_hastened_by_who_cannot_wait(monkeypatch):
     )
 
 
-def test_whoever_submits_too_much_waits(monkeypatch):
+def test_submit_blocks_while_too_many_wait(monkeypatch):
     monkeypatch.setattr(farm_module, "MAX_WAITING", 5)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
@@ -271,27 +272,27 @@ def test_whoever_submits_too_much_waits(monkeypatch):
         assert not giver.is_alive() and all(f.result(5).proved for f in futures[1:])
 
 
-def test_close_frees_who_waits_to_submit(monkeypatch):
+def test_close_ends_a_blocked_submit(monkeypatch):
     monkeypatch.setattr(farm_module, "MAX_WAITING", 1)
     backend = Scripted()
     farm = Farm(backend, workers=1)
     submit(farm, THEOREM, "block 1")
-    said = []
+    results = []
 
     def give():
         with pytest.raises(RuntimeError, match="closed"):
             submit(farm, THEOREM, "good 2")
-        said.append("closed")
+        results.append("closed")
 
     giver = threading.Thread(target=give)
     giver.start()
     backend.started.wait(5)
     farm.close()
     giver.join(5)
-    assert said == ["closed"]
+    assert results == ["closed"]
 
 
-def test_a_backend_that_is_gone_is_told_to_who_waits():
+def test_a_backend_that_has_failed_is_an_error_of_the_futures():
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         with pytest.raises(BackendUnavailable, match="no server"):

@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import tiny_config
 from openai_server import KEY, Reply, says, serving
 
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import read_lines
 from fdjax.training import experiment
-from tests import tiny_config
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def params_of(workdir):
 def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     """What the service does not answer the policy writes, or else the oracle."""
     with serving(BadTempered()) as served:
-        experiment.run(config_of(served.url, provider="llm,policy,oracle"), tmp_path)
+        experiment.run_experiment(config_of(served.url, provider="llm,policy,oracle"), tmp_path)
     feedbacks = feedback_of(tmp_path)
     assert {f.provider for f in feedbacks} == {"llm: m", "policy", "oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
@@ -99,7 +99,7 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
     first, again = tmp_path / "first", tmp_path / "again"
     fields = {"provider": "llm,policy,oracle"}
     with serving(BadTempered()) as served:
-        experiment.run(config_of(served.url, **fields), first)
+        experiment.run_experiment(config_of(served.url, **fields), first)
         shutil.copytree(first, again)
         journal = again / "fd" / "rollouts"
         entries = (journal / "000001.jsonl").read_text().splitlines(keepends=True)
@@ -109,7 +109,7 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
         (journal / "000002.jsonl").unlink()
         for step in ("2", "3"):
             shutil.rmtree(again / "fd" / "checkpoints" / step)
-        experiment.run(config_of(served.url, **fields), again)
+        experiment.run_experiment(config_of(served.url, **fields), again)
         assert set(served.answer.answered.values()) == {1}  # paid for once
     assert [(f.text, f.provider, f.first_error) for f in feedback_of(again)] == [
         (f.text, f.provider, f.first_error) for f in feedback_of(first)
@@ -122,7 +122,7 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
 def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
     """Asked in the thread that waits for Lean."""
     with serving(lambda *_: Reply(b"", status=503)) as served:
-        experiment.run(config_of(served.url, provider="llm,oracle"), tmp_path)
+        experiment.run_experiment(config_of(served.url, provider="llm,oracle"), tmp_path)
         count = len(served.requests)
     feedbacks = feedback_of(tmp_path)
     assert {f.provider for f in feedbacks} == {"oracle: correction"}

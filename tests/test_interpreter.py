@@ -225,5 +225,5 @@ def test_repair_reads_any_text_without_an_exception():
         theorem = rng.choice(theorems)
         cut = theorem.reference[: rng.randrange(6, len(theorem.reference) + 1)]
         start = cut if rng.random() < 0.5 else " by\n  "
-        said = repair(theorem, start + " ".join(rng.choices(words, k=rng.randrange(8))))
-        assert said is not None and said.good_prefix.startswith(" by")
+        mended = repair(theorem, start + " ".join(rng.choices(words, k=rng.randrange(8))))
+        assert mended is not None and mended.good_prefix.startswith(" by")

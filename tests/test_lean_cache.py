@@ -88,7 +88,7 @@ def test_only_decided_verdicts_are_kept(tmp_path, status, kept):
     assert (VerdictCache(path).get("k") is not None) == kept
 
 
-def test_disk_survives_a_torn_line_and_foreign_ones(tmp_path):
+def test_a_torn_line_and_foreign_ones_are_ignored(tmp_path):
     path = tmp_path / "folder" / "cache.jsonl"
     cache = VerdictCache(path)
     cache.put("a", VERDICT)
@@ -121,7 +121,7 @@ def test_memory_is_bounded_and_the_oldest_go_first():
     assert len(cache) == 3 and cache.get("1") is None and cache.get("4") == VERDICT
 
 
-def test_a_full_disk_costs_the_file_not_the_verdict(tmp_path):
+def test_a_full_disk_ends_the_file_and_keeps_the_verdict(tmp_path):
     cache = VerdictCache(tmp_path / "cache.jsonl")
 
     class Full:

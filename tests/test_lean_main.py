@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean check`: a line out for each line in, in order, whatever the line holds."""
+"""`fdjax lean check`: a line out for each line in, in order, whatever the line holds."""
 
 import json
 import os
@@ -164,7 +164,7 @@ def test_answers_come_while_the_input_is_open():
         (["-", "--ray-address=localhost:9"], "ray"),
     ],
 )
-def test_bad_flags_are_told_without_a_traceback(flags, says):
+def test_bad_flags_are_reported_without_a_traceback(flags, says):
     done = subprocess.run([*COMMAND, *flags], input=b"", capture_output=True, timeout=100)
     assert done.returncode == 2
     assert says in done.stderr.decode() and "Traceback" not in done.stderr.decode()

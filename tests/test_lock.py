@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fdjax.config import ConfigError
-from fdjax.runtime.lock import FILE, Lock
+from fdjax.runtime.lock import FILE, Lock, WorkdirInUse
 
 HOLDER = """
 import sys
 from pathlib import Path
-from fdjax.runtime.lock import Lock
+from fdjax.runtime.lock import Lock, WorkdirInUse
 with Lock(Path(sys.argv[1])) as lock:
     lock.take(make=True)
     print("held", flush=True)
@@ -37,7 +36,7 @@ def test_another_process_is_refused_until_the_first_is_dead(tmp_path):
         assert first.stdout.readline() == "held\n"
         for _ in range(2):  # nor does who is refused let go of it
             told = f"process {first.pid} on {re.escape(socket.gethostname())}.* {tmp_path}/{FILE}"
-            with Lock(tmp_path) as lock, pytest.raises(ConfigError, match=told):
+            with Lock(tmp_path) as lock, pytest.raises(WorkdirInUse, match=told):
                 lock.take(make=False)
     finally:
         first.kill()  # SIGKILL
@@ -46,7 +45,7 @@ def test_another_process_is_refused_until_the_first_is_dead(tmp_path):
         lock.take(make=False)
         lock.take(make=True)
         assert (tmp_path / FILE).read_text().startswith(f"process {os.getpid()} on ")
-        with Lock(tmp_path) as second, pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+        with Lock(tmp_path) as second, pytest.raises(WorkdirInUse, match=f"process {os.getpid()}"):
             second.take(make=True)
     with Lock(tmp_path) as lock:
         lock.take(make=True)

@@ -94,8 +94,8 @@ hosts.join(f"localhost:{port}", 3, index)
 assert hosts.count() == 3 and hosts.is_first() == (index == 0)
 with concurrent.futures.ThreadPoolExecutor(4) as pool:  # each name in a thread, in any order
     names = ["d", "c", "b", "a"] if index else ["a", "b", "c", "d"]
-    talks = {n: pool.submit(lambda n: [hosts.broadcast(n, lambda: (n, i, index)) for i in range(9)], n)
-             for n in names}
+    talk = lambda n: [hosts.broadcast(n, lambda: (n, i, index)) for i in range(9)]
+    talks = {n: pool.submit(talk, n) for n in names}
     heard = [talks[n].result() for n in sorted(talks)]
 large = hosts.allgather("large", lambda: bytes([index]) * (6 << 20))
 class Odd(Exception):  # of this program alone, and not as it is made

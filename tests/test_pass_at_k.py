@@ -19,8 +19,8 @@ def test_estimate_equals_enumeration():
             for k in range(1, n + 1):
                 subsets = list(itertools.combinations(attempts, k))
                 expected = sum(any(s) for s in subsets) / len(subsets)
-                found = estimate(np.array([n]), np.array([c]), k)[0]
-                assert found == pytest.approx(expected, abs=1e-14)
+                value = estimate(np.array([n]), np.array([c]), k)[0]
+                assert value == pytest.approx(expected, abs=1e-14)
 
 
 @given(st.integers(1, 3000), st.data())

@@ -7,7 +7,9 @@ import pytest
 
 from fdjax.data import published
 from fdjax.data.published import read_file, theorem_of, with_answers
-from fdjax.data.theorems import lean_text, write_theorems
+from fdjax.data.theorems import write_theorems
+from fdjax.lean.statements import lean_text
+from fdjax.runtime.files import cache_folder
 from fdjax.types import Theorem
 
 MINIF2F = pathlib.Path(__file__).parents[1] / ".." / "shared" / "data" / "minif2f.jsonl"
@@ -194,17 +196,25 @@ def test_files_of_our_own_are_read_strictly(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, text, told",
+    "name, text, reason",
     [
         ("f.json", '[{"formal_statement": "def x := 1"}]', "holds no theorem; row 1: expected"),
         ("f.json", "[1]", "expected JSON objects"),
         ("f.json", "[{", "is not JSON"),
     ],
 )
-def test_files_without_theorems(tmp_path, name, text, told):
+def test_files_without_theorems(tmp_path, name, text, reason):
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=reason):
         read_file(tmp_path / name)
+
+
+def test_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_theorems(tmp_path / "f.jsonl", [Theorem("a", "t", ": 1 = 1")])
+    assert read_file("~/f.jsonl") == read_file(tmp_path / "f.jsonl")
+    monkeypatch.setenv("FDJAX_CACHE", "~/cache")
+    assert cache_folder() == tmp_path / "cache"
 
 
 def test_parquet(tmp_path):

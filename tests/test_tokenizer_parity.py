@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fdjax import benchmark as synthetic
-from fdjax.data.theorems import lean_text
+from fdjax.lean.statements import lean_text
 from fdjax.models import tokenizer as tk
 from tests import tiny_tokenizers
 

@@ -70,8 +70,8 @@ def directions(e: Expr) -> tuple[Expr, Expr]:
 # --- Text -----------------------------------------------------------------------------------
 
 
-def render(e: Expr, least: int = 0) -> str:
-    """Lean's text of a formula, in parentheses if its precedence is below `least`."""
+def render(e: Expr, min_precedence: int = 0) -> str:
+    """Lean's text of a formula, in parentheses if its precedence is below `min_precedence`."""
     if not isinstance(e, tuple):
         return str(e)
     if e[0] in _SYMBOL:
@@ -84,7 +84,7 @@ def render(e: Expr, least: int = 0) -> str:
         text, precedence = f"{'∀' if e[0] == 'all' else '∃'} {binder}, {render(e[3])}", 25
     else:
         text, precedence = " ".join(render(part, _MAX) for part in e[1:]), 1023
-    return f"({text})" if precedence < least else text
+    return f"({text})" if precedence < min_precedence else text
 
 
 class ParseError(ValueError):
@@ -171,18 +171,18 @@ class Parser:
         self.expect("⟩")
         return items
 
-    def expression(self, least: int = 0) -> Expr:
-        left = self._prefix(least)
+    def expression(self, min_precedence: int = 0) -> Expr:
+        left = self._prefix()
         while self.peek in INFIX:
             kind, precedence, low_left, low_right = INFIX[self.peek]
-            if precedence < least or self._level < low_left:
+            if precedence < min_precedence or self._level < low_left:
                 break
             self.next()
             left = (kind, left, self.expression(low_right))
             self._level = precedence
         return left
 
-    def _prefix(self, least: int) -> Expr:
+    def _prefix(self) -> Expr:
         if self.accept("¬"):
             e = ("not", self.expression(40))
             self._level = _MAX
@@ -213,7 +213,7 @@ class Parser:
         while (arg := self._atom()) is not None:
             args.append(arg)
         if self.peek == "fun":  # a trailing `fun` needs no parentheses
-            args.append(self._prefix(0))
+            args.append(self._prefix())
             self._level = 0
             return ("app", head, *args)
         self._level = 1023 if args else _MAX

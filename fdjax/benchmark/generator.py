@@ -31,17 +31,19 @@ def candidates(
     Ends when 1000 goals in a row give no theorem: the family is then taken to be exhausted.
     """
     shape = SHAPES[difficulty]
-    (fewest, most), (shortest, longest) = shape.tactics, shape.tokens
+    (min_tactics, max_tactics), (min_tokens, max_tokens) = shape.tactics, shape.tokens
     nodes = 60
     if family in ("nat", "induction"):  # proofs of one `rw` or `induction`, which are slow to find
-        fewest, nodes = 1, 15
+        min_tactics, nodes = 1, 15
     if family == "induction":
-        longest += 20
+        max_tokens += 20
     misses = 0
     while misses < 1000:
         misses += 1
         goal = GOALS[family](rng, difficulty)
-        if not shortest <= count_tokens(goal_text(goal)) <= longest or not worthwhile(rng, goal):
+        if not min_tokens <= count_tokens(goal_text(goal)) <= max_tokens or not worthwhile(
+            rng, goal
+        ):
             continue
         key = canonical(goal)
         if key in seen:
@@ -53,8 +55,8 @@ def candidates(
             build=rng.random() < 0.3,
             classical=family == "classical",
         )
-        lines = natural_proof(goal, rng, style, most, nodes)
-        if lines is not None and len(lines) >= fewest:
+        lines = natural_proof(goal, rng, style, max_tactics, nodes)
+        if lines is not None and len(lines) >= min_tactics:
             misses = 0
             yield goal, lines
 
@@ -153,21 +155,14 @@ def generate(
 
 
 def splits(
-    seed: int,
-    *,
-    sft: int,
-    train: int,
-    validation: int,
-    test: int,
-    difficulty: int = 2,
-    families: Mapping[str, float] = FAMILIES,
+    seed: int, *, sft: int, train: int, validation: int, test: int
 ) -> dict[str, list[Theorem]]:
     """Split -> theorems, disjoint up to renaming; the arguments are their numbers.
 
     Drawn in the order test, validation, sft, train: a split does not change with the size of later
     ones. Ids begin with the split's name, but with `pool` for train: ids are part of random keys.
     """
-    stream = _stream(seed, difficulty, families)
+    stream = _stream(seed, 2, FAMILIES)
     sizes = {"test": test, "validation": validation, "sft": sft, "train": train}
     return {
         split: [

@@ -1,35 +1,43 @@
-"""A small interpreter of tactic proofs over the goals of formulas.py, for hints: Lean is the judge.
+"""A small interpreter of tactic proofs over the goals of formulas.py, for hints.
 
-It knows the tactics that generated proofs are made of and their near neighbours; whatever else
-it meets is an error at that place. `run` gives the goals after each tactic of an attempt.
+It covers the tactics of generated proofs and related ones; any other text is an error at that
+place. Only Lean verifies proofs. `run` returns the goals after each tactic of an attempt.
 """
 
 import re
 from typing import NamedTuple
 
 from fdjax.benchmark.formulas import Goal, ParseError
-from fdjax.benchmark.tactics import TacticError, rename_last, tactic
+from fdjax.benchmark.tactics import Goals, TacticError, rename_last, tactic
+
+Cases = tuple[tuple[str, Goal], ...]  # (constructor, goal) of each open case of an `induction`
 
 
 class Step(NamedTuple):
-    """One tactic (or the `·`, `| zero =>` before it) of a proof that went well."""
+    """One accepted tactic of a proof, or the `·` or `| zero =>` before it."""
 
     start: int  # offsets into the proof text, in characters
     end: int
-    goals: tuple[Goal, ...]  # the open goals after it, first one first
+    goals: Goals  # the open goals after it, first one first
 
 
 class Trace(NamedTuple):
     steps: tuple[Step, ...]
     error: tuple[int, str] | None  # (offset into the proof text, reason)
-    flat: int  # so many of the steps come before any `·`, `| case =>` or `induction`
+    flat: int  # the number of steps before any `·`, `| case =>` or `induction`
 
     @property
     def proved(self) -> bool:
         return self.error is None
 
 
-# --- The text of a proof --------------------------------------------------------------------
+class _Frame(NamedTuple):
+    """An open `·` or `| case =>`, and the goals and cases outside of it."""
+
+    column: int | None  # of its tactics; None until its first tactic
+    goals: Goals
+    cases: Cases
+
 
 _BY = re.compile(r"\s*by\b")
 _LINE = re.compile(r"[^\n]+")
@@ -37,10 +45,10 @@ _MARK = re.compile(r"(·|\| *\w+(?: +\w+)* *=>) *")
 
 
 def run(goal: Goal, proof: str) -> Trace:
-    """Plays `proof` (what follows `:=`) on `goal`, to its end or to its first error."""
+    """Runs `proof` (what follows `:=`) on `goal`, to its end or to its first error."""
     steps: list[Step] = []
     flat: int | None = None
-    goals: tuple[Goal, ...] = (goal,)
+    goals: Goals = (goal,)
 
     def trace(error: tuple[int, str] | None) -> Trace:
         return Trace(tuple(steps), error, len(steps) if flat is None else flat)
@@ -50,19 +58,20 @@ def run(goal: Goal, proof: str) -> Trace:
         return trace((0, "expected `by`"))
     frames: list[_Frame] = []
     block: int | None = None  # the column of the outermost tactics
-    cases: tuple[tuple[str, Goal], ...] = ()  # of an `induction` whose alternatives come next
+    cases: Cases = ()  # of an `induction` whose alternatives come next
     for start, column, text in _lines(proof, match.end()):
         position = 0
         while position < len(text):
             here, level = start + position, column + position
             mark = _MARK.match(text, position)
             try:
-                if mark and mark[1] != "·":
-                    goals, cases, frames = _leave(level, goals, cases, frames, alternative=True)
-                    first, rest = _alternative(mark[1], cases)
-                    goals, cases, frames = (first,), (), [*frames, _Frame(None, goals, rest)]
+                alternative = bool(mark) and mark[1] != "·"
+                goals, cases = _leave(level, goals, cases, frames, alternative)
+                if alternative:
+                    case, rest = _alternative(mark[1], cases)
+                    frames.append(_Frame(None, goals, rest))
+                    goals, cases = (case,), ()
                 else:
-                    goals, cases, frames = _leave(level, goals, cases, frames)
                     if frames:
                         frames[-1] = frames[-1]._replace(column=frames[-1].column or level)
                     block = level if block is None else block
@@ -71,7 +80,8 @@ def run(goal: Goal, proof: str) -> Trace:
                     if mark:
                         if not goals:
                             raise TacticError(0, "no goals")
-                        goals, frames = goals[:1], [*frames, _Frame(None, goals[1:], ())]
+                        frames.append(_Frame(None, goals[1:], ()))
+                        goals = goals[:1]
                     else:
                         goals, cases = tactic(goals, text[position:])
             except (TacticError, ParseError) as error:
@@ -81,62 +91,59 @@ def run(goal: Goal, proof: str) -> Trace:
             position = mark.end() if mark else len(text)
             if flat is None and (mark or cases):
                 flat = len(steps)
-            left = (*_cased(cases), *goals)
+            left = (*_goals(cases), *goals)
             for frame in reversed(frames):
-                left += (*_cased(frame.cases), *frame.goals)
+                left += (*_goals(frame.cases), *frame.goals)
             steps.append(Step(here, start + position, left))
-    if (steps and steps[-1].goals) or not steps:
+    if not steps or steps[-1].goals:
         return trace((len(proof), "unsolved goals"))
     return trace(None)
 
 
-class _Frame(NamedTuple):
-    """An open `·` or `| case =>`: where its tactics stand, and what waits outside of it."""
-
-    column: int | None  # None until its first tactic
-    goals: tuple[Goal, ...]
-    cases: tuple[tuple[str, Goal], ...]
-
-
-def _cased(cases: tuple[tuple[str, Goal], ...]) -> tuple[Goal, ...]:
+def _goals(cases: Cases) -> Goals:
     return tuple(goal for _, goal in cases)
 
 
 def _lines(proof: str, start: int) -> list[tuple[int, int, str]]:
-    """(offset, column, text) of each tactic line; deeper lines continue the one before."""
+    """(offset, column, text) of each line of tactics; a deeper line continues the one before."""
     lines: list[tuple[int, int, str]] = []
     inside = 0  # the column where the last line's tactic begins, after its bullets
     for match in _LINE.finditer(proof, start):
-        text = match[0].rstrip()
-        if not text.strip():
+        text = match[0].strip()
+        if not text:
             continue
-        indent = len(text) - len(text.lstrip())
-        offset = match.start() + indent
+        offset = match.start() + len(match[0]) - len(match[0].lstrip())
         column = offset - (proof.rfind("\n", 0, offset) + 1)
-        if lines and column > inside and not _MARK.match(text, indent):
-            before = lines[-1]
-            lines[-1] = (*before[:2], proof[before[0] : match.start() + len(text)])
+        if lines and column > inside and not _MARK.match(text):
+            first, level, _ = lines[-1]
+            lines[-1] = (first, level, proof[first : offset + len(text)])
             continue
-        lines.append((offset, column, text[indent:]))
+        lines.append((offset, column, text))
         inside, position = column, 0
-        while mark := _MARK.match(text[indent:], position):
+        while mark := _MARK.match(text, position):
             inside, position = column + mark.end(), mark.end()
     return lines
 
 
-def _leave(level, goals, cases, frames, alternative=False):
-    """(goals, cases, frames) once what a line in column `level` stands outside of is closed."""
+def _leave(
+    level: int, goals: Goals, cases: Cases, frames: list[_Frame], alternative: bool
+) -> tuple[Goals, Cases]:
+    """(goals, cases) after the frames are closed that a line in column `level` stands outside of.
+
+    Removes them from `frames`. Raises TacticError if one has open goals, or if the line is an
+    `alternative` where none is due, or the other way round.
+    """
     while frames and not cases and level < (frames[-1].column or 0):
         if goals:
             raise TacticError(0, "unsolved goals")
-        (_, goals, cases), frames = frames[-1], frames[:-1]
+        _, goals, cases = frames.pop()
     if alternative != bool(cases):
         raise TacticError(0, "an alternative is missing" if cases else "no alternative is due")
-    return goals, cases, list(frames)
+    return goals, cases
 
 
-def _alternative(mark: str, cases: tuple[tuple[str, Goal], ...]):
-    """(goal, other cases) of `| zero =>` or `| succ n ih =>`."""
+def _alternative(mark: str, cases: Cases) -> tuple[Goal, Cases]:
+    """(goal, other cases) of `| zero =>` or `| succ n ih =>`. Raises TacticError."""
     head, *names = mark.strip("|=> ").split()
     goal = dict(cases).get(head)
     if goal is None:

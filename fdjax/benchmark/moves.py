@@ -32,13 +32,13 @@ class Move(NamedTuple):
 
 
 def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
-    """Lines worth trying at `goal`. Lines that close it come first."""
-    known = terms(goal, style)
+    """Lines worth trying at `goal`; those by which a term or hypothesis closes it come first."""
+    proofs = terms(goal, style)
     target = goal.target
     hypotheses = dict(goal.hypotheses)
     formulas = list(hypotheses.values())
-    if target in known:
-        yield Move(f"exact {known[target].text}", ())
+    if target in proofs:
+        yield Move(f"exact {proofs[target].text}", ())
     if target in formulas:
         yield Move("assumption", ())
     if any(f == "False" or (kind(f) == "not" and f[1] in formulas) for f in formulas):
@@ -46,7 +46,7 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
     if kind(target) == "eq" and target[1] == target[2]:
         yield Move("rfl", ())
     yield from _introductions(goal)
-    for formula, term in known.items():
+    for formula, term in proofs.items():
         yield from _uses(goal, formula, term, hypotheses)
     if any(map(_equation, formulas)) or kind(target) == "eq":
         yield from _rewrites(goal)
@@ -56,9 +56,10 @@ def moves(goal: Goal, style: Style = FREE) -> Iterator[Move]:
     if target != "False" and not counterexample(absurd):
         yield Move("exfalso", (absurd,))
     if style.classical:
-        name, used = fresh(goal)[0], names_in(target, *formulas)
-        for p in sorted(v for v, type_ in goal.variables if type_ == "Prop" and v in used):
-            if p not in known and ("not", p) not in known:
+        name = fresh(goal)[0]
+        used = names_in(target, *(formula for _, formula in goal.hypotheses))
+        for p in sorted({v for v, type_ in goal.variables if type_ == "Prop" and v in used}):
+            if p not in proofs and ("not", p) not in proofs:
                 sides = goal.assuming((name, p)), goal.assuming((name, ("not", p)))
                 yield Move(f"by_cases {name} : {p}", sides)
 
@@ -84,7 +85,7 @@ def _introductions(goal: Goal) -> Iterator[Move]:
 
 
 def _uses(goal: Goal, formula: Expr, term: Term, hypotheses: dict[str, Expr]) -> Iterator[Move]:
-    """Lines that take a known `formula` apart or apply it backwards."""
+    """Lines that take a proved `formula` apart or apply it backwards."""
     if not isinstance(formula, tuple) or term.level in (0, 2) or term.cost > 8:
         return
     if term.text.startswith(("Or.", "absurd ")) or term.text.endswith(".elim"):
@@ -134,8 +135,9 @@ def _equation(e: Expr) -> bool:
     return kind(e) == "eq"
 
 
-def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
+def _rewrites(goal: Goal) -> Iterator[Move]:
     """`rw [h1, ← h2]`: sequences that close the goal, and single steps that do not."""
+    length = 3  # maximum
     rules = [
         (name, backwards)
         for name, formula in goal.hypotheses
@@ -144,10 +146,10 @@ def _rewrites(goal: Goal, most: int = 3) -> Iterator[Move]:
     ]
     if _equation(goal.target) and any(type_ == "Nat" for _, type_ in goal.variables):
         rules += [(lemma, False) for lemma in _LEMMAS] + [("Nat.add_assoc", True)]
-        most = 2
+        length = 2
     seen = {goal.target}
     states: list[tuple[Expr, tuple[str, ...]]] = [(goal.target, ())]
-    for depth in range(most):
+    for depth in range(length):
         after = []
         for (e, done), (name, backwards) in itertools.product(states, rules):
             try:

@@ -1,21 +1,38 @@
-"""`rw`: one rewriting step on a formula, with the pattern found as Lean finds it."""
+"""What `rw` does to a goal or formula, with the pattern found as Lean finds it."""
+
+from collections.abc import Iterable
 
 from fdjax.benchmark.elaboration import Elaborator, Mismatch, is_open
-from fdjax.benchmark.formulas import Expr, Goal, names_in, substitute
+from fdjax.benchmark.formulas import Expr, Goal, kind, names_in, substitute
+
+
+def rewrite_goal(goal: Goal, rules: Iterable[tuple[bool, Expr]], place: str | None) -> Goal:
+    """`goal` after `rw [...]`, or `rw [...] at place`, with rules (backwards, term). A rewritten
+    hypothesis becomes the last one. Raises Mismatch where Lean refuses it."""
+    for backwards, term in rules:
+        if place is None:
+            goal = goal.with_target(rewrite(goal, term, backwards, goal.target))
+            continue
+        formula = dict(goal.hypotheses).get(place)
+        if formula is None or term == place:
+            raise Mismatch("no such hypothesis")
+        new = rewrite(goal, term, backwards, formula)
+        goal = goal.without(place).assuming((place, new))
+    return goal
 
 
 def rewrite(goal: Goal, term: Expr, backwards: bool, e: Expr) -> Expr:
-    """`e` after `rw [term]` or `rw [← term]`. Raises Mismatch where Lean would refuse."""
+    """`e` after `rw [term]` or `rw [← term]`. Raises Mismatch where Lean refuses it."""
     elaborator = Elaborator(goal)
     type_ = elaborator.resolve(elaborator.infer(term))
-    while isinstance(type_, tuple) and type_[0] == "all":
+    while kind(type_) == "all":
         type_ = substitute(type_[3], type_[1], elaborator.unknown())
-    if not (isinstance(type_, tuple) and type_[0] in ("eq", "iff")):
+    if kind(type_) not in ("eq", "iff"):
         raise Mismatch("neither an equation nor an equivalence")
     old, new = type_[1:] if not backwards else type_[:0:-1]
-    if isinstance(old, tuple) and old[0] == "?":
+    if kind(old) == "?":
         raise Mismatch("the pattern is a variable")
-    if not _find(elaborator, old, e, frozenset()):
+    if not _unify_first(elaborator, old, e, frozenset()):
         raise Mismatch("the pattern was not found")
     new = elaborator.resolve(new)
     if is_open(new):
@@ -23,13 +40,9 @@ def rewrite(goal: Goal, term: Expr, backwards: bool, e: Expr) -> Expr:
     return _replace(e, elaborator.resolve(old), new)
 
 
-def _find(elaborator: Elaborator, pattern: Expr, e: Expr, bound: frozenset[str]) -> bool:
+def _unify_first(elaborator: Elaborator, pattern: Expr, e: Expr, bound: frozenset[str]) -> bool:
     """Unifies `pattern` with the first part of `e` that fits, outermost first, left to right."""
-    same_head = (
-        isinstance(pattern, tuple) and isinstance(e, tuple) and pattern[0] == e[0]
-        if isinstance(pattern, tuple)
-        else pattern == e
-    )
+    same_head = kind(pattern) == kind(e) if isinstance(pattern, tuple) else pattern == e
     if same_head and not (bound and names_in(e) & bound):
         try:
             elaborator.unify(pattern, e)
@@ -39,8 +52,8 @@ def _find(elaborator: Elaborator, pattern: Expr, e: Expr, bound: frozenset[str])
     if not isinstance(e, tuple):
         return False
     if e[0] in ("all", "ex"):
-        return _find(elaborator, pattern, e[3], bound | {e[1]})
-    return any(_find(elaborator, pattern, part, bound) for part in e[1:])
+        return _unify_first(elaborator, pattern, e[3], bound | {e[1]})
+    return any(_unify_first(elaborator, pattern, part, bound) for part in e[1:])
 
 
 def _replace(e: Expr, old: Expr, new: Expr) -> Expr:

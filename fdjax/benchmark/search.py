@@ -28,7 +28,7 @@ _WEIGHT = {
 
 
 def _sound_moves(goal: Goal, style: Style) -> list[Move]:
-    """Moves whose goals no small model refutes; if a first move closes the goal, only such moves."""
+    """Moves whose goals no small model refutes; if the first one closes the goal, only such."""
     options = []
     for move in moves(goal, style):
         if options and not options[0].goals and move.goals:
@@ -43,12 +43,12 @@ class _Spent(Exception):
 
 
 def natural_proof(
-    goal: Goal, rng: random.Random, style: Style, most: int = 5, nodes: int = 60, slack: float = 0.4
+    goal: Goal, rng: random.Random, style: Style, max_tactics: int, nodes: int
 ) -> list[str] | None:
-    """Lines of a random proof of at most `most` tactics, found by iterative deepening over at most
-    `nodes` goals; None if none was found.
+    """Lines of a random proof of at most `max_tactics` tactics, found by iterative deepening over
+    at most `nodes` goals; None if none was found.
 
-    With probability `slack` a proof may have one tactic more than the fewest.
+    With probability 0.4 a proof may have one tactic more than the fewest.
     """
     failed: set[tuple[tuple[Goal, ...], int]] = set()
     options_at: dict[Goal, list[Move]] = {}
@@ -80,32 +80,34 @@ def natural_proof(
         return None
     lines = None
     with contextlib.suppress(_Spent):
-        for budget in range(1, most + 1):
+        for budget in range(1, max_tactics + 1):
             lines = solve((goal,), budget)
             if lines is not None:
-                if rng.random() < slack and budget < most:
+                if rng.random() < 0.4 and budget < max_tactics:
                     lines = solve((goal,), budget + 1) or lines
                 break
     return lines
 
 
-def shortest_lines(goal: Goal, most: int = 5, nodes: int = 400) -> list[str] | None:
-    """Lines of the shortest proof in tokens, found by branch and bound over `moves`, at most `most`
-    tactics deep and over at most `nodes` goals; None if none was found. `by_cases` is used only if
-    no other proof is found.
+_DEPTH, _NODES = 5, 400  # limits of the search for the shortest proof: tactics in a row, goals
+
+
+def shortest_lines(goal: Goal) -> list[str] | None:
+    """Lines of the shortest proof in tokens, found by branch and bound over `moves`; None if none
+    was found within the limits. `by_cases` is used only if no other proof is found.
     """
     for style in (FREE, FREE._replace(classical=True)):
-        found = _shortest(goal, style, most, nodes)
+        found = _shortest(goal, style)
         if found is not None:
             return list(found[1])
     return None
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tuple] | None:
+def _shortest(goal: Goal, style: Style) -> tuple[int, tuple] | None:
     exact: dict[tuple[Goal, int], tuple[int, tuple]] = {}  # (goal, depth): tokens, lines
     above: dict[tuple[Goal, int], int] = {}  # (goal, depth): no proof has fewer tokens
-    left = nodes
+    left = _NODES
 
     def solve(goal: Goal, depth: int, bound: int) -> tuple[int, tuple] | None:
         """(tokens, lines) of the shortest proof of fewer than `bound` tokens."""
@@ -139,4 +141,4 @@ def _shortest(goal: Goal, style: Style, most: int, nodes: int) -> tuple[int, tup
             exact[key] = best
         return best
 
-    return None if counterexample(goal, style.classical) else solve(goal, most, 200)
+    return None if counterexample(goal, style.classical) else solve(goal, _DEPTH, 200)

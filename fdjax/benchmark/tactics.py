@@ -24,7 +24,7 @@ from fdjax.benchmark.formulas import (
     names_in,
     substitute,
 )
-from fdjax.benchmark.rewriting import rewrite
+from fdjax.benchmark.rewriting import rewrite_goal
 
 Goals = tuple[Goal, ...]
 
@@ -96,8 +96,8 @@ def _refine(goal: Goal, parser: Parser) -> Goals:
 def _apply(goal: Goal, parser: Parser) -> Goals:
     term = parser.expression()
     base = Elaborator(goal)
-    most = _arity(base.resolve(base.infer(term)))
-    for count in range(max(0, most - _arity(goal.target)), most + 1):
+    arity = _arity(base.resolve(base.infer(term)))
+    for count in range(max(0, arity - _arity(goal.target)), arity + 1):
         elaborator = Elaborator(goal)
         rest = elaborator.resolve(elaborator.infer(term))
         premises = []
@@ -350,23 +350,12 @@ def _destruct(goal: Goal, work: list[tuple[Expr, str | tuple]]) -> Goals:
     return _destruct(goal, [(one, parts[0]), (two, second), *rest])
 
 
-# --- Rewriting ------------------------------------------------------------------------------
-
-
 def _rw(goal: Goal, parser: Parser) -> Goals:
     parser.expect("[")
     rules = parser.separated(lambda: (parser.accept("←"), parser.expression()))
     parser.expect("]")
     place = parser.expect("<name>") if parser.accept("at") else None
-    for backwards, term in rules:
-        if place is None:
-            goal = goal.with_target(rewrite(goal, term, backwards, goal.target))
-            continue
-        formula = dict(goal.hypotheses).get(place)
-        if formula is None or term == place:
-            raise Mismatch("no such hypothesis")
-        new = rewrite(goal, term, backwards, formula)
-        goal = goal.without(place).assuming((place, new))
+    goal = rewrite_goal(goal, rules, place)
     try:
         return _rfl(goal, parser)
     except Mismatch:

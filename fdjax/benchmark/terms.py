@@ -39,12 +39,12 @@ def instances(goal: Goal, e: Expr) -> Iterator[tuple[str, Expr]]:
             yield v, substitute(e[3], e[1], v)
 
 
-def introduce(goal: Goal, most: int, target: Expr | None = None) -> tuple[list[str], Goal] | None:
-    """(names, goal) after `intro` of at most `most` premises and variables of `target`, which is
+def introduce(goal: Goal, limit: int, target: Expr | None = None) -> tuple[list[str], Goal] | None:
+    """(names, goal) after `intro` of at most `limit` premises and variables of `target`, which is
     the goal's own by default; None if there is nothing to introduce."""
     names: list[str] = []
     goal = goal if target is None else goal.with_target(target)
-    while len(names) < most:
+    while len(names) < limit:
         e = goal.target
         if kind(e) == "all":
             name = fresh_variable(goal)

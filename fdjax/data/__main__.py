@@ -19,7 +19,11 @@ reference; the exit code is 1 if it refuses one."""
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand. Returns the exit code: 2 for files and values that cannot be used."""
-    parser = argparse.ArgumentParser(prog="fdjax data", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="fdjax data",
+        description=__doc__,
+        epilog="example: fdjax data generate --count=5 --check",
+    )
     commands = parser.add_subparsers(required=True, dest="command")
 
     command = commands.add_parser("clean", description=CLEAN)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdjax.data.theorems import lexemes
+from fdjax.lean.statements import lexemes
 from fdjax.runtime.files import write_atomically
 from fdjax.types import Theorem
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fdjax.data.dedup import Dropped, definitions
-from fdjax.data.theorems import lexemes, read_theorems, split_statement, strip_comments
+from fdjax.data.theorems import read_theorems
+from fdjax.lean.statements import lexemes, split_statement, strip_comments
 from fdjax.types import Theorem
 
 Row = Mapping[str, Any]

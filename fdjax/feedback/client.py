@@ -62,13 +62,14 @@ class Usage(NamedTuple):
 class RequestFailed(Exception):
     """The message is ours: a service's may contain anything.
 
-    `charged`: the service may have written an answer. `retry`: the same request may succeed.
-    `general`: the fault is the service's rather than this request's.
+    `general`: the fault is the service's rather than this request's. `charged`: an answer may have
+    been written. Only a request with both is worth sending again: what is not charged openai's
+    client has sent again already.
     """
 
-    def __init__(self, problem: str, *, general: bool, charged: bool = False, retry: bool = False):
+    def __init__(self, problem: str, *, general: bool = True, charged: bool = False):
         super().__init__(problem)
-        self.problem, self.general, self.charged, self.retry = problem, general, charged, retry
+        self.problem, self.general, self.charged = problem, general, charged
 
 
 class LLMClient:
@@ -95,7 +96,7 @@ class LLMClient:
         self._tokens, self._money = 0, 0.0  # spent so far
         with naming_field("feedback.llm.cache", CorruptFile, KeyError):
             for entry in read_lines(self._file):
-                self._count(entry["key"], entry["text"], entry["tokens"], entry["money"])
+                self._count(entry)
         self._pace = _Pace(config.requests_per_minute, config.tokens_per_minute)
         self._pending: list[Usage] = []  # the estimates of requests that are not answered yet
         self._down = False  # the service; then one request a time finds out whether it is back
@@ -150,7 +151,7 @@ class LLMClient:
                     if failure.charged:
                         spent.append(estimate)
                         self._record(key, None, estimate)
-                    if not left or not failure.retry:
+                    if not left or not (failure.general and failure.charged):
                         self._give_up(failure, began)
                         break
                 else:
@@ -225,16 +226,17 @@ class LLMClient:
 
     def _record(self, key: str, text: str | None, usage: Usage) -> None:
         """`text`: None for what was paid for in vain."""
-        tokens, money = sum(usage), self._price(usage)
+        money = self._price(usage)
+        entry = {"key": key, "text": text, "tokens": sum(usage), "money": money}
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        append_line(self._file, {"key": key, "text": text, "tokens": tokens, "money": money})
-        self._count(key, text, tokens, money)
+        append_line(self._file, entry)
+        self._count(entry)
 
-    def _count(self, key: str, text: str | None, tokens: int, money: float) -> None:
-        self._tokens += tokens
-        self._money += money
-        if text is not None:
-            self._answers[key] = text
+    def _count(self, entry: Mapping[str, Any]) -> None:
+        self._tokens += entry["tokens"]
+        self._money += entry["money"]
+        if entry["text"] is not None:
+            self._answers[entry["key"]] = entry["text"]
 
     def _price(self, usage: Usage) -> float:
         config = self.config
@@ -258,17 +260,13 @@ def read_answer(body: bytes) -> tuple[str, Usage | None]:
         text, usage = data["choices"][0]["message"]["content"], data.get("usage")
         text = without_thoughts(text or "")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise _unusable("bad answer") from None
+        raise RequestFailed("bad answer", charged=True) from None
     if not text:
-        raise _unusable("empty answer")
+        raise RequestFailed("empty answer", charged=True)
     usage = usage if isinstance(usage, dict) else {}
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     counted = all(type(count) is int and 0 <= count < 1 << 40 for count in counts)
     return text, Usage(*counts) if counted else None
-
-
-def _unusable(problem: str) -> RequestFailed:
-    return RequestFailed(problem, general=True, charged=True, retry=True)
 
 
 # --- HTTP ----------------------------------------------------------------------------------------
@@ -323,14 +321,14 @@ def _failure(error: Exception, begun: bool) -> RequestFailed:
     if isinstance(error, openai.APIStatusError):
         status = error.status_code
         if status == 429:
-            return RequestFailed("rate limit", general=True)
+            return RequestFailed("rate limit")
         if status in (408, 409) or status >= 500:
-            return RequestFailed("server error", general=True)
+            return RequestFailed("server error")
         # 401 to 404: the key, the model or the address is wrong, hence for every request.
         return RequestFailed(f"refused {status}", general=status in (401, 402, 403, 404))
     if isinstance(error, TimeoutError):
-        return _unusable("timeout")
-    return _unusable("cut off") if begun else RequestFailed("no connection", general=True)
+        return RequestFailed("timeout", charged=True)
+    return RequestFailed("cut off", charged=True) if begun else RequestFailed("no connection")
 
 
 class _Pace:

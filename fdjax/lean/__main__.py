@@ -1,5 +1,5 @@
-"""Lean on the command line: `python -m fdjax.lean check FILE.jsonl` gives verdicts for theorems and
-proofs in JSON lines, `doctor` says what a backend lacks on this machine, `bench` how fast it is.
+"""Lean on the command line: `fdjax lean check FILE.jsonl` gives verdicts for theorems and
+proofs in JSON lines, `doctor` reports what a backend lacks on this machine, `bench` its speed.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
-from fdjax.data.theorems import parse_statement
 from fdjax.lean import bench, doctor
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import BACKENDS, make_backend
@@ -19,15 +18,16 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
+from fdjax.lean.statements import parse_statement
 from fdjax.types import Message, Theorem, Verdict
 
-AHEAD = 10_000  # lines read before the first of them is answered
+AHEAD = 10_000  # lines read before the first of them has its verdict
 
 Id = str | int | float | None
 
 
 class BadLine(ValueError):
-    """A line that asks for nothing that could be checked: the reason, and its id if it has one."""
+    """A line of input that cannot be checked: (reason, its id or None)."""
 
 
 def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
@@ -47,11 +47,8 @@ def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
         if row.get(field) is None:
             raise BadLine(f"`{field}` is missing", name)
     context, imports = row.get("context") or "", row.get("imports") or []
-    for field, text in (
-        ("statement", row["statement"]),
-        ("context", context),
-        ("proof", row["proof"]),
-    ):
+    texts = {"statement": row["statement"], "context": context, "proof": row["proof"]}
+    for field, text in texts.items():
         if not isinstance(text, str):
             raise BadLine(f"`{field}` must be a string", name)
         if field != "proof" and any("\ud800" <= c <= "\udfff" or c == "\0" for c in text):
@@ -65,23 +62,37 @@ def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
     return name, Theorem(str(name), theorem, signature, tuple(imports), context), row["proof"]
 
 
-def answers(source: Iterable[bytes], farm: Farm) -> Iterator[tuple[Id, Verdict]]:
-    """For each line of `source`, in order: its id and its verdict, as soon as that is known.
+def check(source: Iterable[bytes], farm: Farm) -> int:
+    """Prints a line of JSON for each line of `source`. Returns the exit code."""
+    with farm:
+        try:
+            for name, verdict in answers(source, farm):
+                print(json.dumps(_row(name, verdict), ensure_ascii=False), flush=True)
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:  # the reader is gone; Python must not flush to it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+    return 0
 
-    A thread reads ahead, so that answers also come while whoever writes `source` waits for them.
+
+def answers(source: Iterable[bytes], farm: Farm) -> Iterator[tuple[Id, Verdict]]:
+    """(id, verdict) for each line of `source`, in order, each as soon as it is known.
+
+    A thread reads ahead, so that a program may wait for an answer before it writes more lines.
     """
-    asked: queue.Queue = queue.Queue(AHEAD)
+    submitted: queue.Queue = queue.Queue(AHEAD)
 
     def submit_all() -> None:
         try:
             for line in source:
-                asked.put(_submit(line, farm))
-            asked.put(None)
+                submitted.put(_submit(line, farm))
+            submitted.put(None)
         except Exception as error:
-            asked.put(error)
+            submitted.put(error)
 
     threading.Thread(target=submit_all, daemon=True).start()
-    while (item := asked.get()) is not None:
+    while (item := submitted.get()) is not None:
         if isinstance(item, Exception):
             raise item
         name, answer = item
@@ -97,67 +108,23 @@ def _submit(line: bytes, farm: Farm) -> tuple[Id, Verdict | Future]:
         reason, name = bad.args
         return name, Verdict("rejected", (Message("error", reason, "input"),))
     candidate = parse_candidate(proof, theorem, farm.allow_helpers)
-    return name, farm.submit(theorem, candidate, urgent=True)  # whatever is, may be replayed
+    return name, farm.submit(theorem, candidate, urgent=True)  # urgent: `second` replays it
 
 
 def _row(name: Id, verdict: Verdict) -> dict:
-    messages = [
-        {"severity": m.severity, "text": m.text, "kind": m.kind, "start": m.start, "end": m.end}
-        for m in verdict.messages
-    ]
     return {
         "id": name,
         "status": verdict.status,
-        "messages": messages,
+        "messages": [vars(message) for message in verdict.messages],
         "axioms": list(verdict.axioms),
         "seconds": round(verdict.seconds, 6),
     }
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m fdjax.lean")
-    commands = parser.add_subparsers(dest="command", required=True)
-    checker = commands.add_parser(
-        "check",
-        help="verdicts for a file of theorems and proofs",
-        description='Each line {"id", "statement", "proof", "context"?, "imports"?} gets one line'
-        ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.',
-    )
-    checker.add_argument("file", help="JSON lines; - for standard input")
-    checker.add_argument("--cache", help="a file that keeps verdicts between runs")
-    checker.add_argument(
-        "--replay",
-        action="store_true",
-        help="what is proved must stand a second check by Lean's kernel, in a process of its own",
-    )
-    healer = commands.add_parser(
-        "doctor",
-        help="what the backends lack on this machine, and what to do about it",
-        description="Ends with 0 if the backend works; without --backend, if any of them does.",
-    )
-    timer = commands.add_parser(
-        "bench",
-        help="how many candidates a second a backend judges on this machine",
-        description="Theorems of core Lean, every second proof wrong. Ends with 1 if a verdict is.",
-    )
-    timer.add_argument("--count", type=int, default=500, help="candidates; default: 500")
-    timer.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
-    for command in (checker, timer):
-        command.add_argument("--workers", type=int, help="Leans at once; default: CPU cores")
-        command.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
-        command.add_argument("--ray-address", help="of a Ray cluster that runs the Leans")
-    for command, default in ((checker, "embedded"), (healer, None), (timer, "embedded")):
-        command.add_argument(
-            "--backend",
-            default=default,
-            help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}",
-        )
-        for option, text in OPTIONS.items():
-            command.add_argument(f"--{option.replace('_', '-')}", help=text)
-    flags = parser.parse_args(argv)
-    if flags.command == "bench" and flags.count < 1:
-        timer.error(f"--count: {flags.count} is not above 0")
-    # Proofs and messages are full of ∀ and →, whatever the locale says.
+    """Returns the exit code."""
+    flags = parse_flags(argv)
+    # Proofs and messages are full of ∀ and →, whatever the locale is.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     options = {o: value for o in OPTIONS if (value := getattr(flags, o)) is not None}
     if flags.command == "doctor":
@@ -174,37 +141,76 @@ def main(argv: list[str] | None = None) -> int:
         cache = VerdictCache(flags.cache)
         second = None
         if flags.replay:
-            here, workers = backend, flags.workers
-            if flags.ray_address:  # what its nodes can take says nothing of this machine
-                here, workers = make_backend(flags.backend, options), None
-            second = replaying_farm(here, workers, flags.timeout, cache)
+            local, workers = backend, flags.workers
+            if flags.ray_address:  # --workers is for the cluster; replay runs on this machine
+                local, workers = make_backend(flags.backend, options), None
+            second = replaying_farm(local, workers, flags.timeout, cache)
         farm = Farm(backend, flags.workers, flags.timeout, cache, second=second)
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"python -m fdjax.lean {flags.command}: {error}", file=sys.stderr)
+        print(f"fdjax lean {flags.command}: {error}", file=sys.stderr)
         return 2
     return check(source, farm)
 
 
-# Fields of the backends' classes that have a flag of their own.
+# Fields of the backends' classes that have a flag.
 OPTIONS = {
     "project": "lean_interact: folder of a Lake project, with Mathlib for instance",
-    "lean_version": "lean_interact without a project: such as v4.24.0",
+    "lean_version": "lean_interact without a project: such as v4.30.0",
     "repl": "lean_interact: folder of a REPL that has been built",
     "url": "kimina: of the server, such as http://localhost:8000",
 }
 
 
-def check(source: Iterable[bytes], farm: Farm) -> int:
-    with farm:
-        try:
-            for name, verdict in answers(source, farm):
-                print(json.dumps(_row(name, verdict), ensure_ascii=False), flush=True)
-        except KeyboardInterrupt:
-            return 130
-        except BrokenPipeError:  # nobody reads on; nor shall Python try to, at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-    return 0
+def parse_flags(argv: list[str] | None) -> argparse.Namespace:
+    """Exits with 2 and a message for bad flags."""
+    parser = argparse.ArgumentParser(
+        prog="fdjax lean",
+        epilog="example: fdjax lean check proofs.jsonl --backend=lean_interact --project=mine",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check_flags = commands.add_parser(
+        "check",
+        help="verdicts for a file of theorems and proofs",
+        description='Each line {"id", "statement", "proof", "context"?, "imports"?} gets one line'
+        ' {"id", "status", "messages", "axioms", "seconds"}, in the same order.',
+    )
+    check_flags.add_argument("file", help="JSON lines; - for standard input")
+    check_flags.add_argument("--cache", help="a file that keeps verdicts between runs")
+    check_flags.add_argument(
+        "--replay",
+        action="store_true",
+        help="Lean's kernel must accept each success again, in a separate process",
+    )
+    doctor_flags = commands.add_parser(
+        "doctor",
+        help="what the backends lack on this machine, and the remedy",
+        description="Exits with 0 if the backend works; without --backend, if any of them does.",
+    )
+    bench_flags = commands.add_parser(
+        "bench",
+        help="how many candidates per second a backend verifies on this machine",
+        description="Theorems of core Lean, every second proof wrong. Exits with 1 if a verdict is"
+        " wrong.",
+    )
+    bench_flags.add_argument("--count", type=int, default=500, help="candidates; default: 500")
+    bench_flags.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
+    for command in (check_flags, doctor_flags, bench_flags):
+        default = None if command is doctor_flags else "embedded"
+        command.add_argument(
+            "--backend",
+            default=default,
+            help=f"one of {', '.join(BACKENDS)}; default: {default or 'all'}",
+        )
+        for option, text in OPTIONS.items():
+            command.add_argument(f"--{option.replace('_', '-')}", help=text)
+    for command in (check_flags, bench_flags):
+        command.add_argument("--workers", type=int, help="Leans at once; default: CPU cores")
+        command.add_argument("--timeout", type=float, default=20.0, help="seconds for one proof")
+        command.add_argument("--ray-address", help="of a Ray cluster that runs the Leans")
+    flags = parser.parse_args(argv)
+    if flags.command == "bench" and flags.count < 1:
+        bench_flags.error(f"--count: {flags.count} is not above 0")
+    return flags
 
 
 if __name__ == "__main__":

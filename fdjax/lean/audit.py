@@ -1,8 +1,8 @@
-"""What a candidate proof may hold, judged on Lean's tokens before any Lean process sees the text.
+"""What a candidate may hold, decided on Lean's tokens before any Lean process reads the text.
 
 The candidate supplies what follows `:=` of a theorem of ours, and must stay inside that theorem:
 no second declaration or command, no option, no attribute. After a parse error Lean goes on reading
-from the middle of things, so whatever Lean could split differently than this tokenizer is refused.
+inside the text, so whatever Lean could split into other tokens than this tokenizer is refused.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from fdjax.types import Message
 
-AUDIT_VERSION = "4"  # part of every cache key: change it with any rule, and with evidence.write
+AUDIT_VERSION = "4"  # part of every cache key: change it with any rule, and with evidence.render
 MAX_CHARS = 32_768
 MAX_DEPTH = 400  # of brackets; some thousands overflow Lean's stack
 MAX_STRAY_QUOTES = 64
 
-# Lean's identifiers: letters of ASCII and of isLetterLike; later versions of Lean know more letters
-# (those with accents), which are therefore tokens of their own here: `éaxiom` holds an `axiom`.
+# Lean's identifiers: letters of ASCII and of isLetterLike. Later versions of Lean have more letters
+# (those with accents), which are therefore separate tokens here: `éaxiom` holds an `axiom`.
 _LETTER = "A-Za-z_α-κμ-ωΑ-ΟΡΤ-Ωϊ-ϻἀ-῾℀-⅏𝒜-𝖟"
 _REST = _LETTER + "0-9'!?₀-₉ₐ-ₜᵢ-ᵪⱼ"
 _PART = f"(?:[{_LETTER}][{_REST}]*|«[^»\n]+»)"
@@ -42,19 +42,19 @@ _STRING = re.compile(rf'"(?:[^"\\]|{_ESCAPE})*"')
 _CHAR = re.compile(rf"'(?:[^'\\]|{_ESCAPE})'")
 _COMMENT_EDGE = re.compile(r"/-|-/")
 _GLUED = re.compile(rf"\.?[{_LETTER}'0-9«]")
-# No control characters, and nothing but \n that any program takes for the end of a line (and of a
-# comment): a server that splits text by Python's str.splitlines would let U+2028 end one.
+# No control characters, and no end of a line (and of a comment) but \n: for a server that splits
+# text by Python's str.splitlines, U+2028 would be one.
 _UNFIT = re.compile("[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 # After these a token starts in every version of Lean and under every notation.
 _OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
 _OPENING, _CLOSING = frozenset("([{⟨‹"), frozenset(")]}⟩›")
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COMMANDS = _words(
+_COMMANDS = word_set(
     """
     abbrev add_aesop_rules add_decl_doc alias assert_exists assert_no_cyclic assert_not_exists
     assert_not_imported attribute axiom binder_predicate builtin_initialize class coinductive
@@ -75,31 +75,25 @@ _COMMANDS = _words(
 )
 _HELPERS = frozenset({"theorem", "lemma"})
 _COMMAND_PREFIXES = ("builtin_", "register_", "declare_", "erase_attr", "dump_async")
-_CLAUSES = frozenset(
-    {
-        "where",
-        "termination_by",
-        "termination_by?",
-        "decreasing_by",
-        "monotonicity_by",
-        "partial_fixpoint",
-        "inductive_fixpoint",
-        "coinductive_fixpoint",
-    }
+_CLAUSES = word_set(
+    """
+    where termination_by termination_by? decreasing_by monotonicity_by partial_fixpoint
+    inductive_fixpoint coinductive_fixpoint
+    """
 )
 _SORRY = frozenset({"sorry", "admit"})
-_TRICKS = _words(  # as parts of names
+_TRICKS = word_set(  # as parts of names
     """
     sorryAx mkSorry native_decide ofReduceBool ofReduceNat reduceBool reduceNat trustCompiler
     run_tac by_elab elabToSyntax eval_expr evalTactic skipKernelTC addDeclWithoutChecking
     implemented_by extern csimp unsafeCast lcProof lcUnreachable lcAny lcErased lcCast lcVoid
     """
 )
-# Names whose end may be a keyword to whoever starts to read in the middle, see _resumptions.
+# Names whose end may be a keyword where Lean reads on inside a name, see _resumptions.
 _EMBEDS = re.compile(
     "|".join(map(re.escape, sorted(_COMMANDS | _CLAUSES | {"set_option", *_COMMAND_PREFIXES, "«"})))
 )
-_TACTIC_FOLLOWS = _words(
+_TACTIC_FOLLOWS = word_set(
     """
     ; · . | > by do then else in with try repeat repeat' repeat1 repeat1' first solve all_goals
     any_goals all_goals' focus on_goal pick_goal case case' next iterate stop conv conv_lhs conv_rhs
@@ -127,11 +121,11 @@ class Refused(Exception):
 
 
 def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None) -> Message | None:
-    """None if `proof` may be given to Lean, else an error of kind "audit" that says why not.
+    """None if `proof` may be given to Lean, else an error of kind "audit" with the reason.
 
     `max_heartbeats` (thousands) is the largest N in the one option that a proof may set,
-    `set_option maxHeartbeats N in`. `helpers_of`: this is what stands before the theorem of that
-    name; it may be nothing, and it may state theorems, but not that one.
+    `set_option maxHeartbeats N in`. With `helpers_of` the text is what precedes the theorem of that
+    name; it may be empty, and it may state theorems, but not that one.
     """
     try:
         _check_text(proof)
@@ -148,7 +142,7 @@ def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None)
 
 def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[Token]:
     """The tokens of `text[start:]`, up to the first that starts in `stop`, without space and
-    comments. Raises Refused for what has no end, and for what Lean might read in another way."""
+    comments. Raises Refused for what has no end, and for what Lean might read differently."""
     tokens: list[Token] = []
     comment_end = -1
     i = start
@@ -220,8 +214,8 @@ def _check_text(proof: str) -> None:
 
 
 def _require_clean(text: str, i: int, opener: str, tokens: Sequence[Token] = ()) -> None:
-    """What opens a comment or literal must not be glued to a symbol: in `<--x` Lean sees `<-`.
-    A comment may be glued to a word that itself stands clean: the last of `tokens`."""
+    """What opens a comment or literal must not follow a symbol directly: in `<--x` Lean reads `<-`.
+    A comment may directly follow the last of `tokens` if that is a word that begins cleanly."""
     if i == 0 or text[i - 1] in _OPENERS:
         return
     last = tokens[-1] if tokens else None
@@ -264,8 +258,8 @@ def _end_of_string(text: str, start: int) -> int:
 
 
 def _other_readings(proof: str, tokens: list[Token]) -> Iterator[list[Token]]:
-    """After some errors Lean reads on in the middle of a word, so these readings count as well,
-    each up to where it meets the first one."""
+    """After some errors Lean reads on inside a word. These are the tokens that it may then read,
+    each list up to where it joins the first reading."""
     starts = {t.start for t in tokens}
     if sum(t.text == "'" for t in tokens) > MAX_STRAY_QUOTES:
         raise Refused(f"more than {MAX_STRAY_QUOTES} quotes that open no character literal", 0, 0)
@@ -280,8 +274,8 @@ def _other_readings(proof: str, tokens: list[Token]) -> Iterator[list[Token]]:
 
 
 def _resumptions(text: str, tokens: list[Token]) -> list[int]:
-    """Where Lean reads on: one to three characters behind a quote that opens no literal, and one
-    behind the start of an unknown tactic (`by xaxiom bad : False` declares an axiom)."""
+    """Where Lean reads on: one to three characters after a quote that opens no literal, and one
+    after the start of an unknown tactic (`by xaxiom bad : False` declares an axiom)."""
     places = [t.start + k for t in tokens if t.text == "'" for k in (1, 2, 3)]
     starts_tactic = True
     for before, token in zip([None, *tokens], tokens, strict=False):
@@ -305,7 +299,7 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
             raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
         if kind == "name":
             if helpers_of is not None and text in _HELPERS:
-                reason = _misnomer(tokens[i + 1 : i + 4], helpers_of)
+                reason = _bad_name(tokens[i + 1 : i + 4], helpers_of)
                 if reason is None:
                     continue
             elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
@@ -339,19 +333,19 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
         raise Refused(reason, start, end)
 
 
-def _misnomer(named: list[Token], theorem: str) -> str | None:
-    """Why a helper may not have the name that `named` begins with. Helpers stand in a namespace
-    that hides them from our statement, and `_root_` would leave it; names of Lean's own
-    (`_private`, `_@`, `_hyg`) might. Later Leans know letters that end a name here, so nothing but
-    what opens binders or a type may follow on it directly."""
+def _bad_name(named: list[Token], theorem: str) -> str | None:
+    """Why a helper may not have the name that `named` begins with. Helpers are declared in a
+    namespace that hides them from our statement. `_root_` would leave it; Lean's internal names
+    (`_private`, `_@`, `_hyg`) might. Later versions of Lean have letters that end a name here, so
+    only what opens binders or a type may follow the name directly."""
     if not named or named[0].kind != "name":
         return "a helper needs a name"
-    behind = named[1].text if named[1:] and named[1].start == named[0].end else ""
-    if behind not in ("", *"([{⦃:") and [token.text for token in named[1:]] != [".", "{"]:
-        return f"`{behind}` directly after a helper's name: write a space"
+    after = named[1].text if named[1:] and named[1].start == named[0].end else ""
+    if after not in ("", *"([{⦃:") and [token.text for token in named[1:]] != [".", "{"]:
+        return f"`{after}` directly after a helper's name: write a space"
     name = named[0].text.replace("«", "").replace("»", "")
-    if own := next((part for part in name.split(".") if part.startswith("_")), None):
-        return f"`{own}` is not allowed in a helper's name"
+    if internal := next((part for part in name.split(".") if part.startswith("_")), None):
+        return f"`{internal}` is not allowed in a helper's name"
     if name == theorem.replace("«", "").replace("»", ""):
         return f"a helper may not have the theorem's own name, `{theorem}`"
     return None
@@ -368,8 +362,7 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
 
 
 def _starts_command(tokens: list[Token], i: int) -> bool:
-    """`#eval` and its like; `#s` is how Mathlib writes the size of a set, and no command's name is
-    as short as that."""
+    """`#eval` and the like, but not `#s`: in Mathlib that is the size of a set."""
     return _follows(tokens, i, "name") and len(tokens[i + 1].text.split(".")[0]) > 2
 
 

@@ -1,7 +1,7 @@
-"""`python -m fdjax.lean bench`: how many candidates a second a backend judges on this machine.
+"""`fdjax lean bench`: how many candidates per second a backend verifies here.
 
 Candidates are distinct, half of them wrong, over core Lean alone. All are submitted at once; then
-one more, which is urgent. Prints a line of figures as they come, and the final ones as JSON.
+one more, which is urgent. Prints figures every two seconds, and the final ones as JSON.
 """
 
 import concurrent.futures
@@ -16,7 +16,7 @@ from fdjax.lean.backend import Backend
 from fdjax.lean.farm import Farm
 from fdjax.types import Candidate, Theorem, Verdict
 
-THEOREMS = [  # with a right proof and a wrong one
+THEOREMS = [  # each with a right proof and a wrong one
     (
         Theorem("and", "and_swap", "(p q : Prop) (h : p ∧ q) : q ∧ p"),
         "by\n  obtain ⟨a, b⟩ := h\n  exact ⟨b, a⟩",
@@ -55,15 +55,15 @@ Item = tuple[Theorem, Candidate, bool]  # is the candidate right?
 
 
 def candidates(numbers: Iterable[int], imports: tuple[str, ...] = ()) -> list[Item]:
-    """Distinct by a harmless `have`, every second one wrong."""
-    made = []
+    """Candidates that differ by a harmless `have`, every second one wrong."""
+    items = []
     for i in numbers:
         theorem, right, wrong = THEOREMS[i // 2 % len(THEOREMS)]
         body = (right if i % 2 else wrong).removeprefix("by\n")
         theorem = dataclasses.replace(theorem, imports=imports)
         candidate = Candidate(f"by\n  have e{i} : {i} = {i} := rfl\n{body}")
-        made.append((theorem, candidate, i % 2 == 1))
-    return made
+        items.append((theorem, candidate, i % 2 == 1))
+    return items
 
 
 def wrong_verdicts(items: Iterable[Item], verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -74,7 +74,7 @@ def wrong_verdicts(items: Iterable[Item], verdicts: Iterable[Verdict]) -> list[V
 def main(
     backend: Backend, workers: int | None, timeout: float, count: int, imports: tuple[str, ...]
 ) -> int:
-    """Returns 1 if a verdict is not what it should be."""
+    """Returns 1 if a verdict is wrong, else 0."""
     numbers = itertools.count()
 
     def fresh(n: int) -> list[Item]:
@@ -89,9 +89,9 @@ def main(
         items, began = fresh(count), time.monotonic()
         futures = [farm.submit(theorem, candidate) for theorem, candidate, _ in items]
         [(theorem, candidate, _)] = fresh(1)
-        asked = time.monotonic()
+        submitted = time.monotonic()
         farm.submit(theorem, candidate, urgent=True).result()
-        urgent_seconds = time.monotonic() - asked
+        urgent_seconds = time.monotonic() - submitted
         while concurrent.futures.wait(futures, timeout=2.0).not_done:
             now = farm.counters.since(started)
             print(
@@ -102,23 +102,20 @@ def main(
         seconds = time.monotonic() - began
         wrong += wrong_verdicts(items, [future.result() for future in futures])
         total = farm.counters.since(started)
-    print(
-        json.dumps(
-            {
-                "backend": backend.name,
-                "version": backend.version,
-                "workers": total.workers,
-                "count": count,
-                "imports": list(imports),
-                "per_second": round(count / seconds, 2),
-                "start_seconds": round(start_seconds, 2),
-                "urgent_seconds": round(urgent_seconds, 3),
-                "utilisation": round(total.utilisation, 3),
-                "restarts": total.restarts,
-                "wrong": len(wrong),
-            }
-        )
-    )
+    figures = {
+        "backend": backend.name,
+        "version": backend.version,
+        "workers": total.workers,
+        "count": count,
+        "imports": list(imports),
+        "per_second": round(count / seconds, 2),
+        "start_seconds": round(start_seconds, 2),
+        "urgent_seconds": round(urgent_seconds, 3),
+        "utilisation": round(total.utilisation, 3),
+        "restarts": total.restarts,
+        "wrong": len(wrong),
+    }
+    print(json.dumps(figures))
     if wrong:
         print(f"{len(wrong)} wrong verdicts, for instance {wrong[0]}", file=sys.stderr)
     return 1 if wrong else 0

@@ -1,4 +1,4 @@
-"""Verdicts already known, in memory and optionally in a file of JSON lines."""
+"""A cache of verdicts, in memory and optionally in a file of JSON lines."""
 
 import collections
 import dataclasses
@@ -15,7 +15,7 @@ from fdjax.types import DECIDED, Candidate, Theorem, Verdict, verdict_from_json,
 
 
 def cache_key(backend: Backend, theorem: Theorem, candidate: Candidate) -> str:
-    """Everything that a verdict depends on (its messages hold the theorem's name), hashed."""
+    """A hash of everything that a verdict depends on (its messages hold the theorem's name)."""
     parts = [
         theorem.imports,
         theorem.context,
@@ -31,11 +31,11 @@ def cache_key(backend: Backend, theorem: Theorem, candidate: Candidate) -> str:
 
 
 class VerdictCache:
-    """Thread-safe. Keeps only what says something about the proof itself (`DECIDED`).
+    """Thread-safe. Keeps only verdicts about the proof itself (`DECIDED`).
 
-    With a `path`, each verdict is one appended line, so that several processes may share the file
-    and a line torn by a crash costs that line only. The oldest of more than `max_entries` are
-    dropped from memory.
+    With a `path`, each verdict is one appended line, so that several processes may share the file,
+    and a crash in the middle of a line loses that line only. Memory holds the newest
+    `max_entries`.
     """
 
     def __init__(self, path: str | os.PathLike | None = None, max_entries: int = 200_000):
@@ -60,10 +60,10 @@ class VerdictCache:
             if self._file and key not in self._verdicts:
                 try:
                     self._file.write(line.encode())
-                except OSError as error:  # a full disk is no reason to lose a verdict
+                except OSError as error:  # with a full disk the verdict still counts
                     warnings.warn(f"verdicts are no longer kept on disk: {error}", stacklevel=2)
                     self._file = None
-            self._remember(key, verdict)
+            self._add(key, verdict)
 
     def close(self) -> None:
         with self._lock:
@@ -75,7 +75,7 @@ class VerdictCache:
         with self._lock:
             return len(self._verdicts)
 
-    def _remember(self, key: str, verdict: Verdict) -> None:
+    def _add(self, key: str, verdict: Verdict) -> None:
         self._verdicts[key] = verdict
         while len(self._verdicts) > self._max_entries:
             self._verdicts.popitem(last=False)
@@ -89,8 +89,8 @@ class VerdictCache:
                 verdict = verdict_from_json(entry["verdict"])
                 key = entry["key"]
             except (ValueError, KeyError, TypeError):
-                continue  # torn, or of another version: it will be checked again
+                continue  # cut off, or of another version: it will be checked again
             if isinstance(key, str) and verdict.status in DECIDED:
-                self._remember(key, verdict)
+                self._add(key, verdict)
         if data and not data.endswith(b"\n"):
-            self._file.write(b"\n")  # ends the torn line, so that the next one is whole
+            self._file.write(b"\n")  # so that the next line does not continue one that was cut off

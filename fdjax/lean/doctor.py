@@ -1,4 +1,4 @@
-"""`python -m fdjax.lean doctor`: does a backend work on this machine, and what is to be done?"""
+"""`fdjax lean doctor`: does a backend work on this machine, and what is missing?"""
 
 import importlib.metadata
 import shutil
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
 from fdjax.lean.backend import Backend
 from fdjax.lean.backends.registry import BACKENDS, make_backend, option_names
 from fdjax.lean.farm import Farm
@@ -18,16 +18,16 @@ TRUE = Theorem("doctor", "doctor", ": True")
 
 
 class Finding(NamedTuple):
-    what: str
+    name: str
     good: bool
-    told: str  # what was found; or what is missing and the remedy, on lines of its own
+    message: str  # what was found; or what is missing, and the remedy on further lines
 
 
-Probe = Callable[[], str]  # what it finds, or an exception that says what is missing
+Probe = Callable[[], str]  # returns what it finds; raises an error that names what is missing
 
 
 def main(name: str | None, options: Mapping[str, Any]) -> int:
-    """Prints what is found. 0 if the backend works; for all of them, if one does."""
+    """Prints the findings. Returns 0 if the backend works; without a name, if one of them does."""
     if name is not None and name not in BACKENDS:
         print(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
         return 2
@@ -35,24 +35,25 @@ def main(name: str | None, options: Mapping[str, Any]) -> int:
     for each in [name] if name else BACKENDS:
         print(each, flush=True)
         good = True
-        for finding in examine(each, options if name else _own(each, options)):
+        for finding in examine(each, options if name else _fitting(each, options)):
             good &= finding.good
-            told = finding.told.replace("\n", "\n" + 26 * " ")
-            print(f"  {'ok' if finding.good else 'MISSING':8}{finding.what:15} {told}", flush=True)
+            message = finding.message.replace("\n", "\n" + 26 * " ")
+            mark = "ok" if finding.good else "MISSING"
+            print(f"  {mark:8}{finding.name:15} {message}", flush=True)
         works.append(good)
     return 0 if any(works) else 1
 
 
-def _own(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     known = option_names(name)
     return {option: value for option, value in options.items() if option in known}
 
 
 def examine(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
-    """One finding for each thing that the backend needs; then, if nothing is missing, a proof."""
+    """A finding for each thing that the backend needs; if nothing is missing, also for a proof."""
     good = True
-    for what, probe in _PROBES[name](options).items():
-        finding = _try(what, probe)
+    for part, probe in _PROBES[name](options).items():
+        finding = _try(part, probe)
         good &= finding.good
         yield finding
     if good:
@@ -60,11 +61,11 @@ def examine(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("replay", True, _replay(name, options))
 
 
-def _try(what: str, probe: Probe) -> Finding:
+def _try(name: str, probe: Probe) -> Finding:
     try:
-        return Finding(what, True, probe())
-    except Exception as error:  # whatever it is, it is what the doctor is asked for
-        return Finding(what, False, str(error) or type(error).__name__)
+        return Finding(name, True, probe())
+    except Exception as error:  # the user needs to see it, whatever it is
+        return Finding(name, False, str(error) or type(error).__name__)
 
 
 def _prove(backend: Backend) -> str:
@@ -82,7 +83,7 @@ def _prove(backend: Backend) -> str:
 
 
 def _replay(name: str, options: Mapping[str, Any]) -> str:
-    """What is lacking is told, and no reason not to run."""
+    """A backend works without replay, so that a failure is a message and no error."""
     began = time.monotonic()
     try:
         ReplayBackend(make_backend(name, options)).try_out(START_SECONDS)
@@ -103,7 +104,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
         "wheel": wheel,
         "Lean": process.lean_version,
         "library": lambda: str(library.ensure_library()),
-        "confinement": _confinement,
+        "sandbox": _sandbox,
         "memory": lambda: _memory(1024, options.get("memory_mb", EmbeddedBackend.memory_mb)),
     }
 
@@ -126,30 +127,29 @@ def _lean_interact(options: Mapping[str, Any]) -> dict[str, Probe]:
         probes["project"] = lambda: f"{project}: {toolchain.find_project(project)}"
     else:
         probes["project"] = lambda: "none: Lean alone, without Mathlib (--project names one)"
-    probes["confinement"] = _confinement
+    probes["sandbox"] = _sandbox
     memory_mb = options.get("memory_mb", 8192)
     probes["memory"] = lambda: _memory(memory_mb, memory_mb)
     return probes
 
 
-def _confinement() -> str:
-    """What is lacking is told, and no reason not to run."""
+def _sandbox() -> str:
+    """A backend works without these, so that what is lacking is a message and no error."""
     lacking = sandbox.unprotected()
-    told = [
-        f"{sandbox.PROTECTIONS[name]}: {lacking.get(name, 'yes')}" for name in sandbox.PROTECTIONS
-    ]
-    return "\n".join(told)
+    return "\n".join(
+        f"{title}: {lacking.get(name, 'yes')}" for name, title in sandbox.PROTECTIONS.items()
+    )
 
 
 def _memory(needed_mb: int, limit_mb: int) -> str:
-    """`needed_mb`: what one Lean seldom exceeds; `limit_mb`: where it is stopped."""
+    """`needed_mb`: what one Lean rarely exceeds; `limit_mb`: where it is stopped."""
     import psutil
 
     free = psutil.virtual_memory().available >> 20
-    told = f"{free:,} MB are free, one Lean is stopped at {limit_mb:,}"
+    message = f"{free:,} MB are free, one Lean is stopped at {limit_mb:,}"
     if free < needed_mb:
-        raise RuntimeError(f"{told}\nUse fewer workers, or a machine with more memory.")
-    return told
+        raise RuntimeError(f"{message}\nUse fewer workers, or a machine with more memory.")
+    return message
 
 
 def _kimina(options: Mapping[str, Any]) -> dict[str, Probe]:

@@ -1,12 +1,11 @@
 """The proof in a chat model's answer: the last fenced Lean block that proves our statement.
 
-Only what follows `:=` is taken; Lean is given it behind a statement of our own, so a restated one
-that differs can never prove anything else. It is compared all the same: whoever proves another
-theorem is told so, rather than what Lean says of the misfit.
+Only what follows `:=` is taken; Lean reads it after a statement of our own, so a restated one that
+differs can never prove anything else. It is compared all the same: a candidate for another theorem
+gets a message that says so, instead of Lean's messages about the mismatch.
 
-With helpers a candidate is longer: from the first of them over the statement to the proof's end, as
-the model wrote it, so that places in it are places in the answer. `parse_candidate` finds its
-parts.
+With helper lemmas a candidate is longer: from the first of them over the statement to the end of
+the proof, as the model wrote it, so that its offsets are offsets in the answer.
 """
 
 import re
@@ -14,70 +13,43 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 from typing import NamedTuple
 
-from fdjax.lean.audit import Refused, Token, tokenize
+from fdjax.lean.audit import Refused, Token, tokenize, word_set
 from fdjax.types import Candidate, Theorem
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
 _DOC_COMMENT = re.compile("/-[-!]")
-_DECLARATIONS = frozenset(
-    {
-        "theorem",
-        "lemma",
-        "example",
-        "def",
-        "abbrev",
-        "instance",
-        "opaque",
-        "axiom",
-        "structure",
-        "class",
-        "inductive",
-        "coinductive",
-        "mutual",
-        "macro",
-        "macro_rules",
-        "syntax",
-        "notation",
-        "infix",
-        "infixl",
-        "infixr",
-        "prefix",
-        "postfix",
-        "elab",
-        "elab_rules",
-        "attribute",
-        "alias",
-        "declare_syntax_cat",
-        "irreducible_def",
-        "run_cmd",
-        "initialize",
-    }
+_DECLARATIONS = word_set(
+    """
+    theorem lemma example def abbrev instance opaque axiom structure class inductive coinductive
+    mutual macro macro_rules syntax notation infix infixl infixr prefix postfix elab elab_rules
+    attribute alias declare_syntax_cat irreducible_def run_cmd initialize
+    """
 )
-_STATES = re.compile(r"\b(?:theorem|lemma)\b")
+_THEOREM_WORD = re.compile(r"\b(?:theorem|lemma)\b")
 _MODIFIERS = frozenset(
     {"private", "protected", "nonrec", "noncomputable", "public", "unsafe", "partial"}
 )
-_BEGINS = _DECLARATIONS | _MODIFIERS | {"@", "set_option", "open"}
+_DECLARATION_STARTS = _DECLARATIONS | _MODIFIERS | {"@", "set_option", "open"}
 
 
 class Span(NamedTuple):
-    """The candidate is `answer[start:end]`: what follows `:=`, without the space behind it; with
-    helpers, all from the line break before the first one on."""
+    """The candidate is `answer[start:end]`: what follows `:=`, without the space after it; with
+    helpers, everything from the line break before the first of them on."""
 
     start: int
     end: int
 
 
 class NoProof(ValueError):
-    """No proof can be taken from the answer; says why."""
+    """Why no proof can be taken from the answer."""
 
 
 class _Stated(NamedTuple):
-    """Where a code states the theorem."""
+    """The place in a block of code that states the theorem."""
 
     before: list[Token]
     start: int  # of `theorem`
-    end: int  # behind `:=`
+    end: int  # after `:=`
 
 
 def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
@@ -88,8 +60,8 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     our own context (among helpers by `parse_candidate`). The end of the answer ends a block that
     is not closed. Raises NoProof for an answer without such a block, and for one that declares
     other
-    things before the theorem, unless `allow_helpers` and the first of them is a theorem: what the
-    others are is for the audit.
+    things before the theorem, unless `allow_helpers` and the first of them is a theorem: the audit
+    decides about the others.
     """
     blocks = list(_BLOCK.finditer(answer))
     if not blocks:
@@ -105,8 +77,8 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
             before = _without_context(stated.before, theorem)
             first = next((i for i, t in enumerate(before) if t.text in _DECLARATIONS), None)
             if first is not None:
-                if not allow_helpers or not _STATES.fullmatch(before[first].text):
-                    raise NoProof(_no_helper(before[first].text, allow_helpers))
+                if not allow_helpers or not _THEOREM_WORD.fullmatch(before[first].text):
+                    raise NoProof(_not_a_helper(before[first].text, allow_helpers))
                 start = before[_modified(before, first)].start
                 return Span(_line_start(answer, offset + start), end)
             return Span(offset + start, end)
@@ -120,21 +92,23 @@ def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candida
     the theorem once more behind that; the audit decides whether it may be given to Lean.
     """
     plain = Candidate(text)
-    if not allow_helpers or not _STATES.search(text) or (ours := _statement(theorem)) is None:
+    if not allow_helpers or not _THEOREM_WORD.search(text) or (ours := _statement(theorem)) is None:
         return plain
     stated = _find(text, ours)
-    if not isinstance(stated, _Stated) or not _BEGINS.issuperset(t.text for t in stated.before[:1]):
+    if not isinstance(stated, _Stated) or not _DECLARATION_STARTS.issuperset(
+        t.text for t in stated.before[:1]
+    ):
         return plain
-    own = _modified(stated.before, len(stated.before))
-    end = stated.before[own].start if own < len(stated.before) else stated.start
+    first = _modified(stated.before, len(stated.before))
+    end = stated.before[first].start if first < len(stated.before) else stated.start
     helpers = _DOC_COMMENT.sub("/- ", text[:end])
-    for start, stop in _repetitions(stated.before[:own], theorem):
+    for start, stop in _repetitions(stated.before[:first], theorem):
         helpers = helpers[:start] + re.sub(".", " ", helpers[start:stop]) + helpers[stop:]
     return Candidate(text, stated.end, helpers)
 
 
 def _statement(theorem: Theorem) -> list[str] | None:
-    """The words of our statement; None where it holds what our tokenizer refuses."""
+    """The words of our statement; None if our tokenizer refuses it."""
     try:
         return [token.text for token in tokenize(f"{theorem.name} {theorem.signature} :=")]
     except Refused:
@@ -142,30 +116,30 @@ def _statement(theorem: Theorem) -> list[str] | None:
 
 
 def _find_written(code: str, theorem: Theorem) -> _Stated | None:
-    """The first place where `code` states `theorem` just as we do, but for space."""
+    """The first place where `code` states `theorem` in the same characters, but for space."""
     words = f"{theorem.name} {theorem.signature} :=".split()
-    match = re.search(_STATES.pattern + r"\s+" + r"\s+".join(map(re.escape, words)), code)
+    match = re.search(_THEOREM_WORD.pattern + r"\s+" + r"\s+".join(map(re.escape, words)), code)
     return match and _Stated(_tokens(code[: match.start()]), *match.span())
 
 
 def _find(code: str, ours: list[str]) -> _Stated | str | None:
-    """The first place where `code` states ours; else how it states it differently, if so."""
+    """The first place where `code` states ours; else a message if it states that name otherwise."""
     tokens = _tokens(code)
     words = [token.text for token in tokens]
     nearest = None
-    for i in (i for i, word in enumerate(words) if _STATES.fullmatch(word)):
+    for i in (i for i, word in enumerate(words) if _THEOREM_WORD.fullmatch(word)):
         stated = words[i + 1 : i + 1 + len(ours)]
         if stated == ours:
             return _Stated(tokens[:i], tokens[i].start, tokens[i + len(ours)].end)
         if stated[:1] == ours[:1] and nearest is None:
-            nearest = f"the answer states {ours[0]} differently: {_misfit(stated, ours)}"
+            nearest = f"the answer states {ours[0]} differently: {_difference(stated, ours)}"
     return nearest
 
 
 def _tokens(code: str) -> list[Token]:
-    """Those before the first thing that Lean's tokenizer is refused over: the statement stands
-    before it, or the audit will say what it is."""
-    code = _DOC_COMMENT.sub("/- ", code)  # they belong to our declaration, here
+    """Those before the first thing that `tokenize` refuses. Either the statement comes before it,
+    or the audit will refuse it with a message."""
+    code = _DOC_COMMENT.sub("/- ", code)  # here doc comments belong to declarations
     try:
         return tokenize(code)
     except Refused as refused:
@@ -186,8 +160,8 @@ def _without_context(before: list[Token], theorem: Theorem) -> list[Token]:
 
 
 def _repetitions(tokens: Sequence[Token], theorem: Theorem) -> Iterator[tuple[int, int]]:
-    """Where they state our context once more, or a line of it that opens namespaces, and go on with
-    the next declaration: (start, end). What it says is in force there already."""
+    """(start, end) of each repetition of our context, or of a line of it that opens namespaces,
+    that a declaration follows. It is in force there already."""
     context = _tokens(theorem.context)
     lines = [
         list(line)
@@ -198,13 +172,13 @@ def _repetitions(tokens: Sequence[Token], theorem: Theorem) -> Iterator[tuple[in
     words = [token.text for token in tokens]
     for begin, part in product(range(len(words)), known):
         end = begin + len(part)
-        if words[begin:end] == part and _BEGINS.issuperset(words[end : end + 1]):
+        if words[begin:end] == part and _DECLARATION_STARTS.issuperset(words[end : end + 1]):
             yield tokens[begin].start, tokens[end - 1].end
 
 
 def _modified(tokens: Sequence[Token], i: int) -> int:
-    """Where the modifiers of the declaration at token i begin: attributes, `private` and its like,
-    `set_option ... in`; i if it has none."""
+    """The index at which the modifiers of the declaration at token i begin: attributes, `private`
+    and the like, `set_option ... in`; i if it has none."""
     words = [token.text for token in tokens]
     while i:
         begin = i - 1
@@ -226,12 +200,12 @@ def _modified(tokens: Sequence[Token], i: int) -> int:
 
 
 def _line_start(text: str, i: int) -> int:
-    """The end of the line before, if only space stands between, since Lean minds columns; else i."""
+    """The end of the line before if only space follows it (columns matter to Lean); else i."""
     start = text.rfind("\n", 0, i)
     return i if text[start + 1 : i].strip() else start
 
 
-def _no_helper(word: str, allowed: bool) -> str:
+def _not_a_helper(word: str, allowed: bool) -> str:
     if allowed:
         return f"`{word}` before the theorem: a helper is a `theorem` or a `lemma`"
     return (
@@ -240,7 +214,7 @@ def _no_helper(word: str, allowed: bool) -> str:
     )
 
 
-def _misfit(stated: Sequence[str], ours: Sequence[str]) -> str:
+def _difference(stated: Sequence[str], ours: Sequence[str]) -> str:
     at = next((i for i, (a, b) in enumerate(zip(stated, ours)) if a != b), len(stated))
     there = " ".join(stated[at : at + 5]) or "nothing"
     here = " ".join(ours[at : at + 5])

@@ -1,43 +1,30 @@
-"""The Lean farm: candidates in, one verdict each out, whatever the candidates do to Lean.
+"""The Lean farm: candidates in, one verdict for each out, whatever the candidates do to Lean.
 
-Worker threads take batches from the queue and drive one Lean each. A batch that breaks costs its
-neighbours nothing: they are checked again, at last alone.
+Worker threads take batches from the queue and drive one Lean each. After a batch that breaks Lean
+its other candidates are checked again, in the end each alone.
 """
 
 import atexit
 import collections
-import concurrent.futures
 import dataclasses
-import math
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import Future
 
 from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, BackendUnavailable, Submission, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.lean.counters import Counters
+from fdjax.lean.jobs import Counters, Job, JobQueue
 from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
 
-MAX_WAITING = 50_000  # candidates; whoever submits more waits for some to be done
-MIN_BATCH = 16  # fewer do not pay for the start of a process
-MAX_TRIES = 3  # in company; then a candidate is checked alone
+MAX_WAITING = 50_000  # candidates; `submit` blocks while so many are not yet verified
+MAX_TRIES = 3  # in a batch with others; then a candidate is checked alone
 
 
 class MissingImports(ValueError):
     """Theorems whose imports the backend cannot provide."""
-
-
-@dataclasses.dataclass(eq=False)
-class _Job:
-    key: str
-    theorem: Theorem
-    candidate: Candidate
-    futures: list[concurrent.futures.Future]
-    tries: int = 0
-    suspect: bool = False  # Lean was at this one when it died or had to be killed
-    urgent: bool = False
 
 
 class Farm:
@@ -45,9 +32,8 @@ class Farm:
 
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
     more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates have helper
-    lemmas? `second`: a farm (over replay.ReplayBackend) that must
-    find proved, too, what is urgent or has such helpers; this one closes it at its end.
-    `submit` and `check` are safe in threads.
+    lemmas? `second`: a farm over replay.ReplayBackend. It must also find proved what is urgent or
+    has helpers, and is closed together with this one. `submit` and `check` are thread-safe.
     """
 
     def __init__(
@@ -68,25 +54,22 @@ class Farm:
         self.cache = cache if cache is not None else VerdictCache()
         self.allow_helpers = allow_helpers
         self.second = second
+        self._workers = [backend.worker() for _ in range(workers or os.cpu_count() or 1)]
         self._changed = threading.Condition()
         # all below is guarded by _changed
-        # urgency, imports, the backend's pool -> jobs, where there are any; in order of their turns
-        self._pools: dict[tuple[bool, Hashable, Hashable], collections.deque[_Job]] = {}
-        self._alone: collections.deque[_Job] = collections.deque()
-        self._running_alone = 0
-        self._jobs: dict[str, _Job] = {}  # by cache key: waiting or being checked
+        self._queue = JobQueue(backend, len(self._workers))
+        self._jobs: dict[str, Job] = {}  # by cache key: waiting or being checked
         self._counts: collections.Counter[str] = collections.Counter()
         self._opened = time.monotonic()
         self._closed = False
-        self._told = Counters()  # up to where `figures` has told
-        self._workers = [backend.worker() for _ in range(workers or os.cpu_count() or 1)]
+        self._reported = Counters()  # as of the last call of `figures`
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), name=f"lean-{i}", daemon=True)
             for i, worker in enumerate(self._workers)
         ]
         for thread in self._threads:
             thread.start()
-        atexit.register(self.close)  # for who forgets to
+        atexit.register(self.close)  # in case nobody else calls it
 
     def __enter__(self) -> "Farm":
         return self
@@ -96,44 +79,43 @@ class Farm:
 
     def require(self, theorems: Iterable[Theorem]) -> None:
         """Raises MissingImports if the backend cannot check some of `theorems`; for start-up."""
-        without: dict[str, list[str]] = {}
+        lacking: dict[str, list[str]] = {}
         reasons: dict[tuple[str, ...], str | None] = {}
         for theorem in theorems:
             if theorem.imports not in reasons:
                 reasons[theorem.imports] = self.backend.missing(theorem.imports)
             if reason := reasons[theorem.imports]:
-                without.setdefault(reason, []).append(theorem.id)
-        if without:
-            told = (
+                lacking.setdefault(reason, []).append(theorem.id)
+        if lacking:
+            lines = (
                 f"{reason}: {len(ids)} theorem{'s' * (len(ids) > 1)}, for instance {ids[0]}"
-                for reason, ids in without.items()
+                for reason, ids in lacking.items()
             )
-            raise MissingImports("; ".join(told))
+            raise MissingImports("; ".join(lines))
 
     def invalid_statements(self, theorems: Iterable[Theorem]) -> list[tuple[Theorem, Message]]:
         """Those whose statement or context Lean does not accept, each with Lean's first error; for
-        start-up, so that no attempt is blamed for it. What Lean could not decide is among them.
+        start-up, so that no attempt fails for that reason. What Lean could not decide is left out.
 
         Raises MissingImports as `require` does.
         """
         theorems = list(theorems)
-        answers = self._submit(
-            [(theorem, Candidate("sorry")) for theorem in theorems], audited=False
-        )
-        errors = [_statement_error(answer.result()) for answer in answers]
+        pairs = [(theorem, Candidate("sorry")) for theorem in theorems]
+        futures = self._submit(pairs, audited=False)
+        errors = [_statement_error(future.result()) for future in futures]
         return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
 
     def submit(
         self, theorem: Theorem, candidate: Candidate, *, urgent: bool = False
-    ) -> "concurrent.futures.Future[Verdict]":
-        """The verdict to come. A proof that the audit refuses is `rejected` at once. The future
-        holds backend.Lost instead where the backend itself is gone.
+    ) -> Future[Verdict]:
+        """The verdict to come. A candidate that the audit refuses is `rejected` at once. The future
+        holds BackendUnavailable if the backend fails for good.
 
-        What is urgent (an evaluation, say) goes before all else that waits. The others wait here
-        while MAX_WAITING candidates are to be checked; so do not submit from a future's callback.
-        Raises MissingImports as `require` does, RuntimeError after `close`.
+        Urgent candidates (of an evaluation, say) go before all that wait. The others block here
+        while MAX_WAITING candidates are not yet verified; so do not submit from a future's
+        callback. Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        first = self._submit([(theorem, candidate)], urgent=urgent)[0]
+        [first] = self._submit([(theorem, candidate)], urgent=urgent)
         if self.second and (urgent or candidate.has_helpers):
             return self._confirmed(first, theorem, candidate)
         return first
@@ -141,18 +123,17 @@ class Farm:
     def check(self, pairs: Iterable[Submission]) -> list[Verdict]:
         """One verdict for each (theorem, candidate), in order."""
         pairs = list(pairs)
-        answers = self._submit(pairs)
+        futures = self._submit(pairs)
         if self.second:
-            answers = [self._confirmed(a, *pair) for a, pair in zip(answers, pairs, strict=True)]
-        return [answer.result() for answer in answers]
+            futures = [self._confirmed(f, *pair) for f, pair in zip(futures, pairs, strict=True)]
+        return [future.result() for future in futures]
 
     @property
     def counters(self) -> Counters:
         with self._changed:
-            seconds = time.monotonic() - self._opened
             return Counters(
                 **self._counts,
-                seconds_open=seconds,
+                seconds_open=time.monotonic() - self._opened,
                 workers=len(self._workers),
                 queued=sum(len(job.futures) for job in self._jobs.values()),
             )
@@ -162,9 +143,9 @@ class Farm:
         figures = self._recent().figures()
         if not self.second:
             return figures
-        again = self.second._recent()
-        unconfirmed = again.finished - again.proved
-        return figures | {"lean/replayed": again.finished, "lean/unconfirmed": unconfirmed}
+        replayed = self.second._recent()
+        unconfirmed = replayed.finished - replayed.proved
+        return figures | {"lean/replayed": replayed.finished, "lean/unconfirmed": unconfirmed}
 
     def close(self) -> None:
         """Kills what runs, cancels what waits, ends the threads. May be called twice."""
@@ -172,8 +153,7 @@ class Farm:
             self._closed = True
             waiting = [future for job in self._jobs.values() for future in job.futures]
             self._jobs.clear()
-            self._pools.clear()
-            self._alone.clear()
+            self._queue.clear()
             self._changed.notify_all()
         atexit.unregister(self.close)
         for worker in self._workers:
@@ -188,41 +168,18 @@ class Farm:
 
     def _recent(self) -> Counters:
         now = self.counters
-        recent, self._told = now.since(self._told), now
+        recent, self._reported = now.since(self._reported), now
         return recent
 
-    def _confirmed(
-        self, first: "concurrent.futures.Future[Verdict]", theorem: Theorem, candidate: Candidate
-    ) -> "concurrent.futures.Future[Verdict]":
-        """As `first`, unless that is a success which `second` does not share: then its verdict."""
-        confirmed: concurrent.futures.Future[Verdict] = concurrent.futures.Future()
-
-        def heard(answer: "concurrent.futures.Future[Verdict]") -> None:
-            if answer.cancelled():
-                confirmed.cancel()
-            elif error := answer.exception():
-                if confirmed.set_running_or_notify_cancel():
-                    confirmed.set_exception(error)
-            elif answer is first and first.result().proved:
-                try:
-                    self.second.submit(theorem, candidate, urgent=True).add_done_callback(heard)
-                except RuntimeError:  # both are being closed
-                    confirmed.cancel()
-            else:
-                agreed = answer.result().proved
-                _answer(confirmed, first.result() if agreed else answer.result())
-
-        first.add_done_callback(heard)
-        return confirmed
+    # --- From submission to the queue ------------------------------------------------------------
 
     def _submit(
         self, pairs: list[Submission], *, audited: bool = True, urgent: bool = False
-    ) -> list[concurrent.futures.Future]:
-        for imports in {theorem.imports for theorem, _ in pairs}:
-            if self.backend.missing(imports):
-                self.require(theorem for theorem, _ in pairs)
+    ) -> list[Future[Verdict]]:
+        if any(self.backend.missing(imports) for imports in {t.imports for t, _ in pairs}):
+            self.require(theorem for theorem, _ in pairs)
         refusals = [self._refusal(*pair) if audited else None for pair in pairs]
-        futures = []
+        futures: list[Future[Verdict]] = []
         done = []
         with self._changed:
             for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
@@ -231,7 +188,7 @@ class Farm:
                     self._changed.wait()
                 if self._closed:
                     raise RuntimeError("the Lean farm is closed")
-                future: concurrent.futures.Future = concurrent.futures.Future()
+                future: Future[Verdict] = Future()
                 futures.append(future)
                 self._counts["submitted"] += 1
                 if refusal is not None:
@@ -247,7 +204,7 @@ class Farm:
         return futures
 
     def _refusal(self, theorem: Theorem, candidate: Candidate) -> Message | None:
-        """Why the audit refuses it, if it does."""
+        """The audit's message if it refuses the candidate."""
         limit = self.backend.max_heartbeats
         if not (candidate.has_helpers and self.allow_helpers):
             return audit(candidate.text, limit)
@@ -259,100 +216,72 @@ class Farm:
         )
 
     def _enqueue(
-        self, theorem: Theorem, candidate: Candidate, future, urgent: bool
+        self, theorem: Theorem, candidate: Candidate, future: Future[Verdict], urgent: bool
     ) -> Verdict | None:
-        """The verdict if it is known; else it will be worked out, once for all who ask."""
+        """The verdict if the cache holds it; else `future` waits for it."""
         key = cache_key(self.backend, theorem, candidate)
-        if known := self.cache.get(key):
-            return dataclasses.replace(known, from_cache=True)
+        if verdict := self.cache.get(key):
+            return dataclasses.replace(verdict, from_cache=True)
         if job := self._jobs.get(key):
             self._counts["joined"] += 1
             job.futures.append(future)
             if urgent and not job.urgent:
-                self._hasten(job)
+                self._queue.hasten(job)
             return None
-        job = self._jobs[key] = _Job(key, theorem, candidate, [future], urgent=urgent)
-        self._wait_in_pool(job)
+        job = self._jobs[key] = Job(key, theorem, candidate, [future], urgent)
+        self._queue.add(job)
         return None
 
-    def _wait_in_pool(self, job: _Job) -> None:
-        self._pools.setdefault(self._pool(job), collections.deque()).append(job)
-
-    def _pool(self, job: _Job) -> tuple[bool, Hashable, Hashable]:
-        return job.urgent, job.theorem.imports, self.backend.pool(job.theorem)
-
-    def _hasten(self, job: _Job) -> None:
-        """Wherever it waits, if it does not run already."""
-        waiting = self._pools.get(pool := self._pool(job), ())
-        job.urgent = True
-        if job in waiting:
-            waiting.remove(job)
-            if not waiting:
-                del self._pools[pool]
-            self._wait_in_pool(job)
+    # --- From the queue to verdicts, in the workers' threads -------------------------------------
 
     def _work(self, worker: Worker) -> None:
-        """A thread: takes batches until the farm is closed."""
+        """A thread: checks batches until the farm is closed."""
         while taken := self._take():
-            batch, isolated = taken
+            batch, alone = taken
             began = time.monotonic()
             try:
                 verdicts = worker.check([(j.theorem, j.candidate) for j in batch], self.timeout)
                 trouble = "Lean ended without a report on this theorem"
-            except BackendUnavailable as lost:
-                self._give_up(batch, lost, isolated)
+            except BackendUnavailable as error:
+                self._give_up(batch, error, alone)
                 continue
-            except Exception as error:  # the farm must lose no candidate, whatever broke
+            except Exception as error:  # every candidate gets a verdict, whatever broke
                 verdicts = [None] * len(batch)
                 trouble = f"{type(error).__name__}: {error}"
-            self._settle(batch, verdicts, trouble, time.monotonic() - began, isolated)
+            self._settle(batch, verdicts, trouble, time.monotonic() - began, alone)
 
-    def _give_up(self, batch: list[_Job], lost: BackendUnavailable, isolated: bool) -> None:
-        """Tells those who wait for `batch` that nobody can judge it."""
+    def _take(self) -> tuple[list[Job], bool] | None:
+        """As JobQueue.take, but waits for work. None when the farm is closed."""
+        with self._changed:
+            while not self._closed:
+                if taken := self._queue.take():
+                    return taken
+                self._changed.wait()
+            return None
+
+    def _give_up(self, batch: list[Job], error: BackendUnavailable, alone: bool) -> None:
+        """Raises `error` from the futures of `batch`."""
         with self._changed:
             if self._closed:
                 return
-            self._running_alone -= isolated
+            if alone:
+                self._queue.end_alone()
             for job in batch:
                 del self._jobs[job.key]
             self._changed.notify_all()
         for future in (future for job in batch for future in job.futures):
             if future.set_running_or_notify_cancel():
-                future.set_exception(lost)
-
-    def _take(self) -> tuple[list[_Job], bool] | None:
-        """The next batch, all of one pool, and whether it is one to be checked alone; waits for
-        work. None when the farm is closed."""
-        with self._changed:
-            while not self._closed:
-                # suspects may take long: while others wait they get half of the workers
-                spare = not self._pools or self._running_alone < max(1, len(self._workers) // 2)
-                if self._alone and spare:
-                    self._running_alone += 1
-                    return [self._alone.popleft()], True
-                if self._pools:
-                    pool = next((p for p in self._pools if p[0]), next(iter(self._pools)))
-                    jobs = self._pools[pool]
-                    fair = math.ceil(len(jobs) / len(self._workers))
-                    size = min(self.backend.max_batch, max(MIN_BATCH, fair), len(jobs))
-                    batch = [jobs.popleft() for _ in range(size)]
-                    del self._pools[pool]  # and to the end of the line with the rest
-                    if jobs:
-                        self._pools[pool] = jobs
-                    return batch, False
-                self._changed.wait()
-            return None
+                future.set_exception(error)
 
     def _settle(
         self,
-        batch: list[_Job],
+        batch: list[Job],
         verdicts: list[Verdict | None],
         trouble: str,
         seconds: float,
-        isolated: bool,
+        alone: bool,
     ) -> None:
-        """Answers what is decided and puts the rest back."""
-        alone = len(batch) == 1
+        """Answers what is decided and puts the rest back. `trouble`: what explains a None."""
         broken = any(v is not None and v.status not in DECIDED for v in verdicts)
         done = []
         with self._changed:
@@ -361,26 +290,23 @@ class Farm:
             self._counts["batches"] += 1
             self._counts["seconds_of_lean"] += seconds
             self._counts["restarts"] += broken
-            self._running_alone -= isolated
+            if alone:
+                self._queue.end_alone()
             for job, verdict in zip(batch, verdicts, strict=True):
-                if verdict is None and alone:
-                    verdict = Verdict(
-                        "crashed",
-                        (Message("error", trouble, "crashed"),),
-                        seconds=seconds,
-                        backend=self.backend.name,
-                    )
+                if verdict is None and len(batch) == 1:
+                    message = Message("error", trouble, "crashed")
+                    verdict = Verdict("crashed", (message,), (), seconds, self.backend.name)
                 job.tries += 1
                 if verdict is not None and (verdict.status in DECIDED or job.suspect):
                     done.append((job, verdict))
                     continue
                 self._counts["retries"] += 1
                 job.suspect = verdict is not None
-                # where nobody is to blame for the silence, everyone is
+                # where no candidate explains the silence, each of the batch may be the cause
                 if job.suspect or not broken or job.tries >= MAX_TRIES:
-                    (self._alone.appendleft if job.urgent else self._alone.append)(job)
+                    self._queue.add_alone(job)
                 else:
-                    self._wait_in_pool(job)
+                    self._queue.add(job)
             for job, verdict in done:
                 self.cache.put(job.key, verdict)
                 del self._jobs[job.key]
@@ -396,10 +322,34 @@ class Farm:
         self._counts[verdict.status] += number
         self._counts["finished"] += number
 
+    def _confirmed(
+        self, first: Future[Verdict], theorem: Theorem, candidate: Candidate
+    ) -> Future[Verdict]:
+        """As `first`, unless that is a success that `second` does not confirm: then its verdict."""
+        confirmed: Future[Verdict] = Future()
+
+        def relay(future: Future[Verdict]) -> None:
+            if future.cancelled():
+                confirmed.cancel()
+            elif error := future.exception():
+                if confirmed.set_running_or_notify_cancel():
+                    confirmed.set_exception(error)
+            elif future is first and first.result().proved:
+                try:
+                    self.second.submit(theorem, candidate, urgent=True).add_done_callback(relay)
+                except RuntimeError:  # both farms are being closed
+                    confirmed.cancel()
+            else:
+                agreed = future.result().proved
+                _answer(confirmed, first.result() if agreed else future.result())
+
+        first.add_done_callback(relay)
+        return confirmed
+
 
 def _statement_error(verdict: Verdict) -> Message | None:
-    """Of a theorem that was "proved" by `sorry`: what is wrong apart from that. None, too, where
-    Lean came to no end: on another day it may.
+    """Of a theorem "proved" by `sorry`: Lean's first other error. None, too, where Lean came to no
+    end: it may on another day.
     """
     if verdict.status not in DECIDED:
         return None
@@ -407,6 +357,6 @@ def _statement_error(verdict: Verdict) -> Message | None:
     return next(errors, None)
 
 
-def _answer(future: concurrent.futures.Future, verdict: Verdict) -> None:
-    if future.set_running_or_notify_cancel():  # unless who asked has cancelled it
+def _answer(future: Future[Verdict], verdict: Verdict) -> None:
+    if future.set_running_or_notify_cancel():  # False if the future has been cancelled
         future.set_result(verdict)

@@ -68,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def tables(runs: Sequence[RunFolder]) -> list[Table]:
     """Those that have rows."""
-    found = (sources_table(runs), cost_table(runs), budget_table(runs), *result_tables(runs))
-    return [t for t in found if t.rows]
+    candidates = (sources_table(runs), cost_table(runs), budget_table(runs), *result_tables(runs))
+    return [t for t in candidates if t.rows]
 
 
 def sources_table(runs: Sequence[RunFolder]) -> Table:
@@ -123,7 +123,7 @@ _LEVELS = {
     "verdict": "the verdict",
     "error": "Lean's first error",
     "step": "the right next step, found by a search",
-    "correction": "the attempt mended to a whole proof, found by a search",
+    "correction": "the attempt corrected to a whole proof, found by a search",
     "proof": "a whole proof",
 }
 
@@ -165,28 +165,28 @@ def budget_table(runs: Sequence[RunFolder]) -> Table:
 
 def points(run: RunFolder) -> list[dict[str, float | None]]:
     """Of each step with rollouts: the costs before it, its solve rate and entropy."""
-    found, rollouts, flops = [], 0.0, 0.0
+    path, rollouts, flops = [], 0.0, 0.0
     for line in (line for stage in run.stages for line in stage.metrics):
         if "solve_rate" in line:
             rates = {"solve_rate": line["solve_rate"], "entropy": line.get("policy_entropy")}
-            found.append({"rollouts": rollouts, "flops": flops} | rates)
+            path.append({"rollouts": rollouts, "flops": flops} | rates)
         rollouts += line.get("cost/rollouts", 0)
         flops += line["cost/flops"]
-    return found
+    return path
 
 
 def result_tables(runs: Sequence[RunFolder]) -> list[Table]:
     """A table for each split and temperature: each start once, and the end of each run."""
-    found: dict[str, list[tuple[str, dict, dict | None]]] = {}
+    rows_by_key: dict[str, list[tuple[str, dict, dict | None]]] = {}
     for run in runs:
         starts, ends = run.figures(run.start), run.figures(run.end)
         for key, figures in starts.items():
-            rows = found.setdefault(key, [])
+            rows = rows_by_key.setdefault(key, [])
             if all(figures != f for _, f, _ in rows):
                 rows.insert(0, ("start", figures, None))
         for key, figures in ends.items():
-            found.setdefault(key, []).append((run.name, figures, starts.get(key)))
-    by_key = [(json.loads(key), rows) for key, rows in found.items()]
+            rows_by_key.setdefault(key, []).append((run.name, figures, starts.get(key)))
+    by_key = [(json.loads(key), rows) for key, rows in rows_by_key.items()]
     by_key.sort(key=lambda kr: (kr[0]["split"] != "train", kr[0]["split"], -kr[0]["temperature"]))
     return [_result_table(key, rows) for key, rows in by_key]
 

@@ -93,7 +93,7 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
     if isinstance(objective, Distillation):
         teachers = 2 if objective.trust_rate else 1
         teacher = teachers * rows_flops(model, batch.teacher_attention_mask, response)
-        if objective.weighs_rows:  # the logits of all, once more
+        if objective.weighs_rows:  # all logits are computed once more
             logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())
             teacher += (teachers + 1) * logits
     return _costs(
@@ -105,20 +105,20 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
 
 
 def of_scoring(model: ModelConfig, batch: PolicyGradientBatch, policies: int) -> dict:
-    """Of asking so many policies for the log-probabilities of a batch's responses."""
+    """Of the log-probabilities of a batch's responses under `policies` policies."""
     flops = policies * rows_flops(model, batch.student_attention_mask, batch.loss_mask.shape[1])
     return _costs(flops=flops, flops_teacher=flops)
 
 
 def rows_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
-    """Of a forward pass over the rows, with logits for what is there of the last `response`."""
+    """Of a forward pass over rows, with logits for the tokens of the last `response` columns."""
     lengths = mask_NT.sum(axis=1)
     logits = mask_NT[:, -response:].sum(axis=1)
     return sum(forward_flops(model, 0, int(n), logits=int(k)) for n, k in zip(lengths, logits))
 
 
 def training_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
-    """Of a forward pass as `rows_flops` has it, and of the gradients of what is trained."""
+    """Of a forward pass (`rows_flops`) and the gradients of the trained parameters."""
     flops = 3 * rows_flops(model, mask_NT, response)
     if model.lora_rank:
         tokens, logits = int(mask_NT.sum()), int(mask_NT[:, -response:].sum())

@@ -1,41 +1,42 @@
-"""How varied a policy's proofs are."""
+"""The diversity of proofs: counts of distinct ones, and of distinct n-grams."""
 
-import collections
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from fdjax.lean.audit import Refused, Token, tokenize
+from fdjax.lean.audit import Refused, tokenize
 
 Groups = Sequence[Sequence[str]]  # per theorem, the texts of its proofs
 
 
 def distinct_proofs(proofs: Groups) -> float:
-    """Mean over theorems of the number of different proofs, as `normalise` sees them.
+    """Mean over theorems of the number of proofs with different normal forms (`normalise`).
 
-    `proofs` are the verified ones of each theorem; one without any counts as 0.
+    A theorem without proofs counts as 0; 0 without theorems.
     """
-    if not proofs:
-        return 0.0
-    return sum(len({normalise(p) for p in group}) for group in proofs) / len(proofs)
+    return _distinct(proofs) / max(len(proofs), 1)
 
 
 def unique_ratio(proofs: Groups) -> float:
-    """Different proofs over all proofs, as `normalise` sees them; 0 where there is none."""
-    total = sum(len(group) for group in proofs)
-    return sum(len({normalise(p) for p in group}) for group in proofs) / total if total else 0.0
+    """Proofs with different normal forms over all proofs; 0 without proofs."""
+    return _distinct(proofs) / max(sum(len(group) for group in proofs), 1)
+
+
+def _distinct(proofs: Groups) -> int:
+    return sum(len({normalise(proof) for proof in group}) for group in proofs)
 
 
 def distinct_n(proofs: Groups, n: int) -> float:
     """distinct-n of Li et al. 2016: different n-grams over all n-grams of Lean tokens.
 
     Counted within each theorem, then averaged over the theorems that have n-grams: proofs of
-    different theorems differ anyway. 0 where there is none.
+    different theorems differ anyway. 0 without n-grams.
     """
     ratios = []
     for group in proofs:
-        grams = collections.Counter(g for proof in group for g in _ngrams(_words(proof), n))
+        words = [_words(proof) for proof in group]
+        grams = [gram for w in words for gram in zip(*(w[i:] for i in range(n)))]
         if grams:
-            ratios.append(len(grams) / grams.total())
+            ratios.append(len(set(grams)) / len(grams))
     return sum(ratios) / len(ratios) if ratios else 0.0
 
 
@@ -45,8 +46,9 @@ def normalise(proof: str) -> str:
     Proofs with equal normal forms differ in layout, comments and the names of hypotheses only.
     Binders are found by their keywords, without elaboration: some equal proofs stay different.
     """
-    tokens = _tokens(proof)
-    if tokens is None:
+    try:
+        tokens = tokenize(proof)
+    except Refused:
         return " ".join(proof.split())
     numbers: dict[str, int] = {}
     for binder in _BINDER.finditer(proof):
@@ -72,17 +74,8 @@ _BINDER = re.compile(  # one group holds the names, and perhaps brackets and bar
 )
 
 
-def _tokens(proof: str) -> list[Token] | None:
-    try:
-        return tokenize(proof)
-    except Refused:  # nothing that Lean would read
-        return None
-
-
 def _words(proof: str) -> list[str]:
-    tokens = _tokens(proof)
-    return proof.split() if tokens is None else [t.text for t in tokens]
-
-
-def _ngrams(words: Sequence[str], n: int) -> Iterable[tuple[str, ...]]:
-    return zip(*(words[i:] for i in range(n)))
+    try:
+        return [token.text for token in tokenize(proof)]
+    except Refused:  # Lean could not read it either
+        return proof.split()

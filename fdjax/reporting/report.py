@@ -185,7 +185,7 @@ def header(workdir: Path, summary: Mapping, stages: Sequence[StageFolder]) -> st
 def tiles(summary: Mapping) -> str:
     """pass@k of the first and the last stage at the smallest and largest k, in large letters."""
     stages = list(summary.get("stages", {}).values())
-    found = []
+    cells = []
     for split, title in SPLITS.items() if stages else ():
         first, last = (
             stage.get(split, {}).get("pass_at_k", {}) for stage in (stages[0], stages[-1])
@@ -194,11 +194,11 @@ def tiles(summary: Mapping) -> str:
             before = ""
             if k in first and len(stages) > 1:
                 before = f"<small>{first[k]['mean']:.3f} →</small> "
-            found.append(
+            cells.append(
                 f"<div class=tile><b>{before}{last[k]['mean']:.3f}</b>"
                 f"<span>pass@{esc(k)}, {esc(title)}</span></div>"
             )
-    return f"<div class=tiles>{''.join(found)}</div>" if found else ""
+    return f"<div class=tiles>{''.join(cells)}</div>" if cells else ""
 
 
 def figures_table(summary: Mapping) -> str:

@@ -59,15 +59,12 @@ def _figures(figures: dict, start: dict) -> dict:
 
 def minus_start(figures: Mapping, start: Mapping) -> Figures:
     """pass@k of `evaluate`'s figures minus the start's, paired by theorem."""
-    counts = [
-        array
-        for f in (figures, start)
-        for array in (
-            np.full(len(start["solved"]), f["samples"]),
-            np.array([f["solved"][theorem] for theorem in start["solved"]]),
-        )
-    ]
-    return paired_difference(*counts)
+
+    def counts(f: Mapping) -> tuple[np.ndarray, np.ndarray]:
+        solved = np.array([f["solved"][theorem] for theorem in start["solved"]])
+        return np.full(len(solved), f["samples"]), solved
+
+    return paired_difference(*counts(figures), *counts(start))
 
 
 def evaluated(summary: Mapping) -> Iterator[tuple[str, str, float | None, dict]]:

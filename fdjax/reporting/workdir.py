@@ -12,19 +12,9 @@ from fdjax.runtime.files import read_lines, read_object
 
 class StageFolder(NamedTuple):
     name: str
-    config: dict[str, Any]  # its config.json
+    config: dict[str, Any]  # its config.json; "before": the fingerprint that it starts from
     metrics: list[dict[str, Any]]  # the lines of its metrics.jsonl
     journal: Journal | None  # None for a stage without rollouts
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the policy that the stage trains."""
-        return self.config["fingerprint"]
-
-    @property
-    def before(self) -> str:
-        """The fingerprint of the policy that the stage begins with."""
-        return self.config["before"]
 
 
 class RunFolder(NamedTuple):
@@ -35,7 +25,7 @@ class RunFolder(NamedTuple):
 
     @property
     def end(self) -> str:
-        return self.stages[-1].fingerprint
+        return self.stages[-1].config["fingerprint"]
 
     def figures(self, fingerprint: str) -> dict[str, dict]:
         """`evaluation_key` -> figures of the policy with that fingerprint."""
@@ -88,8 +78,8 @@ def _read_runs(workdir: Path, name: str) -> list[RunFolder]:
     stages = [read_stage(file.parent) for file in sorted(workdir.glob("*/config.json"))]
     lines = itertools.chain(*(read_lines(f) for f in sorted(workdir.glob("*/evals.jsonl"))))
     evaluations = [line for line in lines if "split" in line["key"]]
-    continued = {stage.before for stage in stages}
-    last_stages = [stage for stage in stages if stage.fingerprint not in continued]
+    continued = {stage.config["before"] for stage in stages}
+    last_stages = [stage for stage in stages if stage.config["fingerprint"] not in continued]
     branches = [branch for last in last_stages if (branch := _branch(stages, last))]
     if not branches:
         raise ValueError(f"{workdir} holds no stage that learns after a warm start")
@@ -97,7 +87,7 @@ def _read_runs(workdir: Path, name: str) -> list[RunFolder]:
         RunFolder(
             name if len(branches) == 1 else f"{name}/{branch[-1].name}",
             branch,
-            branch[0].before,
+            branch[0].config["before"],
             evaluations,
         )
         for branch in branches
@@ -106,9 +96,9 @@ def _read_runs(workdir: Path, name: str) -> list[RunFolder]:
 
 def _branch(stages: Sequence[StageFolder], last: StageFolder) -> list[StageFolder]:
     """The stages up to `last`, without the supervised ones that they begin with."""
-    by_fingerprint = {stage.fingerprint: stage for stage in stages}
+    by_fingerprint = {stage.config["fingerprint"]: stage for stage in stages}
     branch = [last]
-    while before := by_fingerprint.get(branch[0].before):
+    while before := by_fingerprint.get(branch[0].config["before"]):
         branch.insert(0, before)
     objectives = (stage.config["stage"]["objective"] for stage in branch)
     warm = list(itertools.takewhile(lambda objective: objective == "supervised", objectives))

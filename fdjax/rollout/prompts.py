@@ -137,11 +137,10 @@ class Prompts:
     response_length: int  # tokens
     allow_helpers: bool = False  # may an answer state lemmas before the theorem?
 
-    def fitting(self, theorems: Iterable[Theorem]) -> dict[str, list[int]]:
-        """Theorem id -> the student's prompt, of the theorems whose prompts fit the budget."""
+    def fitting(self, theorems: Iterable[Theorem]) -> list[Theorem]:
+        """The theorems whose prompts fit the student's budget."""
         longest = max(self.student_buckets)
-        prompts = {t.id: self.template.ids(self.tokenizer, t) for t in theorems}
-        return {name: ids for name, ids in prompts.items() if len(ids) <= longest}
+        return [t for t in theorems if len(self.template.ids(self.tokenizer, t)) <= longest]
 
     def student(self, theorem: Theorem) -> list[int]:
         """The student's prompt. Raises PromptTooLong naming the theorem."""

@@ -36,7 +36,6 @@ class Verified(NamedTuple):
     result: "concurrent.futures.Future[tuple[list[list[Item]], Feedbacks | None]]"
 
 
-
 @dataclasses.dataclass
 class RolloutWorker:
     """Lean and feedback work in a thread of their own, so that the device can go on."""

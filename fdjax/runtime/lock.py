@@ -10,11 +10,14 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-from fdjax.config import ConfigError
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import console
 
 FILE = "lock"  # in the workdir; names the process that holds the lock, or held it last
+
+
+class WorkdirInUse(RuntimeError):
+    """Another process has the lock of the workdir."""
 
 
 class Lock:
@@ -27,8 +30,8 @@ class Lock:
     def take(self, *, make: bool) -> None:
         """Takes the lock unless it is held already; a missing file is created only if `make`.
 
-        Raises ConfigError naming the process that holds it, OSError. Warns of a file system without
-        locks. To be called on all hosts.
+        Raises WorkdirInUse naming the process that holds it, OSError. Prints a warning if the file
+        system has no locks. To be called on all hosts.
         """
         hosts.broadcast("lock", functools.partial(self._take, make))
 
@@ -41,7 +44,7 @@ class Lock:
         except BlockingIOError:
             self._file.seek(0)
             holder = self._file.read().strip() or "a process that has just started"
-            raise ConfigError(
+            raise WorkdirInUse(
                 f"another run uses this workdir: {holder}. Wait for its end, stop it, or take "
                 f"another --workdir. If its machine is gone, remove {self._path}"
             ) from None

@@ -153,9 +153,7 @@ def evaluate_policy(run: Run, policy: Policy) -> dict[str, dict]:
     for suffix, temperature in temperatures.items():
         for name, (split, samples) in splits.items():
             theorems = run.theorems[split][: e.theorems]
-            sampling = Sampling(
-                samples, temperature, run.config.seed, "evaluation", batch=e.batch
-            )
+            sampling = Sampling(samples, temperature, run.config.seed, "evaluation", batch=e.batch)
             measure = functools.partial(
                 evaluate, run.generator, policy.params, run.farm, theorems, sampling
             )
@@ -177,9 +175,7 @@ def measure_teacher(run: Run, name: str, min_gap: float, before: Policy) -> None
     def measure() -> dict[str, float]:
         provider = feedback_provider(run, shuffle=False)
         return asyncio.run(
-            teacher_solve_rate(
-                run.generator, before.params, run.farm, provider, theorems, sampling
-            )
+            teacher_solve_rate(run.generator, before.params, run.farm, provider, theorems, sampling)
         )
 
     key = {"teacher": before.name} | manifest_fields(run.config.feedback)

@@ -1,6 +1,6 @@
 """A run: set it up, then stage after stage: restore or begin, train, evaluate. Then the summary.
 
-    theorems -> prompts -> generate -> verify -> feedback -> batch -> update -> checkpoint
+theorems -> prompts -> generate -> verify -> feedback -> batch -> update -> checkpoint
 """
 
 import collections
@@ -126,9 +126,7 @@ def train(
                     attempts = worker.generate(number, train_state.params)
                     pending.append(worker.verify(attempts))
                 rollouts = [
-                    worker.give_feedback(
-                        pending.popleft(), train_state.params, train_state.teacher
-                    )
+                    worker.give_feedback(pending.popleft(), train_state.params, train_state.teacher)
                     for _ in range(learn)
                 ]
                 batch, metrics = source.make_batch(step, rollouts, train_state)

@@ -150,7 +150,7 @@ def make_lean_backend(lean: LeanConfig) -> Backend:
 def backend_options(lean: LeanConfig) -> dict[str, Any]:
     """The fields that the config has for the backend, without those that are None."""
     block = getattr(lean, lean.backend, None)
-    return {name: value for name, value in vars(block or object).items() if value is not None}
+    return {k: v for k, v in vars(block).items() if v is not None} if block else {}
 
 
 # --- Stages --------------------------------------------------------------------------------------

@@ -137,9 +137,7 @@ def combined(stage: CombinedStage, generator: Generator, score: Score) -> ToBatc
     """A batch for each part, by name; where parts take turns, for the one whose turn it is."""
     makers = {
         "distillation": distillation_batches(stage, stage.distillation, generator),
-        "policy_gradient": policy_gradient_batches(
-            stage, stage.policy_gradient, generator, score
-        ),
+        "policy_gradient": policy_gradient_batches(stage, stage.policy_gradient, generator, score),
     }
 
     def to_batch(step: int, groups: list[Group], state: TrainState):

@@ -19,6 +19,7 @@ import uuid
 import warnings
 from collections.abc import Hashable, Sequence
 
+from fdjax.config import KiminaConfig
 from fdjax.lean import evidence
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.types import Candidate, Message, Status, Theorem, Verdict
@@ -28,6 +29,7 @@ try:
 except ImportError:  # reported when a backend is constructed
     httpx = None
 
+DEFAULTS = KiminaConfig()
 START_SECONDS = 300  # for the server to import Mathlib
 CONNECT_SECONDS = 10.0
 QUEUE_SECONDS = 90.0  # to wait for a REPL of the server; it reports that it is busy after 60
@@ -61,9 +63,9 @@ class KiminaBackend:
     The constructor raises BackendUnavailable if no server answers.
     """
 
-    url: str = "http://localhost:8000"
-    max_heartbeats: int = 400_000
-    patience: float = 300.0
+    url: str = DEFAULTS.url
+    max_heartbeats: int = DEFAULTS.max_heartbeats
+    patience: float = DEFAULTS.patience
     environment: str = ""
     name: str = dataclasses.field(default="kimina", init=False)
     max_batch: int = dataclasses.field(default=1, init=False)
@@ -181,7 +183,7 @@ class KiminaWorker:
         options = evidence.options(self._max_heartbeats)
         before = f"{header}{evidence.STARTED}\n{options}\n{context}\n"
         first = 1 + before.count("\n")
-        text, item = evidence.write(theorem, candidate, head, first)
+        text, item = evidence.render(theorem, candidate, head, first)
         try:
             messages = self._client.check(before + text, timeout)
         except NoAnswer as error:
@@ -197,7 +199,9 @@ class KiminaWorker:
         return verdict
 
 
-def _read(item: evidence.Item, messages: Sequence[dict], first: int, started: int) -> list[Message]:
+def _read(
+    item: evidence.CandidateReader, messages: Sequence[dict], first: int, started: int
+) -> list[Message]:
     """Gives `item` the messages from line `first` on; returns the errors before that line.
 
     Some versions of the server count lines from the end of the imports, others from the file's

@@ -1,6 +1,6 @@
 """Weights between Hugging Face's folders and checkpoints of this project.
 
-python -m fdjax.models.hf.convert COMMAND
+fdjax convert COMMAND
 
     from_hf DIR OUT     OUT is laid out as a stage of a run: config.json, checkpoints/0, tokenizer
     to_hf CKPT DIR      CKPT is a run, a stage, a checkpoint or what from_hf wrote (init_from.py);
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ModelConfig
@@ -116,8 +117,6 @@ def to_hf(
 
 def to_peft(checkpoint: str | Path, out: str | Path) -> None:
     """Writes `out`, adapters that the peft package and vLLM add to the original model."""
-    from safetensors.numpy import save_file
-
     source, config = _checkpoint(checkpoint)
     if not config.lora_rank:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
@@ -302,8 +301,9 @@ def _token_ids(folder: Path) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0, or 2 after a line on standard error."""
     parser = argparse.ArgumentParser(
-        "python -m fdjax.models.hf.convert",
+        prog="fdjax convert",
         description=__doc__,
+        epilog="example: fdjax convert to_hf runs/fd exported --dtype=bfloat16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True)

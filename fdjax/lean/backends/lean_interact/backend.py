@@ -12,13 +12,15 @@ import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+from fdjax.config import LeanInteractConfig
 from fdjax.lean import sandbox
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
-from fdjax.lean.evidence import context_error, import_lines, options, split_context, write
+from fdjax.lean.evidence import context_error, import_lines, options, render, split_context
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
+DEFAULTS = LeanInteractConfig()
 HELD = 2  # REPLs with different imports that a worker keeps
 MAX_FAILURES = 5  # starts that fail in a row, after which the backend is unavailable
 WORN = 0.75  # part of memory_mb above which a REPL is replaced before the next candidate
@@ -52,10 +54,10 @@ class LeanInteractBackend:
     lake: str = "lake"
     readable: str = ""
     checker: str = ""
-    max_heartbeats: int = 400_000
-    memory_mb: int = 8192
+    max_heartbeats: int = DEFAULTS.max_heartbeats
+    memory_mb: int = DEFAULTS.memory_mb
     max_commands: int = 300
-    spares: int = 1
+    spares: int = DEFAULTS.spares
     start_seconds: float = 300.0
     name: str = dataclasses.field(default="lean_interact", init=False)
     max_batch: int = dataclasses.field(default=1, init=False)
@@ -184,7 +186,7 @@ class Session:
         began = time.monotonic()
         context, head = split_context(theorem.context, self._backend.max_heartbeats)
         environment, errors = self._in_context(context, timeout)
-        text, item = write(theorem, candidate, head, line=1)
+        text, item = render(theorem, candidate, head, line=1)
         for message in self._run(text, environment, timeout)[1]:
             item.read(message)
         item.seconds = time.monotonic() - began

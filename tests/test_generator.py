@@ -79,7 +79,7 @@ def test_difficulty_makes_statements_longer():
         ({"families": {"nat": 0}}, "share"),
     ],
 )
-def test_bad_arguments_are_told(arguments, reason):
+def test_bad_arguments_are_reported(arguments, reason):
     with pytest.raises(ValueError, match=reason):
         generate(0, 1, **arguments)
 

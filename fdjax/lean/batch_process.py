@@ -1,8 +1,6 @@
-"""Many candidates in one file for one short-lived Lean process, and what that says of each.
+"""Many candidates in one file for one short-lived Lean process, and a verdict for each.
 
-Each candidate is a theorem of its own under a name that no neighbour can guess, followed by its own
-`#print axioms`: the positive evidence. Lean goes on after errors, so a batch costs a few
-milliseconds a candidate instead of a process each.
+Lean goes on after errors, so that a candidate costs a few milliseconds instead of a process.
 """
 
 import bisect
@@ -17,17 +15,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fdjax.lean import sandbox as sandbox
+from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
-from fdjax.lean.evidence import STARTED, Item, context_error, is_start, split_context, write
+from fdjax.lean.evidence import (
+    STARTED,
+    CandidateReader,
+    context_error,
+    is_start,
+    render,
+    split_context,
+)
 from fdjax.types import Message, Status, Verdict
 
-MAX_OUTPUT = 32 << 20  # bytes of one batch; more is a flood
-MAX_COMPLAINT = 100_000  # bytes kept of standard error: the kernel's begins with what matters
+MAX_OUTPUT = 32 << 20  # bytes of one batch
+MAX_STDERR = 100_000  # bytes kept, the last ones; enough for the whole of a kernel's refusal
 
 
 class Processes:
-    """One process at a time, for one thread. `close`, from any thread, kills it for good."""
+    """At most one process at a time, started by one thread. `close`, from any thread, kills it and
+    prevents others."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen | None = None
@@ -47,7 +53,7 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise RuntimeError("this worker has been closed")
-            # a session of its own: Ctrl-C is for us to handle, and a kill reaches the whole group
+            # a new session: Ctrl-C does not reach it, and a kill reaches its whole group
             child = self.child = subprocess.Popen(
                 argv,
                 env=environment,
@@ -75,16 +81,16 @@ def _kill(child: subprocess.Popen) -> None:
 
 
 class Ending(NamedTuple):
-    """How a process ended, or was given up."""
+    """How a process ended, or why it was killed."""
 
-    status: Status  # for a candidate that it was at
-    told: str
-    code: int | None = None  # its exit code, if it ended by itself; below 0: a signal
-    complaint: str = ""  # what it last said on standard error
+    status: Status  # for the candidate that Lean was at
+    message: str
+    code: int | None = None  # the exit code, if it ended by itself; below 0: a signal
+    stderr: str = ""  # the end of its standard error
 
 
 def cpu_seconds(candidates: int, timeout: float, start_seconds: float) -> int:
-    """The limit that holds without us; wall time is what `run` watches."""
+    """The limit on CPU time that the operating system enforces; `run` limits wall time."""
     return int(start_seconds + timeout * candidates) + 1
 
 
@@ -95,14 +101,14 @@ def run(
     timeout: float,
     start_seconds: float,
 ) -> Ending:
-    """Feeds `text` to a process, and lines of its output to `take`, which says whether they are
-    progress: so long as there is some every `timeout` seconds, the process may go on. The first
-    may take `start_seconds` more. Raises sandbox.NotStarted.
+    """Feeds `text` to a process, and lines of its output to `take`, which returns whether they are
+    progress. Without progress for `timeout` seconds the process is given up; the first may take
+    `start_seconds` more. Raises sandbox.NotStarted.
     """
-    with contextlib.suppress(BrokenPipeError):  # it died: the end of its output will say so
+    with contextlib.suppress(BrokenPipeError):  # it died: its exit code will show that
         child.stdin.write(text.encode())
         child.stdin.close()
-    said, complaint, size = bytearray(), b"", 0
+    output, stderr, size = bytearray(), b"", 0
     deadline = time.monotonic() + start_seconds + timeout
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
@@ -117,11 +123,11 @@ def run(
                 if not chunk:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is child.stderr:
-                    complaint = (complaint + chunk)[-MAX_COMPLAINT:]
+                    stderr = (stderr + chunk)[-MAX_STDERR:]
                 else:
-                    said += chunk
+                    output += chunk
                     if b"\n" in chunk:
-                        *lines, said = said.split(b"\n")
+                        *lines, output = output.split(b"\n")
                         if take(lines):
                             deadline = time.monotonic() + timeout
             if size > MAX_OUTPUT:
@@ -130,34 +136,34 @@ def run(
         code = child.wait(timeout=start_seconds)
     except subprocess.TimeoutExpired:
         return Ending("crashed", "Lean closed its output and hung")
-    words = complaint.decode(errors="replace").strip()
+    words = stderr.decode(errors="replace").strip()
     if code == sandbox.NOT_LOADED:
         raise sandbox.NotStarted(words)
     if code == -signal.SIGXCPU:
         return Ending("timeout", "the limit on CPU time was reached")
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    told = f"Lean ended with {ended} and no report on this theorem"
-    return Ending("crashed", told + (f": {words[-1000:]}" if words else ""), code, words)
+    message = f"Lean ended with {ended} and no report on this theorem"
+    return Ending("crashed", message + (f": {words[-1000:]}" if words else ""), code, words)
 
 
 class BatchFile:
-    """The Lean file of a batch, and the reading of Lean's messages about it. `top`: of the file,
-    ends with a newline; `backend`: whose verdicts these are."""
+    """The Lean file of a batch, and the reader of Lean's messages about it. `top` begins the file
+    and ends with a newline; `backend` is the name that the verdicts get."""
 
     def __init__(self, batch: Sequence[Submission], top: str, max_heartbeats: int, backend: str):
         context, head = split_context(batch[0][0].context, max_heartbeats)
-        # the report at its top says that Lean has started: the clock of the first candidate
+        # the report at its top starts the clock of the first candidate
         parts = [f"{top}{STARTED}\n\n"]
         self._top, self._backend = top.count("\n"), backend
         if context:
             parts.append(context + "\n\n")
         line = 1 + "".join(parts).count("\n")
-        self.items: list[Item] = []
+        self.readers: list[CandidateReader] = []
         self._starts: list[int] = []  # first line of each
         for theorem, candidate in batch:
-            text, item = write(theorem, candidate, head, line)
+            text, reader = render(theorem, candidate, head, line)
             self._starts.append(line)
-            self.items.append(item)
+            self.readers.append(reader)
             parts.append(text)
             line += text.count("\n")
         self.text = "".join(parts)
@@ -166,50 +172,50 @@ class BatchFile:
         self._clock = time.monotonic()
 
     def read(self, lines: Iterable[bytes]) -> bool:
-        """Takes lines of Lean's output. Did one of them end the start or bring a report?"""
+        """Takes lines of Lean's output. Did one of them end the start, or was one a report?"""
         progress = False
         for line in lines:
             try:
-                said = json.loads(line)
-                item = self._about(said)
-                if item is None:
-                    progress |= self._read_context(said)
-                elif item.read(said):
+                message = json.loads(line)
+                reader = self._reader_of(message)
+                if reader is None:
+                    progress |= self._read_context(message)
+                elif reader.read(message):
                     now = time.monotonic()
-                    item.seconds, self._clock = now - self._clock, now
+                    reader.seconds, self._clock = now - self._clock, now
                     progress = True
             except (ValueError, KeyError, TypeError):
-                continue  # not a message of Lean's: whom it was about lacks it, and is asked again
+                continue  # not a message of Lean's; if it was a report, its candidate is retried
         return progress
 
     def verdicts(self, ending: Ending) -> list[Verdict | None]:
-        """As `Worker.check`. `ending`: what `run` says of how Lean ended."""
+        """As `Worker.check`. `ending`: what `run` returned."""
         verdicts = []
-        alone = len(self.items) == 1
-        blamed = False
-        for item in self.items:
-            verdict = item.decide(self._context_errors, alone, self._backend)
-            if not item.reported and not blamed:
-                # Lean was at this one; of those that follow nothing is known
-                last = Message("error", ending.told, ending.status)
-                verdict = item.verdict(ending.status, [*item.messages, last], self._backend)
-                blamed = True
+        alone = len(self.readers) == 1
+        found = False  # the candidate that Lean was at: the first without a report
+        for reader in self.readers:
+            verdict = reader.decide(self._context_errors, alone, self._backend)
+            if not reader.reported and not found:
+                last = Message("error", ending.message, ending.status)
+                verdict = reader.verdict(ending.status, [*reader.messages, last], self._backend)
+                found = True
             verdicts.append(verdict)
         return verdicts
 
-    def _about(self, said: dict) -> Item | None:
-        line = said["pos"]["line"]
+    def _reader_of(self, message: dict) -> CandidateReader | None:
+        """None for a message about the context."""
+        line = message["pos"]["line"]
         if self._started and line <= self._top:
-            # what has no place is told at the file's start: it is about whom Lean is at
-            return next((item for item in self.items if not item.reported), None)
+            # Lean reports at the file's start what has no place: it is about the current candidate
+            return next((reader for reader in self.readers if not reader.reported), None)
         index = bisect.bisect_right(self._starts, line) - 1
-        return self.items[index] if index >= 0 else None
+        return self.readers[index] if index >= 0 else None
 
-    def _read_context(self, said: dict) -> bool:
-        if is_start(said):
+    def _read_context(self, message: dict) -> bool:
+        if is_start(message):
             self._started = True
             self._clock = time.monotonic()
             return True
-        if said["severity"] == "error":
-            self._context_errors.append(context_error(said["data"]))
+        if message["severity"] == "error":
+            self._context_errors.append(context_error(message["data"]))
         return False

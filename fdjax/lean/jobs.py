@@ -1,0 +1,134 @@
+"""What a farm keeps: the queue of its jobs, and counters of what it has done."""
+
+import collections
+import dataclasses
+import math
+from collections.abc import Hashable
+from concurrent.futures import Future
+
+from fdjax.lean.backend import Backend
+from fdjax.types import Candidate, Theorem
+
+MIN_BATCH = 16  # candidates; fewer do not pay for the start of a process
+
+
+@dataclasses.dataclass(eq=False)
+class Job:
+    """A candidate and the futures that wait for its verdict."""
+
+    key: str  # of the verdict cache
+    theorem: Theorem
+    candidate: Candidate
+    futures: list[Future]
+    urgent: bool = False
+    tries: int = 0
+    suspect: bool = False  # Lean was at this candidate when it died or had to be killed
+
+
+class JobQueue:
+    """Jobs that may share a batch wait in one group; groups take turns, urgent ones first. Jobs
+    that must be checked alone wait apart. Not thread-safe: the farm's lock guards it.
+    """
+
+    def __init__(self, backend: Backend, workers: int):
+        self._backend, self._workers = backend, workers
+        # (urgent, imports, the backend's pool) -> jobs, in the order of the groups' turns; a group
+        # is never empty
+        self._groups: dict[tuple[bool, Hashable, Hashable], collections.deque[Job]] = {}
+        self._alone: collections.deque[Job] = collections.deque()
+        self._running_alone = 0
+
+    def add(self, job: Job) -> None:
+        self._groups.setdefault(self._group(job), collections.deque()).append(job)
+
+    def add_alone(self, job: Job) -> None:
+        (self._alone.appendleft if job.urgent else self._alone.append)(job)
+
+    def hasten(self, job: Job) -> None:
+        """Makes `job` urgent; moves it if it waits in a group."""
+        group = self._group(job)
+        waiting = self._groups.get(group, ())
+        job.urgent = True
+        if job in waiting:
+            waiting.remove(job)
+            if not waiting:
+                del self._groups[group]
+            self.add(job)
+
+    def take(self) -> tuple[list[Job], bool] | None:
+        """The next batch, all of one group, and whether it is a job that is checked alone; for
+        each of those `end_alone` must be called. None if nothing may start now.
+        """
+        # jobs checked alone may take long: while others wait they get half of the workers
+        spare = not self._groups or self._running_alone < max(1, self._workers // 2)
+        if self._alone and spare:
+            self._running_alone += 1
+            return [self._alone.popleft()], True
+        if not self._groups:
+            return None
+        group = next((g for g in self._groups if g[0]), next(iter(self._groups)))
+        jobs = self._groups.pop(group)
+        share = math.ceil(len(jobs) / self._workers)
+        size = min(self._backend.max_batch, max(MIN_BATCH, share), len(jobs))
+        batch = [jobs.popleft() for _ in range(size)]
+        if jobs:
+            self._groups[group] = jobs  # now the last in turn
+        return batch, False
+
+    def end_alone(self) -> None:
+        self._running_alone -= 1
+
+    def clear(self) -> None:
+        self._groups.clear()
+        self._alone.clear()
+
+    def _group(self, job: Job) -> tuple[bool, Hashable, Hashable]:
+        return job.urgent, job.theorem.imports, self._backend.pool(job.theorem)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counters:
+    """What a farm has done since it was opened."""
+
+    submitted: int = 0
+    finished: int = 0
+    proved: int = 0
+    failed: int = 0
+    rejected: int = 0
+    timeout: int = 0
+    crashed: int = 0
+    cache_hits: int = 0
+    joined: int = 0  # submitted while the same candidate was being checked
+    batches: int = 0
+    retries: int = 0  # candidates checked again
+    restarts: int = 0  # batches that ended with a dead or killed Lean
+    seconds_of_lean: float = 0.0  # wall time, summed over workers
+    seconds_proved: float = 0.0  # `Verdict.seconds`, summed by status
+    seconds_failed: float = 0.0
+    seconds_timeout: float = 0.0
+    seconds_crashed: float = 0.0
+    seconds_open: float = 0.0
+    queued: int = 0  # at this moment, those being checked included
+    workers: int = 1
+
+    @property
+    def per_second(self) -> float:
+        return self.finished / self.seconds_open if self.seconds_open else 0.0
+
+    @property
+    def utilisation(self) -> float:
+        """Of the workers: 1 if each was busy all the time."""
+        available = self.workers * self.seconds_open
+        return self.seconds_of_lean / available if available else 0.0
+
+    def since(self, before: "Counters") -> "Counters":
+        """What has happened since `before`; `queued` and `workers` are as now."""
+        now, then = dataclasses.asdict(self), dataclasses.asdict(before)
+        same = ("queued", "workers")
+        return Counters(**{k: v if k in same else v - then[k] for k, v in now.items()})
+
+    def figures(self) -> dict[str, float]:
+        """{"lean/NAME": figure}, for a step's metrics."""
+        names = "per_second utilisation queued finished cache_hits restarts timeout crashed"
+        seconds = "seconds_of_lean seconds_proved seconds_failed seconds_timeout seconds_crashed"
+        return {f"lean/{name}": getattr(self, name) for name in f"{names} {seconds}".split()}
