@@ -21,6 +21,7 @@ from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.ray_cluster import RayCluster, Unavailable
 from fdjax.lean.bench import candidates
 from fdjax.lean.farm import Farm
+from fdjax.types import Candidate
 
 pytestmark = pytest.mark.filterwarnings("ignore:node .* of the Ray cluster")
 
@@ -102,7 +103,8 @@ def without_seconds(verdict):
 
 
 def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
-    items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [(SWAP, "sorry")]
+    items = [(theorem, candidate) for theorem, candidate, _ in candidates(range(200))]
+    items.append((SWAP, Candidate("sorry")))
     local = EmbeddedBackend()
     with Farm(local, workers=2) as farm:
         expected = farm.check(items)
