@@ -5,8 +5,8 @@ feedback what the policy itself found.
 
 An attempt is shown the proof of its group that begins as it does for longest, a success itself; so
 teacher and student know equally much beyond the verdicts, as in GRPO. Reverse KL, 32 theorems a
-step, a sixth of the usual learning rate. Chosen on validation theorems; figures in docs/results.md and,
-of other variants, in docs/lab_notes.md.
+step, a sixth of the usual learning rate. Chosen on validation theorems; figures are in
+docs/results.md, those of other variants in docs/lab_notes.md.
 """
 
 from fdjax.config import default
