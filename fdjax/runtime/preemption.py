@@ -10,8 +10,10 @@ from fdjax.runtime import hosts
 
 
 class Preemption:
+    """A request to stop, made by `request` (a signal handler) and read by `should_stop`."""
+
     requested = False
-    training = False
+    training = False  # within `after_a_step`: a step is to be ended first
 
     def request(self, *_) -> None:
         self.requested = True
