@@ -103,7 +103,7 @@ def without_seconds(verdict):
 
 
 def test_a_node_that_dies_costs_no_candidate_its_verdict(cluster):
-    items = [(theorem, proof) for theorem, proof, _ in candidates(range(200))] + [
+    items = [(theorem, candidate) for theorem, candidate, _ in candidates(range(200))] + [
         (SWAP, Candidate("sorry"))
     ]
     local = EmbeddedBackend()
@@ -146,7 +146,7 @@ def test_a_candidate_that_kills_nodes_and_a_cluster_without_nodes(cluster, monke
     with Farm(backend, workers=2) as farm:
         monkeypatch.setattr(ray_cluster, "MAX_LOST", 1)
         with pytest.raises(RuntimeError, match="were lost while they ran it"):
-            backend.call("check", [(SWAP, "-- node: hangs")], 20.0, seconds=1.0)
+            backend.call("check", [(SWAP, Candidate("-- node: hangs"))], 20.0, seconds=1.0)
         [kills] = check(farm, [(SWAP, f"{GOOD} -- node: dies")])
         assert (
             kills.status == "crashed" and "were lost while they ran it" in kills.messages[-1].text
