@@ -8,7 +8,7 @@
     # A server of one's own (vLLM, llama.cpp), that wants no key:
     python -m fdjax.main --config=configs/fd_llm.py --workdir=runs/fd_llm \\
         --config.feedback.llm.model=NAME --config.feedback.llm.base_url=http://localhost:8000/v1 \\
-        --config.feedback.llm.key_variable=
+        --config.feedback.llm.key_variable=None
 
 Prices are per million tokens, in whatever currency; set your model's. Where the service fails or
 the budget is used up, Lean's own messages stand in. The service of the tests is a small server that

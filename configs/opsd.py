@@ -6,9 +6,9 @@ As in its later public code: forward KL over the vocabulary, each entry's summan
 before the sum; no importance weight; every attempt, on every token; mean over the batch's tokens;
 the teacher is the initial policy, which has read a reference solution; temperature 1.1 of sampling
 and loss; 32 prompts x 1 attempt. The paper's first version: --config.fd.alpha=0.5
---config.fd.entry_clip=0. Its top-k variant: --config.fd.top_k=K --config.fd.support=teacher
---config.fd.tail=False. Its sampled-token variant: --config.fd.alpha=1 --config.fd.estimator=k1
---config.fd.entry_clip=0.
+--config.fd.variants.entry_clip=None. Its top-k variant: --config.fd.variants.top_k=K
+--config.fd.variants.support=teacher --config.fd.variants.tail=False. Its sampled-token variant:
+--config.fd.alpha=1 --config.fd.variants.estimator=k1 --config.fd.variants.entry_clip=None.
 
 Not as published: our template in place of its transition prompt, and the data's proof in place of
 a worked solution; all parameters are trained at the learning rate of configs/fd.py (LoRA of rank 64

@@ -2,11 +2,11 @@
 
     python -m fdjax.main --config=configs/published.py --workdir=runs/goedel \\
         --config.init_from=models/Goedel-Prover-V2-8B \\
-        --config.data.train=pool.jsonl --config.data.validation=minif2f_valid.jsonl \\
-        --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=mathlib_project
+        --config.data.train=train.jsonl --config.data.validation=minif2f_valid.jsonl \\
+        --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=prover
 
-docs/models.md walks through it, and says what of it has not been run: the numbers below are where
-one would begin, not what was found best.
+docs/start_my_prover.md walks through it, docs/models.md says what of it has not been run. The
+numbers below are where one would begin, not what was found best.
 """
 
 from fdjax.config import default

@@ -34,8 +34,8 @@ class Candidate:
     """An answer to a theorem, parsed once by `lean.extract.parse_candidate`. One without helper
     lemmas is `Candidate(proof)`."""
 
-    # What follows `:=`. With helper lemmas everything from the first of them on, the answer's own
-    # statement of the theorem included.
+    # What follows `:=`. With helper lemmas everything from the first lemma on, including the
+    # theorem as the answer restates it.
     text: str
     main_start: int = 0  # offset in `text` of the theorem's own proof; 0 without helper lemmas
     # What precedes the answer's statement, as Lean is given it: of the same length as in `text`,
@@ -65,14 +65,13 @@ class Attempt:
     theorem_id: str
     sample: int  # index within the theorem's group
     segments: tuple[Segment, ...]
-    logprobs: tuple[float, ...]  # the sampler's, per token; 0 for tool tokens
+    logprobs: tuple[float, ...]  # the generator's, per token; 0 for tool tokens
     finished: bool  # ended by an end-of-sequence token, which is kept as the last token
-    candidate: Candidate  # its text is the template's prefill and what was read of the response
-    # Where each token's text starts, in characters from the start of `candidate.text`. Tokens of
-    # the response before that text are below 0, those behind it at its length or above.
+    candidate: Candidate  # its text is the template's prefill and the proof in the response
+    # Where each token's text starts, in characters from the start of `candidate.text`: negative for
+    # tokens before that text, len(text) or more for tokens after it.
     offsets: tuple[int, ...]
-    # Nats: the mean over its own tokens of the entropy of what they were drawn from.
-    entropy: float = 0.0
+    entropy: float = 0.0  # mean over the model's tokens of their distributions' entropy, nats
     # Why no proof could be read; `candidate.text` is then the whole response.
     refusal: str | None = None
 
@@ -90,11 +89,11 @@ class Attempt:
 
 Status = Literal["proved", "failed", "rejected", "timeout", "crashed"]
 
-# Only these say something about the proof itself; the others say that we could not find out.
+# The statuses that decide about the proof; with the others Lean came to no decision.
 DECIDED = frozenset({"proved", "failed", "rejected"})
 REFUSED = DECIDED - {"proved"}
 
-REPLAY = "replay"  # the kind of the message that Lean's kernel refuses a proof on replay
+REPLAY = "replay"  # kind of the message when the kernel refuses a proof on replay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +108,8 @@ class Message:
 
     @property
     def place(self) -> int | None:
-        """Where the text goes wrong. A goal that stays open is reported at the tactics that were to
-        close it: what is wrong is that they end."""
+        """Where the text goes wrong: the start of the message's range. Of an unsolved goal it is the
+        end, because the range is the tactic block and a step is missing behind it."""
         return self.end if self.kind == "Tactic.unsolvedGoals" else self.start
 
 
@@ -135,13 +134,13 @@ class Verdict:
 
     @property
     def first_error_message(self) -> Message | None:
-        """The one at which the proof text goes wrong first (those without a place come last)."""
+        """The one with the first place in the text; errors without a place come last."""
         errors = [m for m in self.messages if m.severity == "error"]
         return min(errors, key=lambda m: (m.place is None, m.place or 0), default=None)
 
     @property
     def first_error(self) -> int | None:
-        """Offset into the proof text of the place where it first goes wrong; None: unknown."""
+        """Offset in `Candidate.text` where it first goes wrong; None: unknown."""
         error = None if self.proved else self.first_error_message
         return error and error.place
 
@@ -164,9 +163,7 @@ def verdict_from_json(data: dict[str, Any]) -> Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-    """On one attempt. Without messages it is kept for its costs and problems: the provider had
-    nothing useful to report.
-    """
+    """Feedback on one attempt. Without messages it only records costs and problems."""
 
     messages: tuple[str, ...]  # the most useful first: over a budget, the last ones are dropped
     provider: str
@@ -174,12 +171,12 @@ class Feedback:
     seconds: float = 0.0  # cost: wall time
     leak: float = 0.0  # overlap with a reference proof, 0..1
     first_error: int | None = None  # offset in `Candidate.text` where the attempt first goes wrong
-    proof: Candidate | None = None  # one that follows the messages, where the provider has one
+    proof: Candidate | None = None  # a proof that does as the messages say, if there is one
     money: float = 0.0  # cost: in the currency of feedback.llm.price_in
     requests: int = 0  # to a language model, also those that a cache answered
     failed_requests: int = 0  # those of them without a useful answer
     problems: tuple[str, ...] = ()  # also those that a retry solved
-    own_flops: int = 0  # cost: of the policy in training, where it wrote (fdjax/reporting/costs.py)
+    own_flops: int = 0  # cost: of the policy in training, where it wrote the feedback
 
     @property
     def text(self) -> str:
@@ -199,11 +196,11 @@ class FeedbackContext:
     stream: str  # with `step`: names the random numbers of what the policy writes
     step: int
     params: Any = None  # of the policy; None for providers that do not sample it
-    teacher_params: Any = None  # its average, where the stage keeps one
+    teacher_params: Any = None  # of the teacher (an average, or the start), if the stage keeps one
     requested: Sequence[Sequence[bool]] | None = None  # on which attempts; None: on all
 
     def is_requested(self, group: int, index: int) -> bool:
-        """Providers that cost nothing may write what is not requested."""
+        """Providers without costs may ignore it."""
         return self.requested is None or self.requested[group][index]
 
 

@@ -98,7 +98,7 @@ def setup(kind, mesh=(1, 1, 1), tiny=tiny_transformer, optimizer=None, teacher=T
     mesh = sharding.make_mesh(*mesh)
     init, model = tiny()
     optimizer = optimizer or adamw(learning_rate=1e-2)
-    with_teacher = teacher and OBJECTIVES[kind].needs_teacher
+    with_teacher = teacher and kind in ("distillation", "combined")
     made = state.create(init, jax.random.key(0), optimizer, mesh, with_teacher=with_teacher)
     update = make_update(
         OBJECTIVES[kind], optimizer, model, shardings=state.shardings(made, mesh), **settings

@@ -107,7 +107,7 @@ def supervised_batch(rows: Sequence[SupervisedRow], shape: Shape, pad_id: int) -
 
 
 def minibatches(batch: Any, count: int) -> list[Any]:
-    """`count` batches of every `count`-th row: the padding rows at the end spread over all."""
+    """`count` batches; batch k holds the rows k, k + count, ..., so that padding spreads evenly."""
     return [jax.tree.map(lambda x, start=start: x[start::count], batch) for start in range(count)]
 
 

@@ -94,7 +94,7 @@ def first_error_token(attempt: Attempt, verdict: Verdict, feedback: Feedback) ->
 
 
 def first_token_at(attempt: Attempt, position: int) -> int:
-    """Index of the token whose text holds the character at `position` of the proof."""
+    """Index of the token whose text holds the character at `position` of `candidate.text`."""
     starts = attempt.offsets
     at = max([start for start in starts if start <= position], default=starts[0])
     return starts.index(at)  # the first of several byte tokens that make one character

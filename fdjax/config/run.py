@@ -57,7 +57,7 @@ class PromptConfig:
         "deepseek_prover_completion, goedel_prover_v2, kimina_prover, plain), or a path",
     )
     thinking: str | None = setting(
-        None, "switches the thoughts of chat models that can do without", choices=("on", "off")
+        None, "enable_thinking of the chat template; None: its default", choices=("on", "off")
     )
     student_buckets: tuple[int, ...] = setting(
         (48,), "lengths in tokens; prompts are padded to the least that holds them", at_least=1

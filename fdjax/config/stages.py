@@ -18,7 +18,7 @@ class OptimizerConfig:
 
 @config_class
 class CurriculumConfig:
-    """Passes over theorems that the policy always or never proves (DAPO's dynamic sampling)."""
+    """Passes over theorems that the policy always or never proves ."""
 
     window: int | None = setting(
         None,
@@ -38,7 +38,7 @@ class StageConfig:
 
     objective: str
     theorems: str = setting("train", "the split that it trains on")
-    steps: int = setting(100, "updates of the policy by a batch", at_least=1)
+    steps: int = setting(100, "training steps, one batch each", at_least=1)
     show_every: int = setting(1, "steps to a line on the console", at_least=1)
     save_every: int = setting(10, "steps to a checkpoint", at_least=1)
     prompts_per_step: int = setting(16, "theorems attempted in a step", at_least=1)
@@ -156,7 +156,7 @@ class DistillationConfig:
     )
     distill_attempts: str = setting("all", "which attempts", choices=("all", "failed"))
     success_weight: float = setting(
-        0.3, "of a proved attempt's tokens beside 1 of a failed one's", at_least=0, at_most=1
+        0.3, "weight of a proved attempt's tokens; a failed one's have 1", at_least=0, at_most=1
     )
     learn_tokens: str = setting(
         "up_to_error",
@@ -247,7 +247,7 @@ class CombinedStage(RolloutStage):
     loss_weights: LossWeights = block(LossWeights, "of the sum")
     turns: tuple[str, ...] = setting(
         (),
-        "step i learns by the i-th of these, over and over; (): by both",
+        "step i uses turns[i mod n]; (): both parts at every step",
         choices=("distillation", "policy_gradient"),
     )
     distillation: DistillationConfig = block(DistillationConfig, "FD's part")

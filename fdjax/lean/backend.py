@@ -12,7 +12,7 @@ from fdjax.types import Candidate, Theorem, Verdict
 # A proof may depend on these axioms only: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 
-Submission = tuple[Theorem, Candidate]  # the candidate has passed the audit
+Submission = tuple[Theorem, Candidate]  # in a farm the candidate has passed the audit
 
 
 class BackendUnavailable(RuntimeError):

@@ -58,10 +58,11 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     The block restates the theorem as ours token by token (modulo space, comments, and `lemma` for
     `theorem`); imports, options and opened namespaces may stand before it and are ignored, as is
     our own context (among helpers by `parse_candidate`). The end of the answer ends a block that
-    is not closed. Raises NoProof for an answer without such a block, and for one that declares
-    other
-    things before the theorem, unless `allow_helpers` and the first of them is a theorem: the audit
-    decides about the others.
+    is not closed.
+
+    Raises NoProof for an answer without such a block, and for one that declares other things
+    before the theorem, unless `allow_helpers` and the first of them is a theorem: the audit decides
+    about the others.
     """
     blocks = list(_BLOCK.finditer(answer))
     if not blocks:

@@ -25,10 +25,6 @@ class Combined:
 
     parts: tuple[Part, ...]
 
-    @property
-    def needs_teacher(self) -> bool:
-        return any(part.objective.needs_teacher for part in self.parts)
-
     def denominator(self, batch: dict[str, Batch]) -> dict[str, jax.Array]:
         return {p.name: p.objective.denominator(batch[p.name]) for p in self._present(batch)}
 

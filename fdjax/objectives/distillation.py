@@ -28,7 +28,7 @@ class DistillationBatch(NamedTuple):
     teacher_tokens: jax.Array  # i32[N, Q+R]
     teacher_attention_mask: jax.Array  # bool[N, Q+R]
     response_mask: jax.Array  # bool[N, R], tokens that the model wrote; for metrics
-    weights: jax.Array  # f32[N, R], 0 where nothing is learned
+    weights: jax.Array  # f32[N, R], of batches/token_weights.py; 0 where nothing is learned
     generator_logprobs: jax.Array  # f32[N, R]
     first_error_token: jax.Array  # i32[N], index in the response; R if there is none
     lines: jax.Array  # i32[N, R], the line of the proof that a token begins in; below R
@@ -52,8 +52,6 @@ class Distillation:
     trust_rate: float | None  # share of the student's logits in the teacher's: a trust region
     temperature: float  # of sampling
     chunk: int = 1024  # tokens whose logits exist at once
-
-    needs_teacher = True
 
     @property
     def weighs_rows(self) -> bool:

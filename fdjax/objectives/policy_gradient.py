@@ -63,8 +63,6 @@ class PolicyGradient:
     kl_coefficient: float | None  # beta
     chunk: int = 1024  # tokens whose logits exist at once
 
-    needs_teacher = False
-
     @property
     def _adds_kl(self) -> bool:
         return bool(self.kl_coefficient) and self.kl != "k1"

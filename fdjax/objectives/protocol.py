@@ -47,8 +47,6 @@ Sums = jax.Array | dict[str, jax.Array]  # of a loss, or of each of its parts by
 class Objective(Protocol):
     """A frozen dataclass of settings with these methods."""
 
-    needs_teacher: bool
-
     def denominator(self, batch: Batch) -> Sums:
         """The divisor of the loss of the whole batch; 0 if nothing in it has a gradient.
 

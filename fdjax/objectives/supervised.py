@@ -26,8 +26,6 @@ class Supervised:
 
     chunk: int = 1024  # tokens whose logits exist at once
 
-    needs_teacher = False
-
     def denominator(self, batch: SupervisedBatch) -> jax.Array:
         return (batch.weights > 0).sum()
 

@@ -165,8 +165,8 @@ def _means(learned: list[dict]) -> dict[str, float]:
 
 
 def make_score(run: Run, stage: RolloutStage) -> Score:
-    """What a policy assigns to the responses of a policy gradient's batch, computed on the device,
-    as many rows at a time as an update computes.
+    """Log-probabilities that given parameters assign to the responses of a batch, computed on the
+    device, as many rows at a time as an update computes.
     """
     objective, model = _policy_gradient(stage), make_model(run.generator.model)
     count = stage.minibatches * stage.optimizer.microbatches

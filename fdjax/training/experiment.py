@@ -82,7 +82,7 @@ def run_stage(
             raise ConfigError(f"{folder} is not finished: {step} of {stage.steps} steps; train it")
         if step < stage.steps and (fd := distillation_part(stage)):
             measure_teacher(run, name, fd.min_gap, before)
-        # From here on the state alone holds parameters: those of `before` are donated.
+        # From here on only the state holds parameters: init_state frees those of `before`.
         train_state = build.init_state(run, before.params, optimizer, stage)
         if step:
             train_state = state.shapes(train_state)
@@ -106,7 +106,7 @@ def train(
     checkpoints: Checkpoints,
     preemption: Preemption,
 ) -> state.TrainState:
-    """The loop, from the step `start` on; `history` is the curriculum's at that step.
+    """The loop, from the step `start` on; `history` is the curriculum's history at that step.
 
     `pending` holds rollouts that Lean verifies while the device goes on.
     """
@@ -161,7 +161,7 @@ def open_log(run: Run, name: str, start: int) -> Iterator[MetricsLog | None]:
 
 
 def score(stage, metrics: dict, learned: dict) -> list[float]:
-    """What the best checkpoint is chosen by: the solve rate, or minus the loss; at most one."""
+    """[the solve rate], or [minus the loss]: what the best checkpoint is chosen by; [] if undefined."""
     if isinstance(stage, SupervisedStage):
         value = -float(learned["loss"])
     else:

@@ -43,9 +43,7 @@ Score = Callable[[Any, PolicyGradientBatch], np.ndarray]
 
 
 class Rollouts(NamedTuple):
-    """Before the update of a step: which rollouts to begin, in order, and how many of those begun
-    its batch is made of.
-    """
+    """For one step: the rollouts to begin now, and how many of those begun form its batch."""
 
     begin: Sequence[int] = ()
     learn: int = 0

@@ -29,8 +29,8 @@ def make_update(
 
     Of a model with adapters only these are trained and averaged (fdjax/models/lora.py). The
     gradient is that of the loss over the whole batch, whatever `microbatches` (which must
-    divide the rows). teacher += ema_rate * (student - teacher) after every `ema_every`-th update
-    that is not skipped; rate 0 keeps it frozen.
+    divide the rows). teacher += ema_rate * (student - teacher) after each update whose
+    number is a multiple of `ema_every`, unless it is skipped; rate 0 keeps the teacher frozen.
 
     An update is skipped, and counted in `state.skipped`, if nothing in the batch has a gradient or
     the gradient is not finite: optimizer and teacher keep their state. Call under
