@@ -108,8 +108,8 @@ class Message:
 
     @property
     def place(self) -> int | None:
-        """Where the text goes wrong: the start of the message's range. Of an unsolved goal it is the
-        end, because the range is the tactic block and a step is missing behind it."""
+        """Where the text goes wrong: the start of the message's range. For an unsolved goal it is
+        the end, because the range is the tactic block and a step is missing behind it."""
         return self.end if self.kind == "Tactic.unsolvedGoals" else self.start
 
 

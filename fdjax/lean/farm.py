@@ -33,7 +33,8 @@ class Farm:
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
     more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates have helper
     lemmas? `second`: a farm over replay.ReplayBackend, closed with this one. An urgent candidate,
-    or one with helpers, counts as proved only if `second` agrees. `submit` and `check` are thread-safe.
+    or one with helpers, counts as proved only if `second` agrees. `submit` and `check` are
+    thread-safe.
     """
 
     def __init__(

@@ -36,7 +36,8 @@ def sampled_divergence(
 ) -> jax.Array:
     """An estimate f[...] of the divergence from the sampled token y: log q(y), log p(y) f[...].
 
-    `estimator` is one of ESTIMATORS; each says of what it is an estimate for y ~ q. Differentiable in `logprob` only.
+    `estimator` is one of ESTIMATORS, which say what each estimates for y ~ q. Differentiable in
+    `logprob` only.
     `clip` bounds |log q - log p|; a clipped gap keeps its sign and its gradient (verl, GNDPO).
     """
     gap = jax.lax.stop_gradient(logprob - teacher_logprob)

@@ -161,7 +161,7 @@ def open_log(run: Run, name: str, start: int) -> Iterator[MetricsLog | None]:
 
 
 def score(stage, metrics: dict, learned: dict) -> list[float]:
-    """[the solve rate], or [minus the loss]: what the best checkpoint is chosen by; [] if undefined."""
+    """[the solve rate], or [minus the loss], by which the best checkpoint is chosen; or []."""
     if isinstance(stage, SupervisedStage):
         value = -float(learned["loss"])
     else:
