@@ -1,6 +1,7 @@
 """Whole runs of the command line in processes of their own, and comparisons of what they leave."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+
+from fdjax.runtime.files import read_lines
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("sft", "fd", "grpo")
@@ -84,3 +87,54 @@ def assert_same_costs(workdir, other):
         )
         assert ours.keys() == theirs.keys() and ours["flops"] > 0
         assert all(ours[k] == theirs[k] for k in ours if not of_the_clock(k))
+
+
+# --- docs/metrics.md -----------------------------------------------------------------------------
+
+
+def documented(file):
+    """The keys in the section of docs/metrics.md on `file`."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    section = page.split(f"\n## {file}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
+    return [key for cell in cells for key in re.findall("`([^`]+)`", cell)]
+
+
+def is_documented(key, page_keys):
+    """Words in capitals, such as NAME, stand for anything."""
+    patterns = [re.sub("[A-Z]{2,}", ".+", re.escape(page_key)) for page_key in page_keys]
+    return any(re.fullmatch(pattern, key) for pattern in patterns)
+
+
+def written_keys(workdir):
+    """File -> the keys that a run wrote; of summary.json as paths, but figures of an evaluation as
+    keys of evals.jsonl.
+    """
+    metrics = [x for f in workdir.glob("*/metrics.jsonl") for x in read_lines(f)]
+    evals = [x["figures"] for f in workdir.glob("*/evals.jsonl") for x in read_lines(f)]
+    keys = {
+        "metrics.jsonl": {key for line in metrics for key in line},
+        "evals.jsonl": {key for figures in evals for key in figures},
+        "summary.json": set(),
+    }
+    summary = json.loads((workdir / "summary.json").read_text())
+    for part, blocks in summary.items():
+        for name, block in blocks.items():
+            path, in_stage = f"{part}.{name}", part == "stages"
+            # The page has one line on low_temperature: it is as the stages are.
+            keys["summary.json"] |= {f"{path}.{key}" for key in block} if in_stage else {path}
+            for split in ("train", "heldout"):
+                figures = set(block.get(split, {}))
+                keys["evals.jsonl"] |= figures - {"minus_start"}
+                if in_stage and "minus_start" in figures:
+                    keys["summary.json"].add(f"{path}.{split}.minus_start")
+            keys["metrics.jsonl"] |= {f"cost/{kind}" for kind in block.get("spent", {})}
+            keys["evals.jsonl"] |= set(block.get("teacher_solve_rate", {}))
+    return keys
+
+
+def assert_documented(workdir):
+    """Every key that the run wrote is in docs/metrics.md."""
+    for file, keys in written_keys(workdir).items():
+        page_keys = documented(file)
+        assert not [key for key in keys if not is_documented(key, page_keys)], file

@@ -12,7 +12,20 @@ import jax
 import numpy as np
 import pytest
 from presets import preset
-from runs import STAGES, arrays, assert_same, assert_same_costs, of_the_clock, start, wait_for
+from runs import (
+    ROOT,
+    STAGES,
+    arrays,
+    assert_documented,
+    assert_same,
+    assert_same_costs,
+    documented,
+    is_documented,
+    of_the_clock,
+    start,
+    wait_for,
+    written_keys,
+)
 
 from fdjax.config import CombinedStage, as_config_dict
 from fdjax.data.splits import load_splits
@@ -72,6 +85,20 @@ def test_a_run_leaves_what_it_promises(finished):
     assert set(summary["stages"]["fd"]["teacher_solve_rate"]) == {"feedback", "none", "shuffled"}
     assert len(list((workdir / "fd" / "rollouts").iterdir())) == 6
     assert "<html" in (workdir / "report.html").read_text()
+
+
+def test_docs_metrics_names_what_runs_write_and_nothing_else(finished):
+    """What this run has no reason to write stands in the code."""
+    assert_documented(finished[0])
+    code = "\n".join(file.read_text() for file in (ROOT / "fdjax").rglob("*.py"))
+    for file, keys in written_keys(finished[0]).items():
+        for page_key in documented(file):
+            if any(is_documented(key, [page_key]) for key in keys):
+                continue
+            fixed, *names = re.split("[A-Z]{2,}", page_key)  # feedback/by_NAME
+            last = re.search("[^/]+/?$", fixed)[0]
+            written = rf"[\"']{last}{{" if names else rf"[\"']{last}[\"']|\b{last}="
+            assert re.search(written, code), page_key
 
 
 def test_finished_stages_are_reused(finished, environment):
@@ -303,6 +330,7 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     config.both = as_config_dict(both)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         run_experiment(config, tmp_path)
+    assert_documented(tmp_path)
     compiled = [m.split(" for with ")[0] for m in caplog.messages if m.startswith("Compiling")]
     named = collections.Counter(re.match(r"Compiling jit\((\w+)\)", m)[1] for m in compiled)
     # The supervised stage has a second, longer bucket once it reads feedback; the parts that take
@@ -394,6 +422,7 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
         output, _ = process.communicate(timeout=300)
         assert moment or process.returncode == 0, output
     assert_same(tmp_path / "whole", tmp_path / "killed", ["expert_iteration"])
+    assert_documented(tmp_path / "whole")
     whole, killed = (
         [
             {k: v for k, v in json.loads(x).items() if not of_the_clock(k)}

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny_config
 from openai_server import KEY, Reply, says, serving
+from runs import assert_documented
 
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import read_lines
@@ -86,6 +87,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
         sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in feedbacks) > 0
     )
 
+    assert_documented(tmp_path)
     printed = "".join(capfd.readouterr())
     assert "fd 3/3" in printed and "feedback/failed_requests" in printed and KEY not in printed
     written = [f for f in tmp_path.rglob("*") if f.is_file()]
