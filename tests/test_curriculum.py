@@ -15,7 +15,7 @@ from fdjax.types import Theorem, Verdict
 THEOREMS = [Theorem(f"t{i}", "t", ": " + "p → " * i + "p") for i in range(12)]
 
 
-def curriculum(batch=4, depth=0, **fields):
+def make_curriculum(batch=4, depth=0, **fields):
     return Curriculum(THEOREMS, batch, 0, CurriculumConfig(**fields), depth)
 
 
@@ -23,16 +23,16 @@ def group(i, statuses):
     return [(THEOREMS[i], None, Verdict(status), None) for status in statuses]
 
 
-def rated(a, rates, step=0, samples=10):
-    """The curriculum `a` after a visit of every theorem, proved as often as `rates` say."""
-    a.note(
+def rated(curriculum, rates, step=0, samples=10):
+    """`curriculum` after a visit of every theorem, proved as often as `rates` say."""
+    curriculum.note(
         step,
         [
             group(i, ["proved"] * round(samples * r) + ["failed"] * round(samples * (1 - r)))
             for i, r in enumerate(rates)
         ],
     )
-    return a
+    return curriculum
 
 
 RATES = [0.0, 1.0, 0.5, 0.1, 0.9, 0.0, 1.0, 0.4, 0.6, 0.2, 0.8, 0.3]
@@ -47,7 +47,7 @@ def test_an_epoch_takes_every_item_once():
 
 
 def test_epochs_are_the_default_and_leave_nothing_to_save():
-    plain = rated(curriculum(), RATES)
+    plain = rated(make_curriculum(), RATES)
     steps = [plain.choose(step) for step in range(6)]
     assert steps == [in_epochs(12, 4, step, (0, 1)) for step in range(6)]
     assert sorted(steps[0] + steps[1] + steps[2]) == list(range(12))
@@ -55,40 +55,42 @@ def test_epochs_are_the_default_and_leave_nothing_to_save():
 
 
 def test_what_is_always_or_never_proved_gives_its_place_to_others():
-    a = rated(curriculum(window=1, keep_probability=0.0), RATES)
-    assert a.passed_over(1) == {0, 1, 5, 6} and a.metrics(1) == {"passed_over": 4 / 12}
+    curriculum = rated(make_curriculum(window=1, keep_probability=0.0), RATES)
+    assert curriculum.passed_over(1) == {0, 1, 5, 6}
+    assert curriculum.metrics(1) == {"passed_over": 4 / 12}
     for step in range(1, 40):
-        chosen, plain = a.choose(step), in_epochs(12, 4, step, (0, 1))
+        chosen, plain = curriculum.choose(step), in_epochs(12, 4, step, (0, 1))
         assert not {0, 1, 5, 6} & set(chosen) and len(set(chosen)) == 4
-        assert all(a == b for a, b in zip(chosen, plain) if b not in {0, 1, 5, 6})
-        assert chosen == a.choose(step)  # a function of step and history
+        assert all(x == y for x, y in zip(chosen, plain) if y not in {0, 1, 5, 6})
+        assert chosen == curriculum.choose(step)  # a function of step and history
 
 
 def test_bounds_and_window_count_visits_of_decided_attempts():
-    a = rated(
-        curriculum(window=2, min_solve_rate=0.15, max_solve_rate=0.85, keep_probability=0.0), RATES
+    curriculum = rated(
+        make_curriculum(window=2, min_solve_rate=0.15, max_solve_rate=0.85, keep_probability=0.0),
+        RATES,
     )
-    assert a.passed_over(1) == set()  # one visit is no window
-    rated(a, RATES[::-1], step=1)
+    assert curriculum.passed_over(1) == set()  # one visit is no window
+    rated(curriculum, RATES[::-1], step=1)
     mean = (np.array(RATES) + RATES[::-1]) / 2
-    assert a.passed_over(2) == {i for i, r in enumerate(mean) if not 0.15 < r < 0.85}
-    undecided = curriculum(window=1, keep_probability=0.0)
+    assert curriculum.passed_over(2) == {i for i, r in enumerate(mean) if not 0.15 < r < 0.85}
+    undecided = make_curriculum(window=1, keep_probability=0.0)
     undecided.note(0, [group(0, ["timeout", "crashed"]), group(1, ["proved", "timeout"])])
     assert undecided.passed_over(1) == {1}  # of the first theorem nothing was decided
-    rated(a, [0.5] * 12, step=2), rated(a, [0.5] * 12, step=3)
-    assert a.passed_over(4) == set()  # forgotten
-    assert all(len(visits) == 2 for visits in a.history.values())
+    rated(curriculum, [0.5] * 12, step=2), rated(curriculum, [0.5] * 12, step=3)
+    assert curriculum.passed_over(4) == set()  # forgotten
+    assert all(len(visits) == 2 for visits in curriculum.history.values())
 
 
 def test_a_theorem_met_twice_in_a_step_is_one_visit():
-    a = curriculum(window=2)
-    a.note(0, [group(0, ["proved"]), group(0, ["failed", "proved"])])
-    assert a.history == {"t0": [[0, 2, 3]]}
+    curriculum = make_curriculum(window=2)
+    curriculum.note(0, [group(0, ["proved"]), group(0, ["failed", "proved"])])
+    assert curriculum.history == {"t0": [[0, 2, 3]]}
 
 
 def test_now_and_then_they_are_tried_again():
-    a = rated(curriculum(window=1, keep_probability=0.3), RATES)
-    taken = [i for step in range(1, 1501) for i in a.choose(step)]
+    curriculum = rated(make_curriculum(window=1, keep_probability=0.3), RATES)
+    taken = [i for step in range(1, 1501) for i in curriculum.choose(step)]
     plain = [i for step in range(1, 1501) for i in in_epochs(12, 4, step, (0, 1))]
     shares = collections.Counter(taken)
     for i in (0, 1, 5, 6):
@@ -96,40 +98,40 @@ def test_now_and_then_they_are_tried_again():
 
 
 def test_where_all_are_passed_over_they_are_taken_all_the_same():
-    a = rated(curriculum(window=1, keep_probability=0.0), [0.0] * 11 + [0.5])
+    curriculum = rated(make_curriculum(window=1, keep_probability=0.0), [0.0] * 11 + [0.5])
     for step in range(1, 10):
-        chosen = a.choose(step)
+        chosen = curriculum.choose(step)
         assert 11 in chosen and len(chosen) == 4
-    alone = rated(curriculum(window=1, keep_probability=0.0), [1.0] * 12)
+    alone = rated(make_curriculum(window=1, keep_probability=0.0), [1.0] * 12)
     assert alone.choose(5) == in_epochs(12, 4, 5, (0, 1))
 
 
 def test_the_last_ones_in_between_are_not_all_that_is_trained_on():
     rates = [float(i % 2) for i in range(12)]
     rates[7] = rates[8] = 0.5
-    a = rated(curriculum(window=1, keep_probability=0.0), rates)
+    curriculum = rated(make_curriculum(window=1, keep_probability=0.0), rates)
     # A theorem may fill MAX_VISITS places of an epoch before its turn comes.
     most = MAX_VISITS + 1
     for epoch in range(1, 9):
         taken = []
         for step in range(3 * epoch, 3 * epoch + 3):
-            chosen = a.choose(step)
+            chosen = curriculum.choose(step)
             assert len(set(chosen)) == 4
             taken += chosen
             statuses = {0.0: ["failed"], 0.5: ["proved", "failed"], 1.0: ["proved"]}
-            a.note(step, [group(i, statuses[rates[i]]) for i in chosen])
+            curriculum.note(step, [group(i, statuses[rates[i]]) for i in chosen])
         assert 1 <= taken.count(7) <= most and 1 <= taken.count(8) <= most
         assert len(set(taken)) >= 12 - 2 * (most - 1)  # the others keep their places
 
 
 def test_refills_are_new_to_the_step_and_end():
     """In an order of their own, with what is passed over last."""
-    step, a = 3, rated(curriculum(window=1), RATES)
-    met, last = a.choose(step), a.passed_over(step)
-    first, second, third = (a.refill(step, number) for number in (1, 2, 3))
+    step, curriculum = 3, rated(make_curriculum(window=1), RATES)
+    met, last = curriculum.choose(step), curriculum.passed_over(step)
+    first, second, third = (curriculum.refill(step, number) for number in (1, 2, 3))
     assert sorted(met + first + second) == list(range(12)) and third == []
     assert not last & set(first) and last - set(met) <= set(second)
-    assert a.refill(step, 1) == first != a.refill(step + 1, 1)
+    assert curriculum.refill(step, 1) == first != curriculum.refill(step + 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -163,25 +165,25 @@ def test_a_resumed_run_takes_the_same_theorems(depth, stops, monkeypatch):
     monkeypatch.setattr(sources, "make_to_batch", lambda *_: lambda *_: (None, {}))
 
     def run(journal, start, end, history):
-        a = curriculum(depth=depth, window=2, keep_probability=0.1)
-        a.history.update(history)
+        curriculum = make_curriculum(depth=depth, window=2, keep_probability=0.1)
+        curriculum.history.update(history)
 
         def groups_of(step, refill):
             """What was attempted is journaled before it is used."""
             if step not in journal:
-                journal[step] = a.choose(step)
+                journal[step] = curriculum.choose(step)
             rolls = {i: np.random.default_rng([step, i]).random(4) for i in journal[step]}
             return [
                 group(i, ["proved" if roll < RATES[i] else "failed" for roll in rolls[i]])
                 for i in journal[step]
             ]
 
-        worker = FakeWorker(None, groups_of, curriculum=a)
+        worker = FakeWorker(None, groups_of, curriculum=curriculum)
         stage = PolicyGradientStage(steps=20, pipeline_depth=depth)
         steps = Steps(sources.from_rollouts(stage, worker, None, start), worker)
         for step in range(start, end):
             steps(step)
-        return json.loads(json.dumps(a.history))  # as a checkpoint keeps it
+        return json.loads(json.dumps(curriculum.history))  # as a checkpoint keeps it
 
     whole, resumed = {}, {}
     end = run(whole, 0, 20, {})
