@@ -1,5 +1,5 @@
-"""fdjax.main with a judge that tosses a coin for each proof. A model as small as that of the tests
-proves nothing, and GRPO learns nothing of nothing.
+"""fdjax.main with verdicts that are drawn by a hash of each proof, so that a third are proved: a
+model as small as that of the tests proves nothing, and GRPO would have no gradient.
 """
 
 import concurrent.futures

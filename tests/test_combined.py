@@ -18,7 +18,7 @@ WEIGHTS = {part.name: part.weight for part in OBJECTIVES["combined"].parts}
 ALONE = {part.name: part.objective for part in OBJECTIVES["combined"].parts}
 INIT, MODEL = bag_of_words()
 MESH = sharding.make_mesh()
-OPTIMIZER = optax.sgd(1e3)  # far, so that float32 does not round the movement away
+OPTIMIZER = optax.sgd(1e3)  # large, so that float32 does not round the movement away
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def update(name):
 
 
 def start():
-    """A student that has left its teacher."""
+    """A state whose student differs from its teacher."""
     made = state.create(INIT, jax.random.key(0), OPTIMIZER, MESH, with_teacher=True)
     moved = made._replace(params=jax.tree.map(lambda x: 1.1 * x, made.params))
     return jax.device_put(moved, state.shardings(made, MESH))
@@ -46,7 +46,7 @@ def step_of(name, batch):
 
 
 def both():
-    """As many rows as the other part has, they need not have."""
+    """The parts need not have the same number of rows."""
     batch = make_batch("combined")
     return batch | {"policy_gradient": jax.tree.map(lambda x: x[:4], batch["policy_gradient"])}
 
@@ -68,7 +68,7 @@ def test_the_gradient_is_the_weighted_sum_of_those_of_the_parts():
         np.testing.assert_allclose(metrics[f"denominator/{name}"], denominator)
         total += loss
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
-    # What only one of them measures, and what both do: over the tokens of both.
+    # A metric of one part is as it is alone; one of both is a mean over the tokens of both.
     assert metrics["divergence"] == pytest.approx(float(alone["distillation"][1]["divergence"]))
     tokens = {
         "distillation": batch["distillation"].response_mask.sum(),
@@ -78,9 +78,9 @@ def test_the_gradient_is_the_weighted_sum_of_those_of_the_parts():
     assert metrics["entropy"] == pytest.approx(entropy / sum(tokens.values()), rel=1e-5)
 
 
-def test_a_kl_to_what_a_trust_region_is_around():
+def test_a_kl_to_the_frozen_teacher_of_a_trust_region():
     """The loss in float64, from the definitions: forward KL from the mixed logits, and k3 to the
-    frozen teacher, which the policy gradient takes for its reference."""
+    frozen teacher, which is also the policy gradient's reference."""
     beta, trust = 0.2, 0.3
     gradient = policy_gradient(kl_coefficient=beta, chunk=16)
     objective = Combined(
@@ -90,8 +90,8 @@ def test_a_kl_to_what_a_trust_region_is_around():
         )
     )
     made, batch = start(), both()
-    says = gradient.logprobs(MODEL, made.teacher_params, batch["policy_gradient"])
-    batch["policy_gradient"] = batch["policy_gradient"]._replace(reference_logprobs=says)
+    reference = gradient.logprobs(MODEL, made.teacher_params, batch["policy_gradient"])
+    batch["policy_gradient"] = batch["policy_gradient"]._replace(reference_logprobs=reference)
     fd, pg = batch.values()
     z = logits(made.params, fd.student_tokens, fd.student_attention_mask)
     own, teacher = (logits(p, fd.teacher_tokens, fd.teacher_attention_mask) for p in made[:2])

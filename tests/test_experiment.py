@@ -6,44 +6,44 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from test_presets import preset
+from presets import preset
+from runs import (
+    ROOT,
+    STAGES,
+    arrays,
+    assert_documented,
+    assert_same,
+    assert_same_costs,
+    documented,
+    is_documented,
+    of_the_clock,
+    start,
+    wait_for,
+    written_keys,
+)
 
-from fdjax.config import combined_stage
+from fdjax.config import CombinedStage, as_config_dict
 from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
 from fdjax.lean.farm import Farm
-from fdjax.reporting import costs as costs
+from fdjax.reporting import costs
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.files import read_lines
-from fdjax.training import experiment
+from fdjax.runtime.preemption import Preemption
+from fdjax.training import build
+from fdjax.training.experiment import run_experiment
 from fdjax.types import Message
 from tests import coin, tiny_config
 
-ROOT = Path(__file__).parent.parent
-STAGES = ("sft", "fd", "grpo")
 ROLLOUTS = dict(  # of tiny_config's stages
     save_every=2, prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,), pipeline_depth=1
 )
-
-
-def command(workdir, *flags, module="fdjax.main"):
-    return [
-        sys.executable,
-        "-m",
-        module,
-        f"--config={ROOT / 'tests' / 'tiny_config.py'}",
-        f"--workdir={workdir}",
-        *flags,
-    ]
 
 
 @pytest.fixture(scope="session")
@@ -55,18 +55,6 @@ def environment(tmp_path_factory):
     }
 
 
-def start(workdir, environment, *flags, **how):
-    return subprocess.Popen(
-        command(workdir, *flags, **how),
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
 @pytest.fixture(scope="session")
 def finished(environment, tmp_path_factory):
     """(workdir, output) of a run that nobody disturbed."""
@@ -75,48 +63,6 @@ def finished(environment, tmp_path_factory):
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return workdir, output
-
-
-def arrays(workdir, stage):
-    """Path -> array of the stage's last checkpoint: parameters, teacher, moments."""
-    import orbax.checkpoint as ocp
-
-    folder = sorted((workdir / stage / "checkpoints").iterdir(), key=lambda f: int(f.name))[-1]
-    found = {}
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    handler = ocp.StandardCheckpointHandler()
-    for item in ("params", "state"):
-        target = jax.tree.map(
-            lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=here),
-            handler.metadata(folder / item).tree,
-        )
-        tree = handler.restore(folder / item, args=ocp.args.StandardRestore(target))
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            found[item + jax.tree_util.keystr(path)] = np.asarray(leaf)
-    return folder.name, found
-
-
-def assert_same(workdir, other, stages=STAGES):
-    for stage in stages:
-        (step, ours), (other_step, theirs) = arrays(workdir, stage), arrays(other, stage)
-        assert step == other_step and ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], f"{stage} {name}")
-
-
-def of_the_clock(name):
-    """Or of what the cache of verdicts happened to know."""
-    return name.startswith(("time/", "lean/")) or name.endswith("seconds") or name == "from_cache"
-
-
-def assert_same_costs(workdir, other):
-    for stage in STAGES:
-        ours, theirs = (
-            json.loads((w / "summary.json").read_text())["stages"][stage]["spent"]
-            for w in (workdir, other)
-        )
-        assert ours.keys() == theirs.keys() and ours["flops"] > 0
-        assert all(ours[k] == theirs[k] for k in ours if not of_the_clock(k))
 
 
 def test_a_run_leaves_what_it_promises(finished):
@@ -139,6 +85,20 @@ def test_a_run_leaves_what_it_promises(finished):
     assert set(summary["stages"]["fd"]["teacher_solve_rate"]) == {"feedback", "none", "shuffled"}
     assert len(list((workdir / "fd" / "rollouts").iterdir())) == 6
     assert "<html" in (workdir / "report.html").read_text()
+
+
+def test_docs_metrics_names_what_runs_write_and_nothing_else(finished):
+    """What this run has no reason to write stands in the code."""
+    assert_documented(finished[0])
+    code = "\n".join(file.read_text() for file in (ROOT / "fdjax").rglob("*.py"))
+    for file, keys in written_keys(finished[0]).items():
+        for page_key in documented(file):
+            if any(is_documented(key, [page_key]) for key in keys):
+                continue
+            fixed, *names = re.split("[A-Z]{2,}", page_key)  # feedback/by_NAME
+            last = re.search("[^/]+/?$", fixed)[0]
+            written = rf"[\"']{last}{{" if names else rf"[\"']{last}[\"']|\b{last}="
+            assert re.search(written, code), page_key
 
 
 def test_finished_stages_are_reused(finished, environment):
@@ -176,18 +136,18 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
 
 
 @pytest.mark.parametrize(
-    ("flag", "told"),
+    ("flag", "message"),
     [
         ("--config.init_from=/nowhere", "init_from=/nowhere: /nowhere is no folder"),
         ("--config.data.train=nowhere.jsonl", "data.train: "),
-        ("--config.fd.alpha=2", "fd: distillation: alpha is 2.0"),
+        ("--config.fd.alpha=2", "fd.alpha is 2.0, must be at most 1"),
     ],
 )
-def test_bad_values_end_before_any_work(tmp_path, environment, flag, told):
+def test_bad_values_end_before_any_work(tmp_path, environment, flag, message):
     """tests/test_prepare.py has many more, without the command line."""
     process = start(tmp_path / "w", environment, flag)
     output, _ = process.communicate(timeout=200)
-    assert process.returncode != 0 and told in output and "Traceback" not in output, output
+    assert process.returncode != 0 and message in output and "Traceback" not in output, output
     assert not list(tmp_path.glob("w/*/"))  # no stage has begun
 
 
@@ -260,9 +220,9 @@ def test_sigterm_saves_and_exits(finished, environment, tmp_path):
 def test_sigterm_outside_of_training_ends_the_run_at_once(finished, environment, tmp_path):
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / "grpo" / "evals.jsonl").unlink()
-    process = start(tmp_path, environment, "--config.evaluation.pool_samples=400")
+    process = start(tmp_path, environment, "--config.evaluation.train_samples=400")
     for line in process.stdout:
-        if line.startswith("sft: split pool"):
+        if line.startswith("sft: split train"):
             break
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
@@ -270,48 +230,39 @@ def test_sigterm_outside_of_training_ends_the_run_at_once(finished, environment,
 
 
 def test_a_handler_that_waits_for_the_step():
-    stopping = experiment.Stopping()
-    with pytest.raises(SystemExit), stopping.after_a_step():
-        stopping.ask()
+    preemption = Preemption()
+    with pytest.raises(SystemExit), preemption.after_a_step():
+        preemption.request()
         reached = True
-    assert reached and stopping.asked
+    assert reached and preemption.requested
     with pytest.raises(SystemExit):
-        stopping.ask()
+        preemption.request()
 
 
-def test_a_signal_while_hosts_agree_is_heard_the_next_time(monkeypatch):
-    stopping = experiment.Stopping()
+def test_a_signal_while_hosts_agree_counts_the_next_time(monkeypatch):
+    preemption = Preemption()
 
-    def gathered(_, find):
-        asked = find()
-        stopping.asked = True  # by the handler, once the word is out
-        return [asked, False]
+    def allgather(_, find):
+        requested = find()
+        preemption.requested = True  # by the handler, after this host has answered
+        return [requested, False]
 
-    monkeypatch.setattr(hosts, "gathered", gathered)
-    assert [stopping.agreed(), stopping.agreed()] == [False, True]
-    monkeypatch.setattr(hosts, "gathered", lambda *_: [False, True])
-    stopping = experiment.Stopping()
-    assert stopping.agreed() and stopping.asked  # this one ends with the other
-
-
-def wait_for(path, process, timeout=300):
-    """Until `path` exists; the process must not end before."""
-    deadline = time.monotonic() + timeout
-    while not path.exists():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    monkeypatch.setattr(hosts, "allgather", allgather)
+    assert [preemption.should_stop(), preemption.should_stop()] == [False, True]
+    monkeypatch.setattr(hosts, "allgather", lambda *_: [False, True])
+    preemption = Preemption()
+    assert preemption.should_stop() and preemption.requested  # this one ends with the other
 
 
 def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
     """And with theorems out of a file."""
     workdir, _ = finished
-    pool = tmp_path / "pool.jsonl"
-    write_theorems(pool, load_splits(tiny_config.get_config().data)[0]["train"])
+    file = tmp_path / "train.jsonl"
+    write_theorems(file, load_splits(tiny_config.get_config().data)[0]["train"])
     flags = (
         f"--config.init_from={workdir / 'sft'}",
         "--config.stages=('sft','grpo')",
-        f"--config.data.train={pool}",
+        f"--config.data.train={file}",
     )
     process = start(tmp_path, environment, *flags)
     output, _ = process.communicate(timeout=300)
@@ -326,7 +277,7 @@ def test_init_from_replaces_earlier_stages(finished, environment, tmp_path):
 
 @pytest.mark.slow
 def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypatch):
-    """Though Lean, near its time limit, now says otherwise."""
+    """Though Lean, near its time limit, now accepts those that it refused."""
     config = tiny_config.get_config()
     config.mesh.fsdp, config.stages = 1, ("grpo",)
     config.grpo.update(steps=3, save_every=1)
@@ -334,25 +285,30 @@ def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypat
     for name, theorems in load_splits(config.data)[0].items():
         write_theorems(tmp_path / f"{name}.jsonl", theorems)
         config.data[name] = str(tmp_path / f"{name}.jsonl")
-    refused, learn, steps = [True], experiment.learn, []
+    refused, make_update, steps = [True], build.make_update, []
 
     def invalid_statements(self, theorems):
         return [(t, Message("error", "no")) for t in theorems[1:3] if refused[0]]
 
-    def learn_or_die(*args):
-        steps.append(1)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        return learn(*args)
+    def update_or_die(*args):
+        update = make_update(*args)
+
+        def wrapped(train_state, batch):
+            steps.append(1)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+            return update(train_state, batch)
+
+        return wrapped
 
     monkeypatch.setattr(Farm, "submit", coin.submit)
     monkeypatch.setattr(Farm, "invalid_statements", invalid_statements)
-    experiment.run(config, tmp_path / "undisturbed")
-    monkeypatch.setattr(experiment, "learn", learn_or_die)
+    run_experiment(config, tmp_path / "undisturbed")
+    monkeypatch.setattr(build, "make_update", update_or_die)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run(config, tmp_path / "killed")
+        run_experiment(config, tmp_path / "killed")
     refused[0] = False
-    experiment.run(config, tmp_path / "killed")
+    run_experiment(config, tmp_path / "killed")
     assert len(steps) == 4
     assert_same(tmp_path / "undisturbed", tmp_path / "killed", ["grpo"])
 
@@ -364,14 +320,17 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     config.mesh.fsdp = 1
     config.sft.samples_per_prompt = config.fd.samples_per_prompt  # hence one shape for all
     config.stages = (*STAGES, "both")
-    config.grpo.update(minibatches=2, epochs=2, refill=2, is_clip=2.0, kl_coefficient=0.1)
-    config.both = combined_stage(
+    config.grpo.update(minibatches=2, epochs=2, is_clip=2.0, kl_coefficient=0.1)
+    config.grpo.variants.max_refills = 2
+    both = CombinedStage(
         **ROLLOUTS | {"row_buckets": (32,)},  # so that no shape is that of another stage
         steps=3,
         turns=("distillation", "policy_gradient"),
     )
+    config.both = as_config_dict(both)
     with jax.log_compiles(), caplog.at_level("WARNING"):
-        experiment.run(config, tmp_path)
+        run_experiment(config, tmp_path)
+    assert_documented(tmp_path)
     compiled = [m.split(" for with ")[0] for m in caplog.messages if m.startswith("Compiling")]
     named = collections.Counter(re.match(r"Compiling jit\((\w+)\)", m)[1] for m in compiled)
     # The supervised stage has a second, longer bucket once it reads feedback; the parts that take
@@ -394,8 +353,8 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
         {"loss/policy_gradient"},
         {"loss/distillation"},
     ]
-    asked = ["feedback" in Journal(tmp_path / "both" / "rollouts").read(i) for i in range(3)]
-    assert asked == [True, False, True]
+    journal = Journal(tmp_path / "both" / "rollouts")
+    assert ["feedback" in journal.read(step) for step in range(3)] == [True, False, True]
 
 
 @pytest.mark.slow
@@ -406,12 +365,12 @@ def test_each_recipe_runs_and_compiles_once(finished, tmp_path, caplog, monkeypa
     config.mesh.fsdp = 1
     config.init_from, config.stages = str(finished[0] / "sft"), (recipe,)
     if recipe == "weighted":
-        config.weighted = combined_stage(**ROLLOUTS, steps=6)
+        config.weighted = as_config_dict(CombinedStage(**ROLLOUTS, steps=6))
     else:
         config[recipe] = preset(recipe).grpo
         config[recipe].update(**ROLLOUTS, steps=6)
     with jax.log_compiles(), caplog.at_level("WARNING"):
-        experiment.run(config, tmp_path)
+        run_experiment(config, tmp_path)
     named = collections.Counter(re.findall(r"Compiling jit\((\w+)\)", "\n".join(caplog.messages)))
     assert named["update"] == 1 and named["score"] <= 1, named
     lines = read_lines(tmp_path / recipe / "metrics.jsonl")
@@ -428,7 +387,7 @@ def test_refills_and_several_updates_survive_kills(finished, environment, tmp_pa
         "--config.fd.epochs=2",
         "--config.grpo.minibatches=2",
         "--config.grpo.epochs=2",
-        "--config.grpo.refill=2",
+        "--config.grpo.variants.max_refills=2",
         "--config.grpo.kl_coefficient=0.1",
     )
     workdirs = tmp_path / "undisturbed", tmp_path / "killed"
@@ -463,6 +422,7 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
         output, _ = process.communicate(timeout=300)
         assert moment or process.returncode == 0, output
     assert_same(tmp_path / "whole", tmp_path / "killed", ["expert_iteration"])
+    assert_documented(tmp_path / "whole")
     whole, killed = (
         [
             {k: v for k, v in json.loads(x).items() if not of_the_clock(k)}
@@ -484,7 +444,7 @@ def test_each_preset_trains(finished, tmp_path, caplog, name):
         config.feedback.provider = "peers,lean_messages"
     config.mesh.fsdp = 1
     with jax.log_compiles(), caplog.at_level("WARNING"):
-        experiment.run(config, tmp_path)
+        run_experiment(config, tmp_path)
     compiled = [m for m in caplog.messages if m.startswith("Compiling jit(update)")]
     assert len(compiled) == 1
     steps = [json.loads(line) for line in (tmp_path / "fd" / "metrics.jsonl").open()]

@@ -1,4 +1,4 @@
-"""Whole runs in which language models write feedback: they go on, resume, and keep the key."""
+"""Whole runs with feedback of language models: they survive errors, resume, and hide the key."""
 
 import collections
 import json
@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny_config
 from openai_server import KEY, Reply, says, serving
+from runs import assert_documented
 
 from fdjax.rollout.journal import Journal
 from fdjax.runtime.files import read_lines
@@ -24,7 +25,7 @@ def environment(monkeypatch):
 
 
 def config_of(url, **changes):
-    """FD after a warm start in which the policy learns little but to come to an end."""
+    """FD after a warm start in which the policy learns little but to end its answers."""
     config = tiny_config.get_config()
     config.stages = ("sft", "fd")
     config.sft.update(steps=30, save_every=30, feedback_fraction=0.0)
@@ -38,24 +39,24 @@ def config_of(url, **changes):
     return config
 
 
-class BadTempered:
-    """Depends on nothing but the question, and on whether it was asked before."""
+class Unreliable:
+    """A service whose answer depends on the question alone, and on whether it is the first time."""
 
     def __init__(self):
-        self.asked = collections.Counter()
+        self.requested = collections.Counter()
         self.answered = collections.Counter()
 
     def __call__(self, number, body):
         question = body["messages"][1]["content"]
-        mood, met = zlib.crc32(question.encode()) % 5, self.asked[question]
-        self.asked[question] += 1
-        if mood == 0:
+        kind, before = zlib.crc32(question.encode()) % 5, self.requested[question]
+        self.requested[question] += 1
+        if kind == 0:
             return Reply(json.dumps({"error": f"not with {KEY}"}).encode(), status=400)
-        if mood == 1:
+        if kind == 1:
             return says("x" * 2_000_000)
-        if mood == 2 and not met:
+        if kind == 2 and not before:
             return Reply(b"nonsense")
-        if mood == 3 and not met:
+        if kind == 3 and not before:
             return Reply(f"bad key {KEY}".encode(), status=500)
         self.answered[question] += 1
         return says(f"use exact\nand the key is {KEY}")
@@ -73,7 +74,7 @@ def params_of(workdir):
 
 def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     """What the service does not answer the policy writes, or else the oracle."""
-    with serving(BadTempered()) as served:
+    with serving(Unreliable()) as served:
         experiment.run_experiment(config_of(served.url, provider="llm,policy,oracle"), tmp_path)
     feedbacks = feedback_of(tmp_path)
     assert {f.provider for f in feedbacks} == {"llm: m", "policy", "oracle: correction"}
@@ -86,6 +87,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
         sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in feedbacks) > 0
     )
 
+    assert_documented(tmp_path)
     printed = "".join(capfd.readouterr())
     assert "fd 3/3" in printed and "feedback/failed_requests" in printed and KEY not in printed
     written = [f for f in tmp_path.rglob("*") if f.is_file()]
@@ -94,11 +96,11 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path):
+def test_a_resumed_run_requests_only_missing_feedback_and_ends_the_same(tmp_path):
     """As if killed when the second step's attempts were known, and not yet the feedback."""
     first, again = tmp_path / "first", tmp_path / "again"
     fields = {"provider": "llm,policy,oracle"}
-    with serving(BadTempered()) as served:
+    with serving(Unreliable()) as served:
         experiment.run_experiment(config_of(served.url, **fields), first)
         shutil.copytree(first, again)
         journal = again / "fd" / "rollouts"
@@ -119,8 +121,8 @@ def test_a_resumed_run_asks_for_what_it_does_not_have_and_ends_the_same(tmp_path
 
 
 @pytest.mark.slow
-def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
-    """Asked in the thread that waits for Lean."""
+def test_without_a_service_the_fallback_writes_feedback(tmp_path, capfd):
+    """In the thread that waits for Lean."""
     with serving(lambda *_: Reply(b"", status=503)) as served:
         experiment.run_experiment(config_of(served.url, provider="llm,oracle"), tmp_path)
         count = len(served.requests)
@@ -128,5 +130,5 @@ def test_without_a_service_the_fallback_teaches(tmp_path, capfd):
     assert {f.provider for f in feedbacks} == {"oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
     assert {line["feedback/failed_requests"] for line in lines} == {1.0}
-    assert count < sum(f.requests for f in feedbacks)  # one question a step finds out
+    assert count < sum(f.requests for f in feedbacks)  # after one failure a step sends no more
     assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 2

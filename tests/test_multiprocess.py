@@ -1,4 +1,4 @@
-"""Several processes are one run: the update, what hosts tell each other, a run from end to end."""
+"""Several processes are one run: the update, what hosts exchange, a run from end to end."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from test_experiment import ROOT, arrays, assert_same, command, wait_for
+from runs import ROOT, STAGES, arrays, assert_same, command, wait_for
 from tiny_updates import one_device
 
 from fdjax.runtime.files import read_lines
@@ -117,7 +117,7 @@ print("RESULT", json.dumps([
 """
 
 
-def test_what_hosts_tell_each_other():
+def test_what_hosts_exchange():
     results = results_of(TALK, 3)
     for index, (heard, small, large, mine, raised) in enumerate(results):
         assert heard == [[[name, i, 0] for i in range(9)] for name in "abcd"]
@@ -140,7 +140,7 @@ hosts.allgather("one has left", lambda: None)
 """
 
 
-def test_who_leaves_alone_ends_the_others():
+def test_a_host_that_leaves_alone_ends_the_others():
     """JAX would let them wait for five minutes."""
     began = time.monotonic()
     with pytest.raises(AssertionError, match=r"Shutdown barrier .* failed"):
@@ -199,12 +199,12 @@ def test_a_run_on_two_hosts_killed_and_resumed(two_hosts, tmp_path):
         outputs = [p.communicate(timeout=600)[0] for p in processes]
         assert [p.returncode for p in processes] == [0, 0], outputs
     assert_same(whole, killed)
-    for stage in ("sft", "fd", "grpo"):
+    for stage in STAGES:
         lines = read_lines(whole / stage / "metrics.jsonl")
         assert [line["step"] for line in lines] == list(range(len(lines)))
-    assert json.loads(outputs[0].strip().splitlines()[-1])["stages"].keys() == {"sft", "fd", "grpo"}
+    assert json.loads(outputs[0].strip().splitlines()[-1])["stages"].keys() == set(STAGES)
     assert "sft 30/30" in outputs[0] and "sft 30/30" not in outputs[1]
-    # One process with as many devices begins alike; what is sampled later hangs on the last bits.
+    # One process with as many devices begins alike; what is sampled later depends on the last bits.
     alone = tmp_path / "alone"
     subprocess.run(
         command(alone, "--config.stages=('sft',)", module="tests.coin"),

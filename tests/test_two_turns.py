@@ -13,7 +13,7 @@ import pytest
 from tiny_model import FREE, bag_of_words, tiny_transformer
 from tiny_updates import distillation, policy_gradient
 
-from fdjax.batches import arrays as batching
+from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
 from fdjax.training import state
 from fdjax.training.step import make_update
@@ -31,8 +31,8 @@ ATTEMPT = Attempt(
     offsets=(0,) * 10,
 )
 PROMPT, TEACHER_PROMPT = [1, 5, 6], [1, 5, 6, 30, 31]
-OWN = np.array([True] * 3 + [False] * 4 + [True] * 3 + [False] * 2)
-BEFORE, AFTER = np.arange(R) < 3, OWN & (np.arange(R) > 3)
+BY_MODEL = np.array([True] * 3 + [False] * 4 + [True] * 3 + [False] * 2)
+BEFORE, AFTER = np.arange(R) < 3, BY_MODEL & (np.arange(R) > 3)
 
 OBJECTIVES = {
     "distillation": distillation(chunk=16),
@@ -46,13 +46,15 @@ def make_batch(kind, attempt=ATTEMPT):
         attempt, segments=(Segment((21, 22, 23, 2)),), logprobs=(-3.0,) * 4, offsets=(0,) * 4
     )
     if kind == "policy_gradient":
-        rows = [batching.PolicyGradientRow(PROMPT, a, v) for a, v in ((attempt, 1), (other, -0.5))]
-        return batching.policy_gradient_batch(rows, Shape(2, 4, R), pad_id=0)
+        rows = [arrays.PolicyGradientRow(PROMPT, a, v) for a, v in ((attempt, 1), (other, -0.5))]
+        return arrays.policy_gradient_batch(rows, Shape(2, 4, R), pad_id=0)
     rows = [
-        batching.DistillationRow(PROMPT, TEACHER_PROMPT, a, None, [float(own) for own in a.trained])
+        arrays.DistillationRow(
+            PROMPT, TEACHER_PROMPT, a, None, [float(by_model) for by_model in a.trained]
+        )
         for a in (attempt, other)
     ]
-    return batching.distillation_batch(rows, Shape(2, 4, R), 6, pad_id=0)
+    return arrays.distillation_batch(rows, Shape(2, 4, R), 6, pad_id=0)
 
 
 def only(kind, batch, columns):
@@ -63,7 +65,7 @@ def only(kind, batch, columns):
 
 
 def with_tool_token(batch, field, value=50):
-    """The batch with another third token of the tool's."""
+    """The batch with `value` for the third of the tool's tokens."""
     tokens = np.array(getattr(batch, field))
     tokens[0, -R:][5] = value
     return batch._replace(**{field: tokens})
@@ -73,7 +75,7 @@ def with_tool_token(batch, field, value=50):
 def test_masks_of_models_and_tools_tokens(kind):
     batch = make_batch(kind)
     learned = batch.weights > 0 if kind == "distillation" else batch.loss_mask
-    np.testing.assert_array_equal(learned[0], OWN)
+    np.testing.assert_array_equal(learned[0], BY_MODEL)
     for field in ("student", "teacher") if kind == "distillation" else ("student",):
         tokens, mask = getattr(batch, f"{field}_tokens"), getattr(batch, f"{field}_attention_mask")
         assert tuple(tokens[0, -R:][:10]) == FIRST + TOOL + SECOND
@@ -82,7 +84,7 @@ def test_masks_of_models_and_tools_tokens(kind):
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_what_follows_the_tools_answer_depends_on_it(kind):
-    # One of the two by a real transformer: its own tests cover the mask.
+    # One of the two with a real transformer, whose attention mask its tests cover.
     init, model = {
         "distillation": lambda: tiny_transformer(num_layers=1),
         "policy_gradient": bag_of_words,
@@ -95,17 +97,17 @@ def test_what_follows_the_tools_answer_depends_on_it(kind):
         return OBJECTIVES[kind].loss(model, params, teacher, batch)[0]
 
     fields = ["student_tokens"] + ["teacher_tokens"] * (kind == "distillation")
-    for columns, read in ((AFTER, True), (BEFORE, False)):
+    for columns, depends in ((AFTER, True), (BEFORE, False)):
         batch = only(kind, make_batch(kind), columns)
         value = float(loss(batch))
         for field in fields:
             changed = float(loss(with_tool_token(batch, field)))
-            assert (abs(changed - value) > 1e-5) == read, (field, value, changed)
+            assert (abs(changed - value) > 1e-5) == depends, (field, value, changed)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_no_gradient_reaches_what_predicts_the_tools_tokens(kind):
-    """Hidden states are the parameters: each is responsible for the prediction of one token."""
+    """Hidden states are the parameters: each predicts one token."""
     batch = make_batch(kind)
     keys = jax.random.split(jax.random.key(0), 4)
     length = max(t.shape[1] for t in batch if getattr(t, "ndim", 0) == 2)
@@ -119,7 +121,7 @@ def test_no_gradient_reaches_what_predicts_the_tools_tokens(kind):
     }
     gradient = jax.grad(lambda p: OBJECTIVES[kind].loss(FREE, p, teacher, batch)[0])(student)
     reached = np.abs(gradient["hidden"][0, -R - 1 : -1]).max(axis=-1) > 0
-    np.testing.assert_array_equal(reached, OWN)
+    np.testing.assert_array_equal(reached, BY_MODEL)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
@@ -132,7 +134,7 @@ def test_training_on_it_works(kind):
     batch = jax.tree.map(jnp.asarray, make_batch(kind))
 
     def logprob(params):
-        """Of the attempt's own tokens, and of the tool's."""
+        """Per token of the attempt, the tool's included."""
         hidden = model.hidden_states(params, batch.student_tokens, batch.student_attention_mask)
         logits = (hidden @ model.unembedding(params))[0, -R - 1 : -1]
         targets = batch.student_tokens[0, -R:, None]
@@ -144,7 +146,7 @@ def test_training_on_it_works(kind):
         made, metrics = update(made, batch)
         history.append(float(metrics["loss"]))
     after = logprob(made.params)
-    assert metrics["denominator"] == OWN.sum() + 4 and metrics["skipped"] == 0
+    assert metrics["denominator"] == BY_MODEL.sum() + 4 and metrics["skipped"] == 0
     assert history[-1] < history[0]
     if kind == "policy_gradient":  # rewarded: the model's tokens become likelier
-        assert (after - before)[OWN].mean() > 0.05
+        assert (after - before)[BY_MODEL].mean() > 0.05

@@ -5,11 +5,12 @@ import types
 
 import pytest
 
-from fdjax.training import evaluation as evaluate
+from fdjax.rollout.generate import Sampling
+from fdjax.training import evaluation
 from fdjax.types import REPLAY, Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
-SAMPLING = dict(samples=2, temperature=1.0, seed=0, batch=2)
+SAMPLING = Sampling(samples=2, temperature=1.0, seed=0, stream="evaluation", batch=2)
 
 
 def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entropy=0.5):
@@ -19,14 +20,17 @@ def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entr
     )
 
 
-class Prompting:
+class Prompts:
     """Prompts are what the test can read: (theorem, feedback)."""
 
-    def student_prompt(self, theorem):
+    def student(self, theorem):
         return (theorem.id, None)
 
-    def teacher_prompt(self, theorem, feedback):
+    def teacher(self, theorem, feedback):
         return (theorem.id, feedback.text), 0
+
+
+GENERATOR = types.SimpleNamespace(prompts=Prompts())
 
 
 def test_figures_of_an_evaluation(monkeypatch):
@@ -40,34 +44,36 @@ def test_figures_of_an_evaluation(monkeypatch):
             (other, attempt(other, 1), Verdict("failed")),
         ],
     ]
-    monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: groups)
+    monkeypatch.setattr(evaluation, "attempt", lambda *_: groups)
     farm = types.SimpleNamespace(second=None)
-    found = evaluate.evaluate(Prompting(), None, farm, [one, other], **SAMPLING)
-    assert found["solved"] == {"t0": 2, "t1": 0}
-    assert found["pass_at_k"]["1"]["mean"] == 0.5
-    assert found["entropy"] == pytest.approx((3 * 0.2 + 1.0 + 4 * 0.5) / 8)  # by token
-    assert found["distinct_proofs"] == 0.5  # a and b are one proof; the other theorem has none
-    assert found["unique_ratio"] == 2 / 4
-    assert found["unverified"] == 1 and found["truncated"] == 0.25
-    assert found["response_tokens"] == 2.0 and "replay_refused" not in found
+    figures = evaluation.evaluate(GENERATOR, None, farm, [one, other], SAMPLING)
+    assert figures["solved"] == {"t0": 2, "t1": 0}
+    assert figures["pass_at_k"]["1"]["mean"] == 0.5
+    assert figures["entropy"] == pytest.approx((3 * 0.2 + 1.0 + 4 * 0.5) / 8)  # by token
+    assert figures["distinct_proofs"] == 0.5  # a and b are one proof; the other theorem has none
+    assert figures["unique_ratio"] == 2 / 4
+    assert figures["unverified"] == 1 and figures["truncated"] == 0.25
+    assert figures["response_tokens"] == 2.0 and "replay_refused" not in figures
     refused = Verdict("failed", (Message("error", "no", REPLAY),))
     groups.append([(one, a, refused), (one, b, Verdict("proved"))])
     farm.second = farm
-    found = evaluate.evaluate(Prompting(), None, farm, [one, other, THEOREMS[2]], **SAMPLING)
-    assert found["replay_refused"] == 1 and found["solved"] == {"t0": 2, "t1": 0, "t2": 1}
+    figures = evaluation.evaluate(GENERATOR, None, farm, [one, other, THEOREMS[2]], SAMPLING)
+    assert figures["replay_refused"] == 1 and figures["solved"] == {"t0": 2, "t1": 0, "t2": 1}
 
 
-def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatch):
+def test_the_teacher_reads_its_own_feedback_none_and_that_of_others(monkeypatch):
     """t0 is solved, t1 has only unfinished failures, t3 no feedback: t2 and t4 are left.
 
-    The provider sees whole groups, of which the first failure is asked about.
+    The provider sees whole groups; feedback on the first failure of each is requested.
     """
-    asked, told = [], []
+    requested, read = [], []
 
-    def attempts(prompting, params, farm, theorems, prompts, *, stream, **sampling):
-        if params == "teacher":
-            told.append(prompts)
-        solved = {"t0"} if params == "student" else {"t2"}
+    def attempts(generator, params, farm, theorems, prompts, sampling):
+        assert params == "policy"
+        teacher = sampling.stream == "teacher gap"
+        if teacher:
+            read.append(prompts)
+        solved = {"t2"} if teacher else {"t0"}
         return [
             [
                 (
@@ -81,7 +87,8 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
         ]
 
     async def provider(groups, context):
-        asked.append(([[t.id for t, _, _ in g] for g in groups], context.requested))
+        assert context.params == "policy"
+        requested.append(([[t.id for t, _, _ in g] for g in groups], context.requested))
         return [
             [
                 None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
@@ -90,14 +97,12 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
             for g in groups
         ]
 
-    monkeypatch.setattr(evaluate, "attempt_and_check", attempts)
+    monkeypatch.setattr(evaluation, "attempt", attempts)
     rates = asyncio.run(
-        evaluate.teacher_solve_rate(
-            Prompting(), "student", "teacher", None, provider, THEOREMS, **SAMPLING
-        )
+        evaluation.teacher_solve_rate(GENERATOR, "policy", None, provider, THEOREMS, SAMPLING)
     )
-    assert asked == [([["t2"] * 2, ["t3"] * 2, ["t4"] * 2], [[True, False]] * 3)]  # once
-    assert told == [
+    assert requested == [([["t2"] * 2, ["t3"] * 2, ["t4"] * 2], [[True, False]] * 3)]  # once
+    assert read == [
         [("t2", "about t2"), ("t4", "about t4")],
         [("t2", None), ("t4", None)],
         [("t2", "about t4"), ("t4", "about t2")],
@@ -107,12 +112,12 @@ def test_the_teacher_is_told_its_own_feedback_none_and_that_of_others(monkeypatc
 
 def test_no_failure_no_gap(monkeypatch):
     solved = [[(t, attempt(t, 0), Verdict("proved"))] for t in THEOREMS]
-    monkeypatch.setattr(evaluate, "attempt_and_check", lambda *_, **__: solved)
+    monkeypatch.setattr(evaluation, "attempt", lambda *_: solved)
 
     async def provider(groups, context):
         return [[None for _ in g] for g in groups]
 
     rates = asyncio.run(
-        evaluate.teacher_solve_rate(Prompting(), None, None, None, provider, THEOREMS, **SAMPLING)
+        evaluation.teacher_solve_rate(GENERATOR, None, None, provider, THEOREMS, SAMPLING)
     )
     assert set(rates.values()) == {0.0}

@@ -1,0 +1,151 @@
+"""Batches of supervised stages: reference proofs, answers to feedback, the policy's own proofs."""
+
+import asyncio
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from rollouts import THEOREMS, FakeWorker, Steps, attempt, small_generator
+
+from fdjax.config import ExpertIterationStage, SupervisedStage
+from fdjax.feedback.oracle import oracle
+from fdjax.training.supervised_sources import expert_iteration, supervised
+from fdjax.types import FeedbackContext, Verdict
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return small_generator().prompts
+
+
+# --- Reference proofs and answers to feedback ----------------------------------------------------
+
+
+def failing_worker(generator):
+    """Every theorem is attempted once, and all attempts fail."""
+
+    def groups_of(step, refill):
+        items = [
+            [(t, attempt(generator.prompts, t, "exact nonsense"), Verdict("failed"))]
+            for t in THEOREMS
+        ]
+        feedbacks = asyncio.run(oracle("correction")(items, FeedbackContext("sft", step)))
+        return [[(*item, feedback)] for [item], [feedback] in zip(items, feedbacks)]
+
+    return FakeWorker(generator, groups_of)
+
+
+def supervised_steps(stage, worker, start=0):
+    return Steps(supervised(stage, worker, seed=0, start=start), worker)
+
+
+def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):
+    stage = SupervisedStage(batch_size=20, feedback_start=2, feedback_fraction=0.6)
+    worker = failing_worker(small_generator())
+    steps = supervised_steps(stage, worker)
+    for index, expected in ((0, 0), (1, 0), (2, 12), (3, 12)):
+        batch, metrics = steps(index)
+        tokens, mask, weights = batch
+        budget = weights.shape[1]
+        answers = 0
+        for row in range(20):
+            prompt = prompts.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
+            answer = tokens[row, -budget:][weights[row] > 0].tolist()
+            assert answer[-1] == prompts.tokenizer.eos_id and prompt.endswith(":= by\n  ")
+            if "a proof is" in prompt:
+                answers += 1
+                shown = prompt.split("a proof is\n  ")[1].removesuffix("\n:= by\n  ")
+                assert shown == prompts.tokenizer.decode(answer[:-1])
+        assert answers == expected
+        np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
+        assert metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
+    assert worker.generated == [(2, 0)]
+    # A run that resumes after `feedback_start` begins the rollout of that same step.
+    worker = failing_worker(small_generator())
+    again, metrics = supervised_steps(stage, worker, start=3)(3)
+    assert worker.generated == [(2, 0)]
+    np.testing.assert_array_equal(again.tokens, tokens)
+    assert "cost/rollouts" not in metrics  # step 2 has counted them
+
+
+def test_rows_over_the_budget_are_counted_on_the_console(prompts, capsys):
+    lengths = [len(prompts.tokenizer.encode(t.reference[len(" by\n  ") :])) for t in THEOREMS]
+    short = dataclasses.replace(prompts, response_length=min(lengths) + 1)
+    kept = lengths.count(min(lengths))
+    worker = failing_worker(dataclasses.replace(small_generator(), prompts=short))
+    batch, _ = supervised_steps(SupervisedStage(), worker)(0)
+    assert len({row.tobytes() for row in batch.tokens}) <= kept < len(THEOREMS)
+    assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
+
+
+# --- Expert iteration ----------------------------------------------------------------------------
+
+
+def worker_of_rounds(*proofs):
+    """Round r proves what `proofs[r]` holds: {theorem's index: texts}."""
+    generator = small_generator()
+
+    def groups_of(step, refill):
+        return [
+            [
+                (
+                    THEOREMS[i],
+                    attempt(generator.prompts, THEOREMS[i], text, finished=text != "cut off"),
+                    Verdict("failed" if text == "wrong" else "proved"),
+                    None,
+                )
+                for text in texts
+            ]
+            for i, texts in proofs[step].items()
+        ]
+
+    return FakeWorker(generator, groups_of)
+
+
+def learned_from(prompts, batch):
+    """[(prompt, response)] of the batch as text, sorted."""
+    budget = batch.weights.shape[1]
+    rows = []
+    for tokens, mask, weights in zip(*batch):
+        assert (weights == mask[-budget:]).all()
+        prompt, response = tokens[:-budget][mask[:-budget]], tokens[-budget:][mask[-budget:]]
+        rows.append(tuple(prompts.tokenizer.decode(x.tolist()) for x in (prompt, response)))
+    return sorted(rows)
+
+
+def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(prompts):
+    stage = ExpertIterationStage(steps_per_round=2, batch_size=4, proofs_per_theorem=2)
+    proofs = (
+        {0: ["wrong", "cut off"]},
+        {0: ["exact h1", "exact  h1", "wrong", "exact h2"], 1: ["rfl"] * 4},
+        {0: ["exact h3"] * 2, 1: ["wrong"] * 2, 2: ["intro h\n  exact h", "intro k\n  exact k"]},
+    )
+    worker = worker_of_rounds(*proofs)
+    steps = Steps(expert_iteration(stage, worker, seed=0, start=0), worker)
+    batches, metrics = zip(*[steps(i) for i in range(6)])
+    assert [len(b.tokens) for b in batches] == [4] * 6 and batches[1].weights.sum() == 0
+    assert [m["rows"] for m in metrics] == [0, 0, 3, 3, 4, 4]
+    assert [m["theorems_proved"] for m in metrics] == [0, 0, 2, 2, 3, 3]
+    assert ["solve_rate" in m for m in metrics] == [True, False] * 3
+    assert [m.get("cost/rollouts", 0) for m in metrics] == [2, 0, 8, 0, 6, 0]
+    assert metrics[2]["solve_rate"] == pytest.approx(7 / 8)
+    texts = [prompts.template.text(t) for t in THEOREMS]
+    first, last = learned_from(prompts, batches[2]), learned_from(prompts, batches[5])
+    assert set(first) == {(texts[0], "exact h1"), (texts[0], "exact h2"), (texts[1], "rfl")}
+    assert last == sorted(
+        [
+            (texts[0], "exact h2"),
+            (texts[0], "exact h3"),
+            (texts[1], "rfl"),
+            (texts[2], "intro h\n  exact h"),
+        ]
+    )
+    rounds = [0, 1, 2]
+    assert worker.generated == [(r, 0) for r in rounds] and [r for r, _ in worker.noted] == rounds
+
+    # A run that resumes in mid-round reads all rounds again; their verdicts are noted already.
+    worker = worker_of_rounds(*proofs)
+    again = Steps(expert_iteration(stage, worker, seed=0, start=5), worker)(5)
+    jax.tree.map(np.testing.assert_array_equal, again, (batches[5], metrics[5]))
+    assert worker.generated == [(r, 0) for r in rounds] and worker.noted == []
