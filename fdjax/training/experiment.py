@@ -112,7 +112,7 @@ def train(
     """
     stage, timers = run.config.blocks[name], Timers()
     update = build.make_update(run, stage, optimizer, train_state)
-    objective, model = build.make_objective(stage), run.generator.model
+    objective, model_config = build.make_objective(stage), run.generator.model
     worker = build.make_worker(run, name, timers)
     worker.curriculum.history.update(history)
     source = build.make_source(run, name, worker, start)
@@ -121,22 +121,22 @@ def train(
     with contextlib.closing(worker), open_log(run, name, start) as log:
         for step in range(start, stage.steps):
             with timers("step"):
-                begin, learn = source.rollouts(step)
+                begin, finish = source.rollouts(step)
                 for number in begin:
                     attempts = worker.generate(number, train_state.params)
                     pending.append(worker.verify(attempts))
                 rollouts = [
                     worker.give_feedback(pending.popleft(), train_state.params, train_state.teacher)
-                    for _ in range(learn)
+                    for _ in range(finish)
                 ]
                 batch, metrics = source.make_batch(step, rollouts, train_state)
-                cost = costs.of_update(model, objective, batch, build.epochs(stage))
+                cost = costs.of_update(model_config, objective, batch, build.epochs(stage))
                 with timers("update"):
-                    train_state, learned = update(train_state, batch)
+                    train_state, update_metrics = update(train_state, batch)
             if log:
-                metrics = costs.added(metrics, cost) | learned
+                metrics = costs.added(metrics, cost) | update_metrics
                 log.write(step, metrics | timers.flush() | run.farm.figures())
-            scores += score(stage, metrics, learned)
+            scores += checkpoint_score(stage, metrics, update_metrics)
             stop = preemption.should_stop()
             if stop or step + 1 == stage.steps or (step + 1) % stage.save_every == 0:
                 mean = {"score": float(np.mean(scores))} if scores else {}  # since the last save
@@ -160,10 +160,10 @@ def open_log(run: Run, name: str, start: int) -> Iterator[MetricsLog | None]:
         yield log
 
 
-def score(stage, metrics: dict, learned: dict) -> list[float]:
+def checkpoint_score(stage, metrics: dict, update_metrics: dict) -> list[float]:
     """[the solve rate], or [minus the loss], by which the best checkpoint is chosen; or []."""
     if isinstance(stage, SupervisedStage):
-        value = -float(learned["loss"])
+        value = -float(update_metrics["loss"])
     else:
         value = metrics.get("solve_rate", np.nan)
     return [value] if np.isfinite(value) else []

@@ -46,7 +46,7 @@ class Rollouts(NamedTuple):
     """For one step: the rollouts to begin now, and how many of those begun form its batch."""
 
     begin: Sequence[int] = ()
-    learn: int = 0
+    finish: int = 0
 
 
 class Source(NamedTuple):
@@ -71,7 +71,7 @@ def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, star
 
     def rollouts(step: int) -> Rollouts:
         first = step if step == start else step + stage.pipeline_depth
-        return Rollouts(range(first, min(step + stage.pipeline_depth + 1, stage.steps)), learn=1)
+        return Rollouts(range(first, min(step + stage.pipeline_depth + 1, stage.steps)), finish=1)
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         [groups] = rolled_out

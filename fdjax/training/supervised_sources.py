@@ -63,7 +63,7 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
     def rollouts(step: int) -> Rollouts:
         """Those of `feedback_start`; a run that resumes after it finds them in the journal."""
         if stage.feedback_fraction and step == max(start, stage.feedback_start):
-            return Rollouts([stage.feedback_start], learn=1)
+            return Rollouts([stage.feedback_start], finish=1)
         return Rollouts()
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
@@ -120,8 +120,8 @@ def expert_iteration(
         """A round's, at its first step; a resumed run reads earlier rounds in the journal."""
         this_round, step_of_round = divmod(step, stage.steps_per_round)
         if step == start:
-            return Rollouts(range(this_round + 1), learn=this_round + 1)
-        return Rollouts([this_round], learn=1) if step_of_round == 0 else Rollouts()
+            return Rollouts(range(this_round + 1), finish=this_round + 1)
+        return Rollouts([this_round], finish=1) if step_of_round == 0 else Rollouts()
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         this_round, step_of_round = divmod(step, stage.steps_per_round)
