@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from test_presets import preset
+from presets import preset
 
 from fdjax.config import combined_stage
 from fdjax.data.splits import load_splits

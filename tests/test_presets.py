@@ -3,21 +3,19 @@
 Batches come from the stage itself, so that gate, weights and normalisation are part of it.
 """
 
-import runpy
 import types
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from presets import preset
 from tiny_model import FREE, QUICK, log_softmax
 
 from fdjax.training import sources as stages
 from fdjax.training.build import make_objective
 from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
-ROOT = Path(__file__).parent.parent
 N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120
 PROMPTING = types.SimpleNamespace(
     tokenizer=types.SimpleNamespace(pad_id=0),
@@ -27,10 +25,6 @@ PROMPTING = types.SimpleNamespace(
     student_prompt=lambda theorem: [1, 2],
     teacher_prompt=lambda theorem, feedback: ([1, 2, 3], 0),
 )
-
-
-def preset(name):
-    return runpy.run_path(ROOT / "configs" / f"{name}.py")["get_config"]()
 
 
 def groups():
