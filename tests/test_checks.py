@@ -1,11 +1,12 @@
 """What config, theorems and devices together make impossible is refused before any work."""
 
 import pytest
-from tiny_runs import change, config_of_files, set_up, theorems
+from tiny_runs import config_of_files, set_up, theorems
 
 from fdjax.config import CombinedStage, ConfigError, as_config_dict
 from fdjax.data.theorems import write_theorems
 from fdjax.types import Theorem
+from tests.tiny_config import change
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from tiny_runs import Lean, change, config_of_files, set_up
+from tiny_runs import Lean, config_of_files, set_up
 
 from fdjax.config import ConfigError, default, read
 from fdjax.lean.farm import Farm
@@ -17,6 +17,7 @@ from fdjax.models.hf import convert, safetensors, weights
 from fdjax.training import setup
 from fdjax.training.manifest import differences, stage_manifest
 from tests import tiny_tokenizers
+from tests.tiny_config import change
 
 
 @pytest.fixture

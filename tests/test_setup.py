@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from tiny_runs import Lean, change, config_of_files, finished_stage, set_up
+from tiny_runs import Lean, config_of_files, finished_stage, set_up
 
 from fdjax.config import ConfigError, read
 from fdjax.data.splits import SPLITS, load_splits
@@ -18,6 +18,7 @@ from fdjax.models import tokenizer
 from fdjax.models.hf import init_from
 from fdjax.training import setup
 from fdjax.training.manifest import stage_manifest, write_manifest
+from tests.tiny_config import change
 
 
 @pytest.fixture

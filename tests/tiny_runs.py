@@ -1,4 +1,4 @@
-"""Runs of tests/tiny_config.py on theorems from files, with a Lean that decides statements alone."""
+"""Set-ups of tests/tiny_config.py: theorems from files, and a Lean that accepts no proof."""
 
 import functools
 
@@ -61,15 +61,6 @@ def config_of_files(folder, monkeypatch):
     )
     config.data.update({split: str(folder / f"{name}.jsonl") for split, name in files.items()})
     return config
-
-
-def change(config, path, value):
-    """Sets the field at `path`, "fd.optimizer.warmup", to any value; `config` itself is changed."""
-    *blocks, field = path.split(".")
-    for name in blocks:
-        config = config[name]
-    with config.unlocked(), config.ignore_type():
-        config[field] = value
 
 
 def set_up(config, workdir):
