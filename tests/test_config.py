@@ -98,7 +98,11 @@ def test_recipes_read(recipe):
         ("sft.feedback_start", -1, "sft.feedback_start is -1, must be at least 0"),
         ("sft.optimizer.clip_norm", 0.0, "sft.optimizer.clip_norm is 0.0, must be above 0"),
         ("sft.optimizer.warmup", -1, "sft.optimizer.warmup is -1, must be at least 0"),
-        ("sft.optimizer.microbatches", 3, "sft: 128 rows do not split into minibatches=1 times"),
+        (
+            "sft.optimizer.microbatches",
+            3,
+            "sft: 128 rows do not split into optimizer.microbatches=3",
+        ),
         ("fd.variants.ema_per", "x", "fd.variants.ema_per is 'x', must be one of update, batch"),
         ("fd.ema_rate", 2.0, "fd.ema_rate is 2.0, must be at most 1"),
         ("fd.pipeline_depth", -1, "fd.pipeline_depth is -1, must be at least 0"),
