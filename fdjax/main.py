@@ -7,6 +7,7 @@ The same command goes on where a run was stopped. `--config.fd.is_clip=None` swi
 
 import ast
 import collections
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,10 @@ from ml_collections import ConfigDict, config_flags
 from fdjax.config import ConfigError, nearest
 from fdjax.config.describe import read_recipe
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. configs/fd.py.")
+_ARGV: list[str] = []  # what ml_collections reads fields from; `parse` fills it
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Recipe, e.g. configs/fd.py.", sys_argv=_ARGV
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same one resumes it.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
@@ -32,15 +36,18 @@ _PROCESS = flags.DEFINE_integer("process", None, "Which one this is, from 0, unl
 
 def main_train(argv: Sequence[str]) -> int:
     """`fdjax train` and `python -m fdjax.main`; `argv` holds the flags alone."""
-    return _start("fdjax train", argv, train=True)
+    return _start("fdjax train", argv, __doc__, train=True)
 
 
 def main_evaluate(argv: Sequence[str]) -> int:
-    """`fdjax evaluate`: the evaluations of a finished run, where the config asks for others."""
-    return _start("fdjax evaluate", argv, train=False)
+    """Evaluates the stages of a finished run, without training. Figures that are there are kept.
+
+    fdjax evaluate --config=configs/fd.py --workdir=runs/mine --config.evaluation.train_samples=256
+    """
+    return _start("fdjax evaluate", argv, inspect.getdoc(main_evaluate), train=False)
 
 
-def _start(program: str, argv: Sequence[str], *, train: bool) -> int:
+def _start(program: str, argv: Sequence[str], text: str, *, train: bool) -> int:
     def main(rest: list[str]) -> None:
         if len(rest) > 1:
             refuse(f"unexpected arguments {rest[1:]}; did you mean --config.x=y?")
@@ -53,7 +60,7 @@ def _start(program: str, argv: Sequence[str], *, train: bool) -> int:
 
     if {"-h", "--help"} & set(argv):  # absl's own would describe fdjax/cli.py
         print(f"usage: {program} --config=FILE --workdir=FOLDER [--config.FIELD=VALUE ...]\n")
-        print(f"{__doc__}\n{flags.FLAGS.module_help(sys.modules[__name__])}")
+        print(f"{text}\n{flags.FLAGS.module_help(sys.modules[__name__])}")
         return 0
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main, argv=[program, *argv], flags_parser=parse)
@@ -101,7 +108,7 @@ def _join(coordinator: str) -> None:
 
 _FIELD = re.compile(r"--?(?:no)?config\.([^=\[]+)")
 _ASSIGNMENT = re.compile(r"--?config\.([\w.]+)=(.*)", re.S)
-_OPEN = "feedback.llm.options."  # a mapping that takes any key
+_OPTION = re.compile(r"feedback\.llm\.options\.\w+")  # of a mapping that takes any key
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -116,6 +123,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         near = nearest(str(path), [str(file) for file in path.parent.glob("*.py")])
         refuse(f"--config={recipe}: there is no such file{near}")
     argv, assignments = _take_assignments(argv)
+    _ARGV[:] = argv
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
@@ -133,7 +141,7 @@ def parse(argv: Sequence[str]) -> list[str]:
                 f"--config.{name}='(...)'"
             )
     if assignments:
-        _refuse_unknown([name for name in assignments if not name.startswith(_OPEN)], recipe)
+        _refuse_unknown([name for name in assignments if not _OPTION.fullmatch(name)], recipe)
     for name, value in assignments.items():
         _assign(_CONFIG.value, name, value)
     return rest
@@ -153,10 +161,12 @@ def _take_assignments(argv: Sequence[str]) -> tuple[list[str], dict[str, object]
         match = _ASSIGNMENT.fullmatch(arg)
         if match and match[2] == "None":
             assignments[match[1]] = None
-        elif match and match[1].startswith(_OPEN):
+        elif match and _OPTION.fullmatch(match[1]):
             assignments[match[1]] = _literal(match[2])
         else:
             rest.append(arg)
+            if match:  # of several values of a field the last counts
+                assignments.pop(match[1], None)
     return rest, assignments
 
 

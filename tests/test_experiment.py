@@ -144,7 +144,7 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
     ],
 )
 def test_bad_values_end_before_any_work(tmp_path, environment, flag, message):
-    """tests/test_prepare.py has many more, without the command line."""
+    """tests/test_config.py and test_checks.py has many more, without the command line."""
     process = start(tmp_path / "w", environment, flag)
     output, _ = process.communicate(timeout=200)
     assert process.returncode != 0 and message in output and "Traceback" not in output, output

@@ -35,8 +35,8 @@ def test_another_process_is_refused_until_the_first_is_dead(tmp_path):
     try:
         assert first.stdout.readline() == "held\n"
         for _ in range(2):  # nor does who is refused let go of it
-            told = f"process {first.pid} on {re.escape(socket.gethostname())}.* {tmp_path}/{FILE}"
-            with Lock(tmp_path) as lock, pytest.raises(WorkdirInUse, match=told):
+            holder = f"process {first.pid} on {re.escape(socket.gethostname())}.* {tmp_path}/{FILE}"
+            with Lock(tmp_path) as lock, pytest.raises(WorkdirInUse, match=holder):
                 lock.take(make=False)
     finally:
         first.kill()  # SIGKILL

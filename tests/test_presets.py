@@ -1,8 +1,10 @@
 """Each preset against its method's published formula, written out in float64.
 
-Batches come from the stage itself, so that gate, weights and normalisation are part of it.
+Batches come from the stage's source: the choice of attempts, their weights and the normalisation
+are part of what is tested.
 """
 
+import dataclasses
 import types
 
 import jax
@@ -12,25 +14,30 @@ import pytest
 from presets import preset
 from tiny_model import FREE, QUICK, log_softmax
 
-from fdjax.training import sources as stages
+from fdjax.config import read
 from fdjax.training.build import make_objective
+from fdjax.training.sources import distillation_batches
 from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120
-PROMPTING = types.SimpleNamespace(
+PROMPTS = types.SimpleNamespace(
     tokenizer=types.SimpleNamespace(pad_id=0),
     student_buckets=(P,),
     teacher_buckets=(Q,),
     response_length=R,
-    student_prompt=lambda theorem: [1, 2],
-    teacher_prompt=lambda theorem, feedback: ([1, 2, 3], 0),
+    student=lambda theorem: [1, 2],
+    teacher=lambda theorem, feedback: ([1, 2, 3], 0),
 )
+
+
+def stage_of(name):
+    return read(preset(name)).blocks["fd"]
 
 
 def groups():
     """Three theorems with two attempts each, of 4 to 7 tokens; some proved, some with errors."""
     rng = np.random.default_rng(0)
-    made = []
+    groups = []
     for t in range(3):
         theorem = Theorem(id=str(t), name="t", signature=": True")
         group = []
@@ -52,8 +59,8 @@ def groups():
                 else Verdict("failed", (Message("error", "no", start=7, end=8),))
             )
             group.append((theorem, attempt, verdict, Feedback(("no",), "test")))
-        made.append(group)
-    return made
+        groups.append(group)
+    return groups
 
 
 # --- The formulas. z: the student's logits; before: the same where they count as constants --------
@@ -118,12 +125,12 @@ def gkd(z, before, teacher_z, attempts):
 
 @pytest.mark.parametrize("formula", [sdpo, opsd, sdft, gkd])
 def test_preset_is_its_published_formula(formula):
-    config = preset(formula.__name__).fd
-    config.row_buckets = (N,)
-    made = groups()
-    batch = stages.distillation(config, PROMPTING)(0, made, None).batch
-    objective = make_objective(config)
-    attempts = [attempt for group in made for _, attempt, _, _ in group]
+    stage = dataclasses.replace(stage_of(formula.__name__), row_buckets=(N,))
+    rolled_out = groups()
+    generator = types.SimpleNamespace(prompts=PROMPTS)
+    batch, _ = distillation_batches(stage, stage, generator)(0, rolled_out, None)
+    objective = make_objective(stage)
+    attempts = [attempt for group in rolled_out for _, attempt, _, _ in group]
     rng = np.random.default_rng(1)
 
     def free(prompt):
@@ -165,11 +172,11 @@ def exact_logprobs(attempts):
 
 def test_defaults_that_no_formula_shows():
     """Teacher, sampling, batch."""
-    sdpo, opsd, sdft, gkd = (preset(name).fd for name in ("sdpo", "opsd", "sdft", "gkd"))
-    assert (sdpo.teacher, sdpo.ema_rate, sdpo.ema_per) == ("ema", 0.05, "batch")
-    assert (sdft.teacher, sdft.ema_rate, sdft.ema_per) == ("ema", 0.01, "update")
+    sdpo, opsd, sdft, gkd = map(stage_of, ("sdpo", "opsd", "sdft", "gkd"))
+    assert (sdpo.teacher, sdpo.ema_rate, sdpo.variants.ema_per) == ("ema", 0.05, "batch")
+    assert (sdft.teacher, sdft.ema_rate, sdft.variants.ema_per) == ("ema", 0.01, "update")
     assert opsd.teacher == gkd.teacher == "frozen"
     assert (sdpo.prompts_per_step, sdpo.samples_per_prompt) == (32, 8)
-    for config in (opsd, sdft):
-        assert (config.prompts_per_step, config.samples_per_prompt) == (32, 1)
-    assert [c.temperature for c in (sdpo, opsd, sdft, gkd)] == [1.0, 1.1, 1.0, 0.9]
+    for stage in (opsd, sdft):
+        assert (stage.prompts_per_step, stage.samples_per_prompt) == (32, 1)
+    assert [stage.temperature for stage in (sdpo, opsd, sdft, gkd)] == [1.0, 1.1, 1.0, 0.9]

@@ -34,3 +34,12 @@ def get_config():
     config.grpo.curriculum.update(window=1, keep_probability=0.25)
     config.evaluation.update(train_samples=4, heldout_samples=4, batch=4)
     return config
+
+
+def change(config, path, value):
+    """Sets the field at `path`, "fd.optimizer.warmup", to any value; `config` itself is changed."""
+    *blocks, field = path.split(".")
+    for name in blocks:
+        config = config[name]
+    with config.unlocked(), config.ignore_type():
+        config[field] = value

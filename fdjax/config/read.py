@@ -205,9 +205,9 @@ def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:
     updates, parts = stage.minibatches if rollouts else 1, stage.optimizer.microbatches
     for rows in stage.row_buckets if rollouts else (stage.batch_size,):
         if rows % (updates * parts):
+            minibatches = f"minibatches={updates} times " if rollouts else ""
             raise ConfigError(
-                f"{name}: {rows} rows do not split into minibatches={updates} times "
-                f"optimizer.microbatches={parts}"
+                f"{name}: {rows} rows do not split into {minibatches}optimizer.microbatches={parts}"
             )
     most = stage.prompts_per_step * stage.samples_per_prompt
     if rollouts and most > max(stage.row_buckets):

@@ -41,7 +41,7 @@ def check_stage(run: Run, name: str) -> None:
     else:
         _check_rows(run, f"{name}.batch_size", stage.batch_size)
     if distillation_part(stage):
-        _check_teacher(run, stage.theorems)
+        _check_teacher(run, name, stage.theorems)
     if grpo := policy_gradient_part(stage):
         count = len(run.theorems[stage.theorems])
         if grpo.variants.max_refills and count <= stage.prompts_per_step:
@@ -71,12 +71,12 @@ def check_references(run: Run, name: str) -> None:
         )
 
 
-def _check_teacher(run: Run, split: str) -> None:
+def _check_teacher(run: Run, name: str, split: str) -> None:
     theorem, template = run.theorems[split][0], run.generator.prompts.template
     if template.text(theorem, "a") == template.text(theorem, "b"):
         raise ConfigError(
-            f"the teacher would not read the feedback: {template.teacher!r}, the teacher's prompt "
-            "(prompt.teacher, or prompt.template), has no {feedback}"
+            f"{name}: the teacher would not read the feedback: {template.teacher!r}, the teacher's "
+            "prompt (prompt.teacher, or prompt.template), has no {feedback}"
         )
 
 
@@ -87,12 +87,13 @@ def _check_rows(run: Run, field: str, rows: int) -> None:
 
 
 def _check_split(run: Run, field: str, split: str, leave_out: bool = False) -> None:
-    """Raises PromptTooLong where a prompt is over the budget, unless those are left out."""
+    """Raises ConfigError where a prompt is over the budget, unless those are left out."""
     theorems, prompts = run.theorems.get(split), run.generator.prompts
     if not theorems:
         raise ConfigError(f"{field}={split!r} has no theorems; see data, {', '.join(SPLITS)}")
     if not leave_out:
-        for theorem in theorems:
-            prompts.student(theorem)
+        with naming_field(field):
+            for theorem in theorems:
+                prompts.student(theorem)
     elif not any(prompts.fitting([theorem]) for theorem in theorems):
         raise ConfigError(f"no prompt of {field}={split!r} fits prompt.student_buckets")

@@ -1,0 +1,90 @@
+"""What decides the result of a stage, and what a workdir is refused or reused by."""
+
+import dataclasses
+import math
+
+import pytest
+from tiny_runs import Lean, config_of_files, set_up
+
+from fdjax.config import ConfigError, read
+from fdjax.runtime.files import CorruptFile
+from fdjax.training import evaluation, setup
+from fdjax.training.manifest import Policy, check_manifest, stage_manifest, write_manifest
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    return config_of_files(tmp_path, monkeypatch)
+
+
+def test_manifests_name_what_changed_and_leave_out_what_has_no_effect(config, tmp_path):
+    with setup.set_up(config, tmp_path / "w") as run:
+        write_manifest(tmp_path / "fd", stage_manifest(run, "fd", "x"))
+        config.fd.update(save_every=99, show_every=99, min_gap=math.pi)
+        check_manifest(
+            tmp_path / "fd", stage_manifest(run._replace(config=read(config)), "fd", "x")
+        )
+        config.tokenizer.vocab_size = 999
+        config.data.seed = 7
+        config.feedback.shuffle = True
+        run = run._replace(config=read(config))
+        sft = stage_manifest(run, "sft", "random")
+        assert "shuffle" not in sft["feedback"]  # supervised stages serve the control, too
+        with pytest.raises(ConfigError) as error:
+            check_manifest(tmp_path / "fd", stage_manifest(run, "fd", "x"))
+    lines = str(error.value).splitlines()[1:-1]
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "vocab_size",
+        "data.seed",
+        "feedback.shuffle",
+    ]
+
+
+def test_every_other_field_of_a_stage_has_an_effect(config, tmp_path):
+    run, *_ = set_up(config, tmp_path / "w")
+    fields = {field.name for field in dataclasses.fields(run.config.blocks["fd"])}
+    manifest = stage_manifest(run, "fd", "x")
+    assert fields - manifest["stage"].keys() == {"show_every", "save_every", "min_gap"}
+
+
+def test_an_evaluation_is_reused_only_of_the_same_lean(config, tmp_path, monkeypatch):
+    run, *_ = set_up(config, tmp_path / "w")
+    measured = []
+
+    def figures():
+        def measure():
+            measured.append(1)
+            return {"times": len(measured)}
+
+        policy = Policy("sft", None, "x")
+        return evaluation.once(run, "sft", policy, {"split": "train"}, [], measure)["times"]
+
+    assert [figures(), figures()] == [1, 1]
+    run.farm.allow_helpers = True
+    assert figures() == 2
+    run.farm.allow_helpers = False
+    for field in ("version", "name", "limits"):
+        monkeypatch.setattr(Lean, field, "other")
+        assert figures() == len(measured) and figures() == len(measured)
+    assert len(measured) == 5
+    monkeypatch.undo()
+    assert figures() == 1
+
+
+def test_the_error_of_a_damaged_workdir_says_what_helps(config, tmp_path):
+    workdir = tmp_path / "w"
+    with setup.set_up(config, workdir) as run:
+        write_manifest(workdir / "sft", stage_manifest(run, "sft", "random"))
+    statements, manifest = workdir / "statements.jsonl", workdir / "sft" / "config.json"
+    whole = manifest.read_text()
+    manifest.write_text(whole[:-20])
+    with pytest.raises(CorruptFile, match=rf"^{manifest} is no JSON: .* remove {manifest.parent} "):
+        set_up(config, workdir)
+    manifest.write_text(whole)
+    lines = statements.read_text()
+    statements.write_text(lines[: len(lines) // 2])  # torn: Lean checks them again
+    set_up(config, workdir)
+    assert statements.read_text() == lines
+    statements.write_text("{}{}\n" + lines)
+    with pytest.raises(CorruptFile, match=rf"^{statements}:1 is no JSON.* take it out$"):
+        set_up(config, workdir)
