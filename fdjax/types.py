@@ -171,7 +171,7 @@ class Feedback:
     seconds: float = 0.0  # cost: wall time
     leak: float = 0.0  # overlap with a reference proof, 0..1
     first_error: int | None = None  # offset in `Candidate.text` where the attempt first goes wrong
-    proof: Candidate | None = None  # a proof that does as the messages say, if there is one
+    proof: Candidate | None = None  # the proof that the messages lead to, if there is one
     money: float = 0.0  # cost: in the currency of feedback.llm.price_in
     requests: int = 0  # to a language model, also those that a cache answered
     failed_requests: int = 0  # those of them without a useful answer

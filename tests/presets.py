@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from fdjax.config.describe import read_recipe
+from fdjax.config.flags import read_recipe
 
 ROOT = Path(__file__).parent.parent
 

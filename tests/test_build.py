@@ -36,7 +36,7 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
 
     monkeypatch.setattr(build.step, "make_update", lambda *_, **__: update)
     stage = PolicyGradientStage(minibatches=3, epochs=2)
-    learn = build.make_update(run_on(sharding.make_mesh()), stage, None, np.zeros(()))
+    learn = build.make_batch_update(run_on(sharding.make_mesh()), stage, None, np.zeros(()))
     state, metrics = learn(0, {"row": np.arange(6)})
     assert state == 6 and seen == [[0, 3], [1, 4], [2, 5]] * 2
     assert metrics["first"] == 1 and metrics["some"] == 3 and math.isnan(metrics["none"])
@@ -45,7 +45,7 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
 def test_scores_are_those_of_the_rows_in_their_order(monkeypatch):
     """Computed a few rows at a time on several devices."""
     init, model = bag_of_words()
-    monkeypatch.setattr(build, "make_model", lambda config: model)
+    monkeypatch.setattr(build, "objective_model", lambda config: model)
     optimizer = OptimizerConfig(microbatches=2)
     stage = PolicyGradientStage(minibatches=2, temperature=0.7, optimizer=optimizer)
     params, batch = init(jax.random.key(0)), make_batch("policy_gradient")

@@ -15,7 +15,8 @@ from fdjax.config import (
     policy_gradient_part,
     read,
 )
-from fdjax.config.describe import main, markdown, read_recipe, rows
+from fdjax.config.describe import main, markdown, rows
+from fdjax.config.flags import read_recipe
 from tests.tiny_config import change
 
 RECIPES = sorted(Path("configs").glob("*.py"))
@@ -126,7 +127,7 @@ def test_recipes_read(recipe):
         ("grpo.variants.dual_clip", 1.1, "dual_clip is 1.1, must be above 1 + clip_high = 1.28"),
         ("grpo.variants.kl", "x", "grpo.variants.kl is 'x', must be one of k1, k2, k3"),
         ("grpo.variants.overlong_buffer", 29, "must be at most prompt.response_length = 28"),
-        ("grpo.variants.overlong_penalty", 0.0, "overlong_penalty is 0.0, must be above 0"),
+        ("grpo.variants.overlong_penalty", -1.0, "overlong_penalty is -1.0, must be at least 0"),
         ("grpo.variants.max_refills", -1, "max_refills is -1, must be at least 0"),
         ("grpo.samples_per_prompt", 1, "grpo.samples_per_prompt is 1, must be at least 2"),
         ("grpo.optimizer.decay_fraction", 2.0, "decay_fraction is 2.0, must be at most 1"),
@@ -268,4 +269,4 @@ def test_the_command_marks_what_a_recipe_changes(capsys):
     assert any(line.startswith("  grpo.steps = 100 ") for line in lines)
     with pytest.raises(SystemExit) as end:
         main(["--config=configs/none.py"])
-    assert end.value.code == 2 and "no recipe in Python" in capsys.readouterr().err
+    assert end.value.code == 2 and "there is no such file" in capsys.readouterr().err

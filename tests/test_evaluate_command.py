@@ -39,12 +39,8 @@ def config(tmp_path, monkeypatch):
 @pytest.fixture
 def evaluate(config, tmp_path, monkeypatch):
     """Runs the command with `config` in tmp_path / "w"."""
-    for flag in ("_COORDINATOR", "_PROCESSES", "_PROCESS"):
-        monkeypatch.setattr(main, flag, SimpleNamespace(value=None))
-    monkeypatch.setattr(main, "_CONFIG", SimpleNamespace(value=config))
-    monkeypatch.setattr(main, "_WORKDIR", SimpleNamespace(value=str(tmp_path / "w")))
-    monkeypatch.setattr(main.flags, "mark_flags_as_required", lambda _: None)
-    monkeypatch.setattr(main.app, "run", lambda main, argv, flags_parser: main(argv[:1]))
+    flags = SimpleNamespace(config=config, workdir=str(tmp_path / "w"), coordinator=None)
+    monkeypatch.setattr(main, "parse", lambda *_: flags)
 
     def train(*_):
         raise AssertionError("it trains")
@@ -88,7 +84,7 @@ def test_an_unfinished_run_is_refused_in_one_line(config, evaluate, tmp_path, mo
 
     if steps:
         monkeypatch.setattr(
-            build, "make_update", lambda *_: lambda state, batch: (state, {"loss": 1.0})
+            build, "make_batch_update", lambda *_: lambda state, batch: (state, {"loss": 1.0})
         )
         monkeypatch.setattr(Preemption, "should_stop", stop)
         with pytest.raises(SystemExit, match="the same command goes on from here"):
@@ -96,5 +92,5 @@ def test_an_unfinished_run_is_refused_in_one_line(config, evaluate, tmp_path, mo
     with pytest.raises(SystemExit) as ended:
         evaluate()
     folder = tmp_path / "w" / "sft"
-    assert ended.value.code == f"error: {folder} is not finished: {steps} of 2 steps; train it"
+    assert ended.value.code == f"error: {folder} has no checkpoint of step 2: train it first"
     assert not (folder / "evals.jsonl").exists()

@@ -285,7 +285,7 @@ def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypat
     for name, theorems in load_splits(config.data)[0].items():
         write_theorems(tmp_path / f"{name}.jsonl", theorems)
         config.data[name] = str(tmp_path / f"{name}.jsonl")
-    refused, make_update, steps = [True], build.make_update, []
+    refused, make_update, steps = [True], build.make_batch_update, []
 
     def invalid_statements(self, theorems):
         return [(t, Message("error", "no")) for t in theorems[1:3] if refused[0]]
@@ -304,7 +304,7 @@ def test_a_resumed_run_has_the_statements_that_it_began_with(tmp_path, monkeypat
     monkeypatch.setattr(Farm, "submit", coin.submit)
     monkeypatch.setattr(Farm, "invalid_statements", invalid_statements)
     run_experiment(config, tmp_path / "undisturbed")
-    monkeypatch.setattr(build, "make_update", update_or_die)
+    monkeypatch.setattr(build, "make_batch_update", update_or_die)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, tmp_path / "killed")
     refused[0] = False

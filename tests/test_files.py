@@ -23,7 +23,7 @@ def test_append_after_a_torn_line(tmp_path):
     assert read_lines(file) == [{"a": 1}, {"a": "∀\u2028"}]
     file.write_text("{}\nnope\n")
     with pytest.raises(
-        CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Mend the line, or take it"
+        CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Correct the line, or remove it"
     ):
         read_lines(file)
 

@@ -11,7 +11,7 @@ import pytest
 from tiny_model import FREE, QUICK, assert_trees_close, differences, log_softmax
 
 from fdjax.config import policy_gradient_part, read
-from fdjax.config.describe import read_recipe
+from fdjax.config.flags import read_recipe
 from fdjax.training import sources
 from fdjax.training.build import make_objective
 from fdjax.types import Attempt, Candidate, Segment, Theorem, Verdict

@@ -39,7 +39,7 @@ def config(tmp_path, monkeypatch):
         ("data.sft", "0", "^data.sft holds no theorems to train a tokenizer on"),
         ("prompt.student", "{gaol}", "^prompt.student='{gaol}' is no template"),
         ("prompt.student", "{feedback}", "^prompt.student"),
-        ("prompt.student", "Prove it.", "^prompt.student='Prove it.' says nothing of the theorem"),
+        ("prompt.student", "Prove it.", "^prompt.student='Prove it.' does not show the theorem"),
         ("prompt.teacher", "{", "^prompt.teacher"),
         ("prompt.template", "x", "^prompt.template=x: no such file, and none of deepseek_"),
         ("prompt.template", "kimina_prover", "kimina_prover is a chat: it takes a published"),

@@ -77,7 +77,7 @@ def finished_stage(config, workdir):
         write_manifest(folder, stage_manifest(run, "sft", setup.RANDOM))
         generator.prompts.tokenizer.save(folder)
         init = functools.partial(transformer.init, generator.model)
-        optimizer = build.make_optimizer(stage)
+        optimizer = build.stage_optimizer(stage)
         trained = state.create(init, jax.random.key(0), optimizer, generator.mesh)
         with Checkpoints(folder / "checkpoints", best="score") as checkpoints:
             checkpoints.save(stage.steps, trained, metrics={})

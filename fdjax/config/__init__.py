@@ -7,8 +7,10 @@ What is None is off.
 
 from fdjax.config.read import (
     as_config_dict,
+    check_stages,
     default,
     nearest,
+    parse,
     provider_names,
     read,
     requests_llm,

@@ -2,18 +2,17 @@
 
 import argparse
 import dataclasses
-import runpy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.config.read import default, read
+from fdjax.config.flags import load, split_flags
+from fdjax.config.read import check_stages, default, parse
 from fdjax.config.run import Config
 from fdjax.config.settings import ConfigError
 from fdjax.config.stages import STAGES
 
 EXAMPLE = """example:
-  fdjax config --config=configs/fd.py      every field, with * where the recipe changes it
+  fdjax config --config=configs/fd.py --config.fd.alpha=1     * marks what differs from the default
   fdjax config --markdown > docs/config.md
 """
 
@@ -33,12 +32,13 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--config", help="a recipe, e.g. configs/fd.py; without it the defaults")
     parser.add_argument("--markdown", action="store_true", help="the page docs/config.md")
-    args = parser.parse_args(argv)
+    recipe, assignments, rest = split_flags(argv)
+    args = parser.parse_args(rest)
     if args.markdown:
         print(markdown(), end="")
         return 0
     try:
-        config = read(read_recipe(args.config) if args.config else default())
+        config = parse(load(recipe, assignments) if recipe else default())
     except ConfigError as error:
         parser.exit(2, f"error: {error}\n")
     defaults = {row.path: row.value for row in rows(Config())}
@@ -48,19 +48,11 @@ def main(argv: list[str]) -> int:
         else:
             changed = "*" if defaults.get(row.path, row.value) != row.value else " "
             print(f"{changed} {row.path} = {row.value!r}    {row.meaning}")
-    return 0
-
-
-def read_recipe(path: str):
-    """The ConfigDict of a recipe in Python; `path` may end in `:ARGUMENT`. Raises ConfigError."""
-    file, *arguments = path.split(":", 1)
     try:
-        made = runpy.run_path(str(Path(file).expanduser()))
-    except (OSError, SyntaxError) as error:
-        raise ConfigError(f"--config={path}: no recipe in Python: {error}") from error
-    if "get_config" not in made:
-        raise ConfigError(f"--config={path}: no recipe: it has no get_config(), as configs/fd.py")
-    return made["get_config"](*arguments)
+        check_stages(config, config.stages)
+    except ConfigError as error:
+        parser.exit(2, f"error: {error}\n")
+    return 0
 
 
 def rows(config: Any, prefix: str = "") -> Iterator[Row]:

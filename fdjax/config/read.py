@@ -3,14 +3,14 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
 from fdjax.config.run import Config, FeedbackConfig, LLMConfig
-from fdjax.config.settings import ConfigError, check_limits, convert, field_types, without_none
+from fdjax.config.settings import ConfigError, check_limits, convert, field_types
 from fdjax.config.stages import (
     STAGES,
     CombinedStage,
@@ -18,6 +18,7 @@ from fdjax.config.stages import (
     PolicyGradientConfig,
     RolloutStage,
     StageConfig,
+    SupervisedStage,
     distillation_part,
     policy_gradient_part,
 )
@@ -37,43 +38,42 @@ def default() -> ConfigDict:
 
 
 def as_config_dict(config: Any) -> ConfigDict:
-    """The fields of a config class, to be edited; what is None keeps its type for flags."""
+    """The fields of a config class, to be edited by recipes and flags."""
     fields: dict[str, Any] = {}
-    for name, kind in field_types(type(config)).items():
+    for name in field_types(type(config)):
         value = getattr(config, name)
         if name == "blocks":
             fields |= {stage: as_config_dict(block) for stage, block in value.items()}
         elif name == "model" and isinstance(config, Config):
-            fields[name] = _model_placeholders() | dict(value)
+            fields[name] = dict.fromkeys(field_types(ModelConfig)) | dict(value)
         elif dataclasses.is_dataclass(value):
             fields[name] = as_config_dict(value)
-        elif value is None:
-            fields[name] = config_dict.placeholder(without_none(kind)[0])
         else:
             fields[name] = dict(value) if isinstance(value, Mapping) else value
     return ConfigDict(fields)
-
-
-def _model_placeholders() -> dict[str, Any]:
-    types = {name: without_none(kind)[0] for name, kind in field_types(ModelConfig).items()}
-    simple = {name: kind for name, kind in types.items() if kind in (int, float, str, bool)}
-    return {
-        name: config_dict.placeholder(simple[name]) if name in simple else None for name in types
-    }
 
 
 # --- From a ConfigDict ---------------------------------------------------------------------------
 
 
 def read(fields: ConfigDict | Mapping[str, Any]) -> Config:
-    """The validated config. Raises ConfigError naming the first field that cannot be."""
+    """The config, validated with all of its stages. Raises ConfigError naming the field."""
+    config = parse(fields)
+    check_stages(config, config.stages)
+    return config
+
+
+def parse(fields: ConfigDict | Mapping[str, Any]) -> Config:
+    """The config; all types are checked, and the limits of what all stages share. Which stages run
+    may depend on `init_from`: `check_stages` checks those. Raises ConfigError naming the field.
+    """
     fields = fields.to_dict() if isinstance(fields, ConfigDict) else dict(fields)
     known = field_types(Config).keys() - {"blocks"}
     blocks = {name: fields.pop(name) for name in [*fields] if name not in known}
     fields["model"] = {k: v for k, v in (fields.get("model") or {}).items() if v is not None}
     fields["blocks"] = {name: _read_stage(name, block) for name, block in blocks.items()}
     config = _read_fields(Config, fields, "")
-    _check(config)
+    _check_run(config)
     return config
 
 
@@ -100,9 +100,7 @@ def _read_fields(kind: type, fields: Mapping[str, Any], prefix: str) -> Any:
                 raise ConfigError(f"{prefix}{field.name} is {value!r}, must hold fields")
             values[field.name] = _read_fields(type_, value, f"{prefix}{field.name}.")
         else:
-            value = convert(value, type_, prefix + field.name)
-            check_limits(value, field, prefix + field.name)
-            values[field.name] = value
+            values[field.name] = convert(value, type_, prefix + field.name)
     return kind(**values)
 
 
@@ -112,10 +110,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-# --- Fields that must fit each other -------------------------------------------------------------
+# --- Limits, and fields that must fit each other -------------------------------------------------
 
 
-def _check(config: Config) -> None:
+def _check_limits(config: Any, prefix: str = "", leave_out: Collection[str] = ()) -> None:
+    """Of all fields below `config`, without the named ones."""
+    for field in dataclasses.fields(config):
+        value, path = getattr(config, field.name), prefix + field.name
+        if field.name in leave_out:
+            continue
+        if dataclasses.is_dataclass(value):
+            _check_limits(value, f"{path}.")
+        else:
+            check_limits(value, field, path)
+
+
+def _check_run(config: Config) -> None:
+    _check_limits(config, leave_out=("blocks", "feedback"))
     if not config.stages or len(set(config.stages)) < len(config.stages):
         raise ConfigError(f"stages is {config.stages}, must name at least one, and each once")
     for name in config.stages:
@@ -129,9 +140,17 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "lean.allow_helpers: proofs with helpers must be replayed; set lean.replay, too"
         )
-    _check_feedback(config.feedback)
-    for name in config.stages:
-        _check_stage(name, config.blocks[name], config.prompt.response_length)
+
+
+def check_stages(config: Config, names: Iterable[str]) -> None:
+    """Raises ConfigError naming a field of these stages, or of the feedback that they use."""
+    stages = {name: config.blocks[name] for name in names}
+    if any(isinstance(s, SupervisedStage) or distillation_part(s) for s in stages.values()):
+        _check_limits(config.feedback, "feedback.")
+        _check_feedback(config.feedback)
+    for name, stage in stages.items():
+        _check_limits(stage, f"{name}.")
+        _check_stage(name, stage, config.prompt.response_length)
 
 
 def _check_feedback(feedback: FeedbackConfig) -> None:

@@ -125,7 +125,7 @@ class LeanMessagesConfig:
 class OracleConfig:
     level: str = setting(
         "correction",
-        "step: the right next line; correction: the attempt mended; proof: the shortest known",
+        "step: the right next line; correction: the attempt corrected; proof: the shortest known",
         choices=("step", "correction", "proof"),
     )
 
@@ -166,7 +166,7 @@ class PolicyFeedbackConfig:
     )
     by_teacher: bool = setting(False, "does the EMA teacher write, where there is one?")
     response_length: int = setting(28, "tokens", at_least=1)
-    temperature: float = setting(1.0, "of sampling", above=0)
+    temperature: float = setting(1.0, "of sampling; 0: greedy", at_least=0)
 
 
 @config_class
@@ -210,7 +210,7 @@ class FeedbackConfig:
         None, "drop feedback of llm and policy that shares more with a proof", at_least=0, at_most=1
     )
     lean_messages: LeanMessagesConfig = block(LeanMessagesConfig, "what Lean reports")
-    oracle: OracleConfig = block(OracleConfig, "what a search program knows")
+    oracle: OracleConfig = block(OracleConfig, "corrections by a search program")
     llm: LLMConfig = block(LLMConfig, "a language model")
     policy: PolicyFeedbackConfig = block(PolicyFeedbackConfig, "the policy itself")
     reference: ReferenceConfig = block(ReferenceConfig, "reference proofs")
@@ -249,7 +249,7 @@ class Config:
     )
     tokenizer: TokenizerConfig = block(TokenizerConfig, "text to ids")
     data: DataConfig = block(DataConfig, "theorems")
-    prompt: PromptConfig = block(PromptConfig, "what is asked of the model")
+    prompt: PromptConfig = block(PromptConfig, "prompts")
     lean: LeanConfig = block(LeanConfig, "verification")
     feedback: FeedbackConfig = block(FeedbackConfig, "who writes feedback")
     evaluation: EvaluationConfig = block(EvaluationConfig, "after each stage")

@@ -67,8 +67,7 @@ def convert(value: Any, kind: Any, path: str) -> Any:
         return float(value)
     base = typing.get_origin(kind) or kind
     if not isinstance(value, base) or (base is int and isinstance(value, bool)):
-        name = "a tuple" if base is tuple else base.__name__
-        raise ConfigError(f"{path} is {value!r}, must be of type {name}")
+        raise ConfigError(f"{path} is {value!r}, must be of type {base.__name__}")
     return value
 
 

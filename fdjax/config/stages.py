@@ -62,7 +62,7 @@ class SupervisedStage(StageConfig):
     )
     feedback_fraction: float = setting(
         0.6,
-        "share of rows that answer feedback with a proof that does as it says",
+        "share of rows that answer feedback with the proof that it leads to",
         at_least=0,
         at_most=1,
     )
@@ -128,9 +128,7 @@ class DistillationVariants:
     line_cap: float | None = setting(
         None, "lines far from the teacher weigh less, the others up to this", at_least=1
     )
-    solved_below: float | None = setting(
-        None, "only groups that are proved less often", above=0, at_most=1
-    )
+    solved_below: float | None = setting(None, "only groups that are proved less often", above=0)
     skip_tokens: int = setting(0, "first tokens of a response that are not learned", at_least=0)
     group_weights: str = setting(
         "equal", "spread: sqrt(p(1-p)) of the group's solve rate p", choices=("equal", "spread")
@@ -169,9 +167,7 @@ class DistillationConfig:
         choices=("ema", "frozen", "live", "trust_region"),
     )
     ema_rate: float = setting(0.005, "teacher += rate * (student - teacher)", at_least=0, at_most=1)
-    min_gap: float = setting(
-        0.02, "warn if feedback raises the teacher's solve rate by less", at_least=0
-    )
+    min_gap: float = setting(0.02, "warn if feedback raises the teacher's solve rate by less")
     variants: DistillationVariants = block(DistillationVariants, "for published methods")
 
 
@@ -186,7 +182,7 @@ class PolicyGradientVariants:
     overlong_buffer: int | None = setting(
         None, "last tokens of the budget, over which a penalty grows from 0", at_least=1
     )
-    overlong_penalty: float = setting(1.0, "at the end of the budget", above=0)
+    overlong_penalty: float = setting(1.0, "at the end of the budget", at_least=0)
     mask_truncated: bool = setting(False, "learn nothing from attempts that the budget cut off")
     max_refills: int = setting(
         0, "further rollouts that replace zero-variance groups of a step", at_least=0
@@ -264,14 +260,14 @@ STAGES: dict[str, type[StageConfig]] = {
 
 
 def distillation_part(stage: StageConfig) -> DistillationConfig | None:
-    """What the stage says of FD; None where it does not distil."""
+    """The FD part of the stage; None where it does not distil."""
     if isinstance(stage, CombinedStage):
         return stage.distillation
     return stage if isinstance(stage, DistillationConfig) else None
 
 
 def policy_gradient_part(stage: StageConfig) -> PolicyGradientConfig | None:
-    """What the stage says of GRPO; None where it has no policy gradient."""
+    """The GRPO part of the stage; None where it has none."""
     if isinstance(stage, CombinedStage):
         return stage.policy_gradient
     return stage if isinstance(stage, PolicyGradientConfig) else None

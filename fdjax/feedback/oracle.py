@@ -1,8 +1,8 @@
 """What the search of the built-in benchmark finds: more than Lean reports.
 
-`step`: the last good line and the line that should follow it. `correction`: the attempt mended to
-a proof. `proof`: the shortest proof, or the data's. Of an attempt with helper lemmas the main proof
-is mended. None where the search finds nothing.
+`step`: the last good line and the line that should follow it. `correction`: the attempt corrected
+to a proof. `proof`: the shortest proof, or the data's. Of an attempt with helper lemmas the main
+proof is corrected. None where the search finds nothing.
 """
 
 import functools

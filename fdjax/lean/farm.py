@@ -242,14 +242,14 @@ class Farm:
             began = time.monotonic()
             try:
                 verdicts = worker.check([(j.theorem, j.candidate) for j in batch], self.timeout)
-                trouble = "Lean ended without a report on this theorem"
+                problem = "Lean ended without a report on this theorem"
             except BackendUnavailable as error:
                 self._give_up(batch, error, alone)
                 continue
             except Exception as error:  # every candidate gets a verdict, whatever broke
                 verdicts = [None] * len(batch)
-                trouble = f"{type(error).__name__}: {error}"
-            self._settle(batch, verdicts, trouble, time.monotonic() - began, alone)
+                problem = f"{type(error).__name__}: {error}"
+            self._record_verdicts(batch, verdicts, problem, time.monotonic() - began, alone)
 
     def _take(self) -> tuple[list[Job], bool] | None:
         """As JobQueue.take, but waits for work. None when the farm is closed."""
@@ -274,15 +274,15 @@ class Farm:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
-    def _settle(
+    def _record_verdicts(
         self,
         batch: list[Job],
         verdicts: list[Verdict | None],
-        trouble: str,
+        problem: str,
         seconds: float,
         alone: bool,
     ) -> None:
-        """Answers what is decided and puts the rest back. `trouble`: what explains a None."""
+        """Answers what is decided and puts the rest back. `problem`: what explains a None."""
         broken = any(v is not None and v.status not in DECIDED for v in verdicts)
         done = []
         with self._changed:
@@ -295,7 +295,7 @@ class Farm:
                 self._queue.end_alone()
             for job, verdict in zip(batch, verdicts, strict=True):
                 if verdict is None and len(batch) == 1:
-                    message = Message("error", trouble, "crashed")
+                    message = Message("error", problem, "crashed")
                     verdict = Verdict("crashed", (message,), (), seconds, self.backend.name)
                 job.tries += 1
                 if verdict is not None and (verdict.status in DECIDED or job.suspect):

@@ -81,7 +81,7 @@ def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
     """
     # Not splitlines(), which also splits at U+2028: JSON strings may hold it.
     lines = _whole_lines(Path(path)).split(b"\n")[:-1]
-    remedy = "Mend the line, or take it out"
+    remedy = "Correct the line, or remove it"
     return [_object(line, f"{path}:{i}", remedy) for i, line in enumerate(lines, start=1)]
 
 

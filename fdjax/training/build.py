@@ -101,7 +101,7 @@ def _policy_gradient(stage: RolloutStage) -> PolicyGradient:
 
 
 # (state, batch on the host) -> (state, metrics); the state passed in is donated
-Learn = Callable[[state.TrainState, Any], tuple[state.TrainState, dict[str, float]]]
+BatchUpdate = Callable[[state.TrainState, Any], tuple[state.TrainState, dict[str, float]]]
 
 
 def epochs(stage: StageConfig) -> int:
@@ -112,12 +112,12 @@ def updates_per_step(stage: StageConfig) -> int:
     return stage.minibatches * stage.epochs if isinstance(stage, RolloutStage) else 1
 
 
-def make_optimizer(stage: StageConfig):
+def stage_optimizer(stage: StageConfig):
     total = stage.steps * updates_per_step(stage)
     return state.make_optimizer(stage.optimizer, total_updates=total)
 
 
-def make_model(config: ModelConfig) -> Model:
+def objective_model(config: ModelConfig) -> Model:
     hidden_states, head = (
         functools.partial(function, config)
         for function in (transformer.hidden_states, transformer.head)
@@ -125,7 +125,7 @@ def make_model(config: ModelConfig) -> Model:
     return Model(hidden_states, head)
 
 
-def make_update(run: Run, stage: StageConfig, optimizer, train_state) -> Learn:
+def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> BatchUpdate:
     """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
     of the batch. A metric is the mean over those updates in which it is a number.
     """
@@ -137,7 +137,7 @@ def make_update(run: Run, stage: StageConfig, optimizer, train_state) -> Learn:
     update = step.make_update(
         make_objective(stage),
         optimizer,
-        make_model(run.generator.model),
+        objective_model(run.generator.model),
         microbatches=stage.optimizer.microbatches,
         ema_rate=ema_rate,
         ema_every=ema_every,
@@ -146,7 +146,7 @@ def make_update(run: Run, stage: StageConfig, optimizer, train_state) -> Learn:
     rollouts = isinstance(stage, RolloutStage)
     minibatch_count = stage.minibatches if rollouts else 1
 
-    def learn(train_state, batch):
+    def update_by_batch(train_state, batch):
         parts = minibatches(batch, minibatch_count)
         parts = [sharding.put(rows, run.generator.mesh) for rows in parts]
         learned = []
@@ -155,7 +155,7 @@ def make_update(run: Run, stage: StageConfig, optimizer, train_state) -> Learn:
             learned.append(metrics)
         return train_state, _means(sharding.fetch(learned))  # waits for the device
 
-    return learn
+    return update_by_batch
 
 
 def _means(learned: list[dict]) -> dict[str, float]:
@@ -168,7 +168,7 @@ def make_score(run: Run, stage: RolloutStage) -> Score:
     """Log-probabilities that given parameters assign to the responses of a batch, computed on the
     device, as many rows at a time as an update computes.
     """
-    objective, model = _policy_gradient(stage), make_model(run.generator.model)
+    objective, model = _policy_gradient(stage), objective_model(run.generator.model)
     count = stage.minibatches * stage.optimizer.microbatches
 
     @jax.jit

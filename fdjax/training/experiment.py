@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from fdjax.config import ConfigError, SupervisedStage, distillation_part
+from fdjax.config import StageConfig, SupervisedStage, distillation_part
 from fdjax.models import tokenizer
 from fdjax.reporting import costs, report
 from fdjax.reporting.summary import summarise, summary_lines
@@ -34,11 +34,12 @@ def run_experiment(config: ConfigDict, workdir: str | Path, *, train: bool = Tru
     Raises ConfigError for a config that cannot run, or that is not the one the workdir began with;
     without `train` also where a stage is not finished.
     """
-    with set_up(config, Path(workdir).expanduser()) as run, on_sigterm() as preemption:
+    workdir = Path(workdir).expanduser()
+    with set_up(config, workdir, train=train) as run, on_sigterm() as preemption:
         policy = initial_policy(run)
         evaluations = {policy.name: evaluate_policy(run, policy)} if policy.name else {}
         for name in run.manifests:
-            policy = run_stage(run, name, policy, preemption, train)
+            policy = run_stage(run, name, policy, preemption)
             evaluations[name] = evaluate_policy(run, policy)
         summary = summarise(evaluations, {name: spent(run, name) for name in evaluations})
     # The other hosts wait for the first one.
@@ -65,21 +66,17 @@ def spent(run: Run, name: str) -> dict[str, float]:
 # --- One stage -----------------------------------------------------------------------------------
 
 
-def run_stage(
-    run: Run, name: str, before: Policy, preemption: Preemption, may_train: bool
-) -> Policy:
+def run_stage(run: Run, name: str, before: Policy, preemption: Preemption) -> Policy:
     """Trains the stage, or the rest of it, or reads what a finished one left."""
     stage, folder, manifest = run.config.blocks[name], run.workdir / name, run.manifests[name]
     write_manifest(folder, manifest)
     if not tokenizer.holds(folder):
         run.generator.prompts.tokenizer.save(folder)
 
-    optimizer = build.make_optimizer(stage)
+    optimizer = build.stage_optimizer(stage)
     keep = run.config.keep_checkpoints
     with Checkpoints(folder / "checkpoints", keep=keep, best="score") as checkpoints:
         step, history = checkpoints.latest() or 0, {}
-        if step < stage.steps and not may_train:
-            raise ConfigError(f"{folder} is not finished: {step} of {stage.steps} steps; train it")
         if step < stage.steps and (fd := distillation_part(stage)):
             measure_teacher(run, name, fd.min_gap, before)
         # From here on only the state holds parameters: init_state frees those of `before`.
@@ -111,7 +108,7 @@ def train(
     `pending` holds rollouts that Lean verifies while the device goes on.
     """
     stage, timers = run.config.blocks[name], Timers()
-    update = build.make_update(run, stage, optimizer, train_state)
+    update = build.make_batch_update(run, stage, optimizer, train_state)
     objective, model_config = build.make_objective(stage), run.generator.model
     worker = build.make_worker(run, name, timers)
     worker.curriculum.history.update(history)
@@ -136,12 +133,14 @@ def train(
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
                 log.write(step, metrics | timers.flush() | run.farm.figures())
-            scores += checkpoint_score(stage, metrics, update_metrics)
+            if (value := checkpoint_score(stage, metrics, update_metrics)) is not None:
+                scores.append(value)
             stop = preemption.should_stop()
             if stop or step + 1 == stage.steps or (step + 1) % stage.save_every == 0:
-                mean = {"score": float(np.mean(scores))} if scores else {}  # since the last save
+                mean = float(np.mean(scores)) if scores else np.nan  # since the last save
+                known = {"score": mean} if np.isfinite(mean) else {}
                 meta = {"curriculum": worker.curriculum.history}
-                checkpoints.save(step + 1, train_state, meta, mean)
+                checkpoints.save(step + 1, train_state, meta, known)
                 scores.clear()
             if stop:
                 break
@@ -160,10 +159,8 @@ def open_log(run: Run, name: str, start: int) -> Iterator[MetricsLog | None]:
         yield log
 
 
-def checkpoint_score(stage, metrics: dict, update_metrics: dict) -> list[float]:
-    """[the solve rate], or [minus the loss], by which the best checkpoint is chosen; or []."""
+def checkpoint_score(stage: StageConfig, metrics: dict, update_metrics: dict) -> float | None:
+    """The solve rate, or minus the loss, by which the best checkpoint is chosen; None: no value."""
     if isinstance(stage, SupervisedStage):
-        value = -float(update_metrics["loss"])
-    else:
-        value = metrics.get("solve_rate", np.nan)
-    return [value] if np.isfinite(value) else []
+        return -float(update_metrics["loss"])
+    return metrics.get("solve_rate")

@@ -34,12 +34,14 @@ def make_prompts(
     )
 
 
-def make_model(config: Config, source: InitSource | None, vocab_size: int) -> ModelConfig:
-    """What `init_from` says of its model, if it does; else `model`, as large as its tokenizer
-    unless it names a vocab_size of its own."""
+def make_model_config(config: Config, source: InitSource | None, vocab_size: int) -> ModelConfig:
+    """The shape of the model of `init_from`, if it has one, else that of the config's `model`; its
+    vocab_size is the tokenizer's unless named."""
     given, shape = dict(config.model), {"vocab_size": vocab_size}
     if source and source.model:
         shape = dataclasses.asdict(source.model)
+        for name in ARITHMETIC:  # how a run computes is its own choice
+            shape.pop(name)
         with naming_field("model", ValueError, TypeError):
             here = dataclasses.asdict(from_fields({"vocab_size": vocab_size} | given))
         free = ARITHMETIC if source.model.lora_rank else ARITHMETIC + ADAPTERS
@@ -142,7 +144,7 @@ def make_template(prompt: PromptConfig) -> Template:
     other = Theorem("", "u", ": False", context="open X", goal="⊢ False", informal="no")
     if template.text(some) == template.text(other):
         raise ConfigError(
-            f"{named}student={template.student!r} says nothing of the theorem; {{goal}} or "
+            f"{named}student={template.student!r} does not show the theorem; {{goal}} or "
             "{signature} would"
         )
     if prompt.thinking and not template.chat:

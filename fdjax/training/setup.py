@@ -18,9 +18,10 @@ from fdjax.config import (
     LeanConfig,
     MeshConfig,
     SupervisedStage,
+    check_stages,
     distillation_part,
     naming_field,
-    read,
+    parse,
 )
 from fdjax.data.splits import load_splits
 from fdjax.lean.backend import Backend
@@ -40,7 +41,7 @@ from fdjax.runtime.lock import Lock, WorkdirInUse
 from fdjax.runtime.metrics import status
 from fdjax.training.checks import check_evaluation, check_references, check_stage
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
-from fdjax.training.model_setup import make_model, make_prompts
+from fdjax.training.model_setup import make_model_config, make_prompts
 from fdjax.training.theorem_files import leave_out_invalid, report_dropped, warn_of_missing_goals
 
 PRETRAINED = "pretrained"  # the name of a policy that no stage made
@@ -48,13 +49,13 @@ RANDOM = "random"  # the fingerprint of one that nothing was trained on
 
 
 @contextlib.contextmanager
-def set_up(fields: ConfigDict, workdir: Path) -> Iterator[Run]:
+def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator[Run]:
     """The run, its farm open, its mesh the current one.
 
-    Raises ConfigError where config or files make no run, CorruptFile where a file in the workdir
-    is damaged, before anything is trained.
+    Raises ConfigError where config or files make no run, without `train` also where a stage is not
+    finished, and CorruptFile where a file in the workdir is damaged, before anything is trained.
     """
-    config = read(fields)
+    config = parse(fields)
     if not writable(workdir):
         raise ConfigError(f"workdir={workdir}: no folder that can be written to")
     with Lock(workdir) as lock:
@@ -62,6 +63,9 @@ def set_up(fields: ConfigDict, workdir: Path) -> Iterator[Run]:
             lock.take(make=False)
         source = find_source(config.init_from)
         names = stages_to_run(config, source)
+        check_stages(config, names)
+        if not train:
+            check_finished(config, workdir, names)
         with status("theorems"):
             theorems, dropped = load_splits(config.data)
         generator = make_generator(config, workdir, source, theorems["sft"])
@@ -92,7 +96,7 @@ def make_generator(
     config: Config, workdir: Path, source: InitSource | None, corpus: Sequence
 ) -> Generator:
     prompts = make_prompts(config, workdir, source, corpus)
-    model = make_model(config, source, prompts.tokenizer.vocab_size)
+    model = make_model_config(config, source, prompts.tokenizer.vocab_size)
     if prompts.tokenizer.vocab_size > model.vocab_size:
         raise ConfigError(
             f"tokenizer: it has {prompts.tokenizer.vocab_size} ids, the model's embedding only "
@@ -113,6 +117,13 @@ def make_mesh(axes: MeshConfig) -> jax.sharding.Mesh:
         )
     with naming_field("mesh", ValueError):
         return sharding.make_mesh(**sizes)
+
+
+def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:
+    for name in names:
+        steps = config.blocks[name].steps
+        if not (workdir / name / "checkpoints" / str(steps)).is_dir():
+            raise ConfigError(f"{workdir / name} has no checkpoint of step {steps}: train it first")
 
 
 # --- Lean ----------------------------------------------------------------------------------------
@@ -209,7 +220,7 @@ def checked_manifests(run: Run, names: Sequence[str]) -> dict[str, dict[str, Any
     source = run.init_source
     if source and source.is_stage:
         here = stage_manifest(run, names[0], "")
-        if changes := "\n  ".join(differences(_kind(source.record), _kind(here))):
+        if changes := "\n  ".join(differences(_kind(source.manifest), _kind(here))):
             raise ConfigError(f"init_from={source.folder} is of another kind:\n  {changes}")
     before, manifests = source.fingerprint if source else RANDOM, {}
     for name in names:

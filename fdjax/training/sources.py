@@ -42,7 +42,7 @@ Metrics = dict[str, float]
 Score = Callable[[Any, PolicyGradientBatch], np.ndarray]
 
 
-class Rollouts(NamedTuple):
+class RolloutPlan(NamedTuple):
     """For one step: the rollouts to begin now, and how many of those begun form its batch."""
 
     begin: Sequence[int] = ()
@@ -54,7 +54,7 @@ class Source(NamedTuple):
     -> (batch, metrics of the rollouts). All weights are 0 where there is nothing to learn from.
     """
 
-    rollouts: Callable[[int], Rollouts]
+    rollouts: Callable[[int], RolloutPlan]
     make_batch: Callable[[int, list[list[Group]], TrainState], tuple[Any, Metrics]]
 
 
@@ -69,9 +69,11 @@ def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, star
     policy_gradient = policy_gradient_part(stage)
     max_refills = policy_gradient.variants.max_refills if policy_gradient else 0
 
-    def rollouts(step: int) -> Rollouts:
+    def rollouts(step: int) -> RolloutPlan:
         first = step if step == start else step + stage.pipeline_depth
-        return Rollouts(range(first, min(step + stage.pipeline_depth + 1, stage.steps)), finish=1)
+        return RolloutPlan(
+            range(first, min(step + stage.pipeline_depth + 1, stage.steps)), finish=1
+        )
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         [groups] = rolled_out

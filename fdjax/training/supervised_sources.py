@@ -16,7 +16,7 @@ from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import console
 from fdjax.training.sources import (
     Metrics,
-    Rollouts,
+    RolloutPlan,
     Source,
     rollout_costs,
     rollout_metrics,
@@ -28,7 +28,7 @@ from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: int) -> Source:
     """Plain proofs; from step `feedback_start` on also answers to feedback on the policy's own
-    failed attempts of that step: a proof that does as the feedback says.
+    failed attempts of that step: the proof that the feedback leads to.
 
     The theorems have reference proofs. Rows over the token budgets are left out and counted on the
     console. Raises ConfigError where none is left.
@@ -60,11 +60,11 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
         )
     answers: list[arrays.SupervisedRow] = []
 
-    def rollouts(step: int) -> Rollouts:
+    def rollouts(step: int) -> RolloutPlan:
         """Those of `feedback_start`; a run that resumes after it finds them in the journal."""
         if stage.feedback_fraction and step == max(start, stage.feedback_start):
-            return Rollouts([stage.feedback_start], finish=1)
-        return Rollouts()
+            return RolloutPlan([stage.feedback_start], finish=1)
+        return RolloutPlan()
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         metrics: Metrics = {}
@@ -98,7 +98,7 @@ def report_left_out(count: int, of: int, what: str) -> None:
 def _answers(
     groups: list[Group], prompts: Prompts
 ) -> Iterator[tuple[list[int], Theorem, Candidate]]:
-    """(teacher's prompt, theorem, a proof that does as the feedback says), of failed attempts."""
+    """(teacher's prompt, theorem, the proof that the feedback leads to), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
             yield prompts.teacher(theorem, feedback)[0], theorem, feedback.proof
@@ -116,12 +116,12 @@ def expert_iteration(
     prompts = worker.generator.prompts
     verified: dict[str, dict[str, arrays.SupervisedRow]] = {}  # theorem -> normal form -> row
 
-    def rollouts(step: int) -> Rollouts:
+    def rollouts(step: int) -> RolloutPlan:
         """A round's, at its first step; a resumed run reads earlier rounds in the journal."""
         this_round, step_of_round = divmod(step, stage.steps_per_round)
         if step == start:
-            return Rollouts(range(this_round + 1), finish=this_round + 1)
-        return Rollouts([this_round], finish=1) if step_of_round == 0 else Rollouts()
+            return RolloutPlan(range(this_round + 1), finish=this_round + 1)
+        return RolloutPlan([this_round], finish=1) if step_of_round == 0 else RolloutPlan()
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         this_round, step_of_round = divmod(step, stage.steps_per_round)

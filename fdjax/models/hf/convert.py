@@ -176,7 +176,7 @@ def _model(source: InitSource, path: str | Path) -> ModelConfig:
 
 def _max_positions(source: InitSource) -> int:
     """Tokens of the longest sequence by the model's config, else by the run's; 0 if unknown."""
-    prompt = source.record.get("prompt")
+    prompt = source.manifest.get("prompt")
     if source.model.max_positions or not prompt:
         return source.model.max_positions
     longest = max(*prompt["student_buckets"], *prompt["teacher_buckets"])

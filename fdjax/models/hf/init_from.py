@@ -28,11 +28,11 @@ class InitSource(NamedTuple):
     folder: Path  # of config.json; without one, the Orbax checkpoint's own
     item: Path | None  # the params of an Orbax checkpoint; None: safetensors of Hugging Face
     model: ModelConfig | None  # None: not recorded beside the parameters
-    record: dict[str, Any]  # config.json
+    manifest: dict[str, Any]  # config.json
 
     @property
     def is_stage(self) -> bool:
-        return "stage" in self.record
+        return "stage" in self.manifest
 
     @property
     def fingerprint(self) -> str:
@@ -40,8 +40,8 @@ class InitSource(NamedTuple):
         if not self.is_stage:
             return _digest(self.item or self.folder)
         step = int(self.item.parent.name)
-        last = step == self.record["stage"]["steps"]
-        return self.record["fingerprint"] + ("" if last else f"@{step}")
+        last = step == self.manifest["stage"]["steps"]
+        return self.manifest["fingerprint"] + ("" if last else f"@{step}")
 
 
 def find(path: str | Path) -> InitSource:
@@ -54,10 +54,10 @@ def find(path: str | Path) -> InitSource:
             return _checkpoint(item.resolve())
     if not (path / "config.json").exists():
         return _last_stage(path)
-    record = read_object(path / "config.json")
-    if "model" not in record:
-        return InitSource(path, None, hf.read_config(path), record)
-    return InitSource(path, _last_item(path, record), from_fields(record["model"]), record)
+    manifest = read_object(path / "config.json")
+    if "model" not in manifest:
+        return InitSource(path, None, hf.read_config(path), manifest)
+    return InitSource(path, _last_item(path, manifest), from_fields(manifest["model"]), manifest)
 
 
 def load(
@@ -99,15 +99,15 @@ def _new_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> transformer.Par
 def _checkpoint(item: Path) -> InitSource:
     if len(item.parents) > 2:  # STAGE/checkpoints/400/params
         stage = item.parents[2]
-        record = read_object(stage / "config.json") if (stage / "config.json").exists() else {}
-        if "model" in record:
-            return InitSource(stage, item, from_fields(record["model"]), record)
+        manifest = read_object(stage / "config.json") if (stage / "config.json").exists() else {}
+        if "model" in manifest:
+            return InitSource(stage, item, from_fields(manifest["model"]), manifest)
     return InitSource(item, item, None, {})
 
 
-def _last_item(folder: Path, record: dict[str, Any]) -> Path:
+def _last_item(folder: Path, manifest: dict[str, Any]) -> Path:
     """The checkpoint of a stage's last step, or the only one that from_hf wrote."""
-    step = record["stage"]["steps"] if "stage" in record else 0
+    step = manifest["stage"]["steps"] if "stage" in manifest else 0
     item = folder / "checkpoints" / str(step) / "params"
     if not (item / "_METADATA").exists():
         steps = sorted(int(p.name) for p in folder.glob("checkpoints/*") if p.name.isdigit())
@@ -119,14 +119,14 @@ def _last_item(folder: Path, record: dict[str, Any]) -> Path:
 
 def _last_stage(workdir: Path) -> InitSource:
     """The finished stage of a run that no other finished stage started from."""
-    records = {}
+    manifests = {}
     for file in sorted(workdir.glob("*/config.json")):
-        record = read_object(file)
-        steps = record.get("stage", {}).get("steps")
+        manifest = read_object(file)
+        steps = manifest.get("stage", {}).get("steps")
         if (file.parent / "checkpoints" / str(steps) / "params").exists():
-            records[file.parent] = record
-    started_from = {record["before"] for record in records.values()}
-    last = [folder for folder in records if records[folder]["fingerprint"] not in started_from]
+            manifests[file.parent] = manifest
+    started_from = {manifest["before"] for manifest in manifests.values()}
+    last = [folder for folder in manifests if manifests[folder]["fingerprint"] not in started_from]
     if len(last) == 1:
         return find(last[0])
     several = f"has several last stages, {', '.join(folder.name for folder in last)}"
