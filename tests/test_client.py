@@ -1,6 +1,7 @@
 """Whatever a service does, a request ends with an answer or a problem; the key stays secret."""
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -9,9 +10,11 @@ import pytest
 from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, LLMConfig, default, read
+from fdjax.feedback import client as client_module
 from fdjax.feedback.client import LLMClient, Question, _Pace
 
 QUESTION = Question("Be brief.", "What is wrong?")
+FAR_OFF = "Fri, 01 Jan 2100 00:00:00 GMT"
 
 
 def config_of(url, **changes):
@@ -19,10 +22,16 @@ def config_of(url, **changes):
     return LLMConfig(**fields | changes)
 
 
+def gaps(served):
+    """Seconds between one request and the next."""
+    return [later - earlier for earlier, later in itertools.pairwise(served.times)]
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(client_module, "BACKOFF", 0.0)
 
 
 @pytest.fixture
@@ -79,12 +88,37 @@ def test_a_torn_line_costs_that_answer_only(ask, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"key": "k", "text": "t", "tok',
+        b'{"key": "k", "text": "t", "tokens": null, "money": 0.0}',
+        b'{"key": "k", "text": "t", "tokens": 1000, "money": null}',
+        b'{"key": "k", "text": "t", "tokens": 1000}',
+        b"[]",
+        b"",
+    ],
+)
+def test_a_bad_line_between_others_is_skipped(ask, tmp_path, bad):
+    questions = [QUESTION._replace(draw=draw) for draw in range(3)]
+    with serving(lambda number, _: says(f"answer {number}")) as served:
+        ask(served.url, *questions[:2], concurrency=1)
+        file = tmp_path / "llm_answers.jsonl"
+        first, second = file.read_bytes().splitlines()
+        file.write_bytes(b"\n".join([first, bad, second, b""]))
+        answers = ask(served.url, *questions, token_budget=1000)
+    assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2"]
+    assert len(served.requests) == 3
+
+
+@pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        (Reply(b'{"error": "try later"}', status=500), "retried"),
-        (Reply(b"<html>bad gateway", status=502), "retried"),
-        (Reply(b"{}" * 5_000_000, status=503), "retried"),
-        (Reply(b"", status=429), "retried"),
+        (Reply(b'{"error": "try later"}', status=500), "server error"),
+        (Reply(b"<html>bad gateway", status=502), "server error"),
+        (Reply(b"{}" * 5_000_000, status=503), "server error"),
+        (Reply(b"", status=425), "server error"),
+        (Reply(b"", status=429), "rate limit"),
+        (Reply(b"", status=429, headers={"Retry-After": "soon"}), "rate limit"),
         (Reply(b"this is no JSON"), "bad answer"),
         (Reply(b"\xff\xfe"), "bad answer"),
         (Reply(b"[" * 100_000), "bad answer"),
@@ -110,21 +144,75 @@ def test_what_a_retry_solves(ask, bad, problem):
         (Reply(b"{}" * 5_000_000, status=400), "refused 400"),
         (Reply(f'{{"error": "no such key: {KEY}"}}'.encode(), status=401), "refused 401"),
         (Reply(b"", status=307, headers={"Location": "http://127.0.0.1:9/v1"}), "refused 307"),
-        (Reply(b"", status=429, headers={"Retry-After": "3600"}), "rate limit"),
+        (Reply(b"", status=429, headers={"Retry-After": "30"}), "rate limit"),
+        (Reply(b"", status=503, headers={"Retry-After": FAR_OFF}), "server error"),
     ],
 )
 def test_what_is_not_retried(ask, bad, problem):
     with serving(lambda *_: bad) as served:
-        [answer] = ask(served.url)
+        [answer] = ask(served.url, timeout=1.0)
     assert answer.text is None and answer.problems == (problem,)
     assert len(served.requests) == 1
 
 
+def test_a_request_that_wrote_nothing_costs_nothing(ask):
+    with serving(lambda *_: Reply(b"", status=429, headers={"Retry-After": "30"})) as served:
+        [answer] = ask(served.url, timeout=1.0)
+    assert answer.tokens == 0 and answer.seconds < 1.0 and len(served.requests) == 1
+
+
+@pytest.mark.parametrize("other", [Reply(b"", status=500), Reply(b"nonsense")])
+def test_retries_of_all_kinds_count_together(ask, other):
+    def answer(number, body):
+        return other if number % 2 else Reply(b"", status=500)
+
+    with serving(answer) as served:
+        [answer] = ask(served.url, retries=4, timeout=1.0)
+    assert len(served.requests) == len(answer.problems) == 5
+
+
 def test_retry_after_is_honoured(ask):
-    wait = Reply(b"", status=429, headers={"Retry-After": "0.4"})
-    with serving(lambda number, _: says("good") if number else wait) as served:
-        assert ask(served.url)[0].text == "good"
-    assert served.times[1] - served.times[0] >= 0.4
+    """The timeout is for each request, without the pauses."""
+    wait = Reply(b"", status=429, headers={"Retry-After": "0.6"})
+    with serving(lambda number, _: says("good") if number > 1 else wait) as served:
+        [answer] = ask(served.url, timeout=1.0)
+    assert answer.text == "good" and answer.tokens == 110
+    assert answer.problems == ("rate limit", "rate limit")
+    assert min(gaps(served)) >= 0.6
+
+
+def test_retry_after_is_for_all_requests(ask):
+    wait = Reply(b"", status=429, headers={"Retry-After": "0.5"})
+    questions = [QUESTION._replace(draw=draw) for draw in range(4)]
+    with serving(lambda number, _: says("good", after=0.2) if number else wait) as served:
+        answers = ask(served.url, *questions, concurrency=2)
+    assert [a.text for a in answers] == ["good"] * 4 and len(served.times) == 5
+    assert served.times[2] - served.times[0] >= 0.5
+
+
+def test_pauses_between_retries_grow(ask, monkeypatch):
+    monkeypatch.setattr(client_module, "BACKOFF", 0.1)
+    with serving(lambda *_: Reply(b"nonsense")) as served:
+        ask(served.url, retries=3)
+    assert all(gap >= least for gap, least in zip(gaps(served), (0.05, 0.1, 0.2), strict=True))
+
+
+def test_retries_keep_to_the_pace(ask):
+    with serving(lambda *_: Reply(b"", status=500)) as served:
+        ask(served.url, retries=1, requests_per_minute=60)
+    assert gaps(served)[0] >= 0.7  # and not 1: the first request may arrive late
+
+
+def test_no_retries_of_a_service_that_is_down(ask):
+    def answer(number, body):
+        if "wait" in body["messages"][1]["content"]:
+            return Reply(b"", status=429, headers={"Retry-After": "0.4"})
+        return Reply(b"", status=401, after=0.1)
+
+    with serving(answer) as served:
+        refused, other = ask(served.url, QUESTION, QUESTION._replace(user="wait"))
+    assert refused.problems == ("refused 401",) and other.problems == ("rate limit", "down")
+    assert len(served.requests) == 2
 
 
 def test_a_service_that_is_down_gets_one_request_each_time(tmp_path, capsys):
@@ -151,7 +239,7 @@ def test_a_service_that_is_down_gets_one_request_each_time(tmp_path, capsys):
 
 def test_no_service_at_the_address(ask):
     [answer] = ask("http://127.0.0.1:9/v1")
-    assert answer.text is None and answer.problems == ("no connection",)
+    assert answer.text is None and answer.problems == ("no connection",) * 3
 
 
 def test_a_service_that_answers_nonsense_counts_as_down(ask):

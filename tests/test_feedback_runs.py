@@ -81,7 +81,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
     assert sum(line["feedback/requests"] for line in lines) == sum(f.requests for f in feedbacks)
     assert any(line["feedback/failed_requests"] > 0 for line in lines)
-    for problem in ("bad answer", "retried", "too long", "refused 400"):
+    for problem in ("bad answer", "server error", "too long", "refused 400"):
         assert any(line.get(f"feedback/llm: {problem}") for line in lines), problem
     assert (
         sum(line["cost/feedback_tokens"] for line in lines) == sum(f.tokens for f in feedbacks) > 0

@@ -2,22 +2,29 @@
 
 A run goes on whatever the service does. Answers are written to a file before they are used, so that
 none is paid for twice. The key is read from the environment and is sent to the service only.
+
+Requests are sent again here and not by openai's client: its retries keep to neither the pace nor
+the budgets, and hide the pause that the service asks for.
 """
 
 import asyncio
+import contextlib
+import dataclasses
+import email.utils
 import functools
 import hashlib
 import json
 import math
 import os
+import random
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.config import ConfigError, LLMConfig, naming_field
+from fdjax.config import ConfigError, LLMConfig
 from fdjax.feedback.questions import without_thoughts
-from fdjax.runtime.files import CorruptFile, append_line, read_lines, writable
+from fdjax.runtime.files import append_line, writable
 from fdjax.runtime.metrics import console
 
 OPENAI = "https://api.openai.com/v1"
@@ -25,6 +32,7 @@ CHARS_PER_TOKEN = 3  # a low estimate, for services that do not count
 MAX_WRITTEN = 1024  # tokens of an answer, assumed where the options set no limit
 MAX_CHARS = 32_768  # of an answer's text; the rest is cut off
 MAX_BYTES = 1 << 20  # of an answer's body; a longer one is refused
+BACKOFF = 1.0  # seconds before the first retry at most; doubled for each further one
 
 
 class Question(NamedTuple):
@@ -59,17 +67,13 @@ class Usage(NamedTuple):
     written: int = 0
 
 
+@dataclasses.dataclass(eq=False)
 class RequestFailed(Exception):
-    """The message is ours: a service's may contain anything.
-
-    `general`: the fault is the service's rather than this request's. `charged`: an answer may have
-    been written. Only a request with both is worth sending again: what is not charged openai's
-    client has sent again already.
-    """
-
-    def __init__(self, problem: str, *, general: bool = True, charged: bool = False):
-        super().__init__(problem)
-        self.problem, self.general, self.charged = problem, general, charged
+    problem: str  # in our words: a service's may contain anything
+    retry: bool = True  # the same request may succeed later
+    general: bool = True  # the fault is the service's rather than this request's
+    charged: bool = False  # an answer may have been written
+    pause: float = 0.0  # seconds for which the service asks for no requests
 
 
 class LLMClient:
@@ -94,9 +98,10 @@ class LLMClient:
             raise ConfigError(f"feedback.llm.cache: {self._file} cannot be written to")
         self._answers: dict[str, str] = {}
         self._tokens, self._money = 0, 0.0  # spent so far
-        with naming_field("feedback.llm.cache", CorruptFile, KeyError):
-            for entry in read_lines(self._file):
-                self._count(entry)
+        lines = self._file.read_bytes().split(b"\n")[:-1] if self._file.exists() else []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # cut off by a crash
+                self._count(json.loads(line))
         self._pace = _Pace(config.requests_per_minute, config.tokens_per_minute)
         self._pending: list[Usage] = []  # the estimates of requests that are not answered yet
         self._down = False  # the service; then one request a time finds out whether it is back
@@ -133,11 +138,9 @@ class LLMClient:
     async def _answer(
         self, client, slots: asyncio.Semaphore, key: str, question: Question, retries: int
     ) -> Answer:
-        """A request that failed at no cost is sent again by openai's client; one that may have cost
-        something is sent again here, if the budget allows.
-        """
+        """Sends the request again until it succeeds or there is a reason to stop."""
         estimate = self._estimate(question)
-        text, spent, problems = None, [], []
+        text, spent, problems, delay = None, [], [], BACKOFF
         async with slots:
             began = time.monotonic()
             for left in range(retries, -1, -1):
@@ -145,17 +148,20 @@ class LLMClient:
                     problems.append("down" if self._down else "budget")
                     break
                 try:
-                    text, usage, retried = await self._request(client, question, estimate, left)
+                    text, usage = await self._request(client, question, estimate)
                 except RequestFailed as failure:
                     problems.append(failure.problem)
                     if failure.charged:
                         spent.append(estimate)
                         self._record(key, None, estimate)
-                    if not left or not (failure.general and failure.charged):
+                    if not (left and failure.retry and failure.pause <= self.config.timeout):
                         self._give_up(failure, began)
                         break
+                    self._pace.hold(failure.pause)
+                    backoff = min(delay, self.config.timeout) * random.uniform(0.5, 1.0)
+                    delay *= 2
+                    await asyncio.sleep(max(backoff, failure.pause))
                 else:
-                    problems += ["retried"] * retried
                     spent.append(usage)
                     self._record(key, text, usage)
                     self._succeed()
@@ -163,10 +169,8 @@ class LLMClient:
         tokens, money = sum(map(sum, spent)), sum(map(self._price, spent))
         return Answer(text, tokens, money, time.monotonic() - began, tuple(problems))
 
-    async def _request(
-        self, client, question: Question, estimate: Usage, retries: int
-    ) -> tuple[str, Usage, int]:
-        """(text, usage, retries that were needed). Raises RequestFailed."""
+    async def _request(self, client, question: Question, estimate: Usage) -> tuple[str, Usage]:
+        """The answer's text and its usage. Raises RequestFailed."""
         request = {
             "model": self.config.model,
             "messages": [
@@ -178,8 +182,7 @@ class LLMClient:
         self._pending.append(estimate)
         try:
             await self._pace.wait(sum(estimate))
-            client = client.with_options(max_retries=retries)
-            body, retried = await _send(client, request, self.config.timeout)
+            body = await _send(client, request, self.config.timeout)
         finally:
             self._pending.remove(estimate)
             self._ended.set()
@@ -187,7 +190,7 @@ class LLMClient:
         text, usage = read_answer(body)
         if self.config.key_variable:  # the service has the key and could repeat it
             text = text.replace(self._key, "(key)")
-        return text[:MAX_CHARS], usage or estimate, retried
+        return text[:MAX_CHARS], usage or estimate
 
     # --- Reasons not to send a request ---
 
@@ -233,10 +236,11 @@ class LLMClient:
         self._count(entry)
 
     def _count(self, entry: Mapping[str, Any]) -> None:
-        self._tokens += entry["tokens"]
-        self._money += entry["money"]
-        if entry["text"] is not None:
-            self._answers[entry["key"]] = entry["text"]
+        """Raises KeyError or TypeError, before it counts, where `entry` is not of `_record`."""
+        tokens, money = self._tokens + entry["tokens"], self._money + entry["money"]
+        if isinstance(text := entry["text"], str):
+            self._answers[entry["key"]] = text
+        self._tokens, self._money = tokens, money
 
     def _price(self, usage: Usage) -> float:
         config = self.config
@@ -283,6 +287,7 @@ def _open_client(base_url: str | None, key: str):
     return openai.AsyncOpenAI(
         api_key=key,
         base_url=base_url or OPENAI,  # not what the environment names: the key would go there
+        max_retries=0,  # for the reasons at the top of this file
         timeout=None,  # its timeouts are for each piece of an answer; ours is for the whole
         default_headers={"Accept-Encoding": "identity"},  # MAX_BYTES must not unpack to more
         http_client=openai.DefaultAsyncHttpxClient(
@@ -291,11 +296,8 @@ def _open_client(base_url: str | None, key: str):
     )
 
 
-async def _send(client, request: Mapping[str, Any], timeout: float) -> tuple[bytes, int]:
-    """(the answer's body, retries that were needed), within `timeout` seconds altogether.
-
-    Raises RequestFailed.
-    """
+async def _send(client, request: Mapping[str, Any], timeout: float) -> bytes:
+    """The answer's body, within `timeout` seconds. Raises RequestFailed."""
     begun = False
     try:
         async with asyncio.timeout(timeout):
@@ -306,8 +308,8 @@ async def _send(client, request: Mapping[str, Any], timeout: float) -> tuple[byt
                 async for chunk in response.iter_bytes():
                     received += chunk
                     if len(received) > MAX_BYTES:
-                        raise RequestFailed("too long", general=False, charged=True)
-                return bytes(received), response.retries_taken
+                        raise RequestFailed("too long", retry=False, general=False, charged=True)
+                return bytes(received)
     except RequestFailed:
         raise
     except Exception as error:
@@ -319,16 +321,28 @@ def _failure(error: Exception, begun: bool) -> RequestFailed:
     import openai
 
     if isinstance(error, openai.APIStatusError):
-        status = error.status_code
+        status, pause = error.status_code, _retry_after(error.response.headers)
         if status == 429:
-            return RequestFailed("rate limit")
-        if status in (408, 409) or status >= 500:
-            return RequestFailed("server error")
+            return RequestFailed("rate limit", pause=pause)
+        if status in (408, 409, 425) or status >= 500:
+            return RequestFailed("server error", pause=pause)
         # 401 to 404: the key, the model or the address is wrong, hence for every request.
-        return RequestFailed(f"refused {status}", general=status in (401, 402, 403, 404))
+        general = status in (401, 402, 403, 404)
+        return RequestFailed(f"refused {status}", retry=False, general=general)
     if isinstance(error, TimeoutError):
         return RequestFailed("timeout", charged=True)
     return RequestFailed("cut off", charged=True) if begun else RequestFailed("no connection")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds; 0 where the service asks for no pause. The header holds a number or a date."""
+    value, seconds = headers.get("retry-after", ""), 0.0
+    try:
+        seconds = float(value)
+    except ValueError:
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+    return max(0.0, seconds)  # 0 for NaN, too
 
 
 class _Pace:
@@ -344,6 +358,10 @@ class _Pace:
         turn = max(now, self._next)
         self._next = turn + max(self._seconds_per_request, tokens * self._seconds_per_token)
         await asyncio.sleep(turn - now)
+
+    def hold(self, seconds: float) -> None:
+        """Requests that call `wait` from now on are sent in `seconds` at the earliest."""
+        self._next = max(self._next, time.monotonic() + seconds)
 
 
 def _print(message: str) -> None:
