@@ -97,7 +97,7 @@ def test_docs_metrics_names_what_runs_write_and_nothing_else(finished):
                 continue
             fixed, *names = re.split("[A-Z]{2,}", page_key)  # feedback/by_NAME
             last = re.search("[^/]+/?$", fixed)[0]
-            written = rf"[\"']{last}{{" if names else rf"[\"']{last}[\"']|\b{last}="
+            written = rf"[\"']{last}{{" if names else rf"[\"'/]{last}[\"']|\b{last}="
             assert re.search(written, code), page_key
 
 
@@ -144,7 +144,7 @@ def test_a_changed_config_is_refused_by_name(finished, environment):
     ],
 )
 def test_bad_values_end_before_any_work(tmp_path, environment, flag, message):
-    """tests/test_config.py and test_checks.py has many more, without the command line."""
+    """tests/test_config.py and test_checks.py have many more, without the command line."""
     process = start(tmp_path / "w", environment, flag)
     output, _ = process.communicate(timeout=200)
     assert process.returncode != 0 and message in output and "Traceback" not in output, output
@@ -437,9 +437,9 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
 @pytest.mark.parametrize("name", ["sdpo", "opsd", "sdft", "gkd"])
 def test_each_preset_trains(finished, tmp_path, caplog, name):
     config, chosen = tiny_config.get_config(), preset(name)
-    config.fd.update(chosen.fd)
+    config.fd, config.feedback = chosen.fd, chosen.feedback
     config.fd.update(steps=4, save_every=2, prompts_per_step=4, row_buckets=(32,))
-    config.update(stages=("fd",), init_from=str(finished[0] / "sft"), feedback=chosen.feedback)
+    config.update(stages=("fd",), init_from=str(finished[0] / "sft"))
     if name == "sdpo":  # whose tiny attempts have no peers that succeed
         config.feedback.provider = "peers,lean_messages"
     config.mesh.fsdp = 1

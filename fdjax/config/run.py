@@ -148,7 +148,7 @@ class LLMConfig:
     concurrency: int = setting(16, "requests at a time", at_least=1)
     requests_per_minute: float | None = setting(None, "at most", above=0)
     tokens_per_minute: float | None = setting(None, "at most, read and written", above=0)
-    timeout: float = setting(60.0, "seconds for a request and openai's retries of it", above=0)
+    timeout: float = setting(60.0, "seconds for a request", above=0)
     retries: int = setting(4, "of a request that failed", at_least=0)
     price_in: float = setting(0.0, "money per million tokens read", at_least=0)
     price_out: float = setting(0.0, "money per million tokens written", at_least=0)
