@@ -97,7 +97,7 @@ def test_a_stage_holds_its_parameters_once(config, tmp_path, monkeypatch, rank):
         for _ in range(2):
             before = embeddings()
             policy = Policy("sft", init(jax.random.key(0)), "x")
-            experiment.run_stage(run, "fd", policy, Preemption(), may_train=True)
+            experiment.run_stage(run, "fd", policy, Preemption())
     teacher_and_moments = 0 if rank else 3
     assert held == [1 + teacher_and_moments] * 2
     assert starts == [(0, {}), (3, {"t0": [1]})]

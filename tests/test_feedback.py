@@ -166,7 +166,7 @@ def config_of(**changes):
         ("llm.prompt", "nowhere.txt", "^feedback.llm.prompt: .*neither one of feedback.v1"),
         ("policy.prompt", "{gaol}", "policy.prompt='{gaol}' is no template"),
         ("policy.response_length", 0, "policy.response_length is 0, must be at least 1"),
-        ("policy.temperature", -1.0, "policy.temperature is -1.0, must be above 0"),
+        ("policy.temperature", -1.0, "policy.temperature is -1.0, must be at least 0"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(monkeypatch, tmp_path, field, value, message):

@@ -86,5 +86,5 @@ def test_the_error_of_a_damaged_workdir_says_what_helps(config, tmp_path):
     set_up(config, workdir)
     assert statements.read_text() == lines
     statements.write_text("{}{}\n" + lines)
-    with pytest.raises(CorruptFile, match=rf"^{statements}:1 is no JSON.* take it out$"):
+    with pytest.raises(CorruptFile, match=rf"^{statements}:1 is no JSON.* remove it$"):
         set_up(config, workdir)
