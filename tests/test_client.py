@@ -31,7 +31,7 @@ def gaps(served):
 def environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(client_module, "BACKOFF", 0.0)
+    monkeypatch.setattr(client_module, "BACKOFF", 0.01)
 
 
 @pytest.fixture
@@ -249,7 +249,8 @@ def test_a_service_that_answers_nonsense_counts_as_down(ask):
     assert {a.text for a in answers} == {None} and len(served.requests) <= 6
 
 
-def test_one_poisonous_question_does_not_stop_the_others(ask):
+def test_one_poisonous_question_does_not_stop_the_others(ask, monkeypatch):
+    monkeypatch.setattr(client_module, "BACKOFF", 0.2)  # others succeed between its tries
     def answer(number, body):
         poisoned = "poison" in body["messages"][1]["content"]
         return Reply(b"", status=500) if poisoned else says("good")

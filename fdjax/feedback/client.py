@@ -93,7 +93,7 @@ class LLMClient:
             ) from None
         self.config = config
         self._key = _read_key(config.key_variable)
-        self._file = Path(config.cache or Path(folder) / "llm_answers.jsonl")
+        self._file = Path(config.cache or Path(folder) / "llm_answers.jsonl").expanduser()
         if self._file.is_dir() or not writable(self._file.parent):
             raise ConfigError(f"feedback.llm.cache: {self._file} cannot be written to")
         self._answers: dict[str, str] = {}

@@ -58,7 +58,7 @@ def read_prompt(name: str) -> str:
     """The instructions: a file of prompts/ (without its ending), or a path. Raises ConfigError."""
     file = PROMPTS / f"{name}.txt"
     if not file.exists():
-        file = Path(name)
+        file = Path(name).expanduser()
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

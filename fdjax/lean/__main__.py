@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 from fdjax.lean import bench, doctor
 from fdjax.lean.backends.ray_cluster import RayCluster
@@ -137,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
         if flags.command == "bench":
             imports = tuple(flags.imports)
             return bench.main(backend, flags.workers, flags.timeout, flags.count, imports)
-        source = sys.stdin.buffer if flags.file == "-" else open(flags.file, "rb")  # noqa: SIM115
+        source = sys.stdin.buffer if flags.file == "-" else Path(flags.file).expanduser().open("rb")
         cache = VerdictCache(flags.cache)
         second = None
         if flags.replay:

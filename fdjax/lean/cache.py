@@ -44,8 +44,9 @@ class VerdictCache:
         self._lock = threading.Lock()
         self._file = None
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115
+            path = Path(path).expanduser()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
             self._load()
 
     def get(self, key: str) -> Verdict | None:

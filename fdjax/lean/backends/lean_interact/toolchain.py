@@ -151,7 +151,11 @@ def prepare(
     environment = _lake_environment(lake, config.working_dir)
     lean = config.lean_version or _read(Path(config.cache_repl_dir) / "lean-toolchain")
     version = f"{lean}-{_digest(program, project)}"
-    folders = {config.working_dir, os.path.dirname(program), *readable.split(os.pathsep)}
+    folders = {
+        config.working_dir,
+        os.path.dirname(program),
+        *map(os.path.expanduser, readable.split(os.pathsep)),
+    }
     for name in _FOLDERS:
         folders.update(environment.get(name, "").split(os.pathsep))
     reads = tuple(sorted(folders - {""}))
