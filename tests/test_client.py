@@ -251,6 +251,7 @@ def test_a_service_that_answers_nonsense_counts_as_down(ask):
 
 def test_one_poisonous_question_does_not_stop_the_others(ask, monkeypatch):
     monkeypatch.setattr(client_module, "BACKOFF", 0.2)  # others succeed between its tries
+
     def answer(number, body):
         poisoned = "poison" in body["messages"][1]["content"]
         return Reply(b"", status=500) if poisoned else says("good")
