@@ -23,7 +23,7 @@ _HEAD = "prelude\nimport FdPrelude\n"
 
 def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
     """Options of the lean_interact backend: a built REPL, and a `lake` that only has `env`."""
-    from fdjax.lean.backends.embedded import library
+    from fdjax.lean.backends.embedded import prelude
 
     repl, lake = folder / ".lake" / "build" / "bin" / "repl", folder / "lake"
     root = folder / "toolchain"
@@ -36,7 +36,7 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
         sys.prefix,
         sys.base_prefix,
         Path(__file__).resolve().parents[1],
-        library.ensure_library().parent,
+        prelude.ensure_prelude().parent,
     ]
     lake.write_text(
         textwrap.dedent(f"""\
@@ -51,7 +51,7 @@ def toolchain(folder: Path, import_seconds: float = 0.0) -> dict[str, str]:
 
 
 def _program(path: Path, *arguments: str) -> None:
-    from fdjax.lean.backends.embedded import library
+    from fdjax.lean.backends.embedded import prelude
 
     program = [sys.executable, "-B", str(Path(__file__).resolve()), *arguments]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _program(path: Path, *arguments: str) -> None:
         #!{sys.executable}
         import os, sys
         os.environ["PYTHONPATH"] = {str(Path(__file__).resolve().parents[1])!r}
-        os.environ["FDJAX_CACHE"] = {str(library.cache_folder())!r}
+        os.environ["FDJAX_CACHE"] = {str(prelude.cache_folder())!r}
         os.execv({program[0]!r}, {program!r} + sys.argv[1:])
         """)
     )
@@ -77,12 +77,12 @@ def project(folder: Path) -> str:
 
 def lean(text: str, timeout: float | None = None) -> list[dict]:
     """Messages of `lean --json`. Raises subprocess.TimeoutExpired after so many seconds."""
-    from fdjax.lean.backends.embedded import library, process
+    from fdjax.lean.backends.embedded import prelude, process
 
     done = subprocess.run(
         process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false"),
         input=_HEAD + text,
-        env=process.lean_environment(library.ensure_library()),
+        env=process.lean_environment(prelude.ensure_prelude()),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -204,7 +204,7 @@ def answer(request: dict, environments: list[str]) -> dict:
 
 def compile_module(arguments: list[str]) -> None:
     """As `lean --stdin ...`, with our library in place of all imports."""
-    from fdjax.lean.backends.embedded import library, process
+    from fdjax.lean.backends.embedded import prelude, process
 
     text = sys.stdin.read()
     lines = ["" if line.startswith("import ") else line for line in text.split("\n")]
@@ -213,15 +213,15 @@ def compile_module(arguments: list[str]) -> None:
         process.lean_argv(*arguments),
         input="\n".join(lines),
         text=True,
-        env=process.lean_environment(library.ensure_library()),
+        env=process.lean_environment(prelude.ensure_prelude()),
     )
     sys.exit(done.returncode)
 
 
 def replay(module: str) -> None:
-    from fdjax.lean.backends.embedded import library, process, replay_child
+    from fdjax.lean.backends.embedded import prelude, process, replay_child
 
-    os.environ["LEAN_PATH"] += f":{library.ensure_library()}"
+    os.environ["LEAN_PATH"] += f":{prelude.ensure_prelude()}"
     os.execv(
         sys.executable, [sys.executable, replay_child.__file__, process.shared_library(), module]
     )

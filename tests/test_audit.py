@@ -196,7 +196,7 @@ def lean_says(file: str) -> list[str]:
         backend.compiler(60),
         input=file.encode(),
         capture_output=True,
-        env=process.lean_environment(backend.library),
+        env=process.lean_environment(backend.prelude),
     )
     return [json.loads(line)["data"] for line in done.stdout.splitlines()]
 

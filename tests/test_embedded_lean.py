@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fdjax.lean.backend import BackendUnavailable
-from fdjax.lean.backends.embedded import library, process
+from fdjax.lean.backends.embedded import prelude, process
 
 DATA = Path(__file__).parent / "data"
 THEOREMS = DATA / "embedded_theorems.lean"  # an entry for each notation and tactic
@@ -47,7 +47,7 @@ def lean(text: str, folder: Path, *options: str) -> list[dict]:
     argv = process.lean_argv("--json", "-DmaxErrors=0", *options, str(path))
     done = subprocess.run(
         argv,
-        env=process.lean_environment(library.ensure_library()),
+        env=process.lean_environment(prelude.ensure_prelude()),
         text=True,
         capture_output=True,
         timeout=500,
@@ -211,8 +211,8 @@ def test_no_way_around_the_axiom_report(tmp_path):
 
 
 def test_the_library_has_no_axiom_of_its_own():
-    sources = Path(library.__file__).parent
-    text = "".join((sources / f"{m}.lean").read_text() for m in library.MODULES)
+    sources = Path(prelude.__file__).parent
+    text = "".join((sources / f"{m}.lean").read_text() for m in prelude.MODULES)
     text = re.sub(r"/-.*?-/|--[^\n]*", "", text, flags=re.DOTALL)
     declared = re.findall(r"^[^\n]*\baxiom\s+(\S+)", text, re.MULTILINE)
     unsafe = re.findall(r"^unsafe axiom (\S+)", text, re.MULTILINE)
@@ -346,14 +346,14 @@ def test_lean_argv_behaves_as_lean(tmp_path):
         process.lean_argv(str(tmp_path / "A.lean")),
         text=True,
         capture_output=True,
-        env=os.environ | {"LEAN_PATH": str(library.ensure_library())},
+        env=os.environ | {"LEAN_PATH": str(prelude.ensure_prelude())},
     )
     assert done.returncode == 0
     assert done.stdout == "'and_comm' does not depend on any axioms\n"
 
 
 def test_many_processes_compile_at_once(tmp_path):
-    code = "from fdjax.lean.backends.embedded import library; print(library.ensure_library())"
+    code = "from fdjax.lean.backends.embedded import prelude; print(prelude.ensure_prelude())"
     env = os.environ | {"FDJAX_CACHE": str(tmp_path / "cache")}
     started = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
@@ -362,34 +362,34 @@ def test_many_processes_compile_at_once(tmp_path):
     folders = {child.communicate()[0].strip() for child in started}
     assert all(child.returncode == 0 for child in started)
     (folder,) = folders
-    assert {p.name for p in Path(folder).iterdir()} == {f"{m}.olean" for m in library.MODULES}
+    assert {p.name for p in Path(folder).iterdir()} == {f"{m}.olean" for m in prelude.MODULES}
     assert os.listdir(Path(folder).parent) == [Path(folder).name]  # no scratch folder is left
 
 
 def test_compile_errors_are_shown_and_leave_nothing(tmp_path, monkeypatch):
     (tmp_path / "Bad.lean").write_text("prelude\ntheorem oops : Type := nonsense\n")
-    monkeypatch.setattr(library, "_SOURCES", tmp_path)
-    monkeypatch.setattr(library, "MODULES", ("Bad",))
+    monkeypatch.setattr(prelude, "_SOURCES", tmp_path)
+    monkeypatch.setattr(prelude, "MODULES", ("Bad",))
     monkeypatch.setenv("FDJAX_CACHE", str(tmp_path / "cache"))
-    library.library_version.cache_clear()
+    prelude.prelude_version.cache_clear()
     try:
-        with pytest.raises(library.LibraryError, match=r"(?s)Bad did not compile.*nonsense"):
-            library.ensure_library()
+        with pytest.raises(prelude.PreludeError, match=r"(?s)Bad did not compile.*nonsense"):
+            prelude.ensure_prelude()
         assert os.listdir(tmp_path / "cache" / "lean") == []
     finally:
-        library.library_version.cache_clear()
+        prelude.prelude_version.cache_clear()
 
 
 def test_version_follows_the_texts(tmp_path, monkeypatch):
     (tmp_path / "A.lean").write_text("prelude\n")
-    monkeypatch.setattr(library, "_SOURCES", tmp_path)
-    monkeypatch.setattr(library, "MODULES", ("A",))
-    library.library_version.cache_clear()
-    before = library.library_version()
+    monkeypatch.setattr(prelude, "_SOURCES", tmp_path)
+    monkeypatch.setattr(prelude, "MODULES", ("A",))
+    prelude.prelude_version.cache_clear()
+    before = prelude.prelude_version()
     (tmp_path / "A.lean").write_text("prelude \n")
-    library.library_version.cache_clear()
-    after = library.library_version()
-    library.library_version.cache_clear()
+    prelude.prelude_version.cache_clear()
+    after = prelude.prelude_version()
+    prelude.prelude_version.cache_clear()
     assert before != after
 
 

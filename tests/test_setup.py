@@ -60,9 +60,9 @@ def test_bad_values_are_refused_by_name(config, tmp_path, path, value, message):
 
 
 def test_lean_that_does_not_load(config, tmp_path, monkeypatch):
-    from fdjax.lean.backends.embedded import library, process
+    from fdjax.lean.backends.embedded import prelude, process
 
-    cached = (process.shared_library, process.lean_version, library.library_version)
+    cached = (process.shared_library, process.lean_version, prelude.prelude_version)
     monkeypatch.setattr(setup, "make_backend", make_backend)
     monkeypatch.setattr(process, "WHEEL", "no_such_wheel")
     try:

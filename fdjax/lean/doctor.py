@@ -93,7 +93,7 @@ def _replay(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
-    from fdjax.lean.backends.embedded import library, process
+    from fdjax.lean.backends.embedded import prelude, process
     from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 
     def wheel() -> str:
@@ -103,7 +103,7 @@ def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:
     return {
         "wheel": wheel,
         "Lean": process.lean_version,
-        "library": lambda: str(library.ensure_library()),
+        "library": lambda: str(prelude.ensure_prelude()),
         "sandbox": _sandbox,
         "memory": lambda: _memory(1024, options.get("memory_mb", EmbeddedBackend.memory_mb)),
     }

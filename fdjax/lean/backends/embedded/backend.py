@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
-from fdjax.lean.backends.embedded import library, process, replay_child
+from fdjax.lean.backends.embedded import prelude, process, replay_child
 from fdjax.lean.batch_process import BatchFile, Processes, cpu_seconds, run
 from fdjax.types import Theorem, Verdict
 
@@ -20,7 +20,7 @@ class EmbeddedBackend:
     """Real Lean 4 of a wheel, with the library FdPrelude in place of Init; no Mathlib.
 
     `max_heartbeats`: thousands, per declaration; `memory_mb`: address space of one process. The
-    constructor raises BackendUnavailable or library.LibraryError where Lean cannot run.
+    constructor raises BackendUnavailable or prelude.PreludeError where Lean cannot run.
     """
 
     max_heartbeats: int = 2000
@@ -28,7 +28,7 @@ class EmbeddedBackend:
     max_batch: int = 64
     start_seconds: float = dataclasses.field(default=20.0, init=False)  # on a machine that is busy
     name: str = dataclasses.field(default="embedded", init=False)
-    library: Path = dataclasses.field(default_factory=library.ensure_library)
+    prelude: Path = dataclasses.field(default_factory=prelude.ensure_prelude)
 
     def __post_init__(self) -> None:
         if self.memory_mb < 3072:
@@ -39,7 +39,7 @@ class EmbeddedBackend:
 
     @property
     def version(self) -> str:
-        return library.library_version()
+        return prelude.prelude_version()
 
     @property
     def limits(self) -> str:
@@ -47,7 +47,7 @@ class EmbeddedBackend:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return process.lean_environment(self.library)
+        return process.lean_environment(self.prelude)
 
     def missing(self, imports: tuple[str, ...]) -> str | None:
         unknown = [module for module in imports if module not in IMPORTS]
@@ -98,7 +98,7 @@ class EmbeddedBackend:
 
     @property
     def _readable(self) -> list[str]:
-        return [os.path.dirname(process.shared_library()), os.fspath(self.library)]
+        return [os.path.dirname(process.shared_library()), os.fspath(self.prelude)]
 
 
 class EmbeddedWorker:

@@ -26,12 +26,12 @@ MODULES = (
 )
 
 
-class LibraryError(RuntimeError):
+class PreludeError(RuntimeError):
     """FdPrelude did not compile; the message holds Lean's output."""
 
 
 @functools.cache
-def library_version() -> str:
+def prelude_version() -> str:
     """Changes with the text of the library and with the wheel; part of every verdict's cache key.
     Raises BackendUnavailable where the wheel is not installed.
     """
@@ -44,13 +44,13 @@ def library_version() -> str:
     return f"{process.WHEEL}-{wheel}-{digest.hexdigest()[:16]}"
 
 
-def ensure_library() -> Path:
+def ensure_prelude() -> Path:
     """The folder for LEAN_PATH; compiles the library (seconds) where the cache does not hold it.
 
     Safe when many processes start at once: each compiles into a folder of its own, and the first
-    to finish gives it its final name. Raises LibraryError or BackendUnavailable.
+    to finish gives it its final name. Raises PreludeError or BackendUnavailable.
     """
-    folder = cache_folder() / "lean" / library_version()
+    folder = cache_folder() / "lean" / prelude_version()
     if folder.is_dir():
         return folder
     process.lean_version()  # raises with the reason where this machine cannot load Lean
@@ -70,7 +70,7 @@ def ensure_library() -> Path:
 
 
 def _compile(folder: Path) -> None:
-    """Compiles all modules into `folder`. Raises LibraryError with Lean's messages."""
+    """Compiles all modules into `folder`. Raises PreludeError with Lean's messages."""
     for module in MODULES:
         target = folder / f"{module}.olean"
         # Lean names the module after the file's path below the working directory
@@ -87,4 +87,4 @@ def _compile(folder: Path) -> None:
         # lean writes no file after an error, and can also die without a message
         if done.returncode or not target.is_file():
             output = "\n".join(done.stdout.splitlines()[:40])
-            raise LibraryError(f"{module} did not compile (exit code {done.returncode}):\n{output}")
+            raise PreludeError(f"{module} did not compile (exit code {done.returncode}):\n{output}")
