@@ -146,6 +146,10 @@ def test_init_from_a_published_model(config, published, tmp_path):
     head = safetensors.read_rows(safetensors.open_folder(published)["lm_head.weight"])
     np.testing.assert_array_equal(policy.params["lm_head"], head.T.astype(np.float32))
     assert policy.params["lm_head"].dtype == np.float32
+    manifest = stage_manifest(run, "fd", "x")
+    assert manifest["published"] == hf.read_json(published)  # for exports; decides nothing
+    without = run._replace(init_source=None)
+    assert stage_manifest(without, "fd", "x")["fingerprint"] == manifest["fingerprint"]
     convert.from_hf(published, tmp_path / "ours")
     config.init_from = str(tmp_path / "ours")
     again = set_up(config, tmp_path / "again")

@@ -222,7 +222,8 @@ def checked_manifests(run: Run, names: Sequence[str]) -> dict[str, dict[str, Any
         here = stage_manifest(run, names[0], "")
         if changes := "\n  ".join(differences(_kind(source.manifest), _kind(here))):
             raise ConfigError(f"init_from={source.folder} is of another kind:\n  {changes}")
-    before, manifests = source.fingerprint if source else RANDOM, {}
+    with naming_field(f"init_from={run.config.init_from}", ValueError, OSError):
+        before, manifests = source.fingerprint if source else RANDOM, {}
     for name in names:
         manifests[name] = stage_manifest(run, name, before)
         check_manifest(run.workdir / name, manifests[name])

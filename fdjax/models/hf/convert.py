@@ -29,7 +29,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
-from fdjax.models.config import ModelConfig
+from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig
 from fdjax.models.hf import array_store, init_from, weights
 from fdjax.models.hf import config as hf
 from fdjax.models.hf.init_from import InitSource
@@ -70,6 +70,7 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
                 _copy_in(stored[name], part.T if tensor.transposed else part)
         array_store.finish(item, list(arrays))
         record = {"model": dataclasses.asdict(config), **_token_ids(folder)}
+        record["published"] = hf.read_json(folder)
         (made / "config.json").write_text(json.dumps(record, indent=1))
         _copy_files(folder, made)
 
@@ -115,17 +116,26 @@ def to_hf(
         (made / "config.json").write_text(json.dumps(data, indent=2))
 
 
-def to_peft(checkpoint: str | Path, out: str | Path) -> None:
-    """Writes `out`, adapters that the peft package and vLLM add to the original model."""
+def to_peft(checkpoint: str | Path, out: str | Path, *, base: str | Path | None = None) -> str:
+    """Writes `out`, adapters that the peft package and vLLM add to the original model; returns a
+    line that says to which class of model.
+
+    `base` is that model's folder, for checkpoints that do not record its config.json.
+    """
     source, config = _checkpoint(checkpoint)
+    published = source.published
+    if base:
+        published = hf.read_json(base)
+        _check_same(config, published, base)
     if not config.lora_rank:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
     arrays = array_store.open_item(source.item)
-    matrices = {}
+    model = published or hf.config_json(config, "float32")
+    architecture, matrices = (model.get("architectures") or [model["model_type"]])[0], {}
     for path, tensor in weights.tensors(config).items():
         if adapter := _adapter(arrays, path, config):
             for layer, name in enumerate(tensor.names(config)):
-                name = "base_model.model." + name.removesuffix(".weight")
+                name = "base_model.model." + weights.module_name(name, published)
                 matrices[f"{name}.lora_A.weight"] = np.ascontiguousarray(adapter.a[layer].T)
                 matrices[f"{name}.lora_B.weight"] = np.ascontiguousarray(adapter.b[layer].T)
     data = {
@@ -139,9 +149,20 @@ def to_peft(checkpoint: str | Path, out: str | Path) -> None:
         "target_modules": list(config.lora_targets),
         "inference_mode": True,
     }
+    if "vision_config" in published:  # a vision tower has modules of the same names
+        data["exclude_modules"] = r".*(vision_tower|multi_modal_projector)\..*"
     with new_folder(out) as made:
         save_file(matrices, made / "adapter_model.safetensors", metadata={"format": "pt"})
         (made / "adapter_config.json").write_text(json.dumps(data, indent=2))
+    return f"{out}: {len(matrices)} matrices for {architecture}, such as {min(matrices)}"
+
+
+def _check_same(config: ModelConfig, published: Mapping[str, Any], where: str | Path) -> None:
+    """Raises ValueError if a model of `config` is not that of the config.json `published`."""
+    theirs, ours = (dataclasses.asdict(x) for x in (hf.config_of(published), config))
+    names = sorted(theirs.keys() - {*ARITHMETIC, *ADAPTERS})
+    if changes := [f"{n} {theirs[n]!r}, not {ours[n]!r}" for n in names if theirs[n] != ours[n]]:
+        raise ValueError(f"{where}: not the model that was trained: {'; '.join(changes)}")
 
 
 class _Adapter(NamedTuple):
@@ -165,7 +186,10 @@ def _checkpoint(path: str | Path) -> tuple[InitSource, ModelConfig]:
     source = init_from.find(path)
     if source.item is None:
         raise ValueError(f"{path} is a folder of Hugging Face already")
-    return source, _model(source, path)
+    config = _model(source, path)
+    if source.published:
+        _check_same(config, source.published, f"what {source.folder}/config.json names published")
+    return source, config
 
 
 def _model(source: InitSource, path: str | Path) -> ModelConfig:
@@ -319,6 +343,9 @@ def main(argv: list[str] | None = None) -> int:
         parsers[function].set_defaults(function=function)
         for argument in arguments:
             parsers[function].add_argument(argument, type=_path)
+    parsers[to_peft].add_argument(
+        "--base", type=_path, help="the model's folder, if the checkpoint does not record it"
+    )
     dtypes = ["float32", "bfloat16"]
     parsers[to_hf].add_argument("--dtype", choices=dtypes, help="default: as it is stored")
     for argument in ("--tokens", "--out"):

@@ -70,6 +70,14 @@ def text_name(name: str) -> str | None:
     return None if parts[0] in ("vision_tower", "multi_modal_projector") else name
 
 
+def module_name(name: str, published: Mapping[str, Any]) -> str:
+    """The module of a layer's tensor `name` in what transformers and vLLM make of the folder with
+    `published` as its config.json: of a multimodal Gemma 3 the text model is a part of it."""
+    whole = published.get("model_type") == "gemma3"
+    prefix = "model.language_model." if whole else "model."
+    return prefix + name.removeprefix("model.").removesuffix(".weight")
+
+
 # --- Shapes --------------------------------------------------------------------------------------
 
 
