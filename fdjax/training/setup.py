@@ -97,9 +97,9 @@ def make_generator(
 ) -> Generator:
     prompts = make_prompts(config, workdir, source, corpus)
     model = make_model_config(config, source, prompts.tokenizer.vocab_size)
-    if prompts.tokenizer.vocab_size > model.vocab_size:
+    if prompts.tokenizer.min_rows > model.vocab_size:
         raise ConfigError(
-            f"tokenizer: it has {prompts.tokenizer.vocab_size} ids, the model's embedding only "
+            f"tokenizer: it has {prompts.tokenizer.min_rows} ids, the model's embedding only "
             f"{model.vocab_size} rows (vocab_size). They belong to different models."
         )
     return Generator(model, make_mesh(config.mesh), prompts)

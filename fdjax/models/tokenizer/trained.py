@@ -43,6 +43,10 @@ class SentencePieceTokenizer:
         return self._processor.get_piece_size()
 
     @property
+    def min_rows(self) -> int:
+        return self.vocab_size
+
+    @property
     def pad_id(self) -> int:
         return self._processor.pad_id()
 
@@ -61,6 +65,9 @@ class SentencePieceTokenizer:
     @property
     def stop_ids(self) -> tuple[int, ...]:
         return (self.eos_id,)
+
+    def token_name(self, id: int) -> str:
+        return self._processor.id_to_piece(id)
 
     def encode(self, text: str) -> list[int]:
         # sentencepiece spells a space as ▁, so a ▁ of the text is encoded as bytes.
