@@ -37,6 +37,7 @@ from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_bl
 from fdjax.models.tokenizer.published import FILES
 from fdjax.models.tokenizer.trained import token_ids, transformers_files
 from fdjax.runtime import sharding
+from fdjax.runtime.files import read_object
 
 COPIED = (*FILES, "added_tokens.json", "vocab.json", "merges.txt")  # beside weights, if present
 CHUNK_BYTES = 32 << 20
@@ -69,8 +70,9 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
                 part = array[layer] if tensor.stacked else array
                 _copy_in(stored[name], part.T if tensor.transposed else part)
         array_store.finish(item, list(arrays))
-        record = {"model": dataclasses.asdict(config), **_token_ids(folder)}
-        record["published"] = hf.read_json(folder)
+        published = hf.read_json(folder)
+        record = {"model": dataclasses.asdict(config), "published": published}
+        record |= _token_ids(folder, published)
         (made / "config.json").write_text(json.dumps(record, indent=1))
         _copy_files(folder, made)
 
@@ -111,8 +113,10 @@ def to_hf(
             for name, content in transformers_files(trained).items():
                 (made / name).write_text(content, encoding="utf-8")
         else:
-            data |= _token_ids(source.folder)
+            data |= _token_ids(source.folder, source.published)
             _copy_files(source.folder, made)
+            if source.manifest.get("prompt", {}).get("chat"):
+                data |= _stop_at_turns(made)
         (made / "config.json").write_text(json.dumps(data, indent=2))
 
 
@@ -312,13 +316,22 @@ def _copy_files(folder: Path, out: Path) -> None:
             (out / name).write_bytes((folder / name).read_bytes())
 
 
-def _token_ids(folder: Path) -> dict[str, Any]:
+def _token_ids(folder: Path, published: Mapping[str, Any]) -> dict[str, Any]:
     """The ids that begin, end and pad a text, under their names in config.json."""
-    ids = {}
-    for file in (folder / "generation_config.json", folder / "config.json"):
-        data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file, ids = folder / "generation_config.json", {}
+    for data in (read_object(file) if file.is_file() else {}, published):
         names = ("bos_token_id", "eos_token_id", "pad_token_id")
         ids |= {name: data[name] for name in names if data.get(name) is not None}
+    return ids
+
+
+def _stop_at_turns(folder: Path) -> dict[str, Any]:
+    """In generation_config.json, and returned: the ids at which the run's samples ended, which a
+    model's own files may not all name."""
+    file = folder / "generation_config.json"
+    ids = {"eos_token_id": list(tokenizer.load(folder).stop_ids)}
+    data = read_object(file) if file.is_file() else {}
+    file.write_text(json.dumps(data | ids, indent=2), encoding="utf-8")
     return ids
 
 
