@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import tensorstore as ts
 
+from fdjax.runtime import checksums
+
 Array = ts.TensorStore
 
 
@@ -70,6 +72,7 @@ def finish(folder: Path, paths: Sequence[str]) -> None:
     for file, metadata in files.items():
         file.write_text(json.dumps(metadata))
         (file.parent / "commit_success.txt").write_text("")
+    checksums.seal(folder.parent)
 
 
 def open_item(folder: str | os.PathLike) -> dict[str, Array]:
