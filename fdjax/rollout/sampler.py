@@ -76,22 +76,19 @@ def sample(
         logits_BGV = soft_cap(logits_BGV, config.logit_softcap)
         token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
         active = ~rollout.finished
-        ends = jnp.isin(token, stop_ids)
+        token = jnp.where(active, token, pad_id)
+        rollout = Rollout(
+            rollout.response_tokens.at[:, :, step].set(token),
+            rollout.response_mask.at[:, :, step].set(active),
+            rollout.logprobs.at[:, :, step].set(jnp.where(active, logprob, 0.0)),
+            rollout.entropy.at[:, :, step].set(jnp.where(active, entropy, 0.0)),
+            rollout.finished | (active & jnp.isin(token, stop_ids)),
+        )
         if matched is not None:
             matched = jnp.where(active, until_LV[matched, token], matched)
-            ends |= matched == len(until_LV)
-        token = jnp.where(active, token, pad_id)
-        return (
-            token,
-            matched,
-            Rollout(
-                rollout.response_tokens.at[:, :, step].set(token),
-                rollout.response_mask.at[:, :, step].set(active),
-                rollout.logprobs.at[:, :, step].set(jnp.where(active, logprob, 0.0)),
-                rollout.entropy.at[:, :, step].set(jnp.where(active, entropy, 0.0)),
-                rollout.finished | (active & ends),
-            ),
-        )
+            found = matched == len(until_LV)
+            rollout = rollout._replace(finished=rollout.finished | found)
+        return token, matched, rollout
 
     def advance(loop: _Loop) -> _Loop:
         hidden_BGD, cache = transformer.decode(config, params, loop.token, loop.cache)
