@@ -47,7 +47,7 @@ def test_offsets_are_the_places_of_each_tokens_bytes(tokenizers, name, text):
     at = 0
     for i, offset in zip(ids, offsets):
         assert offset == owner[at]
-        at += len(tokenizer._bytes([i])[0])
+        at += len(tokenizer.token_bytes([i])[0])
 
 
 @every

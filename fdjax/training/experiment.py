@@ -39,7 +39,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path, *, train: bool = Tru
         policy = initial_policy(run)
         evaluations = {policy.name: evaluate_policy(run, policy)} if policy.name else {}
         for name in run.manifests:
-            policy = run_stage(run, name, policy, preemption)
+            policy = run_stage(run, name, policy, preemption, evaluate_only=not train)
             evaluations[name] = evaluate_policy(run, policy)
         summary = summarise(evaluations, {name: spent(run, name) for name in evaluations})
     # The other hosts wait for the first one.
@@ -66,8 +66,13 @@ def spent(run: Run, name: str) -> dict[str, float]:
 # --- One stage -----------------------------------------------------------------------------------
 
 
-def run_stage(run: Run, name: str, before: Policy, preemption: Preemption) -> Policy:
-    """Trains the stage, or the rest of it, or reads what a finished one left."""
+def run_stage(
+    run: Run, name: str, before: Policy, preemption: Preemption, *, evaluate_only: bool
+) -> Policy:
+    """Trains the stage, or the rest of it, or reads what a finished one left.
+
+    Raises CorruptFile where no checkpoint is whole, with `evaluate_only` where the last is not.
+    """
     stage, folder, manifest = run.config.blocks[name], run.workdir / name, run.manifests[name]
     write_manifest(folder, manifest)
     if not tokenizer.holds(folder):
@@ -82,8 +87,8 @@ def run_stage(run: Run, name: str, before: Policy, preemption: Preemption) -> Po
         # From here on only the state holds parameters: init_state frees those of `before`.
         train_state = build.init_state(run, before.params, optimizer, stage)
         if step:
-            train_state = state.shapes(train_state)
-            train_state, meta, _ = checkpoints.restore(train_state, step)
+            only = step if evaluate_only else None
+            train_state, meta, step = checkpoints.restore(state.shapes(train_state), only)
             history = meta.get("curriculum", {})
         if step < stage.steps:
             with preemption.after_a_step():

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from fdjax.runtime import checksums
+
 Array = ts.TensorStore
 
 
@@ -71,6 +73,7 @@ def finish(folder: Path, paths: Sequence[str]) -> None:
     for file, metadata in files.items():
         file.write_text(json.dumps(metadata))
         (file.parent / "commit_success.txt").write_text("")
+    checksums.seal(folder.parent)
 
 
 def open_item(folder: str | os.PathLike) -> dict[str, Array]:

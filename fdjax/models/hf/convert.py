@@ -36,7 +36,7 @@ from fdjax.models.hf.init_from import InitSource
 from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_blocks, write_rows
 from fdjax.models.tokenizer.published import FILES
 from fdjax.models.tokenizer.trained import token_ids, transformers_files
-from fdjax.runtime import sharding
+from fdjax.runtime import checksums, sharding
 from fdjax.runtime.files import read_object
 
 COPIED = (*FILES, "added_tokens.json", "vocab.json", "merges.txt")  # beside weights, if present
@@ -190,6 +190,7 @@ def _checkpoint(path: str | Path) -> tuple[InitSource, ModelConfig]:
     source = init_from.find(path)
     if source.item is None:
         raise ValueError(f"{path} is a folder of Hugging Face already")
+    checksums.check(source.item.parent, source.item.name)
     config = _model(source, path)
     if source.published:
         _check_same(config, source.published, f"what {source.folder}/config.json names published")

@@ -130,7 +130,7 @@ def _last_stage(workdir: Path) -> InitSource:
     for file in sorted(workdir.glob("*/config.json")):
         manifest = read_object(file)
         steps = manifest.get("stage", {}).get("steps")
-        if (file.parent / "checkpoints" / str(steps) / "params").exists():
+        if (file.parent / "checkpoints" / str(steps)).exists():  # though it may be damaged
             manifests[file.parent] = manifest
     started_from = {manifest["before"] for manifest in manifests.values()}
     last = [folder for folder in manifests if manifests[folder]["fingerprint"] not in started_from]

@@ -57,6 +57,9 @@ class Tokenizer(Protocol):
         there is no template, or if it refuses these messages.
         """
 
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        """The UTF-8 of each id, which may be part of a character; none of special tokens."""
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids. Special tokens have none; invalid UTF-8 becomes U+FFFD."""
 

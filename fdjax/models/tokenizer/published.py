@@ -133,11 +133,15 @@ class PublishedTokenizer:
             raise ValueError("the tokenizer has no chat template")
         return self._engine.encode_marked(self._template.marked(messages, thinking))
 
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        pieces, special = self._engine.pieces, self._special_ids
+        return [b"" if i in special or i >= len(pieces) else pieces[i] for i in ids]
+
     def decode(self, ids: Sequence[int]) -> str:
-        return decode_bytes(self._bytes(ids))
+        return decode_bytes(self.token_bytes(ids))
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        return character_offsets(self._bytes(ids))
+        return character_offsets(self.token_bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
         for name, content in reversed(self.files):  # last the file that `holds` looks for
@@ -216,10 +220,6 @@ class PublishedTokenizer:
     @functools.cached_property
     def _special_ids(self) -> frozenset[int]:
         return frozenset(token.id for token in self._added.values() if token.special)
-
-    def _bytes(self, ids: Sequence[int]) -> list[bytes]:
-        pieces, special = self._engine.pieces, self._special_ids
-        return [b"" if i in special or i >= len(pieces) else pieces[i] for i in ids]
 
     @functools.cached_property
     def _template_source(self) -> str | None:

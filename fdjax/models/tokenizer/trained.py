@@ -83,11 +83,14 @@ class SentencePieceTokenizer:
     def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         raise ValueError("a tokenizer trained here has no chat template")
 
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        return [self._bytes[i] for i in ids]
+
     def decode(self, ids: Sequence[int]) -> str:
-        return decode_bytes([self._bytes[i] for i in ids])
+        return decode_bytes(self.token_bytes(ids))
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        return character_offsets([self._bytes[i] for i in ids])
+        return character_offsets(self.token_bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
         write_atomically(Path(folder) / "tokenizer.model", self.model)
