@@ -28,6 +28,7 @@ CHARS_PER_TOKEN = 3  # a low estimate, for services that do not count
 MAX_WRITTEN = 1024  # tokens of an answer, assumed where the options set no limit
 MAX_CHARS = 32_768  # of an answer's text; the rest is cut off
 BACKOFF = 1.0  # seconds before the first retry at most; doubled for each further one
+FIRST_RETRIES = 2  # of the question at the start, at most: someone waits for it
 IN_A_ROW = 8  # questions without an answer, of which the console is told once
 PROBE = ""  # the key of a question whose answer is not kept
 # What may pass, or is no fault of the request: a run begins all the same.
@@ -131,6 +132,8 @@ class LLMClient:
                 answers[key] = await answer(key, questions[key], retries=0)
             rest = {key: question for key, question in questions.items() if key not in answers}
             retries = self.config.retries
+            if PROBE in questions:
+                retries = min(retries, FIRST_RETRIES)
             received = await asyncio.gather(*(answer(k, q, retries) for k, q in rest.items()))
         return answers | dict(zip(rest, received))
 
@@ -223,15 +226,15 @@ class LLMClient:
         The console has the first failure of each kind, and each outage once.
         """
         where, advice = service.address(self.config), service.advice(failure, self.config)
-        reason = f"({failure.problem}) from {where}" + f": {failure.detail}" * bool(failure.detail)
-        reason += f". {advice[:1].upper()}{advice[1:]}" * bool(advice)
+        said = "; ".join(filter(None, (failure.detail.rstrip("."), advice)))
+        reason = f"({failure.problem}) from {where}" + f": {said}" * bool(said)
         if key == PROBE and failure.problem not in PASSING:
             raise ConfigError(f"feedback.llm: no answer {reason}")
         self._unanswered += 1
         self._down = self._down or (failure.general and self._last_success < began)
         if self._down or self._unanswered >= IN_A_ROW:
-            end = f"Questions in a row without: {self._unanswered}. The run goes on without them"
-            self._report("outage", f"no answers {reason}. {end}")
+            count = f"Questions in a row without: {self._unanswered}"
+            self._report("outage", f"no answers {reason}. {count}; the run goes on")
         elif "outage" not in self._reported:
             self._report(failure.problem, f"no answer to a question {reason}")
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import email.utils
 import json
+import os
 import re
 import time
 import urllib.request
@@ -44,6 +45,7 @@ _NO_MODEL = re.compile(
     r"|(?:invalid|unknown|no such|not a valid) model",
     re.IGNORECASE,
 )
+_INVALID = re.compile(r"validation error|invalid_request_error", re.IGNORECASE)
 _NO_CREDIT = re.compile(r"insufficient_(?:quota|balance)|billing_(?:hard_limit|not_active)")
 
 
@@ -196,7 +198,9 @@ def _interrupted(
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner
-    detail = _clean(str(cause) or str(error) or type(error).__name__, secret)
+    refused = isinstance(cause, ConnectionError) and cause.errno
+    said = os.strerror(cause.errno) if refused else str(cause) or str(error) or repr(error)
+    detail = _clean(said, secret)
     return RequestFailed("cut off" if begun else "no connection", detail, charged=begun)
 
 
@@ -210,10 +214,11 @@ def _refusal(
         return RequestFailed("context too small", detail, retry=False, general=False)
     if status == 429 and not _NO_CREDIT.search(detail):
         return RequestFailed("rate limit", detail, pause=pause)
-    if status in (408, 409, 425) or (status >= 500 and status != 501):
+    refused = status in (429, 501) or (status >= 500 and _INVALID.search(detail))
+    if status in (408, 409, 425) or (status >= 500 and not refused):
         return RequestFailed("server error", detail, pause=pause)
     # The key, the model or the address is wrong, hence for every request.
-    general = status in (401, 402, 403, 404, 405, 429, 501) or status < 400
+    general = bool(refused) or status in (401, 402, 403, 404, 405) or status < 400
     return RequestFailed(f"refused {status}", detail, retry=False, general=general)
 
 
@@ -271,7 +276,8 @@ def address(config: LLMConfig) -> str:
     names = [name for name in (parts.scheme, "all") if name in proxies]
     if not names or urllib.request.proxy_bypass(parts.hostname or ""):
         return url
-    return f"{url}, through the proxy in {names[0]}_proxy"
+    around = f"no_proxy={parts.hostname} goes around it"
+    return f"{url} (through the proxy in {names[0]}_proxy; {around})"
 
 
 def advice(failure: RequestFailed, config: LLMConfig) -> str:
@@ -286,7 +292,8 @@ def advice(failure: RequestFailed, config: LLMConfig) -> str:
     known = {
         "max_tokens reached": f"raise {limit}; a model that thinks needs thousands",
         "context too small": f"start the service with a larger context, or lower {limit}",
-        "timeout": f"raise feedback.llm.timeout={config.timeout:g}, or lower {limit}",
+        "timeout": "does a language model listen there? A slow one needs a higher "
+        f"feedback.llm.timeout={config.timeout:g}, or a lower {limit}",
         "rate limit": "lower feedback.llm.requests_per_minute or concurrency",
         "no connection": place,
         "bad answer": place,
