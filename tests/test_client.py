@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import sys
 import time
 
 import pytest
