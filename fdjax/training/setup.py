@@ -4,6 +4,7 @@ has, and what the first one begins with.
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ from fdjax.config import (
     distillation_part,
     naming_field,
     parse,
+    requests_llm,
 )
 from fdjax.data.splits import load_splits
+from fdjax.feedback.providers import check_service
 from fdjax.lean.backend import Backend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import make_backend
@@ -80,6 +83,9 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
             for name in names:
                 check_references(run, name)
             run = run._replace(manifests=checked_manifests(run, names))
+            if train and any(asks_for_feedback(run, name) for name in names):
+                check = functools.partial(check_service, config.feedback, workdir)
+                hosts.broadcast("feedback.llm", check)
             # A start that is refused leaves no workdir behind.
             with naming_field(f"workdir={workdir}", OSError, WorkdirInUse):
                 workdir.mkdir(parents=True, exist_ok=True)
@@ -194,6 +200,15 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
             + ". Set --config.stages to the stages that are to follow."
         )
     return after
+
+
+def asks_for_feedback(run: Run, name: str) -> bool:
+    """Will the stage, or what is left of it, ask a language model?"""
+    stage = run.config.blocks[name]
+    done = run.workdir / name / "checkpoints" / str(stage.steps)
+    teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0
+    reads = teaches or distillation_part(stage) is not None
+    return reads and requests_llm(run.config.feedback) and not done.is_dir()
 
 
 def initial_policy(run: Run) -> Policy:
