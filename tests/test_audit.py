@@ -60,7 +60,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
         ("theorem _root_.a : p := h", "`_root_`"),
         ("lemma a._root_.b : p := h", "`_root_`"),
         ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
-        ("by xtheorem _root_.a : p := h", "needs a name"),
+        ("by xtheorem _root_.a : p := h", "`theorem` starts a command"),
         ("theorem a._hyg : p := h", "`_hyg`"),
         ("theorem «_@».a.b._hyg : p := h", "`_@`"),
         ("theorem _private.M.«0».a : p := h", "`_private`"),
@@ -72,7 +72,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
         ("theorem", "needs a name"),
         ("@[simp] theorem a : p := h", "attributes"),
         ("private theorem a : p := h", "`private`"),
-        ("theorem a : p := h where x := 1", "`where`"),
+        ("theorem a : p := h\npartial_fixpoint", "`partial_fixpoint`"),
         ("def a := 1", "`def` starts a command"),
     ],
 )

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 from typing import NamedTuple
 
-from fdjax.lean.audit import Refused, Token, tokenize, word_set
+from fdjax.lean.audit import word_set
+from fdjax.lean.tokens import Refused, Token, tokenize
 from fdjax.types import Candidate, Theorem
 
 _BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
