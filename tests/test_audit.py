@@ -102,7 +102,7 @@ def test_tokens_tell_comments_strings_and_names_apart():
 
 FORBIDDEN = st.sampled_from(
     sorted(
-        audit_module._COMMANDS
+        audit_module.COMMANDS
         | audit_module._CLAUSES
         | audit_module._SORRY
         | {"set_option", "#eval"}

@@ -27,7 +27,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COMMANDS = word_set(
+COMMANDS = word_set(
     """
     abbrev add_aesop_rules add_decl_doc alias assert_exists assert_no_cyclic assert_not_exists
     assert_not_imported attribute axiom binder_predicate builtin_initialize class coinductive
@@ -66,7 +66,7 @@ _PLAIN_WORDS = word_set(
     """
 )
 _RARE = re.compile(
-    rf"(?:{'|'.join(sorted({*_COMMANDS, 'set_option'} - _PLAIN_WORDS))})(?![{REST}])"
+    rf"(?:{'|'.join(sorted({*COMMANDS, 'set_option'} - _PLAIN_WORDS))})(?![{REST}])"
     f"|{'|'.join(_COMMAND_PREFIXES)}"
 )
 # `#eval` and the like. Lean reads the longest of its tokens, so `#evals` begins with `#eval`; but
@@ -250,7 +250,7 @@ def _check_tokens(
                 continue
             elif text == "unsafe" and i and tokens[i - 1].text == "add":
                 continue  # a rule for aesop
-            elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
+            elif text in COMMANDS or text.startswith(_COMMAND_PREFIXES):
                 reason = f"`{text}` starts a command; a proof holds none: it ends with its theorem"
             elif text in _CLAUSES:
                 reason = f"`{text}` is not allowed in a proof"
