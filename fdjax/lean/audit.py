@@ -186,9 +186,10 @@ def _places(text: str, token: Token) -> list[int]:
 def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
     """Per token: may Lean look for a tactic there? A line begins one in the column of a tactic
     above it; what begins deeper continues the line before."""
-    columns: set[int] = set()
     seen: set[str] = set()
-    binds = [False]  # per open bracket: since its last `fun` there was nothing but binders
+    # per open bracket: columns of tactics; and is there nothing but binders since its last `fun`?
+    columns: list[set[int]] = [set()]
+    binds = [False]
     starts = of_fun = False
     words = ["", "", "", *(token.text for token in tokens)]
     for i, token in enumerate(tokens):
@@ -202,16 +203,18 @@ def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
             or (second == "iterate" and tokens[i - 1].kind == "number")
             or (second + last == ":=" and first in _TACTIC_ARGUMENTS)
             or (starts and last in ("(", "{", "·", "."))
-            or (_begins_line(text, tokens, i) and _column(text, token) in columns)
+            or (_begins_line(text, tokens, i) and _column(text, token) in columns[-1])
         )
         if starts:
-            columns.add(_column(text, token))
+            columns[-1].add(_column(text, token))
+            binds[-1] = False
         yield starts
         seen.add(token.text)
         if token.text in _OPENING:
             binds.append(False)
+            columns.append(set())
         elif token.text in _CLOSING:
-            binds = binds[:-1] or [False]
+            binds, columns = binds[:-1] or binds, columns[:-1] or columns
         elif token.text in ("fun", "λ"):
             binds[-1] = True
         elif last + token.text == "=>":
