@@ -248,7 +248,8 @@ def test_no_proof_is_found(ask):
 def test_what_of_an_answer_is_the_proof(proof, read):
     stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
     assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == Candidate(read)
-    assert read_proof(f"So:\n{stated}", THEOREM) is None
+    assert read_proof(f"So:\n{stated}", THEOREM) == Candidate(read)  # no fence is needed
+    assert read_proof(f"So:\n```python\n{stated}\n```", THEOREM) is None
 
 
 def test_the_recipe_needs_a_model_and_no_more(tmp_path, monkeypatch):
