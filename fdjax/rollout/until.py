@@ -36,7 +36,11 @@ def until_table(tokenizer: Tokenizer, until: str, vocabulary: int) -> np.ndarray
 
 
 def _automaton(text: bytes) -> np.ndarray:
-    """[L + 1, 256]: the next state, by state and byte. State L is kept for good."""
+    """[L + 1, 256]: the next state, by state and byte. State L is kept for good.
+
+    A byte that does not continue the match leads where it would lead from the longest end of what
+    was read that is also a beginning of `text`.
+    """
     size = len(text)
     table = np.zeros((size + 1, 256), np.min_scalar_type(size))
     table[0, text[0]] = 1

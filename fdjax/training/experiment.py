@@ -25,6 +25,7 @@ from fdjax.runtime.preemption import Preemption, on_sigterm
 from fdjax.training import build, state
 from fdjax.training.evaluation import evaluate_policy, measure_teacher
 from fdjax.training.manifest import Policy, Run, write_manifest
+from fdjax.training.notes import notes
 from fdjax.training.setup import initial_policy, set_up
 
 
@@ -67,7 +68,7 @@ def spent(run: Run, name: str) -> dict[str, float]:
 
 
 def run_stage(
-    run: Run, name: str, before: Policy, preemption: Preemption, *, evaluate_only: bool
+    run: Run, name: str, before: Policy, preemption: Preemption, *, evaluate_only: bool = False
 ) -> Policy:
     """Trains the stage, or the rest of it, or reads what a finished one left.
 
@@ -138,6 +139,8 @@ def train(
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
                 log.write(step, metrics | timers.flush() | run.farm.figures())
+                for note in notes(stage, step, metrics, run.config.prompt.response_length):
+                    console.print(f"{name} {step + 1}: {note}", markup=False)
             if (value := checkpoint_score(stage, metrics, update_metrics)) is not None:
                 scores.append(value)
             stop = preemption.should_stop()
