@@ -104,6 +104,10 @@ _TACTIC_FOLLOWS = word_set(
 )
 
 
+def starts_command(word: str) -> bool:
+    return word in _COMMANDS or word.startswith(_COMMAND_PREFIXES)
+
+
 class Token(NamedTuple):
     kind: str  # "name", "number", "field", "string", "char" or "symbol"; comments are dropped
     text: str
