@@ -23,7 +23,6 @@ class Theorem:
     reference: str | None = None  # a known proof: what follows `:=`
     informal: str | None = None
     split: str | None = None
-    tags: tuple[str, ...] = ()
 
 
 # --- Attempts ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from fdjax.benchmark.formulas import (
     signature_text,
     substitute,
 )
-from fdjax.benchmark.generator import canonical
+from fdjax.benchmark.generator import canonical, goals_of
 from fdjax.benchmark.models import counterexample
 from fdjax.benchmark.terms import count_tokens
 from fdjax.data.__main__ import main, refused_references
@@ -61,7 +61,9 @@ def test_theorem_texts(theorems):
 
 def test_families_have_their_shares():
     shares = {"propositional": 3.0, "equality": 1.0}
-    counts = collections.Counter(t.tags[0] for t in generate(4, 200, families=shares))
+    counts = collections.Counter(
+        family for family, *_ in itertools.islice(goals_of(4, 2, shares), 200)
+    )
     assert set(counts) == set(shares)
     assert 120 < counts["propositional"] < 180
 
@@ -89,8 +91,9 @@ def test_an_exhausted_family_gives_way_to_the_others():
     with pytest.raises(ValueError, match="of induction were found") as error:
         generate(0, 2000, families={"induction": 1.0})
     most = int(str(error.value).split()[1])
-    found = generate(0, most + 50, families={"induction": 100.0, "propositional": 1.0})
-    assert [t.tags[0] for t in found[-5:]] == ["propositional"] * 5
+    stream = goals_of(0, 2, {"induction": 100.0, "propositional": 1.0})
+    found = [family for family, *_ in itertools.islice(stream, most + 50)]
+    assert found[-5:] == ["propositional"] * 5
 
 
 def test_a_seed_means_the_same_theorems_in_every_process():

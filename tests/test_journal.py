@@ -89,7 +89,7 @@ def test_exact_round_trip(tmp_path_factory, some_attempts, verdicts, feedback):
 
 def test_theorems_and_plain_data(tmp_path):
     journal = Journal(tmp_path)
-    theorem = Theorem("t", "t", "(p : Prop) : p → p", imports=("A.B",), tags=("x", "y"))
+    theorem = Theorem("t", "t", "(p : Prop) : p → p", imports=("A.B",))
     journal.append(0, "theorems", [theorem])
     journal.append(0, "dropped", {"too long": 2})
     assert journal.read(0) == {"theorems": [theorem], "dropped": {"too long": 2}}

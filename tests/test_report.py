@@ -88,7 +88,7 @@ def write_stage(folder, rng, steps, with_rollouts):
     for step in range(0, steps, 6) if with_rollouts else ():
         journal, theorem = (
             Journal(folder / "rollouts"),
-            Theorem(f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B", tags=()),
+            Theorem(f"pool/{step}", "t", "(A B : Prop) (h : A ∧ B) : A → B"),
         )
         attempts = [
             Attempt(

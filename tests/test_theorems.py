@@ -40,7 +40,7 @@ def test_statement_is_split(text, name, signature):
         ("theorem t : 1 = 1 /- := by", "never closed"),
         ("theorem t : 1 = 1 := by norm_num", "more than a statement"),
         ("theorem t : 1 = 1 := by sorry\n\nend X", "more than a statement"),
-        ("theorem a : 1 = 1 := by sorry\ntheorem t : 2 = 2 := by", "before it"),
+        ("theorem a : 1 = 1 := by sorry\ntheorem t : 2 = 2 := by", "more than a statement"),
     ],
 )
 def test_bad_statement_is_reported(text, reason):
@@ -63,7 +63,7 @@ def test_lean_text():
 def test_written_theorems_are_read_again(tmp_path):
     theorems = [
         Theorem("a", "t", "(p : Prop) (h1 : p) : p", goal="h1 : p\n⊢ p", reference=" by x"),
-        Theorem("b", "u", ": 1 = 1", ("Init",), "open Nat", informal="x\ny", tags=("one", "two")),
+        Theorem("b", "u", ": 1 = 1", ("Init",), "open Nat", informal="x\ny"),
     ]
     write_theorems(tmp_path / "f.jsonl", theorems)
     assert read_theorems(tmp_path / "f.jsonl") == theorems
@@ -84,7 +84,7 @@ def test_statement_in_place_of_name_and_signature(tmp_path):
         ({"name": "t u", "signature": ": 1 = 1"}, ":2: field 'name'"),
         ({"name": "t", "signature": "1 = 1"}, ":2: field 'signature'"),
         ({"name": "t", "signature": ": 1 = 1", "proof": "x"}, ":2: field 'proof': unknown"),
-        ({"name": "t", "signature": ": 1 = 1", "tags": "x"}, ":2: field 'tags'"),
+        ({"name": "t", "signature": ": 1 = 1", "imports": "x"}, ":2: field 'imports'"),
         ({"name": "t", "signature": ": 1 = 1", "id": "first"}, ":2: field 'id'.*line 1"),
         ({"statement": "theorem t"}, ":2: field 'statement': no type"),
     ],

@@ -96,7 +96,7 @@ def _rename(text: str, names: dict[str, str], blank: bool = False) -> str:
     return " ".join(out)
 
 
-def _stream(
+def goals_of(
     seed: int, difficulty: int, families: Mapping[str, float]
 ) -> Iterator[tuple[str, Goal, list[str]]]:
     """(family, goal, lines) of random families; no two goals are equal up to renaming.
@@ -131,7 +131,7 @@ def _stream(
     )
 
 
-def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[str]) -> Theorem:
+def _theorem(name: str, split: str | None, goal: Goal, lines: list[str]) -> Theorem:
     return Theorem(
         id=name,
         name=name,
@@ -139,7 +139,6 @@ def _theorem(name: str, split: str | None, family: str, goal: Goal, lines: list[
         goal=goal_text(goal),
         reference=proof_text(lines),
         split=split,
-        tags=(family,),
     )
 
 
@@ -150,8 +149,8 @@ def generate(
 
     Raises ValueError for bad arguments, or if there are fewer such theorems.
     """
-    stream = itertools.islice(_stream(seed, difficulty, families), count)
-    return [_theorem(f"s{seed}_{i}", None, *found) for i, found in enumerate(stream)]
+    stream = itertools.islice(goals_of(seed, difficulty, families), count)
+    return [_theorem(f"s{seed}_{i}", None, *found) for i, (_, *found) in enumerate(stream)]
 
 
 def splits(
@@ -162,12 +161,12 @@ def splits(
     Drawn in the order test, validation, sft, train: a split does not change with the size of later
     ones. Ids begin with the split's name, but with `pool` for train: ids are part of random keys.
     """
-    stream = _stream(seed, 2, FAMILIES)
+    stream = goals_of(seed, 2, FAMILIES)
     sizes = {"test": test, "validation": validation, "sft": sft, "train": train}
     return {
         split: [
             _theorem(f"{'pool' if split == 'train' else split}_{seed}_{i}", split, *found)
-            for i, found in enumerate(itertools.islice(stream, count))
+            for i, (_, *found) in enumerate(itertools.islice(stream, count))
         ]
         for split, count in sizes.items()
     }

@@ -1,15 +1,17 @@
-"""Files of theorems as they are published on the Hugging Face hub: JSON lines, JSON and parquet.
+"""Files of theorems as they are published: JSON lines, JSON, CSV and parquet of the Hugging Face
+hub, and Lean files.
 
-The tables below hold the fields of miniF2F, ProofNet, PutnamBench, NuminaMath-LEAN and Lean
-Workbook. Files of our own form (fdjax/data/theorems.py) are read too. Published files hold
-statements that were commented out or never finished: a row that makes no theorem is reported, and
-the rest of the file is read.
+The tables below hold the fields of published sets. Files of our own form (fdjax/data/theorems.py)
+are read too. Published files hold statements that were commented out or never finished: a row that
+makes no theorem is reported, and the rest of the file is read.
 """
 
-import ast
 import collections
+import csv
 import dataclasses
+import io
 import json
+import os
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,29 +19,37 @@ from pathlib import Path
 from typing import Any
 
 from fdjax.data.dedup import Dropped, definitions
-from fdjax.data.theorems import read_theorems
-from fdjax.lean.statements import lexemes, split_statement, strip_comments
+from fdjax.data.lean_files import theorems_in
+from fdjax.data.theorems import normal_text, read_text, read_theorems
+from fdjax.lean.statements import lexemes, strip_comments
 from fdjax.types import Theorem
 
 Row = Mapping[str, Any]
 
 # The first field of each table that is not empty in a row is used.
 STATEMENT = (
-    "formal_statement",  # miniF2F, DeepSeek's ProofNet, NuminaMath-LEAN, Lean Workbook
+    "formal_statement",  # miniF2F, DeepSeek's ProofNet, NuminaMath-LEAN, Lean Workbook, CombiBench
     "lean4_formalization",  # ProofNet#
     "lean4_statement",  # PutnamBench
+    "formal_theorem",  # Herald
+    "autoformalization",  # FormalMATH
+    "lean4_code",  # MathOlympiadBench
+    "lean_code",  # FineLeanCorpus
+    "full_proof",  # Goedel-Prover's proofs of Lean Workbook
 )
 HEADER = ("header", "lean4_src_header")
-ID = ("id", "name", "problem_name", "uuid")
+ID = ("id", "name", "problem_name", "theorem_name", "theorem_names", "problem_id", "uuid")
 INFORMAL = (
     "informal_prefix",
     "informal_stmt",
     "informal_statement",
+    "informal_theorem",
     "natural_language_statement",
+    "natural_language",
     "nl_statement",
+    "refined_statement",
     "problem",
 )
-TAGS = ("tags", "problem_type")
 WHOLE_FILES = ("formal_ground_truth", "formal_proof")  # the statement again, and its proof
 
 # Two sets have no header. DeepSeek-Prover and Goedel-Prover put these opens before the statements
@@ -48,17 +58,37 @@ _HEADERS = {
     "natural_language_statement": "import Mathlib\nopen BigOperators Real Nat Topology Rat",
     "lean4_statement": "import Mathlib",
 }
+_ROWS = (".jsonl", ".json", ".csv", ".parquet")
+_LEFT_ALONE = ("build", "lake-packages")  # folders of other people's files; also `.lake`, `.git`
+
+Read = tuple[list[Theorem], list[Dropped]]
 
 
-def read_file(path: str | Path) -> tuple[list[Theorem], list[Dropped]]:
-    """The theorems of one file, and the rows that make none. Repeated ids are numbered. A `~` is
-    expanded.
+def read_file(path: str | Path) -> Read:
+    """The theorems of a file or of all files in a folder, and what makes none. Repeated ids are
+    numbered. A `~` is expanded.
 
     Raises OSError if the file cannot be read; ValueError if it is of another kind or holds no
     theorem, if a line of our own form is bad, and for parquet without pyarrow.
     """
     path = Path(path).expanduser()
-    if path.suffix != ".parquet" and not _is_published(path):
+    theorems, dropped = _read_folder(path) if path.is_dir() else _read_one(path)
+    if not theorems:
+        reason = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
+        raise ValueError(f"{path} holds no theorem{reason}")
+    return with_unique_ids(theorems), dropped
+
+
+def _read_one(path: Path) -> Read:
+    """Raises as `read_file` does, but for a published file without theorems."""
+    if path.suffix == ".lean":
+        try:
+            found = theorems_in(read_text(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+        theorems = [each for each in found if isinstance(each, Theorem)]
+        return theorems, [each for each in found if isinstance(each, Dropped)]
+    if path.suffix not in (".parquet", ".csv") and not _is_published(path):
         return read_theorems(path), []
     theorems, dropped = [], []
     for number, row in enumerate(_rows(path), 1):
@@ -66,10 +96,44 @@ def read_file(path: str | Path) -> tuple[list[Theorem], list[Dropped]]:
             theorems.append(theorem_of(row))
         except ValueError as error:
             dropped.append(Dropped(_first(row, ID) or f"row {number}", str(error)))
-    if not theorems:
-        reason = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
-        raise ValueError(f"{path} holds no theorem{reason}")
-    return with_unique_ids(theorems), dropped
+    return theorems, dropped
+
+
+def _read_folder(folder: Path) -> Read:
+    """Its Lean files; without any, its files of rows; in the order of their names. An id that two
+    files have gets the file's name before it; a file that cannot be read is reported.
+
+    Raises OSError if the folder cannot be read.
+    """
+    files = list(_files(folder))
+    lean = [path for path in files if path.suffix == ".lean"]
+    read: list[tuple[str, Read]] = []
+    for path in lean or [path for path in files if path.name.removesuffix(".gz").endswith(_ROWS)]:
+        name = path.relative_to(folder).as_posix()
+        try:
+            theorems, dropped = _read_one(path)
+            reason = "it holds no theorem"
+        except ValueError as error:
+            theorems, dropped, reason = [], [], str(error)
+        if not theorems and not dropped:
+            dropped = [Dropped(name, reason)]
+        read.append((name.rsplit(".", 1)[0], (theorems, dropped)))
+    files_of = collections.Counter(i for _, (ts, _) in read for i in {t.id for t in ts})
+    return [
+        dataclasses.replace(t, id=f"{name}/{t.id}") if files_of[t.id] > 1 else t
+        for name, (theorems, _) in read
+        for t in theorems
+    ], [entry for _, (_, dropped) in read for entry in dropped]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below `folder`, in the same order on every machine, without hidden folders and
+    what Lake builds or downloads."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [n for n in folders if n not in _LEFT_ALONE and not n.startswith(".")]
+        found += [Path(place) / name for name in names if not name.startswith(".")]
+    return iter(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
 
 
 def with_unique_ids(theorems: Iterable[Theorem]) -> list[Theorem]:
@@ -92,61 +156,24 @@ def theorem_of(row: Row) -> Theorem:
     field = next((name for name in STATEMENT if _first(row, (name,))), None)
     if field is None:
         raise ValueError(f"it has none of the fields {', '.join(STATEMENT)}")
-    text = strip_comments(with_answers(row[field]))
-    header = _first(row, HEADER)
-    if re.search(r"^\s*import\b", text, re.M):
+    text, header = _first(row, (field,)), _first(row, HEADER)
+    if re.search(r"^\s*(?:(?:public|meta)\s+)*import\b", text, re.M):
         header = ""  # the statement is a whole file
     elif header is None:
         header = next((_HEADERS[name] for name in _HEADERS if name in row), "")
-    imports, text = split_header(f"{strip_comments(header)}\n{text}")
-    context, name, signature = split_statement(text)
-    if re.search(r"\bsorry\b", context):
-        raise ValueError("the text before the theorem holds a sorry: no proof would count")
-    theorem = Theorem(
-        id=_first(row, ID) or name,
-        name=name,
-        signature=signature,
-        imports=imports,
-        context=re.sub(r"\n\s*\n", "\n\n", context),
+    found = theorems_in(f"{header}\n{text}", _first(row, ("answer",)))
+    if not found:
+        raise ValueError(f"expected `theorem NAME ... : TYPE`, found {text.strip()[:60]!r}")
+    if isinstance(theorem := found[-1], Dropped):
+        raise ValueError(theorem.reason)
+    theorem = dataclasses.replace(
+        theorem,
+        id=_first(row, ID) or theorem.id,
         goal=_first(row, ("goal",)),
-        informal=_informal(row),
+        informal=_informal(row) or theorem.informal,
         split=_first(row, ("split",)),
-        tags=_tags(row),
     )
-    return dataclasses.replace(theorem, reference=_reference(row, theorem))
-
-
-def split_header(header: str) -> tuple[tuple[str, ...], str]:
-    """(modules imported, the rest of a file's header). Raises ValueError for a late import."""
-    imports, context = [], []
-    for line in header.splitlines():
-        words = line.split()
-        if words[:1] != ["import"]:
-            context.append(line)
-        elif any(part.strip() for part in context):
-            raise ValueError(f"{line.strip()!r} stands after other commands")
-        else:
-            imports.extend(words[1:])
-    return tuple(imports), "\n".join(context).strip()
-
-
-def with_answers(text: str) -> str:
-    """PutnamBench's `abbrev NAME : TYPE := sorry`, completed by the answer in the comment below it
-    as in PutnamBench's rewrite_solutions.py.
-    """
-
-    def complete(match: re.Match) -> str:
-        lines = [line.strip().removeprefix("--").strip() for line in match[2].splitlines()]
-        return f"{match[1]}{' '.join(lines)}\n"
-
-    return _UNANSWERED.sub(complete, text)
-
-
-_UNANSWERED = re.compile(
-    r"^((?:noncomputable +)?(?:abbrev|def) [^\n]*:=\s*)sorry[ \t]*\n"
-    r"((?:[ \t]*--[^\n]*(?:\n|\Z))+)",
-    re.M,
-)
+    return dataclasses.replace(theorem, reference=_reference(row, theorem, text))
 
 
 def _informal(row: Row) -> str | None:
@@ -154,79 +181,77 @@ def _informal(row: Row) -> str | None:
     return text and text.strip().removeprefix("/--").removesuffix("-/").strip()
 
 
-def _tags(row: Row) -> tuple[str, ...]:
-    """A list, its Python text (PutnamBench's CSV), or one word."""
-    value = next((row[name] for name in TAGS if row.get(name)), ())
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            value = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            value = [value]
-    return (value,) if isinstance(value, str) else tuple(str(tag) for tag in value)
-
-
 def _first(row: Row, names: Sequence[str]) -> str | None:
     """The first of the named fields that is a text and not blank."""
     texts = (row.get(name) for name in names)
-    return next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    found = next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    return found and normal_text(found)
 
 
 # --- Reference proofs ----------------------------------------------------------------------------
 
 
-def _reference(row: Row, theorem: Theorem) -> str | None:
+def _reference(row: Row, theorem: Theorem, text: str) -> str | None:
     """The shortest published proof of exactly this theorem (what follows `:=`), not verified."""
-    proofs = [_proof_in(row[name], theorem) for name in WHOLE_FILES if _first(row, (name,))]
-    if isinstance(row.get("proof"), list):  # Lean Workbook: bodies of tactics
-        bodies = [p for p in row["proof"] if isinstance(p, str) and p.strip()]
-        proofs += [f" by\n{textwrap.indent(textwrap.dedent(b.strip()), '  ')}" for b in bodies]
+    proofs = [theorem.reference]
+    bodies = row["proof"] if isinstance(row.get("proof"), list) else []  # Lean Workbook: tactics
+    for whole in (_first(row, (name,)) for name in WHOLE_FILES):
+        if whole and re.search(r"\b(?:theorem|lemma|example)\b", whole):
+            proofs.append(_proof_in(whole, theorem))
+        elif whole and re.search(r":=\s*by\s*\Z", text):
+            bodies = [*bodies, whole]  # DeepSeek-Prover: what follows the statement
+    for body in (normal_text(b) for b in bodies if isinstance(b, str) and _is_lean(b)):
+        proofs.append(
+            f" by\n{textwrap.indent(textwrap.dedent(body.strip(chr(10))), '  ').rstrip()}"
+        )
     complete = [p for p in proofs if p and "sorry" not in p]
     return min(complete, key=len, default=None)
 
 
-def _proof_in(text: str, theorem: Theorem) -> str | None:
-    """What follows `:=` of `theorem` in a whole file; None if the file states something else."""
+def _is_lean(body: str) -> bool:
     try:
-        text = strip_comments(text)
+        return bool(strip_comments(body).strip())
+    except ValueError:
+        return False
+
+
+def _proof_in(text: str, theorem: Theorem) -> str | None:
+    """The proof of `theorem` in a whole file; None if the file states something else."""
+    try:
+        theorems = [t for t in theorems_in(text) if isinstance(t, Theorem)]
     except ValueError:
         return None
-    head = re.search(rf"^\s*(?:theorem|lemma)\s+{re.escape(theorem.name)}(?![\w.'])", text, re.M)
-    if head is None or lexemes(definitions(text[: head.start()])) != lexemes(
-        definitions(theorem.context)
-    ):
-        return None
-    statement, rest = [*lexemes(theorem.signature), ":", "="], text[head.end() :]
-    ends = (match.end() for match in re.finditer(r":=", rest))
-    end = next((end for end in ends if lexemes(rest[:end]) == statement), None)
-    if end is None or re.search(r"\n\S", proof := rest[end:].rstrip()):
-        return None  # another statement, or more than its proof
-    lines = [line.rstrip() for line in proof.splitlines() if line.strip()]
-    if len(lines) == 1:
-        return re.sub(r"^\s*by\s+", " by\n  ", proof)
-    return "\n".join(lines)
+
+    def stated(t: Theorem) -> tuple:
+        return t.name, lexemes(t.signature), lexemes(definitions(t.context))
+
+    return next((t.reference for t in theorems if stated(t) == stated(theorem)), None)
 
 
 # --- Files ---------------------------------------------------------------------------------------
 
 
 def _is_published(path: Path) -> bool:
-    """Whether the file is a JSON list, or its first line holds a published statement."""
-    with open(path, encoding="utf-8") as lines:
-        first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("["):
+    """Whether the file is a JSON list, or its first line has a field of published statements."""
+    text = read_text(path).lstrip()
+    if text.startswith("["):
         return True
     try:
-        row = json.loads(first)
+        row = json.loads(text.split("\n", 1)[0])
     except ValueError:
         return False
-    return isinstance(row, dict) and _first(row, STATEMENT) is not None
+    return isinstance(row, dict) and not set(STATEMENT).isdisjoint(row)
 
 
 def _rows(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
         yield from _parquet(path)
         return
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        csv.field_size_limit(1 << 30)
+        yield from csv.DictReader(io.StringIO(text))
+        return
     try:  # a list may be called .jsonl, and lines .json
         if text.lstrip().startswith("["):
             rows = json.loads(text)

@@ -5,8 +5,10 @@ files of other forms: fdjax/data/published.py.
 """
 
 import dataclasses
+import gzip
 import json
 import pathlib
+import zlib
 from collections.abc import Iterable, Sequence
 
 from fdjax.lean.statements import parse_statement
@@ -22,26 +24,49 @@ def theorems_digest(theorems: Sequence[Theorem]) -> str:
 # --- Files ----------------------------------------------------------------------------------
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Theorem))
-_LISTS = ("imports", "tags")
+_LISTS = ("imports",)
+
+
+def read_text(path: str | pathlib.Path) -> str:
+    r"""The text of a file in UTF-8, or in UTF-16 with its mark; also of one that gzip compressed.
+    Lines end in `\n`; a mark of the encoding and NULs at the end are dropped.
+
+    Raises OSError if it cannot be read, ValueError naming the file if it is no text.
+    """
+    data = pathlib.Path(path).read_bytes()
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
+        utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = data.decode("utf-16" if utf16 else "utf-8-sig").rstrip("\0")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path}: it is not UTF-8 text: {error}") from None
+    if "\0" in text:
+        raise ValueError(f"{path}: it is not text: it holds NUL characters")
+    return normal_text(text)
+
+
+def normal_text(text: str) -> str:
+    r"""`text` with `\n` as the only end of a line, and without marks of an encoding."""
+    return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_theorems(path: str | pathlib.Path) -> list[Theorem]:
     """The theorems of a file of our own form. Raises ValueError naming file, line and field."""
     theorems: list[Theorem] = []
     first_line: dict[str, int] = {}
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                theorem = _from_row(json.loads(line))
-                if (used := first_line.setdefault(theorem.id, number)) < number:
-                    raise ValueError(f"field 'id': {theorem.id!r} was used on line {used}")
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
-            theorems.append(theorem)
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            theorem = _from_row(json.loads(line))
+            if (used := first_line.setdefault(theorem.id, number)) < number:
+                raise ValueError(f"field 'id': {theorem.id!r} was used on line {used}")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not a line of JSON: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
+        theorems.append(theorem)
     return theorems
 
 
@@ -61,7 +86,7 @@ def to_json(theorem: Theorem) -> str:
 def _from_row(row) -> Theorem:
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
-    row = dict(row)
+    row = {name: value for name, value in row.items() if name != "tags"}  # files of old have it
     if "statement" in row:
         if clash := {"name", "signature"} & set(row):
             raise ValueError(f"field 'statement': given together with {sorted(clash)}")
@@ -93,7 +118,7 @@ def _string(row: dict, name: str, required: bool = False) -> str | None:
         return None
     if not isinstance(value, str) or (required and not value.strip()):
         raise ValueError(f"field {name!r}: expected a string, found {value!r}")
-    return value
+    return normal_text(value)
 
 
 def _strings(row: dict, name: str) -> tuple[str, ...]:

@@ -96,6 +96,10 @@ _TACTIC_ARGUMENTS = word_set("disch discharger norm tac")  # after `(disch :=`
 _EXPONENT = re.compile(r"\.?[eE]|[xXbBoO]")
 
 
+def starts_command(word: str) -> bool:
+    return word in COMMANDS or word.startswith(_COMMAND_PREFIXES)
+
+
 def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None) -> Message | None:
     """None if `proof` may be given to Lean, else an error of kind "audit" with the reason.
 
@@ -253,7 +257,7 @@ def _check_tokens(
                 continue
             elif text == "unsafe" and i and tokens[i - 1].text == "add":
                 continue  # a rule for aesop
-            elif text in COMMANDS or text.startswith(_COMMAND_PREFIXES):
+            elif starts_command(text):
                 reason = f"`{text}` starts a command; a proof holds none: it ends with its theorem"
             elif text in _CLAUSES:
                 reason = f"`{text}` is not allowed in a proof"

@@ -97,7 +97,7 @@ def _attempt_from_json(data: dict[str, Any]) -> Attempt:
 
 
 def _theorem_from_json(data: dict[str, Any]) -> Theorem:
-    return Theorem(**data | {name: tuple(data[name]) for name in ("imports", "tags")})
+    return Theorem(**data | {"imports": tuple(data["imports"])})
 
 
 def _feedback_to_json(feedback: Feedback) -> dict[str, Any]:
