@@ -62,6 +62,7 @@ _HEADERS = {
     "formal": _OPENS,
     "lean4_statement": "import Mathlib",
 }
+_EMPTY = "it holds no theorem"
 _ROWS = (".jsonl", ".json", ".csv", ".parquet")
 _LEFT_ALONE = ("build", "lake-packages")  # folders of other people's files; also `.lake`, `.git`
 
@@ -78,7 +79,8 @@ def read_file(path: str | Path) -> Read:
     path = Path(path).expanduser()
     theorems, dropped = _read_folder(path) if path.is_dir() else _read_one(path)
     if not theorems:
-        reason = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
+        told = sorted(dropped, key=lambda entry: entry.reason == _EMPTY)[:1]
+        reason = "".join(f"; {entry.id}: {entry.reason}" for entry in told)
         raise ValueError(f"{path} holds no theorem{reason}")
     return with_unique_ids(theorems), dropped
 
@@ -116,7 +118,7 @@ def _read_folder(folder: Path) -> Read:
         name = path.relative_to(folder).as_posix()
         try:
             theorems, dropped = _read_one(path)
-            reason = "it holds no theorem"
+            reason = _EMPTY
         except ValueError as error:
             theorems, dropped, reason = [], [], str(error)
         if not theorems and not dropped:
