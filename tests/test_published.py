@@ -1,5 +1,6 @@
 """Files of theorems as others publish them: each set's fields, bad rows, references."""
 
+import csv
 import json
 import pathlib
 
@@ -159,6 +160,69 @@ def test_putnambench_with_its_answer_filled_in():
     unanswered = PUTNAM.replace("-- fun n ↦ {(1 : ℝ) / n,\n--   2}\n", "")
     with pytest.raises(ValueError, match=r"^putnam_2000_a1_solution has no published answer$"):
         theorem_of(row | {"lean4_statement": unanswered})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {
+            "theorem_names": "x",
+            "autoformalization": "{file}",
+            "refined_statement": "N.",
+        },  # FormalMATH
+        {
+            "problem_id": "x",
+            "full_proof": "{file}",
+            "informal_prefix": "/-- N. -/",
+        },  # Goedel-Prover
+        {"theorem_name": "x", "formal_statement": "{file}", "natural_language": "N."},  # CombiBench
+        {"name": "x", "header": "{head}", "formal_statement": "{row}", "informal_prefix": "N."},
+        {
+            "id": "x",
+            "header": "{head}",
+            "formal_theorem": "{bare}",
+            "informal_theorem": "N.",
+        },  # Herald
+        {"id": "x", "lean_code": "{file}", "statement": "", "nl_statement": "N."},
+        {"id": "x", "lean4_code": "{file}", "problem": "N."},
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_columns_of_published_sets(row, newline, tmp_path):
+    head, bare = "import Mathlib\n\nopen Nat\n", "theorem t (n : ℕ) :\n    n = n"
+    texts = {"{head}": head, "{bare}": bare, "{row}": bare + " := by"}
+    texts["{file}"] = "\ufeff" + head + "\n/-- D. -/\n" + bare + " := by sorry\n\nend\n"
+    row = {name: texts.get(v, v).replace("\n", newline) for name, v in row.items()}
+    expected = Theorem("x", "t", "(n : ℕ) :\n    n = n", MATHLIB, "open Nat", informal="N.")
+    assert theorem_of(row) == expected
+    data = json.dumps(row).encode()
+    (tmp_path / "f.jsonl").write_bytes(b"\xef\xbb\xbf" + data + newline.encode())
+    with open(tmp_path / "f.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, row)
+        table.writeheader()
+        table.writerow(row)
+    for name in ("f.jsonl", "f.csv"):
+        assert read_file(tmp_path / name) == ([expected], [])
+
+
+def test_a_proof_without_its_statement():
+    """DeepSeek-Prover's proofs go on where the statement ends."""
+    row = {"formal_statement": "theorem t : 1 = 1 := by\n", "formal_proof": "  simp\n  rfl\n"}
+    assert theorem_of(row).reference == " by\n  simp\n  rfl"
+    row = {"formal_statement": "theorem t : 1 = 1 :=\n  by\n  rfl"}
+    assert theorem_of(row) == Theorem("t", "t", ": 1 = 1", reference=" by\n  rfl")
+
+
+def test_carriage_returns_in_fields_of_our_own(tmp_path):
+    row = {
+        "name": "t",
+        "signature": "(n : ℕ) :\r\n  n = n",
+        "context": "open A\r\nopen B",
+        "tags": [],
+    }
+    (tmp_path / "f.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(row).encode() + b"\r\n")
+    theorem = Theorem("t", "t", "(n : ℕ) :\n  n = n", context="open A\nopen B")
+    assert read_file(tmp_path / "f.jsonl") == ([theorem], [])
 
 
 def test_rows_that_make_no_theorem_are_named_and_the_rest_is_read(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -28,6 +29,26 @@ def test_what_lean_does_not_accept_is_left_out_and_reported(config, tmp_path):
     assert report == {"sft": left_out, "train": left_out, "validation": [], "test": []}
     write_theorems(tmp_path / "theorems.jsonl", [Theorem("b", "b", ": Bad")])
     with pytest.raises(ConfigError, match=r"data\.sft: nothing is left.*what is Bad"):
+        set_up(config, tmp_path / "v")
+
+
+def test_prompts_over_the_budget_are_left_out_and_named(config, tmp_path, capsys):
+    chain = "P ∧ " * 400
+    long = [Theorem(f"long{i}", "b", f": {chain}Q{i}", reference=" x") for i in range(22)]
+    write_theorems(tmp_path / "theorems.jsonl", theorems("P") + long)
+    run, *_ = set_up(config, tmp_path / "w")
+    assert [len(run.theorems[name]) for name in SPLITS] == [8] * 4
+    report = json.loads((tmp_path / "w" / "data.json").read_text())
+    assert [entry["id"] for entry in report["train"]] == [t.id for t in long]
+    reason = r"prompt over prompt\.student_buckets: [\d,]+ tokens, the longest bucket holds 64"
+    assert all(re.fullmatch(reason, entry["reason"]) for entry in report["train"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "data.train: 8 theorems, left out: 22 prompt over prompt.student_buckets" in said
+    assert f"left out as too long: {', '.join(t.id for t in long[:20])}, ..." in said
+    config.data.too_long = "refuse"
+    with pytest.raises(
+        ConfigError, match=rf"data\.sft: data\.too_long=refuse; theorem long0: {reason}"
+    ):
         set_up(config, tmp_path / "v")
 
 

@@ -32,7 +32,8 @@ class TokenizerConfig:
 
 @config_class
 class DataConfig:
-    """Theorems of each split: a count (generated), or a file (JSON lines, JSON, parquet).
+    """Theorems of each split: a count (generated), or files: .lean, JSON lines, JSON, CSV, parquet,
+    or a folder of them.
 
     Of files, sft and train lose what they repeat and what validation or test state too.
     """
@@ -42,6 +43,11 @@ class DataConfig:
     validation: str = setting("200", "theorems to choose settings on")
     test: str = setting("200", "theorems that are only evaluated")
     seed: int = setting(0, "of the generator", at_least=0)
+    too_long: str = setting(
+        "leave_out",
+        "what happens to theorems of files whose prompt is over prompt.student_buckets",
+        choices=("leave_out", "refuse"),
+    )
 
 
 @config_class

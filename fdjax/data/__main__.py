@@ -10,9 +10,9 @@ from fdjax.data.published import read_file, with_unique_ids
 from fdjax.data.theorems import to_json, write_theorems
 from fdjax.types import Candidate, Theorem
 
-CLEAN = """Reads files as they are published (JSON lines, JSON, parquet), drops repetitions and what
-the files of --against state too, and writes JSON lines for data.train and the other splits. What
-was dropped, and why, is in OUT.dropped.json."""
+CLEAN = """Reads files as they are published (.lean, JSON lines, JSON, CSV, parquet, folders of
+them), drops repetitions and what the files of --against state too, and writes JSON lines for
+data.train and the other splits. What was dropped, and why, is in OUT.dropped.json."""
 GENERATE = """Writes theorems with reference proofs as JSON lines. With --check, Lean verifies every
 reference; the exit code is 1 if it refuses one."""
 

@@ -14,6 +14,8 @@ from fdjax.lean.statements import lexemes
 from fdjax.runtime.files import write_atomically
 from fdjax.types import Theorem
 
+TOO_LONG = "prompt over prompt.student_buckets"
+
 
 class Dropped(NamedTuple):
     """A theorem that was left out, and why."""
@@ -63,7 +65,7 @@ def write_report(path: str | Path, dropped: Mapping[str, Sequence[Dropped]]) -> 
 def _kind(dropped: Dropped) -> str:
     if dropped.reason.startswith("repeats "):
         return "repeated"
-    if dropped.reason.startswith(("also in ", "no proof ", "Lean ")):
+    if dropped.reason.startswith(("also in ", "no proof ", "Lean ", TOO_LONG)):
         return dropped.reason.split(":")[0]
     return "no theorem"
 

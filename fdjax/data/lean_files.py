@@ -117,6 +117,7 @@ def _reference(proof: str | None, left: dict[str, str]) -> str | None:
         return None
     if not _NO_REFERENCE.isdisjoint(lexemes(proof)) or not names_in(proof).isdisjoint(left):
         return None
+    proof = re.sub(r"^\s+(?=by\s)", " ", proof)
     lines = [line.rstrip() for line in proof.splitlines() if line.strip()]
     if len(lines) == 1:
         return re.sub(r"^\s*by\s+", " by\n  ", proof.rstrip())

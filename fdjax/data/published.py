@@ -20,8 +20,8 @@ from typing import Any
 
 from fdjax.data.dedup import Dropped, definitions
 from fdjax.data.lean_files import theorems_in
-from fdjax.data.theorems import normal_text, read_text, read_theorems
-from fdjax.lean.statements import lexemes, strip_comments
+from fdjax.data.theorems import read_text, read_theorems
+from fdjax.lean.statements import lexemes, normal_text, strip_comments
 from fdjax.types import Theorem
 
 Row = Mapping[str, Any]
@@ -35,6 +35,7 @@ STATEMENT = (
     "autoformalization",  # FormalMATH
     "lean4_code",  # MathOlympiadBench
     "lean_code",  # FineLeanCorpus
+    "formal",  # a miniF2F
     "full_proof",  # Goedel-Prover's proofs of Lean Workbook
 )
 HEADER = ("header", "lean4_src_header")
@@ -46,18 +47,22 @@ INFORMAL = (
     "informal_theorem",
     "natural_language_statement",
     "natural_language",
+    "natural",
     "nl_statement",
     "refined_statement",
     "problem",
 )
 WHOLE_FILES = ("formal_ground_truth", "formal_proof")  # the statement again, and its proof
 
-# Two sets have no header. DeepSeek-Prover and Goedel-Prover put these opens before the statements
+# Some sets have no header. DeepSeek-Prover and Goedel-Prover put these opens before the statements
 # of Lean Workbook.
+_OPENS = "import Mathlib\nopen BigOperators Real Nat Topology Rat"
 _HEADERS = {
-    "natural_language_statement": "import Mathlib\nopen BigOperators Real Nat Topology Rat",
+    "natural_language_statement": _OPENS,
+    "formal": _OPENS,
     "lean4_statement": "import Mathlib",
 }
+_EMPTY = "it holds no theorem"
 _ROWS = (".jsonl", ".json", ".csv", ".parquet")
 _LEFT_ALONE = ("build", "lake-packages")  # folders of other people's files; also `.lake`, `.git`
 
@@ -74,7 +79,8 @@ def read_file(path: str | Path) -> Read:
     path = Path(path).expanduser()
     theorems, dropped = _read_folder(path) if path.is_dir() else _read_one(path)
     if not theorems:
-        reason = f"; {dropped[0].id}: {dropped[0].reason}" if dropped else ""
+        told = sorted(dropped, key=lambda entry: entry.reason == _EMPTY)[:1]
+        reason = "".join(f"; {entry.id}: {entry.reason}" for entry in told)
         raise ValueError(f"{path} holds no theorem{reason}")
     return with_unique_ids(theorems), dropped
 
@@ -112,7 +118,7 @@ def _read_folder(folder: Path) -> Read:
         name = path.relative_to(folder).as_posix()
         try:
             theorems, dropped = _read_one(path)
-            reason = "it holds no theorem"
+            reason = _EMPTY
         except ValueError as error:
             theorems, dropped, reason = [], [], str(error)
         if not theorems and not dropped:

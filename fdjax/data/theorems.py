@@ -11,7 +11,7 @@ import pathlib
 import zlib
 from collections.abc import Iterable, Sequence
 
-from fdjax.lean.statements import parse_statement
+from fdjax.lean.statements import normal_text, parse_statement
 from fdjax.runtime.files import digest
 from fdjax.types import Theorem
 
@@ -44,11 +44,6 @@ def read_text(path: str | pathlib.Path) -> str:
     if "\0" in text:
         raise ValueError(f"{path}: it is not text: it holds NUL characters")
     return normal_text(text)
-
-
-def normal_text(text: str) -> str:
-    r"""`text` with `\n` as the only end of a line, and without marks of an encoding."""
-    return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_theorems(path: str | pathlib.Path) -> list[Theorem]:

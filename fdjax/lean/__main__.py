@@ -19,7 +19,7 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
-from fdjax.lean.statements import parse_statement
+from fdjax.lean.statements import normal_text, parse_statement
 from fdjax.types import Message, Theorem, Verdict
 
 AHEAD = 10_000  # lines read before the first of them has its verdict
@@ -57,10 +57,14 @@ def parse_line(line: bytes) -> tuple[Id, Theorem, str]:
     if not isinstance(imports, list) or not all(isinstance(module, str) for module in imports):
         raise BadLine("`imports` must be a list of strings", name)
     try:
-        theorem, signature = parse_statement(row["statement"])
+        theorem, signature = parse_statement(normal_text(row["statement"]))
     except ValueError as error:
         raise BadLine(f"`statement`: {error}", name) from None
-    return name, Theorem(str(name), theorem, signature, tuple(imports), context), row["proof"]
+    return (
+        name,
+        Theorem(str(name), theorem, signature, tuple(imports), normal_text(context)),
+        row["proof"],
+    )
 
 
 def check(source: Iterable[bytes], farm: Farm) -> int:

@@ -67,6 +67,11 @@ def is_hole(proof: str | None) -> bool:
     return _HOLES.issuperset(lexemes(proof or ""))
 
 
+def normal_text(text: str) -> str:
+    r"""`text` with `\n` as the only end of a line, and without marks of an encoding."""
+    return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def lexemes(text: str) -> list[str]:
     """The words and symbols of `text`, comments and white space left out."""
     words = (match[0] for match in _LEXEME.finditer(strip_comments(text)))

@@ -144,10 +144,14 @@ class Prompts:
             return None
         return until_table(self.tokenizer, self.template.until, vocabulary)
 
+    def length(self, theorem: Theorem) -> int:
+        """Tokens of the student's prompt."""
+        return len(self.template.ids(self.tokenizer, theorem))
+
     def fitting(self, theorems: Iterable[Theorem]) -> list[Theorem]:
         """The theorems whose prompts fit the student's budget."""
         longest = max(self.student_buckets)
-        return [t for t in theorems if len(self.template.ids(self.tokenizer, t)) <= longest]
+        return [t for t in theorems if self.length(t) <= longest]
 
     def student(self, theorem: Theorem) -> list[int]:
         """The student's prompt. Raises PromptTooLong naming the theorem."""

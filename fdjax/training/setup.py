@@ -45,7 +45,12 @@ from fdjax.runtime.metrics import status
 from fdjax.training.checks import check_evaluation, check_references, check_stage
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
 from fdjax.training.model_setup import make_model_config, make_prompts
-from fdjax.training.theorem_files import leave_out_invalid, report_dropped, warn_of_missing_goals
+from fdjax.training.theorem_files import (
+    leave_out_invalid,
+    leave_out_too_long,
+    report_dropped,
+    warn_of_missing_goals,
+)
 
 PRETRAINED = "pretrained"  # the name of a policy that no stage made
 RANDOM = "random"  # the fingerprint of one that nothing was trained on
@@ -72,6 +77,7 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
         with status("theorems"):
             theorems, dropped = load_splits(config.data)
         generator = make_generator(config, workdir, source, theorems["sft"])
+        leave_out_too_long(config.data, generator.prompts, theorems, dropped)
         with make_farm(config.lean) as farm, jax.set_mesh(generator.mesh):
             run = Run(config, workdir, source, generator, theorems, farm, manifests={})
             check_evaluation(run)

@@ -1,4 +1,5 @@
-"""Theorems from files: statements that Lean refuses are left out, and the workdir reports it."""
+"""Theorems from files: statements that Lean refuses and prompts that are too long are left out, and
+the console and the workdir report it."""
 
 import dataclasses
 import functools
@@ -6,17 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from fdjax.config import ConfigError, DataConfig
-from fdjax.data.dedup import Dropped, summary, write_report
+from fdjax.data.dedup import TOO_LONG, Dropped, summary, write_report
 from fdjax.data.splits import file_splits
 from fdjax.data.theorems import theorems_digest
 from fdjax.lean.farm import Farm
-from fdjax.rollout.prompts import Template
+from fdjax.rollout.prompts import Prompts, Template
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, read_lines
 from fdjax.runtime.metrics import console, status
 from fdjax.types import Theorem
 
 STATEMENTS = "statements.jsonl"  # in the workdir
+NAMED = 20  # theorems that the console names
+
+
+def leave_out_too_long(
+    data: DataConfig,
+    prompts: Prompts,
+    splits: dict[str, list[Theorem]],
+    dropped: dict[str, list[Dropped]],
+) -> None:
+    """Moves theorems of files whose prompt is over the student's budget from `splits` to `dropped`,
+    in place. Raises ConfigError if nothing is left of a split, and for data.too_long=refuse at the
+    first of them.
+    """
+    longest = max(prompts.student_buckets)
+    for name in file_splits(data):
+        lengths = [prompts.length(theorem) for theorem in splits[name]]
+        long = [
+            Dropped(t.id, f"{TOO_LONG}: {length:,} tokens, the longest bucket holds {longest:,}")
+            for t, length in zip(splits[name], lengths, strict=True)
+            if length > longest
+        ]
+        if long and (data.too_long == "refuse" or len(long) == len(splits[name])):
+            refused = data.too_long == "refuse"
+            why = "data.too_long=refuse" if refused else "nothing is left of it"
+            raise ConfigError(f"data.{name}: {why}; theorem {long[0].id}: {long[0].reason}")
+        dropped[name] += long
+        kept = [t for t, length in zip(splits[name], lengths, strict=True) if length <= longest]
+        splits[name][:] = kept
 
 
 def leave_out_invalid(
@@ -70,6 +99,10 @@ def report_dropped(
     write_report(workdir / "data.json", dropped)
     for name, entries in dropped.items():
         console.print(summary(f"data.{name}", splits[name], entries), markup=False)
+        if long := [entry.id for entry in entries if entry.reason.startswith(TOO_LONG)]:
+            named = ", ".join(long[:NAMED]) + (", ..." if len(long) > NAMED else "")
+            report = f"all in {workdir / 'data.json'}"
+            console.print(f"  left out as too long: {named} ({report})", markup=False)
 
 
 def warn_of_missing_goals(
