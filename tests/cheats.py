@@ -594,3 +594,22 @@ x. «a» by exact fun => , ; := ?_ ! λ · * $ % dbg_trace
 e _ h.1 .1 with have match try first 'a' "a" 1 |
 """
 PIECES = _PIECES.split() + [" ", " ", " ", " ", " ", "\n", "\n  ", "\t", "by ", "exact ", "with "]
+
+
+# Pairs of (theorem, proof), checked one after the other by one worker. The second would be proved
+# if the first changed what it means, or if it could use what the first left.
+NEIGHBOURS = [
+    (Theorem("a", "a", f": {left}", context=context), proof, Theorem("b", "b", right), stolen)
+    for left, context, proof, right, stolen in [
+        ("two = 2", "def two : Nat := 2", "rfl", ": two = two", "rfl"),
+        ("trick = 1", "abbrev trick : Nat := 1", "rfl", ": trick = 1", "rfl"),
+        ("T", "inductive T : Prop where | mk", "T.mk", ": T", "T.mk"),
+        ("1 = 1", "open Nat", "rfl", "(n : Nat) : succ n = n.succ", "rfl"),
+        ("1 = 1", "set_option autoImplicit true", "rfl", ": p → p", "fun h => h"),
+        ("n = n", "variable (n : Nat)", "rfl", ": n = n", "rfl"),
+        ("False → n = n", "variable (n : Nat) (bad : False)", "fun _ => rfl", ": False", "bad"),
+        ("0 = 0", "namespace Foo\naxiom bad : False", "rfl", ": False", "Foo.bad"),
+        ("0 = 0", "theorem a : 0 = 0 := rfl", "rfl", ": 0 = 0 ∧ False", "⟨a, a⟩"),
+        ("True", "", "True.intro", ": True", "a"),
+    ]
+]

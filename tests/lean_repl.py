@@ -101,7 +101,8 @@ def header(command: str) -> tuple[str, list[dict]]:
         return SWALLOWED, []
     unknown = [module for module in imports if module not in MODULES]
     rest = "\n".join(line for line in lines if not line.startswith("import "))
-    return rest, [message("error", f"unknown module prefix '{m}'", 1, 0) for m in unknown]
+    errors = [message("error", f"unknown module prefix '{m}'", 1, 0) for m in unknown]
+    return (SWALLOWED if errors else rest), errors
 
 
 def message(severity: str, text: str, line: int, column: int) -> dict:

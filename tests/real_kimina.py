@@ -1,4 +1,4 @@
-"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with the project's REPL in place of
+"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with our REPL in place of
 Lean's. As a program: `real_kimina.py`, in a Python that has the server; it reads the server's own
 variables.
 
@@ -39,6 +39,7 @@ def serving(folder: Path, **settings):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{settings.get('port', port)}"
     project = folder / "project"
     project.mkdir(exist_ok=True)
     settings = {
@@ -62,8 +63,8 @@ def serving(folder: Path, **settings):
             stderr=log,
         )
         try:
-            _wait(child, f"http://127.0.0.1:{port}", folder / "server.log")
-            yield f"http://127.0.0.1:{port}"
+            _wait(child, url, folder / "server.log")
+            yield url
         finally:
             child.terminate()
             child.wait()

@@ -14,6 +14,7 @@ from cheats import (
     EVIDENCE,
     FALSE,
     LOOK_ALIKES,
+    NEIGHBOURS,
     NOT_YET,
     backend_named,
     honest_proofs,
@@ -78,6 +79,15 @@ def test_what_is_no_text_gets_a_verdict_with_a_reason(backend):
         verdicts = check(farm, [(FALSE, text) for text in texts])
     for text, verdict in zip(texts, verdicts, strict=True):
         assert verdict.status in ("rejected", "failed") and verdict.messages[0].text, text[:99]
+
+
+def test_no_candidate_changes_what_another_means(backend):
+    """The first of each pair is no cheat, except that the second might profit from it."""
+    with Farm(backend, workers=1, timeout=20) as farm:
+        for left, proof, right, stolen in NEIGHBOURS:
+            first, second = check(farm, [(left, proof), (right, stolen)])
+            assert second.status == "failed", (left, right, first, second)
+            assert first.status == "proved", (left, first)
 
 
 def test_and_an_honest_proof_counts(backend):

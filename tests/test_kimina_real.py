@@ -114,11 +114,15 @@ def test_a_queue_is_no_end(folder):
 
 
 def test_too_little_memory_is_named(folder):
+    """Whether the REPL dies, or its Lean (which here is another process) says nothing."""
     with (
-        real_kimina.serving(folder, max_repl_mem="100M") as url,
+        real_kimina.serving(folder, max_repl_mem="8M") as url,
         pytest.raises(BackendUnavailable, match="MAX_REPL_MEM"),
     ):
         KiminaBackend(url, patience=1.0, environment=NAMED)
+    with real_kimina.serving(folder, max_repl_mem="100M") as url:
+        reason = KiminaBackend(url, environment=NAMED).missing(())
+        assert "MAX_REPL_MEM" in reason and "cannot import" not in reason
 
 
 def test_a_key(folder, monkeypatch):

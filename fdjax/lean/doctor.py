@@ -1,6 +1,7 @@
 """`fdjax lean doctor`: does a backend work on this machine, and what is missing?"""
 
 import importlib.metadata
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +18,17 @@ START_SECONDS = 300.0  # for a proof of True, with everything that has to be imp
 TRUE = Theorem("doctor", "doctor", ": True")
 
 
+SOUND = (4, 34)  # the oldest Lean without a known proof of False
+_ADVICE = (
+    "kernels before Lean 4.34 accept known proofs of False\n"
+    "(github.com/leanprover/lean4, issues 14484 and 14576). Replay asks the same kernel: for final"
+    "\nclaims take Lean 4.34.1 or later, or an independent checker besides."
+)
+
+
 class Finding(NamedTuple):
     name: str
-    good: bool
+    good: bool | None  # None: it works, and the user should know something
     message: str  # what was found; or what is missing, and the remedy on further lines
 
 
@@ -36,9 +45,9 @@ def main(name: str | None, options: Mapping[str, Any]) -> int:
         print(each, flush=True)
         good = True
         for finding in examine(each, options if name else _fitting(each, options)):
-            good &= finding.good
+            good &= finding.good is not False
             message = finding.message.replace("\n", "\n" + 26 * " ")
-            mark = "ok" if finding.good else "MISSING"
+            mark = {True: "ok", None: "WARNING", False: "MISSING"}[finding.good]
             print(f"  {mark:8}{finding.name:15} {message}", flush=True)
         works.append(good)
     return 0 if any(works) else 1
@@ -59,6 +68,7 @@ def examine(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
     if good:
         yield _try("proof of True", lambda: _prove(make_backend(name, options)))
         yield Finding("replay", True, _replay(name, options))
+        yield kernel(_lean_of(name, options))
 
 
 def _try(name: str, probe: Probe) -> Finding:
@@ -90,6 +100,27 @@ def _replay(name: str, options: Mapping[str, Any]) -> str:
     except Exception as error:
         return f"no, and only lean.replay needs it: {error}"
     return f"in {time.monotonic() - began:.1f} s a proof and what is none"
+
+
+def kernel(version: str) -> Finding:
+    """`version`: text that names a version of Lean."""
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if not found:
+        return Finding("kernel", None, f"the version of Lean is not known ({version}): {_ADVICE}")
+    lean = int(found[1]), int(found[2])
+    name = f"of Lean {found[1]}.{found[2]}"
+    if lean >= SOUND:
+        return Finding("kernel", True, f"{name}: no proof of False is known to us")
+    return Finding("kernel", None, f"{name}: {_ADVICE}")
+
+
+def _lean_of(name: str, options: Mapping[str, Any]) -> str:
+    if name == "embedded":
+        from fdjax.lean.backends.embedded import process
+
+        return process.lean_version().removeprefix("Lean (version ")
+    version = make_backend(name, options).version
+    return version.rpartition("-")[0].rpartition(":")[2]
 
 
 def _embedded(options: Mapping[str, Any]) -> dict[str, Probe]:

@@ -16,6 +16,7 @@ from fdjax.lean import evidence
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.kimina_client import (
     KEYS,
+    MEMORY,
     START_SECONDS,
     Client,
     NoAnswer,
@@ -86,9 +87,12 @@ class KiminaBackend:
             except BackendUnavailable as error:  # not kept: the server may come back
                 return str(error)
             # after imports that fail, of which the server says nothing, Lean lacks even `True`
-            reason = f"the Lean server at {self.url} cannot import {', '.join(imports) or 'Init'}"
+            names = ", ".join(imports) or "Init"
+            reason = f"the Lean server at {self.url} cannot import {names}"
             if texts := [m["data"] for m in messages if m["severity"] == "error"]:
                 reason += f": after that Lean says {texts[0][:300]!r}"
+            elif not messages:
+                return f"the Lean server at {self.url} is silent after it imports {names}. {MEMORY}"
             self._reasons[imports] = None if any(map(evidence.is_start, messages)) else reason
         return self._reasons[imports]
 
@@ -106,7 +110,9 @@ class KiminaBackend:
                 f"{error}\n  Start one (`docker run -p 8000:8000 projectnumina/kimina-lean-server`)"
                 ", or name another in the option `url`."
             ) from error
-        if not messages or messages[0]["severity"] != "information":
+        if not messages:
+            raise BackendUnavailable(f"the Lean server at {self.url} is silent. {MEMORY}")
+        if messages[0]["severity"] != "information":
             raise BackendUnavailable(
                 f"what answers at {self.url} is no Lean: {str(messages)[:200]}"
             )

@@ -34,6 +34,7 @@ MAX_FAILURES = 3  # of the server at one file, which may be their cause
 MAX_PAUSE, MAX_BUSY_PAUSE = 30.0, 2.0  # seconds between two requests
 TELL_SECONDS = 10.0  # without an answer; then the console says so
 KEYS = ("LEAN_SERVER_API_KEY", "KIMINA_API_KEY")  # environment variables; a config holds no key
+MEMORY = "Its REPLs may have too little memory (the server's LEAN_SERVER_MAX_REPL_MEM)."
 
 # Why a request may succeed when it is sent again. "overdue": it took longer than the server's limit
 # on a request, which takes in its queue and the imports; "slow": its imports took all its time.
@@ -287,5 +288,5 @@ def _failure(error: str, too_soon: bool) -> Exception:
         return NoAnswer("timeout", error)
     if too_soon:  # it says so, too, when its Lean dies at the imports
         reason = "cannot start Lean: its REPL ends before it has imported what the file needs"
-        return _Again("no Lean", f"{reason}. Is LEAN_SERVER_MAX_REPL_MEM too little? ({error})")
+        return _Again("no Lean", f"{reason}. {MEMORY} ({error})")
     return _Again("slow", f"takes too long for the imports: {error}")

@@ -22,7 +22,7 @@ _VARIABLES = (
     *("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 )
 _ELAN = "curl https://elan.lean-lang.org/elan-init.sh -sSf | sh -s -- -y"
-_NEW_PROJECT = "lake +v4.24.0 new prover math && cd prover && lake exe cache get && lake build"
+_NEW_PROJECT = "lake +v4.35.0 new prover math && cd prover && lake exe cache get && lake build"
 _PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
