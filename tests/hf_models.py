@@ -37,6 +37,7 @@ YARN = {
 }
 GEMMA = {"head_dim": 24, "sliding_window": 5, "query_pre_attn_scalar": 40}
 WINDOWS = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
+_TEXT_NORM = "model.language_model.norm.weight"  # of a multimodal model
 VARIANTS = {  # name -> (model_type, what differs from transformers' defaults)
     "qwen3": ("qwen3", {"head_dim": 24, "tie_word_embeddings": True}),
     "qwen3_untied_theta": ("qwen3", {"rope_theta": 1e6}),
@@ -70,6 +71,30 @@ def make(variant, seed=0):
     kind, changes = VARIANTS[variant]
     config = transformers.AutoConfig.for_model(kind, **SHAPE | changes)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    return _random(model, kind, seed)
+
+
+def multimodal():
+    """Gemma 3 with a vision tower."""
+    text = {**SHAPE, **VARIANTS["gemma3"][1]}
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config=vision, mm_tokens_per_image=4
+    )
+    model = transformers.Gemma3ForConditionalGeneration._from_config(
+        config, attn_implementation="eager"
+    )
+    return _random(model, "gemma3", seed=0)
+
+
+def _random(model, kind, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, x in model.named_parameters():
@@ -77,7 +102,7 @@ def make(variant, seed=0):
             scale = 0.4 if x.ndim < 2 else 0.5 if "embed" in name else 2 / x.shape[1] ** 0.5
             mean = 1.0 if "norm" in name else 0.0
             if kind.startswith("gemma"):  # its norms add 1, its embeddings are multiplied by 8
-                mean = 6.0 if name == "model.norm.weight" else 0.0
+                mean = 6.0 if name in ("model.norm.weight", _TEXT_NORM) else 0.0
                 scale = 0.04 if "embed" in name else scale
             x.copy_(mean + scale * noise)
     return model.eval()

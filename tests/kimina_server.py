@@ -37,6 +37,7 @@ class Server(ThreadingHTTPServer):
     key = ""  # that it requires
     shifted = True  # places count from the start of the file, as newer servers have it
     down = False  # drops every connection
+    starved = False  # of memory: its REPLs die before they have imported anything
     # what its Lean reports of where it runs
     where = ('"4.35.0"', '"9f3ac1"', '{"packages": []}', "Aesop.trace 1\nMathlib.trace 2\n")
 
@@ -94,6 +95,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.drop()
         if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
             return self.answer(401, {"detail": "Invalid API key"})
+        if self.server.starved:
+            text = f"Lean REPL header command timed out in {body['timeout']} seconds"
+            result = {"id": body["snippets"][0]["id"], "error": text}
+            self.code = ""
+            return self.answer(200, {"results": [result]})
         [snippet] = body["snippets"]
         self.code = snippet["code"]
         assert self.code.startswith("import ")
@@ -107,6 +113,26 @@ class Handler(BaseHTTPRequestHandler):
         match act:
             case "busy" | "failing" if self.server.seen[act] <= 2:
                 return self.answer(429 if act == "busy" else 500, {"detail": "No available REPLs"})
+            case "queue" if self.server.seen[act] <= 5:
+                return self.answer(504, {"detail": "Request timed out after 30.0s safety timeout"})
+            case "overdue" if self.server.seen[act] <= 1:
+                time.sleep(body["timeout"])
+                return self.answer(504, {"detail": "Request timed out after 11.0s safety timeout"})
+            case "full" if self.server.seen[act] <= 2:
+                return self.answer(200, {"results": [own | {"error": "No available REPLs"}]})
+            case "page" if self.server.seen[act] <= 2:
+                return self.answer(200, "<html>Back soon</html>")
+            case "gone" if self.server.seen[act] <= 2:
+                return self.answer(503, "<html>Service Unavailable</html>")
+            case "starved" if self.server.seen[act] <= 2:  # its REPL dies at the imports
+                text = f"Lean REPL header command timed out in {body['timeout']} seconds"
+                return self.answer(200, {"results": [own | {"error": text, "time": 1.0}]})
+            case "behind" if body["reuse"]:  # the answer to another command
+                result = self.server.check("import Init\n#print axioms True", 20)
+                return self.answer(200, {"results": [own | result]})
+            case "long":
+                result = self.server.check(self.code, 20) | {"time": body["timeout"] + 5.0}
+                return self.answer(200, {"results": [own | result]})
             case "dropping" if self.server.seen[act] <= 2:
                 return self.drop()
             case "broken":
@@ -114,7 +140,8 @@ class Handler(BaseHTTPRequestHandler):
             case "timeout":
                 text = f"Lean REPL command timed out in {body['timeout']} seconds"
                 return self.answer(200, {"results": [own | {"error": text, "time": 1.0}]})
-            case "importing" if body["timeout"] < 100:
+            case "importing" if self.server.seen[act] <= 1:
+                time.sleep(body["timeout"])
                 text = f"Lean REPL header command timed out in {body['timeout']} seconds"
                 return self.answer(200, {"results": [own | {"error": text, "time": 1.0}]})
             case "memory":
@@ -147,7 +174,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, content) -> None:
         data = (content if isinstance(content, str) else json.dumps(content)).encode()
-        if status == 200 and b"header command timed out" not in data and "theorem" in self.code:
+        whole = isinstance(content, dict) and "results" in content
+        not_run = b"header command timed out" in data or b"No available REPLs" in data
+        if status == 200 and whole and not not_run and "theorem" in self.code:
             self.server.answered.add(self.code)
         with contextlib.suppress(OSError):
             self.send_response(status)

@@ -20,13 +20,21 @@ class Reply(NamedTuple):
     after: float = 0.0  # seconds
 
 
-def says(text: Any, read: int = 100, written: int = 10, **kwargs) -> Reply:
-    """A well-formed answer."""
+def says(
+    text: Any, read: int = 100, written: int = 10, ended: str | None = "stop", **kwargs
+) -> Reply:
+    """A well-formed answer; `ended`: its finish_reason."""
+    message = {"role": "assistant", "content": text}
     body = {
-        "choices": [{"message": {"role": "assistant", "content": text}}],
+        "choices": [{"message": message, "finish_reason": ended}],
         "usage": {"prompt_tokens": read, "completion_tokens": written},
     }
     return Reply(json.dumps(body).encode(), **kwargs)
+
+
+def refuses(status: int, body: Any) -> Reply:
+    """An error with that body, as JSON unless it is text."""
+    return Reply((body if isinstance(body, str) else json.dumps(body)).encode(), status)
 
 
 class Served(NamedTuple):

@@ -51,7 +51,8 @@ def wait_for(path, process, timeout=300):
 
 def arrays(workdir, stage):
     """Path -> array of the stage's last checkpoint: parameters, teacher, moments."""
-    folder = sorted((workdir / stage / "checkpoints").iterdir(), key=lambda f: int(f.name))[-1]
+    steps = [f for f in (workdir / stage / "checkpoints").iterdir() if f.name.isdigit()]
+    folder = max(steps, key=lambda f: int(f.name))
     found = {}
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     handler = ocp.StandardCheckpointHandler()

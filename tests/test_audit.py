@@ -5,9 +5,10 @@ import json
 import random
 import re
 import subprocess
+import time
 
 import pytest
-from cheats import CHEATS, HONEST, PIECES
+from cheats import CHEATS, HONEST, PIECES, WORDS_LIKE_COMMANDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
         ("theorem _root_.a : p := h", "`_root_`"),
         ("lemma a._root_.b : p := h", "`_root_`"),
         ("theorem /- c -/ «_root_».a : p := h", "`_root_`"),
-        ("by xtheorem _root_.a : p := h", "needs a name"),
+        ("by xtheorem _root_.a : p := h", "`theorem` starts a command"),
         ("theorem a._hyg : p := h", "`_hyg`"),
         ("theorem «_@».a.b._hyg : p := h", "`_@`"),
         ("theorem _private.M.«0».a : p := h", "`_private`"),
@@ -72,7 +73,7 @@ def test_helpers_may_state_theorems_and_nothing_else():
         ("theorem", "needs a name"),
         ("@[simp] theorem a : p := h", "attributes"),
         ("private theorem a : p := h", "`private`"),
-        ("theorem a : p := h where x := 1", "`where`"),
+        ("theorem a : p := h\npartial_fixpoint", "`partial_fixpoint`"),
         ("def a := 1", "`def` starts a command"),
     ],
 )
@@ -102,7 +103,7 @@ def test_tokens_tell_comments_strings_and_names_apart():
 
 FORBIDDEN = st.sampled_from(
     sorted(
-        audit_module._COMMANDS
+        audit_module.COMMANDS
         | audit_module._CLAUSES
         | audit_module._SORRY
         | {"set_option", "#eval"}
@@ -199,6 +200,115 @@ def lean_says(file: str) -> list[str]:
         env=process.lean_environment(backend.prelude),
     )
     return [json.loads(line)["data"] for line in done.stdout.splitlines()]
+
+
+# Where a tactic may begin, and where it may not: `...` stands for a word.
+TACTICS = """
+by ... # by skip; ... # by skip <;> ... # by first | ... # by first | skip | ... # by (...
+by cases h with ... # by {... # by · ... # by . ... # by exact (by ... # by case a => ...
+by next => ... # by match 1 with | 1 => ... # by if true then ... # by if true then skip else ...
+by try ... # by repeat ... # by iterate 3 ... # by all_goals ... # by any_goals ... # by focus ...
+by classical ... # by with_reducible ... # by simp (disch := ... # by open Nat in ...
+by have : True := by ... # by set_option maxHeartbeats 100 in ... # by decreasing_with ...
+"""
+TERMS = """
+by rcases h with ... # by rcases h with a | ... # by rw [... # by exact ... # h > ... # fun x => ...
+by intro x ... # by exact fun x => ... # by obtain ... # by rintro (a | ... # ... # by simp [h, ...
+by cases h with | ... # by exact h |>.2 ... # by show ... # by calc ... # by unfold t at ...
+"""
+
+
+def declares(text: str) -> bool:
+    """Does Lean read `axiom bad : False` in `text`?"""
+    lines = "prelude", "import FdPrelude", f"theorem t : True := {text}", "", "#print bad"
+    return "Unknown constant `bad`" not in lean_says("\n".join(lines))
+
+
+def test_where_lean_goes_on_inside_of_a_word():
+    """Lean's own messages are the reason for the rule: `xaxiom` declares an axiom where a tactic
+    may begin, and only there."""
+    tactics = [place for line in TACTICS.split("\n") for place in line.split(" # ") if place]
+    tactics += ["by\n  ...", "by\n  skip\n  ...", "by\n  exact (fun x =>\n    x)\n  ..."]
+    terms = [place for line in TERMS.split("\n") for place in line.split(" # ") if place]
+    terms += ["by\n  exact\n    ...", "by\n  exact\n  h [\n  ...", "by rw [\n    ..."]
+    file = "prelude\nimport FdPrelude\n" + "".join(
+        f"theorem t{i} : True := {place.replace('...', 'xaxiom')} bad{i} : False\n\n#print bad{i}\n"
+        for i, place in enumerate([*tactics, *terms])
+    )
+    messages = set(lean_says(file))
+    for i, place in enumerate([*tactics, *terms]):
+        inside = f"Unknown constant `bad{i}`" not in messages
+        assert inside == (place in tactics), place
+        for word in ("hdef", "hopen", "tend", "h.end", "h1lemma"):
+            text = place.replace("...", f"{word} a : b")
+            assert (audit(text) is not None) == inside, text
+        for word in ("h_axiom", "key_axiom", "my_def", "List.append_end", "t_end"):
+            assert audit(place.replace("...", f"{word} a : b")) is None, place
+
+
+@pytest.mark.parametrize(
+    "text, inside",
+    [
+        ("by x.axiom bad : False", True),
+        ("by «axiom bad : False»", True),
+        ("by x1axiom bad : False", True),
+        ("'abaxiom bad : False", True),
+        ("f '' xaxiom bad : False", True),
+        ("(é axiom bad : False", True),
+        ("by foo ).axiom bad : False", True),
+        ("by exact h |>.2axiom bad : False", True),
+        ('dbg_trace "{axiom bad : False}"; trivial', True),
+        ('by trace "{axiom bad : False}"', False),
+        ('by exact "{axiom bad : False}"', False),
+        ("by h_axiom bad : False", False),
+        ("by exact h |>.2.foo_axiom bad : False", False),
+        ("by exact h₁axiom bad : False", False),
+        ("by open Nat in h_axiom bad : False", False),
+        ("by\n  module\n  h_axiom bad : False", False),
+    ],
+)
+def test_where_lean_reads_on(text, inside):
+    assert declares(text) == inside == (audit(text) is not None)
+
+
+def test_an_open_of_one_line_ends_with_what_follows_it():
+    opens = [
+        "open Foo in simp",
+        "by )\nopen Foo in h",
+        "by open Foo in exact bad",
+        "trivial\nopen Foo in",
+    ]
+    leaks = ["trivial\nopen Foo", "trivial\nopen Foo\nNat in"]
+    for text in (*opens, *leaks):
+        head = "prelude\nimport FdPrelude\ntheorem Foo.bad : True := trivial\n"
+        says = lean_says(
+            f"{head}theorem t : True := {text}\n\n#print axioms True\ntheorem u : True := bad"
+        )
+        assert any("nknown identifier `bad`" in m for m in says) == (text in opens), text
+        assert (audit(text) is None) == (text in opens), text
+
+
+def test_words_like_commands_are_none_to_lean():
+    """The names of HONEST with what would be declared if they were commands."""
+    file = "prelude\nimport FdPrelude\n" + "".join(
+        f"theorem t{i} : True := {re.sub('(?:def|lemma)', 'axiom', text)}\n\n#print axioms True\n"
+        for i, text in enumerate(WORDS_LIKE_COMMANDS)
+    )
+    says = lean_says(file)
+    assert sum(m == "'True' does not depend on any axioms" for m in says) == len(
+        WORDS_LIKE_COMMANDS
+    )
+
+
+def test_the_audit_of_the_longest_text_ends_soon():
+    size = audit_module.MAX_CHARS
+    began = time.process_time()
+    pieces = ["'", "''", "'\"", "'a", "f '' x", "by x", "by {", "fun x =>", "1e", "h.1.e", "'/-"]
+    pieces += ["'--", '"{"', "«x»", "'«", "' r\"", "open", "'aby", "({[", '"" \'', "by first | ("]
+    for piece in pieces:
+        for space in ("", " "):
+            audit((piece + space) * (size // len(piece + space)))
+    assert time.process_time() - began < 20
 
 
 def test_lean_declares_nothing_from_what_passes():

@@ -7,8 +7,10 @@ import math
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_updates
 from tiny_model import bag_of_words, log_softmax
 from tiny_runs import config_of_files, set_up
 from tiny_updates import P, make_batch
@@ -35,11 +37,48 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
         return state + 1, {"first": np.float32(seen[-1][0]), "some": sometimes, "none": math.nan}
 
     monkeypatch.setattr(build.step, "make_update", lambda *_, **__: update)
+    objective = SimpleNamespace(denominator=lambda batch: 1)
+    monkeypatch.setattr(build, "make_objective", lambda stage: objective)
     stage = PolicyGradientStage(minibatches=3, epochs=2)
     learn = build.make_batch_update(run_on(sharding.make_mesh()), stage, None, np.zeros(()))
     state, metrics = learn(0, {"row": np.arange(6)})
     assert state == 6 and seen == [[0, 3], [1, 4], [2, 5]] * 2
     assert metrics["first"] == 1 and metrics["some"] == 3 and math.isnan(metrics["none"])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "combined",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("distillation", "policy_gradient")),
+    ],
+)
+def test_what_has_no_gradient_is_skipped_on_the_host(kind, monkeypatch):
+    """With the state and the figures that the update itself leaves, bit for bit."""
+    update, _, batch = tiny_updates.setup(kind, ema_rate=0.1)
+    nothing = jax.tree.map(jnp.zeros_like, batch)  # what a batch without rows holds
+    calls = []
+
+    def counting(state, rows):
+        calls.append(rows)
+        return update(state, rows)
+
+    monkeypatch.setattr(build.step, "make_update", lambda *_, **__: counting)
+    monkeypatch.setattr(build, "make_objective", lambda stage: tiny_updates.OBJECTIVES[kind])
+    stage, mesh = PolicyGradientStage(), sharding.make_mesh()
+    states = [tiny_updates.setup(kind, ema_rate=0.1)[1] for _ in range(2)]
+    learn = build.make_batch_update(run_on(mesh), stage, None, states[0])
+    ours = states[0]
+    for rows in (batch, nothing, batch):
+        ours, metrics = learn(ours, sharding.fetch(rows))
+        states[1], expected = update(states[1], rows)
+        expected = {n: float(value) for n, value in expected.items() if not np.isnan(value)}
+        assert {n: value for n, value in metrics.items() if not math.isnan(value)} == expected
+        assert jax.tree.map(lambda x: x.sharding, ours) == jax.tree.map(
+            lambda x: x.sharding, states[1]
+        )
+    assert len(calls) == 2 and int(ours.skipped) == 1 and int(ours.step) == 3
+    jax.tree.map(np.testing.assert_array_equal, ours, states[1])
 
 
 def test_scores_are_those_of_the_rows_in_their_order(monkeypatch):

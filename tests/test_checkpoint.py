@@ -1,10 +1,14 @@
 """What was saved comes back bit for bit, on another mesh, whatever happened meanwhile."""
 
 import functools
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +20,7 @@ from jax.sharding import AxisType, NamedSharding
 
 from fdjax.runtime import hosts
 from fdjax.runtime.checkpoint import Checkpoints, restore_params
+from fdjax.runtime.files import CorruptFile
 
 
 class State(NamedTuple):
@@ -127,7 +132,9 @@ def test_latest_and_best_are_kept(tmp_path, monkeypatch):
     with Checkpoints(tmp_path, keep=2, best="solve_rate") as checkpoints:  # resumed
         assert checkpoints.restore(state).step == 5
         with monkeypatch.context() as patched:  # the first host sees 4 as the latest
-            patched.setattr(hosts, "broadcast", lambda _, latest: {5: 4}[latest()])
+            patched.setattr(
+                hosts, "broadcast", lambda name, ask: [2, 4] if "check" in name else ask()
+            )
             assert checkpoints.restore(state).step == 4
         checkpoints.save(6, state)  # without metrics
         checkpoints.wait()
@@ -137,6 +144,144 @@ def test_latest_and_best_are_kept(tmp_path, monkeypatch):
             checkpoints.save(step, state)
         checkpoints.wait()
         assert steps_in(tmp_path / "plain") == [3]
+
+
+# --- Damage ---------------------------------------------------------------------------------------
+
+
+def data_file(checkpoint):
+    """The file with most of the parameters' bytes."""
+    return max((checkpoint / "params").rglob("d/*"), key=lambda file: file.stat().st_size)
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def emptied(checkpoint):
+    shutil.rmtree(checkpoint)
+    checkpoint.mkdir()
+
+
+def each(item, damage):
+    """`damage` to every file of an item."""
+
+    def of(checkpoint):
+        for file in [f for f in (checkpoint / item).rglob("*") if f.is_file()]:
+            damage(file)
+
+    return of
+
+
+DAMAGE = {
+    "emptied": (emptied, "params/_METADATA is gone"),
+    "no files": (each("", Path.unlink), "params/_METADATA is gone"),
+    "files of length 0": (each("params", lambda f: f.write_bytes(b"")), "has 0 of"),
+    "metadata gone": (lambda c: (c / "state/_METADATA").unlink(), "state/_METADATA is gone"),
+    "manifest gone": (lambda c: (c / "params/manifest.ocdbt").unlink(), "manifest.ocdbt is gone"),
+    "item gone": (lambda c: shutil.rmtree(c / "state"), " is gone"),
+    "array cut": (lambda c: os.truncate(data_file(c), 300), "has 300 of"),
+    "array zeroed": (
+        lambda c: data_file(c).write_bytes(bytes(data_file(c).stat().st_size)),
+        "does not hold what was written",
+    ),
+    "one bit": (lambda c: flip(data_file(c)), "does not hold what was written"),
+    "history": (lambda c: (c / "meta/metadata").write_text("{}"), "meta/metadata has 2 of"),
+    "score": (lambda c: (c / "metrics/metrics").write_text(""), "metrics/metrics has 0 of"),
+    "checksums": (lambda c: (c / "checksums.json").write_text(""), "checksums.json is no JSON"),
+    "list": (lambda c: (c / "checksums.json").write_text('{"a": 1}'), "is no list of checksums"),
+    "a file": (lambda c: (shutil.rmtree(c), c.write_text("")), "cannot be read (Not a directory)"),
+}
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Checkpoints of the steps 2, 4 and 6, of states 2, 4 and 6."""
+    folder = tmp_path_factory.mktemp("three")
+    with Checkpoints(folder, keep=3, best="score") as checkpoints:
+        for step in (2, 4, 6):
+            checkpoints.save(step, small(step), {"seen": step}, {"score": 1.0 * step})
+    return folder
+
+
+def small(number):
+    weights = jax.random.normal(jax.random.key(number), (64, 32))
+    return Small({"w": weights, "zeros": jnp.zeros(1000)}, jnp.int32(number))
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(three, tmp_path, capsys, name):
+    damage, text = DAMAGE[name]
+    folder = shutil.copytree(three, tmp_path / "c")
+    damage(folder / "6")
+    with pytest.raises(CorruptFile, match=re.escape(text)), Checkpoints(folder) as checkpoints:
+        checkpoints.restore(small(0), 6)
+    assert steps_in(folder) == [2, 4, 6]
+    with Checkpoints(folder, keep=3, best="score") as checkpoints:
+        found = checkpoints.restore(small(0))
+        assert (found.step, found.meta) == (4, {"seen": 4}) and bits(found.state) == bits(small(4))
+        warning = capsys.readouterr().out
+        assert "the checkpoint of step 6 is damaged" in warning and text in warning
+        assert "Going on from step 4" in warning and str(folder / "6.damaged") in warning
+        checkpoints.save(6, small(6), {"seen": 6}, {"score": 6.0})  # as the run comes there again
+        checkpoints.wait()
+        assert bits(checkpoints.restore(small(0)).state) == bits(small(6))
+    assert capsys.readouterr().out == ""
+
+
+def test_an_older_damaged_checkpoint_is_no_hindrance(three, tmp_path, capsys):
+    """Orbax reads the metrics of all of them before it saves another one."""
+    folder = shutil.copytree(three, tmp_path / "c")
+    (folder / "2" / "metrics" / "metrics").write_text("")
+    with Checkpoints(folder, keep=3, best="score") as checkpoints:
+        assert checkpoints.restore(small(0)).step == 6
+        assert "step 2 is damaged" in capsys.readouterr().out
+        checkpoints.save(8, small(8), metrics={"score": 8.0})
+        checkpoints.wait()
+    assert steps_in(folder) == [4, 6, 8]
+
+
+def test_without_a_whole_checkpoint_it_says_what_to_remove(three, tmp_path):
+    folder = shutil.copytree(three, tmp_path / "c")
+    for step in (2, 4, 6):
+        flip(data_file(folder / str(step)))
+    for _ in range(2):  # nothing was renamed: no second start begins anew without a word
+        named = rf"(?s)/6/.*/4/.*/2/.*Remove {folder}"
+        with pytest.raises(CorruptFile, match=named), Checkpoints(folder) as checkpoints:
+            checkpoints.restore(small(0))
+
+
+def test_all_hosts_take_the_same_checkpoint(three, tmp_path, monkeypatch):
+    """One host sees the damage, as it looks at its share of the files; all hear of it."""
+    folder = shutil.copytree(three, tmp_path / "c")
+    heard = iter([[None, "6/params is damaged"], [None, None], [None, None]])
+    monkeypatch.setattr(hosts, "allgather", lambda name, compute: [compute(), next(heard)[1]])
+    with Checkpoints(folder, keep=3) as checkpoints:
+        assert checkpoints.restore(small(0)).step == 4
+    assert steps_in(folder) == [2, 4]
+
+
+def test_checkpoints_of_earlier_versions_have_no_checksums(three, tmp_path, capsys):
+    folder = shutil.copytree(three, tmp_path / "c")
+    (folder / "6" / "checksums.json").unlink()
+    with Checkpoints(folder) as checkpoints:
+        assert checkpoints.restore(small(0)).step == 6
+    for file in (folder / "6" / "params").rglob("d/*"):
+        file.write_bytes(b"")
+    with Checkpoints(folder) as checkpoints:
+        assert checkpoints.restore(small(0)).step == 4
+    assert "6 cannot be read" in capsys.readouterr().out
+
+
+def test_damaged_parameters_are_not_restored(three, tmp_path):
+    folder = shutil.copytree(three, tmp_path / "c")
+    (folder / "6" / "state" / "_METADATA").unlink()  # not needed
+    restore_params(folder / "6" / "params", small(0).params)
+    flip(data_file(folder / "6"))
+    with pytest.raises(CorruptFile, match=r"d/.* does not hold what .*another checkpoint"):
+        restore_params(folder / "6" / "params", small(0).params)
 
 
 def test_what_does_not_fit_is_named(tmp_path):

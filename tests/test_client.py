@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import sys
 import time
 
 import pytest
@@ -11,6 +10,7 @@ from openai_server import KEY, Reply, says, serving
 
 from fdjax.config import ConfigError, LLMConfig, default, read
 from fdjax.feedback import client as client_module
+from fdjax.feedback import service
 from fdjax.feedback.client import LLMClient, Question, _Pace
 
 QUESTION = Question("Be brief.", "What is wrong?")
@@ -375,7 +375,7 @@ def test_the_key_is_missing(tmp_path):
 
 
 def test_the_package_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setattr(service, "httpx", None)
     with pytest.raises(ConfigError, match=r"pip install 'fdjax\[llm\]'"):
         LLMClient(config_of(None), tmp_path)
 

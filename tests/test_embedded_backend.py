@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -414,6 +415,14 @@ def test_missing_imports_name_the_remedy(backend):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_damaged_library_is_told_at_the_start(backend, tmp_path):
+    """And not found out by every candidate."""
+    shutil.copytree(backend.prelude, tmp_path / "lean")
+    (tmp_path / "lean" / "FdNat.olean").write_bytes(b"")
+    reason = EmbeddedBackend(prelude=tmp_path / "lean").missing(())
+    assert f"its library, {tmp_path}" in reason and backend.missing(()) is None
+
+
 def test_lean_runs_under_limits():
     with Farm(EmbeddedBackend(10**9, memory_mb=3072), workers=1, timeout=100) as farm:
         child = hanging_child(farm)

@@ -75,7 +75,7 @@ def test_fences_that_are_not_closed():
     ("answer", "message"),
     [
         ("", "no fenced Lean block"),
-        (STATED + PROOF, "no fenced Lean block"),
+        (STATED.replace("foo.bar", "foo.baz") + PROOF, "states theorem foo.bar"),
         (fenced(STATED + PROOF, "python"), "no fenced Lean block"),
         (fenced("by simp"), "no Lean block of the answer states theorem foo.bar"),
         (fenced(f"-- {STATED}{PROOF}"), "no Lean block of the answer states"),
@@ -97,11 +97,110 @@ def test_refused_with_a_reason(answer, message):
     assert message in reason(answer)
 
 
-def test_what_follows_is_left_to_the_audit():
-    for tail in ("\n\ntheorem more : True := trivial", "\n#print axioms foo.bar", '\n  exact "'):
+def test_what_follows_in_the_proof_is_left_to_the_audit():
+    for tail in (" theorem more : True := trivial", "\n  #print axioms foo.bar", '\n  exact "'):
         proof = proof_in(fenced(STATED + PROOF + tail))
         assert proof == PROOF + tail and audit(proof) is not None
     assert proof_in(fenced(STATED)) == "" and audit("") is not None
+
+
+HEADERS = [
+    "",
+    "import Mathlib\n\nset_option maxHeartbeats 0\n\nopen Nat Real\n\n",
+    "namespace X\nsection\n",
+    "noncomputable section\n\nvariable (a : Nat)\n/-- Ours. -/\n",
+]
+TAILS = [
+    "#print axioms foo.bar",
+    "-- done\n#check foo.bar",
+    "end",
+    "end X\n",
+    "end -- section\n\nend X",
+    "example : True := trivial",
+    "/-- Another. -/\n@[simp]\ntheorem more : True := by\n  trivial",
+    "set_option maxHeartbeats 0 in\nopen Nat in\nprivate lemma more : True := trivial",
+    "open Nat\n\nexample : True := trivial",
+    "/-! It's \"done. -/",
+    '#eval 1\n"open',
+    "axiom bad : False",
+    "def x := 'y",
+    "open Nat Real",
+]
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("frame", ["```lean4\n{}\n```", "{}", "```\n{}"])
+def test_what_follows_the_theorem_of_a_whole_file_is_left_out(tail, frame):
+    for header in HEADERS:
+        for gap in ("\n", "\n\n"):
+            assert proof_in(frame.format(f"{header}{STATED}{PROOF}{gap}{tail}")) == PROOF
+    indented = f"  {STATED}\n    by\n      simp\n  {tail}"
+    assert proof_in(frame.format(indented)) == "\n    by\n      simp"
+
+
+def test_what_belongs_to_a_proof_is_not_left_out():
+    for tail in (
+        "\nwhere f := 1",
+        "\ntermination_by p\ndecreasing_by simp",
+        "\n  open Nat in\n  simp",
+        "\nopen Nat in simp",
+        " -- end",
+        "\n  -- x\n/- end\n#eval -/\n  simp",
+        "\n\n  simp",
+    ):
+        assert proof_in(fenced(STATED + PROOF + tail)) == PROOF + tail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```\n{}\n```",
+        "~~~lean\n{}\n~~~\nDone: `x`.",
+        "~~~\n{}\n~~~",
+        "````lean4\n{}\n````",
+        "```{{.lean}}\n{}\n```",
+        "1. So:\n   ```lean4\n{}\n   ```\n2. Done.",
+        "<answer>\n```lean4\n{}\n```\n</answer>",
+        "<think>```lean4\nfoo\n```\n</think>\n```lean4\n{}\n```",
+        "```\n⊢ p\n```\nSo:\n```\n{}\n```\nfoo\n```text\nbar\n```",
+        "```lean4\nexample : p := h\n```\nSo:\n```\n{}\n```",
+        "{}",
+        "It's easy.\n\n{}",
+        '{}\n\nIt\'s "easy": by h.',
+        "Let's see.\nopen Nat\n\n{}\n\nHere `h.2` isn't needed.",
+        "<think>theorem foo.bar is open.</think>\n\n<answer>\n{}\n</answer>",
+        "\ufeff{}",
+        "\ufeffimport Mathlib\n{}",
+    ],
+)
+def test_frames(answer):
+    assert proof_in(answer.format(STATED + PROOF)) == PROOF
+    crlf = answer.format(STATED + PROOF).replace("\n", "\r\n")
+    start, end = extract(crlf, THEOREM)
+    proof = crlf[start:end]
+    candidate = parse_candidate(proof, THEOREM, allow_helpers=True)
+    assert len(candidate.text) == len(proof) and audit(candidate.text) is None  # places stay
+    assert candidate.text == PROOF.replace("\n", " \n") and candidate.proof == candidate.text
+
+
+def test_a_labelled_block_comes_first():
+    named = fenced(f"{STATED} by\n  simp")
+    assert proof_in(f"{named}\n```\n{STATED}{PROOF}\n```") == " by\n  simp"
+    assert proof_in(f"{named}\n{STATED}{PROOF}") == " by\n  simp"
+
+
+def test_line_ends_of_helpers():
+    answer = fenced(f"open Nat\n{AUX}\n\n{STATED}{PROOF}\n\nend\n#print axioms x")
+    answer = answer.replace("\n", "\r\n")
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    parsed = parse_candidate(candidate, THEOREM, allow_helpers=True)
+    assert parsed.has_helpers and len(parsed.text) == len(candidate) and "\r" not in parsed.text
+    assert parsed.proof.split() == PROOF.split() and parsed.helpers.split() == AUX.split()
+    assert audit(parsed.proof) is None and audit(parsed.helpers, helpers_of="foo.bar") is None
+
+
+def test_a_lone_carriage_return_is_left_to_the_audit():
+    assert audit(parse_candidate("by\r  simp", THEOREM, False).text) is not None
 
 
 AUX = "theorem aux {p q : Prop} (h : p ∧ q) : q := h.2"
@@ -164,6 +263,10 @@ def test_without_helpers_it_is_the_proof():
     assert candidate == proof_in(answer)
     assert parse_candidate(candidate, THEOREM, allow_helpers=True) == Candidate(candidate)
     answer = fenced(f"{STATED}{PROOF}\n\n{STATED} by simp")  # the theorem again is no helper's
+    candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
+    assert parse_candidate(candidate, THEOREM, allow_helpers=True) == Candidate(candidate)
+    assert candidate == PROOF
+    answer = fenced(f"{STATED}{PROOF} {STATED} by simp")
     candidate = answer[slice(*extract(answer, THEOREM, allow_helpers=True))]
     assert parse_candidate(candidate, THEOREM, allow_helpers=True) == Candidate(candidate)
     assert "`theorem` starts" in audit(candidate).text

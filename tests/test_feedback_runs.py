@@ -48,6 +48,8 @@ class Unreliable:
 
     def __call__(self, number, body):
         question = body["messages"][1]["content"]
+        if "theorem swap" in question:  # the run's first question, which is to find it well
+            return says("the hypothesis has the parts in the other order")
         kind, before = zlib.crc32(question.encode()) % 5, self.requested[question]
         self.requested[question] += 1
         if kind == 0:
@@ -131,4 +133,5 @@ def test_without_a_service_the_fallback_writes_feedback(tmp_path, capfd):
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
     assert {line["feedback/failed_requests"] for line in lines} == {1.0}
     assert count < sum(f.requests for f in feedbacks)  # after one failure a step sends no more
-    assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 2
+    # At the start, before the stage (the teacher's solve rate), and in it.
+    assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 3

@@ -1,5 +1,9 @@
 """What a crash leaves of a file."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fdjax.runtime.files import (
@@ -26,6 +30,36 @@ def test_append_after_a_torn_line(tmp_path):
         CorruptFile, match=r"evals\.jsonl:2 is no JSON: .*\. Correct the line, or remove it"
     ):
         read_lines(file)
+
+
+APPEND = """
+import sys
+from fdjax.runtime.files import append_line
+sys.stdin.readline()
+for i in range(200):
+    append_line(sys.argv[1], {"who": sys.argv[2], "i": i, "text": "x" * 5000})
+"""
+
+
+def test_two_processes_lose_no_line_of_each_other(tmp_path):
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"who": "a killed process')
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", APPEND, file, who],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        for who in "ab"
+    ]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in processes] == [0, 0]
+    lines = read_lines(file)
+    for who in "ab":
+        assert [line["i"] for line in lines if line["who"] == who] == list(range(200))
 
 
 @pytest.mark.parametrize("content", ['{"a": ', "", "[1]", b"\xff"])

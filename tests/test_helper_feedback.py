@@ -36,6 +36,8 @@ USES = " by\n  exact ⟨second h1, h1.1⟩"
 class Characters:
     """A tokenizer, as far as answers are read with it."""
 
+    stop_ids = (0,)
+
     def decode(self, ids):
         return "".join(map(chr, ids))
 

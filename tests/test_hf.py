@@ -115,7 +115,7 @@ def test_a_folder_without_config(tmp_path):
     with pytest.raises(ValueError, match=r"has no config\.json, so it is no Hugging Face"):
         hf.read_config(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json: "):
+    with pytest.raises(ValueError, match=r"config\.json is no JSON"):
         hf.read_config(tmp_path)
 
 

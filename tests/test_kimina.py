@@ -14,7 +14,7 @@ from kimina_server import serving
 from lean_samples import GOOD, HEARTBEATS, PROOFS, SWAP, WRONG
 
 from fdjax.lean.backend import BackendUnavailable
-from fdjax.lean.backends import kimina
+from fdjax.lean.backends import kimina, kimina_client
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.backends.kimina import KiminaBackend
 from fdjax.lean.backends.registry import make_backend
@@ -40,7 +40,7 @@ def worker(server):
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch):
-    monkeypatch.setattr(kimina.random, "uniform", lambda *_: 0.02)
+    monkeypatch.setattr(kimina_client.random, "uniform", lambda *_: 0.02)
 
 
 @pytest.mark.parametrize("shifted", [True, False])
@@ -97,7 +97,8 @@ ENDINGS = {
     "lie": ("crashed", "no report"),
     "mixed": ("crashed", "no report"),
     "other": ("crashed", "form"),
-    "garbage": ("crashed", "JSON"),
+    "garbage": ("crashed", "JSON"),  # three times
+    "long": ("timeout", "more than 20"),
     "empty": ("crashed", "form"),
     "odd": ("crashed", "form"),
     "flood": ("crashed", "longer"),
@@ -112,10 +113,69 @@ def test_silence_noise_and_lies_are_never_success(worker):
     assert check(worker, [(SWAP, GOOD)], 20)[0].proved
 
 
-@pytest.mark.parametrize("act", ["busy", "failing", "dropping", "importing", "slow"])
+PASSING = [
+    "busy",
+    "failing",
+    "dropping",
+    "slow",
+    "queue",
+    "full",
+    "page",
+    "gone",
+    "starved",
+    "behind",
+]
+
+
+@pytest.mark.parametrize("act", PASSING)
 def test_temporary_failures_are_retried(worker, act):
     [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 20)
+    assert verdict.proved and verdict.seconds == 0.1  # the server's figure, without its queue
+
+
+@pytest.mark.parametrize("act", ["importing", "overdue"])
+def test_time_in_imports_and_in_the_queue_is_not_the_candidates(worker, act):
+    """The imports are made once for themselves; then the candidate has its own time."""
+    [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: {act}")], 1)
     assert verdict.proved
+
+
+def test_a_busy_server_is_no_absent_one(server, monkeypatch, capsys):
+    """However long it is busy: the run waits, and says so once."""
+    monkeypatch.setattr(kimina_client, "TELL_SECONDS", 0.0)
+    worker = KiminaBackend(server.url, HEARTBEATS, patience=0.0).worker()
+    server.seen.clear()
+    [verdict] = check(worker, [(SWAP, f"{GOOD} -- server: queue")], 20)
+    worker.close()
+    lines = [line for line in capsys.readouterr().out.splitlines() if server.url in line]
+    assert verdict.proved and server.seen["queue"] == 6
+    assert len(lines) == 2 and "is busy: HTTP 504" in lines[0] and "answers again" in lines[1]
+
+
+def test_an_outage_is_told_and_has_a_reason(server, monkeypatch, capsys):
+    monkeypatch.setattr(kimina_client, "TELL_SECONDS", 0.2)
+    with Farm(KiminaBackend(server.url), workers=2, timeout=20) as farm:
+        farm.require([SWAP])
+        server.down = True
+        futures = [submit(farm, SWAP, f"{GOOD} -- {i}") for i in range(2)]
+        time.sleep(0.5)
+        server.down = False
+        assert all(future.result(20).proved for future in futures)
+    lines = [line for line in capsys.readouterr().out.splitlines() if server.url in line]
+    assert len(lines) == 2 and "does not answer: " in lines[0] and "answers again" in lines[1]
+
+
+def test_a_server_whose_lean_dies_at_the_start_is_not_one_without_init():
+    with serving(starved=True) as server:
+        with pytest.raises(BackendUnavailable, match="MAX_REPL_MEM") as error:
+            KiminaBackend(server.url, patience=0.1)
+        assert "cannot import" not in str(error.value) and "docker" not in str(error.value)
+        server.starved = False
+        backend = KiminaBackend(server.url, patience=0.1)
+        server.starved = True
+        assert "cannot start Lean" in backend.missing(("Mathlib",))
+        server.starved = False
+        assert backend.missing(("Mathlib",)) is None
 
 
 def test_imports_are_tried_at_the_start(server):
@@ -172,8 +232,11 @@ def test_close_ends_what_waits(server, down):
 def test_the_key_is_read_from_the_environment(monkeypatch):
     monkeypatch.delenv("LEAN_SERVER_API_KEY", raising=False)
     with serving(key="k-1") as server:
-        with pytest.raises(BackendUnavailable, match="LEAN_SERVER_API_KEY"):
-            KiminaBackend(server.url)
+        for key, says in (("", "requires a key"), ("k-2", "refuses our key")):
+            monkeypatch.setenv("LEAN_SERVER_API_KEY", key)
+            with pytest.raises(BackendUnavailable, match=f"{says}(.|\n)*LEAN_SERVER_API") as error:
+                KiminaBackend(server.url)
+            assert "docker" not in str(error.value)
         monkeypatch.setenv("LEAN_SERVER_API_KEY", "k-1\n")  # as read from a file
         assert KiminaBackend(server.url).version.startswith("4.35.0-")
         assert "k-1" not in repr(KiminaBackend(server.url))

@@ -213,6 +213,9 @@ def test_imports_are_tried_at_the_start(options):
             farm.require([SWAP, lacking])
         with pytest.raises(MissingImports):
             submit(farm, lacking, GOOD)
+        silent = dataclasses.replace(SWAP, imports=(lean_repl.SWALLOWED,))
+        with pytest.raises(MissingImports, match=r"cannot import Swallowed: .* no `True`"):
+            farm.require([silent])
         mixed = [dataclasses.replace(SWAP, imports=m) for m in ((), ("Mathlib",), ("Aesop",))]
         assert all(v.proved for v in check(farm, [(t, GOOD) for t in mixed * 2]))
         assert len(farm._workers[0]._held) == 2

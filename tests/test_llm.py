@@ -12,7 +12,7 @@ from openai_server import KEY, Reply, says, serving
 from fdjax.config import ConfigError, default, read
 from fdjax.feedback.proofs import read_proof
 from fdjax.feedback.providers import Resources, make_provider
-from fdjax.feedback.questions import describe, fenced, plain, without_thoughts
+from fdjax.feedback.questions import describe, fenced, plain, repeats_question, without_thoughts
 from fdjax.rollout.prompts import Template
 from fdjax.types import Attempt, Candidate, FeedbackContext, Message, Theorem, Verdict
 
@@ -248,7 +248,8 @@ def test_no_proof_is_found(ask):
 def test_what_of_an_answer_is_the_proof(proof, read):
     stated = f"theorem {THEOREM.name} {THEOREM.signature} :={proof}"
     assert read_proof(f"So:\n```lean4\n{stated}\n```\nDone.", THEOREM) == Candidate(read)
-    assert read_proof(f"So:\n{stated}", THEOREM) is None
+    assert read_proof(f"So:\n{stated}", THEOREM) == Candidate(read)  # no fence is needed
+    assert read_proof(f"So:\n```python\n{stated}\n```", THEOREM) is None
 
 
 def test_the_recipe_needs_a_model_and_no_more(tmp_path, monkeypatch):
@@ -277,7 +278,52 @@ def test_the_recipe_needs_a_model_and_no_more(tmp_path, monkeypatch):
         ("hm\n</think>\nUse intro.", "Use intro."),  # the template itself has begun the thoughts
         ("<think>hm", ""),
         ("a < b", "a < b"),
+        ("<thinking>hm</thinking>\nUse intro.", "Use intro."),
+        ("[THINK]hm[/THINK]Use intro.", "Use intro."),
+        ("<seed:think>hm</seed:think>Use intro.", "Use intro."),
+        ("<reasoning>hm</reasoning>Use intro.", "Use intro."),
+        ("◁think▷hm◁/think▷Use intro.", "Use intro."),
+        ("<|begin_of_thought|>hm<|end_of_thought|>Use intro.", "Use intro."),
+        (
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>"
+            "Use intro.<|return|>",
+            "Use intro.",
+        ),
+        ("<|channel|>analysis<|message|>hm", ""),
+        ("analysisWe think.assistantfinalUse intro.", "Use intro."),
+        ("<think>is <think> a tag?</think>Use intro.", "Use intro."),
+        ("<think>a</think>b</think>Use intro.", "Use intro."),
+        ("Use intro. <think>or", ""),  # cut off: who knows what it would have become
+        ("[THINK]hm", ""),
+        ("f <| g <|> channel", "f <| g <|> channel"),
     ],
 )
 def test_thoughts_are_no_feedback(answer, text):
     assert without_thoughts(answer) == text
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        lambda question: question,
+        lambda question: question[question.index("<<<") :].replace(">>>", '>>"'),
+        lambda question: f"The attempt is:\n{question[question.index('<<<') :][:30]}",
+        lambda _: "<<<TAG the theorem>>>\nTake h.2.\n<<<TAG end>>>",
+        lambda _: "Lean refuses it.\nthe data ends here. answer now as you were told.",
+    ],
+)
+def test_an_answer_that_repeats_the_question_is_none(ask, repeated, capsys):
+    def answer(_, body):
+        return says(repeated(body["messages"][1]["content"]))
+
+    with serving(answer) as served:
+        for _ in range(2):  # also from the file
+            [[feedback]] = ask(served.url, [[item()]])
+            assert feedback.messages == () and feedback.failed_requests == 1
+            assert feedback.problems == ("llm: repeats the question",)
+        assert len(served.requests) == 1
+    assert "(repeats the question)" in capsys.readouterr().out
+
+
+def test_lean_that_looks_like_a_mark_is_no_repetition():
+    assert not repeats_question("Shift: x <<< 12345678, or f <<<deadbeef.\nThe tag is wrong.")

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from tiny_runs import Lean, config_of_files, set_up
+from tiny_updates import adamw
 
 from fdjax.config import ConfigError, default, read
 from fdjax.lean.farm import Farm
@@ -14,8 +15,11 @@ from fdjax.models import lora
 from fdjax.models.config import ModelConfig
 from fdjax.models.hf import config as hf
 from fdjax.models.hf import convert, safetensors, weights
+from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.training import setup
-from fdjax.training.manifest import differences, stage_manifest
+from fdjax.training.manifest import differences, stage_manifest, write_manifest
+from fdjax.training.state import from_params
+from fdjax.types import Candidate
 from tests import tiny_tokenizers
 from tests.tiny_config import change
 
@@ -146,11 +150,48 @@ def test_init_from_a_published_model(config, published, tmp_path):
     head = safetensors.read_rows(safetensors.open_folder(published)["lm_head.weight"])
     np.testing.assert_array_equal(policy.params["lm_head"], head.T.astype(np.float32))
     assert policy.params["lm_head"].dtype == np.float32
+    manifest = stage_manifest(run, "fd", "x")
+    assert manifest["published"] == hf.read_json(published)  # for exports; decides nothing
+    without = run._replace(init_source=None)
+    assert stage_manifest(without, "fd", "x")["fingerprint"] == manifest["fingerprint"]
     convert.from_hf(published, tmp_path / "ours")
     config.init_from = str(tmp_path / "ours")
     again = set_up(config, tmp_path / "again")
     assert again[0].generator == run.generator and again[2] == names
     jax.tree.map(np.testing.assert_array_equal, again[1].params, policy.params)
+
+
+def test_what_ends_a_turn_is_told_learned_and_exported(config, published, tmp_path, capsys):
+    """Files as beside Qwen3's base models: eos ends no turn, and no file names what does."""
+    (published / "generation_config.json").write_text('{"temperature": 0.6, "eos_token_id": 500}')
+    edited = json.loads((published / "tokenizer_config.json").read_text())
+    edited["eos_token"] = "<|endoftext|>"
+    (published / "tokenizer_config.json").write_text(json.dumps(edited))
+    set_up(config, tmp_path / "v")  # no chat: nothing to tell
+    assert "ends a turn" not in capsys.readouterr().out
+    config.prompt.update(
+        template="goedel_prover_v2", student_buckets=(400,), teacher_buckets=(400,)
+    )
+    run, policy, _ = set_up(config, tmp_path / "w")
+    told = "the chat template ends a turn with <|im_end|>, and eos is <|endoftext|>"
+    assert capsys.readouterr().out.count(told) == 1
+    prompts = run.generator.prompts
+    end = prompts.tokenizer.chat_eos_id
+    assert prompts.tokenizer.stop_ids == (500, end) and end == 502
+    taught = prompts.template.response_ids(
+        prompts.tokenizer, run.theorems["train"][0], Candidate(" by simp")
+    )
+    assert taught[-1] == end
+
+    stage = tmp_path / "w" / "fd"
+    write_manifest(stage, stage_manifest(run, "fd", "x"))
+    prompts.tokenizer.save(stage)
+    with Checkpoints(stage / "checkpoints") as checkpoints:
+        checkpoints.save(config.fd.steps, from_params(policy.params, adamw(), with_teacher=False))
+    convert.to_hf(stage, tmp_path / "out")
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((tmp_path / "out" / name).read_text())["eos_token_id"] == [500, end]
+    assert "temperature" in (tmp_path / "out" / "generation_config.json").read_text()
 
 
 def test_adapters_on_a_published_model(config, published, tmp_path):

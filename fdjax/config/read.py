@@ -188,9 +188,17 @@ def _check_llm(llm: LLMConfig) -> None:
     """No value that may be a secret is shown."""
     if not llm.model:
         raise ConfigError("feedback.llm.model is not set: name the model to ask")
-    address = urlsplit(llm.base_url or "")
-    if llm.base_url and address.scheme not in ("http", "https"):
-        raise ConfigError("feedback.llm.base_url must begin with http:// or https://")
+    try:
+        address = urlsplit(llm.base_url or "https://api")
+        _ = address.port
+    except ValueError as error:
+        raise ConfigError(f"feedback.llm.base_url is no address: {error}") from None
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ConfigError("feedback.llm.base_url must begin with http:// or https://, then a host")
+    if address.path.rstrip("/").endswith("/completions"):
+        raise ConfigError(
+            "feedback.llm.base_url is the part of the address before /chat/completions"
+        )
     if address.username or address.password or address.query:
         raise ConfigError(
             "feedback.llm.base_url holds a password or a query; a key belongs into the "

@@ -17,19 +17,19 @@ from fdjax.config import (
     requests_llm,
     uses_references,
 )
-from fdjax.feedback.client import LLMClient
+from fdjax.feedback.client import LLMClient, Question
 from fdjax.feedback.compose import first, guarded, most_agreed, on_first_host, shuffled
 from fdjax.feedback.lean_messages import lean_messages
 from fdjax.feedback.llm import llm
 from fdjax.feedback.oracle import oracle
 from fdjax.feedback.peers import peers
 from fdjax.feedback.policy import policy
-from fdjax.feedback.questions import read_prompt
+from fdjax.feedback.questions import describe, read_prompt
 from fdjax.feedback.reference import Solve, reference, solver
 from fdjax.lean.farm import Farm
 from fdjax.rollout.generate import Generator
 from fdjax.runtime import hosts
-from fdjax.types import Provider
+from fdjax.types import Attempt, Candidate, Message, Provider, Theorem, Verdict
 
 
 class Resources(NamedTuple):
@@ -59,6 +59,23 @@ def make_provider(
     if "policy" not in provider_names(config):  # all hosts sample the policy
         provider = on_first_host(provider)
     return shuffled(provider) if (config.shuffle if shuffle is None else shuffle) else provider
+
+
+def check_service(config: FeedbackConfig, folder: str | os.PathLike) -> None:
+    """Asks the language model one small question in the form of the run's. Raises ConfigError where
+    the run would get no answers.
+    """
+    written = "llm" in provider_names(config)
+    prompt = config.llm.prompt if written else config.reference.prompt
+    question = Question(read_prompt(prompt), describe(_SAMPLE, None))
+    LLMClient(config.llm, folder).check(question)
+
+
+_SAMPLE = (
+    Theorem("sample", "swap", "(p q : Prop) (h : p ∧ q) : q ∧ p", goal="h : p ∧ q\n⊢ q ∧ p"),
+    Attempt("sample", 0, (), (), True, Candidate(" by\n  exact h"), ()),
+    Verdict("failed", (Message("error", "type mismatch", "", 12, 13),)),
+)
 
 
 def _llm(config: FeedbackConfig, resources: Resources) -> Provider:

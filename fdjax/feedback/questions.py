@@ -32,8 +32,23 @@ _SPECIAL = re.compile(
     r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
     re.IGNORECASE,
 )
-# Where the chat template opens the thoughts, the answer holds only their end.
-_THOUGHTS = re.compile(r"\A(?:(?!<think>).)*?</think>|<think>.*?(?:</think>|\Z)", re.DOTALL)
+# What opens thoughts (a channel other than the final one does), and what ends them.
+_THINKING = r"(?:\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
+_THOUGHTS = re.compile(
+    rf"(?P<opens><{_THINKING}(?:\s[^<>\n]{{0,60}})?>|\[THINK\]|◁think▷|<\|think\|>"
+    r"|<\|(?:begin|start)_of_(?:thought|thinking)\|>|<\|START_THINKING\|>|<\|channel>thought"
+    r"|<\|channel\|>(?!\s*final\b)[^<>\n]{0,60})"
+    rf"|</{_THINKING}\s*>|\[/THINK\]|◁/think▷|<\|/think\|>|<\|end_of_(?:thought|thinking)\|>"
+    r"|<\|END_THINKING\|>|<channel\|>|<\|channel\|>\s*final\b[^<>\n]{0,60}(?:<\|message\|>)?"
+    r"|assistantfinal",  # of channels whose control tokens were left out
+    re.IGNORECASE,
+)
+_END_OF_TURN = re.compile(r"(?:\s*<\|(?:end|return|im_end|eot_id)\|>)+\s*\Z")
+_FRAME = re.compile(  # of `fenced` and `as_data`
+    r"^[\s>*`\"'#-]*<<<\s*(?:TAG\b|[0-9a-f]{8})|^the tag is [0-9a-f]{8}"
+    r"|\bthe data ends here\W+answer now\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi), surrogates, unassigned
 
 # --- Questions -----------------------------------------------------------------------------------
@@ -119,8 +134,25 @@ def _place(proof: str, message: Message) -> str:
 
 
 def without_thoughts(text: str) -> str:
-    """What follows a model's thoughts; empty if they do not end."""
-    return _THOUGHTS.sub("", text).strip()
+    """The answer without a model's thoughts; empty if they do not end, since it is cut off then.
+
+    Where the chat template opens the thoughts, the text holds only their end.
+    """
+    kept, begin, thinking = [], 0, False
+    for mark in _THOUGHTS.finditer(text):
+        if not mark["opens"]:
+            kept = kept if thinking else []
+            begin, thinking = mark.end(), False
+        elif not thinking:
+            kept.append(text[begin : mark.start()])
+            thinking = True
+    answer = "" if thinking else "".join([*kept, text[begin:]])
+    return _END_OF_TURN.sub("", answer).strip()
+
+
+def repeats_question(text: str) -> bool:
+    """Does an answer hold the lines that mark data in our questions? It is then no answer."""
+    return _FRAME.search(text) is not None
 
 
 def plain(text: str, max_chars: int) -> str:

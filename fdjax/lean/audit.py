@@ -1,52 +1,25 @@
 """What a candidate may hold, decided on Lean's tokens before any Lean process reads the text.
 
 The candidate supplies what follows `:=` of a theorem of ours, and must stay inside that theorem:
-no second declaration or command, no option, no attribute. After a parse error Lean goes on reading
-inside the text, so whatever Lean could split into other tokens than this tokenizer is refused.
+no second declaration or command, no option, no attribute. After a parse error Lean skips tokens up
+to the next command. It skips a name as a whole, so `h_end` holds no `end`; the places where it goes
+on inside of a token are in `_other_readings`.
 """
 
 import re
-from collections.abc import Iterator, Sequence, Set
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+from fdjax.lean.tokens import REST, Refused, Token, read_tokens, tokenize
 from fdjax.types import Message
 
-AUDIT_VERSION = "4"  # part of every cache key: change it with any rule, and with evidence.render
+AUDIT_VERSION = "5"  # part of every cache key: change it with any rule, and with evidence.render
 MAX_CHARS = 32_768
 MAX_DEPTH = 400  # of brackets; some thousands overflow Lean's stack
-MAX_STRAY_QUOTES = 64
 
-# Lean's identifiers: letters of ASCII and of isLetterLike. Later versions of Lean have more letters
-# (those with accents), which are therefore separate tokens here: `éaxiom` holds an `axiom`.
-_LETTER = "A-Za-z_α-κμ-ωΑ-ΟΡΤ-Ωϊ-ϻἀ-῾℀-⅏𝒜-𝖟"
-_REST = _LETTER + "0-9'!?₀-₉ₐ-ₜᵢ-ᵪⱼ"
-_PART = f"(?:[{_LETTER}][{_REST}]*|«[^»\n]+»)"
-_ESCAPE = r"\\(?:[\\\"'nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})"
-_TOKEN = re.compile(
-    rf"""
-      (?P<space>[ \n\t]+)
-    | (?P<line>--[^\n]*)
-    | (?P<block>/-)
-    | r(?P<raw>\#*)"
-    | (?P<name>{_PART}(?:\.{_PART})*)
-    | (?P<field>(?<=[{_REST})\]}}⟩»]\.)[0-9]+)
-    | (?P<number>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+
-                |[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
-    | (?P<string>")
-    | (?P<char>')
-    | (?P<symbol>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_STRING = re.compile(rf'"(?:[^"\\]|{_ESCAPE})*"')
-_CHAR = re.compile(rf"'(?:[^'\\]|{_ESCAPE})'")
-_COMMENT_EDGE = re.compile(r"/-|-/")
-_GLUED = re.compile(rf"\.?[{_LETTER}'0-9«]")
 # No control characters, and no end of a line (and of a comment) but \n: for a server that splits
 # text by Python's str.splitlines, U+2028 would be one.
 _UNFIT = re.compile("[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
-# After these a token starts in every version of Lean and under every notation.
-_OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
 _OPENING, _CLOSING = frozenset("([{⟨‹"), frozenset(")]}⟩›")
 
 
@@ -54,7 +27,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COMMANDS = word_set(
+COMMANDS = word_set(
     """
     abbrev add_aesop_rules add_decl_doc alias assert_exists assert_no_cyclic assert_not_exists
     assert_not_imported attribute axiom binder_predicate builtin_initialize class coinductive
@@ -63,7 +36,7 @@ _COMMANDS = word_set(
     example export extend_docs gen_injective_theorems grind_annotated grind_pattern
     guard_min_heartbeats import include include_str inductive infix infixl infixr
     init_quot initialize initialize_simps_projections instance irreducible_def lemma library_note
-    local macro macro_rules meta mk_iff_of_inductive_prop module mutual namespace noncomputable
+    local macro macro_rules meta mk_iff_of_inductive_prop mutual namespace noncomputable
     nonrec norm_cast_add_elim notation notation3 omit opaque open partial postfix prefix prelude
     private proof_wanted protected public recall recommended_spelling reset_grind_attrs run_cmd
     run_elab run_meta scoped seal section set_library_suggestions set_premise_selector
@@ -75,12 +48,7 @@ _COMMANDS = word_set(
 )
 _HELPERS = frozenset({"theorem", "lemma"})
 _COMMAND_PREFIXES = ("builtin_", "register_", "declare_", "erase_attr", "dump_async")
-_CLAUSES = word_set(
-    """
-    where termination_by termination_by? decreasing_by monotonicity_by partial_fixpoint
-    inductive_fixpoint coinductive_fixpoint
-    """
-)
+_CLAUSES = word_set("monotonicity_by partial_fixpoint inductive_fixpoint coinductive_fixpoint")
 _SORRY = frozenset({"sorry", "admit"})
 _TRICKS = word_set(  # as parts of names
     """
@@ -89,39 +57,47 @@ _TRICKS = word_set(  # as parts of names
     implemented_by extern csimp unsafeCast lcProof lcUnreachable lcAny lcErased lcCast lcVoid
     """
 )
-# Names whose end may be a keyword where Lean reads on inside a name, see _resumptions.
-_EMBEDS = re.compile(
-    "|".join(map(re.escape, sorted(_COMMANDS | _CLAUSES | {"set_option", *_COMMAND_PREFIXES, "«"})))
+# Commands whose names begin like ordinary words: `hopen`, `tend`, `hdef`.
+_PLAIN_WORDS = word_set(
+    """
+    alias class def end example export import include instance lemma local meta mutual namespace
+    omit opaque open partial prefix private protected public recall scoped seal section structure
+    theorem universe variable
+    """
 )
+_RARE = re.compile(
+    rf"(?:{'|'.join(sorted({*COMMANDS, 'set_option'} - _PLAIN_WORDS))})(?![{REST}])"
+    f"|{'|'.join(_COMMAND_PREFIXES)}"
+)
+# `#eval` and the like. Lean reads the longest of its tokens, so `#evals` begins with `#eval`; but
+# `#s`, in Mathlib the size of a set, may have any other name.
+_HASH_COMMANDS = re.compile(
+    """
+    adaptation_note|aesop|check|conv|count|crawl|deprecated|discr_tree|dump|eval|exit|explode|find
+    |grind|guard|help|html|import|in_scope|info|instances|kerodon|leansearch|lint|long_names|loogle
+    |min_imports|minimize|mk|moogle|norm_num|parse|print|push|redundant|reduce|sample|search|show
+    |simp|stacks|statesearch|string|synth|test|time|trans_imports|unfold|unify|version|where|whnf
+    |widget
+    """,
+    re.VERBOSE,
+)
+# Where Lean may look for a tactic: after these words,
 _TACTIC_FOLLOWS = word_set(
     """
-    ; · . | > by do then else in with try repeat repeat' repeat1 repeat1' first solve all_goals
-    any_goals all_goals' focus on_goal pick_goal case case' next iterate stop conv conv_lhs conv_rhs
-    conv' classical unhygienic fail_if_success success_if_fail show_term with_reducible
-    with_reducible_and_instances with_unfolding_all with_unfolding_none work_on_goal
-    decreasing_with
+    ; by do then else in try repeat repeat' repeat1 repeat1' first solve all_goals any_goals
+    all_goals' focus next finally stop iterate classical unhygienic fail_if_success success_if_fail
+    fail_if_no_progress show_term says checkpoint recover with_reducible with_unfolding_all
+    with_reducible_and_instances with_unfolding_none work_on_goal decreasing_with decreasing_by
     """
 )
+_ALTERNATIVES = word_set("first first_par solve attempt_all attempt_all_par")  # then after `|`
+_INDUCTIONS = word_set("induction cases fun_induction fun_cases")  # then after `with`
+_TACTIC_ARGUMENTS = word_set("disch discharger norm tac")  # after `(disch :=`
+_EXPONENT = re.compile(r"\.?[eE]|[xXbBoO]")
 
 
 def starts_command(word: str) -> bool:
-    return word in _COMMANDS or word.startswith(_COMMAND_PREFIXES)
-
-
-class Token(NamedTuple):
-    kind: str  # "name", "number", "field", "string", "char" or "symbol"; comments are dropped
-    text: str
-    start: int  # in characters
-    end: int
-
-
-class Refused(Exception):
-    """The text may not be given to Lean: (reason, start, end)."""
-
-    @property
-    def message(self) -> Message:
-        reason, start, end = self.args
-        return Message("error", reason, kind="audit", start=start, end=end)
+    return word in COMMANDS or word.startswith(_COMMAND_PREFIXES)
 
 
 def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None) -> Message | None:
@@ -136,64 +112,12 @@ def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None)
         tokens = tokenize(proof)
         if not tokens and helpers_of is None:
             raise Refused("the proof is empty: nothing but space and comments follows `:=`", 0, 0)
-        _check_tokens(tokens, max_heartbeats, helpers_of)
-        for resumed in _other_readings(proof, tokens):
-            _check_tokens(resumed, max_heartbeats, helpers_of)
+        _check_tokens(proof, tokens, max_heartbeats, helpers_of)
+        for resumed, joins in _other_readings(proof, tokens):
+            _check_tokens(proof, resumed, max_heartbeats, None, joins)
     except Refused as refused:
         return refused.message
     return None
-
-
-def tokenize(text: str, start: int = 0, stop: Set[int] = frozenset()) -> list[Token]:
-    """The tokens of `text[start:]`, up to the first that starts in `stop`, without space and
-    comments. Raises Refused for what has no end, and for what Lean might read differently."""
-    tokens: list[Token] = []
-    comment_end = -1
-    i = start
-    while i < len(text) and i not in stop:
-        match = _TOKEN.match(text, i)
-        kind, end = match.lastgroup, match.end()
-        if kind == "name":
-            tokens.append(Token(kind, match.group(), i, end))
-        elif kind == "space":
-            pass
-        elif kind == "symbol":
-            if match.group() == "«":
-                raise Refused("`«` without its `»` on the same line", i, i + 1)
-            tokens.append(Token(kind, match.group(), i, end))
-        elif kind in ("number", "field"):
-            # `0xend` and `1.e` are errors to Lean, after which it reads on behind them
-            glued = "." not in match.group() and _GLUED.match(text, end)
-            if (kind == "number" and glued) or _GLUED.match(text, end, end + 1):
-                raise Refused("a number must be followed by a space or a symbol", i, end + 1)
-            tokens.append(Token(kind, match.group(), i, end))
-        elif kind == "line":
-            if comment_end != i:
-                _require_clean(text, i, "--", tokens)
-        elif kind == "block":
-            if comment_end != i:
-                _require_clean(text, i, "/-", tokens)
-            end = comment_end = _end_of_comment(text, i)
-        elif kind == "string":
-            end = _end_of_string(text, i)
-            tokens.append(Token(kind, text[i:end], i, end))
-        elif kind == "raw":
-            _require_clean(text, i, 'r"')
-            hashes = match.group("raw")
-            end = text.find(f'"{hashes}', end) + 1 + len(hashes)
-            if end <= len(hashes):
-                raise Refused("the raw string has no end", i, len(text))
-            tokens.append(Token("string", text[i:end], i, end))
-        else:
-            literal = _CHAR.match(text, i)
-            if literal:
-                _require_clean(text, i, "'")
-                end = literal.end()
-            elif text.startswith("'\\", i):
-                raise Refused("not a character literal", i, i + 2)
-            tokens.append(Token("char" if literal else "symbol", text[i:end], i, end))
-        i = end
-    return tokens
 
 
 def _check_text(proof: str) -> None:
@@ -217,87 +141,110 @@ def _check_text(proof: str) -> None:
         )
 
 
-def _require_clean(text: str, i: int, opener: str, tokens: Sequence[Token] = ()) -> None:
-    """What opens a comment or literal must not follow a symbol directly: in `<--x` Lean reads `<-`.
-    A comment may directly follow the last of `tokens` if that is a word that begins cleanly."""
-    if i == 0 or text[i - 1] in _OPENERS:
-        return
-    last = tokens[-1] if tokens else None
-    if (
-        last
-        and last.kind in ("name", "number", "string")
-        and last.end == i
-        and (last.start == 0 or text[last.start - 1] in _OPENERS)
-    ):
-        return
-    raise Refused(
-        f"`{opener}` directly after `{text[i - 1]}` is ambiguous: write a space",
-        i - 1,
-        i + len(opener),
-    )
-
-
-def _end_of_comment(text: str, start: int) -> int:
-    if text[start + 2 : start + 3] in ("-", "!"):
-        raise Refused("a doc comment belongs to a declaration: write `/- ... -/`", start, start + 3)
-    if text[start + 2 : start + 3] == "/":
-        raise Refused("`/-/` is ambiguous: write a space after `/-`", start, start + 3)
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(text, start):
-        depth += 1 if edge.group() == "/-" else -1
-        if depth == 0:
-            return edge.end()
-    raise Refused("the comment has no end: `-/` is missing", start, len(text))
-
-
-def _end_of_string(text: str, start: int) -> int:
-    match = _STRING.match(text, start)
-    if not match:
-        raise Refused(
-            "the string has no end, or an escape in it is not one of Lean's", start, len(text)
-        )
-    if "{" in match.group():
-        raise Refused("`{` in a string may interpolate code", start, match.end())
-    return match.end()
-
-
-def _other_readings(proof: str, tokens: list[Token]) -> Iterator[list[Token]]:
-    """After some errors Lean reads on inside a word. These are the tokens that it may then read,
-    each list up to where it joins the first reading."""
-    starts = {t.start for t in tokens}
-    if sum(t.text == "'" for t in tokens) > MAX_STRAY_QUOTES:
-        raise Refused(f"more than {MAX_STRAY_QUOTES} quotes that open no character literal", 0, 0)
-    todo = _resumptions(proof, tokens)
+def _other_readings(text: str, tokens: list[Token]) -> Iterator[tuple[list[Token], int]]:
+    """After some errors Lean skips to the next command from a place inside of a token. These are
+    the tokens that it may then read, each list to a little behind the index where it joins another.
+    """
+    known = {token.start for token in tokens}
+    after = {a.start: b for a, b in pairwise(tokens)}
+    todo = [place for token in tokens for place in _places(text, token)]
+    for token, starts_tactic in zip(tokens, _tactic_starts(text, tokens), strict=True):
+        if token.kind == "name":
+            # Lean goes on one character after the start of a tactic that it does not know
+            todo += [token.start + 1] * starts_tactic
+            # libraries may have tactics that take tactics, and symbols that end in letters (`≃o`)
+            todo += [
+                token.start + k
+                for k in (1, 2)
+                if token.text[:k].isalpha() and _RARE.match(token.text, k)
+            ]
     while todo:
         start = todo.pop()
-        if start not in starts:
-            starts.add(start)
-            reading = tokenize(proof, start, starts - {start})
-            yield reading
-            todo += _resumptions(proof, reading)
+        if start in known:
+            continue
+        reading: list[Token] = []
+        joins = None
+        for token in read_tokens(text, start):
+            reading.append(token)
+            if token.start in known:
+                joins = len(reading) - 1
+                break
+            known.add(token.start)
+            todo += _places(text, token)
+        after.update((a.start, b) for a, b in pairwise(reading))
+        for _ in range(3 if joins is not None else 0):
+            if token := after.get(reading[-1].start):
+                reading.append(token)
+        yield reading, len(reading) if joins is None else joins
 
 
-def _resumptions(text: str, tokens: list[Token]) -> list[int]:
-    """Where Lean reads on: one to three characters after a quote that opens no literal, and one
-    after the start of an unknown tactic (`by xaxiom bad : False` declares an axiom)."""
-    places = [t.start + k for t in tokens if t.text == "'" for k in (1, 2, 3)]
-    starts_tactic = True
-    for before, token in zip([None, *tokens], tokens, strict=False):
-        starts_tactic = (
-            before is None
-            or before.text in _TACTIC_FOLLOWS
-            or before.kind == "number"
-            or "\n" in text[before.end : token.start]
-            or (starts_tactic and before.text in ("(", "[", "{"))
+def _places(text: str, token: Token) -> list[int]:
+    """Where Lean goes on inside of a token, or behind it inside of the next, if it is an error."""
+    if token.text == "'":  # one to three characters after a quote that opens no literal
+        return [token.start + k for k in (1, 2, 3)]
+    if token.kind in ("number", "field"):  # `0x`, `1e` and `1.e` without digits
+        return [exponent.end() for exponent in [_EXPONENT.match(text, token.end)] if exponent]
+    return []
+
+
+def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
+    """Per token: may Lean look for a tactic there? A line begins one in the column of a tactic
+    above it; what begins deeper continues the line before."""
+    seen: set[str] = set()
+    # per open bracket: columns of tactics; and is there nothing but binders since its last `fun`?
+    columns: list[set[int]] = [set()]
+    binds = [False]
+    starts = of_fun = False
+    words = ["", "", "", *(token.text for token in tokens)]
+    for i, token in enumerate(tokens):
+        first, second, last = words[i : i + 3]  # the words before it
+        starts = (
+            last in _TACTIC_FOLLOWS
+            or (second + last == "=>" and not of_fun)
+            or first + second + last == "<;>"
+            or (last == "|" and not seen.isdisjoint(_ALTERNATIVES))
+            or (last == "with" and not seen.isdisjoint(_INDUCTIONS))
+            or (second == "iterate" and tokens[i - 1].kind == "number")
+            or (second + last == ":=" and first in _TACTIC_ARGUMENTS)
+            or (starts and last in ("(", "{", "·", "."))
+            or (_begins_line(text, tokens, i) and _column(text, token) in columns[-1])
         )
-        if starts_tactic and token.kind == "name" and _EMBEDS.search(token.text):
-            places.append(token.start + 1)
-    return places
+        if starts:
+            columns[-1].add(_column(text, token))
+            binds[-1] = False
+        yield starts
+        seen.add(token.text)
+        if token.text in _OPENING:
+            binds.append(False)
+            columns.append(set())
+        elif token.text in _CLOSING:
+            binds, columns = binds[:-1] or binds, columns[:-1] or columns
+        elif token.text in ("fun", "λ"):
+            binds[-1] = True
+        elif last + token.text == "=>":
+            of_fun, binds[-1] = binds[-1], False
+        elif token.text in ("by", "with", "do", "|", ";", "↦"):
+            binds[-1] = False
 
 
-def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | None) -> None:
+def _begins_line(text: str, tokens: Sequence[Token], i: int) -> bool:
+    return i > 0 and "\n" in text[tokens[i - 1].end : tokens[i].start]
+
+
+def _column(text: str, token: Token) -> int:
+    return token.start - text.rfind("\n", 0, token.start)
+
+
+def _check_tokens(
+    proof: str,
+    tokens: list[Token],
+    max_heartbeats: int,
+    helpers_of: str | None,
+    stop: int | None = None,
+) -> None:
+    """Raises Refused for the first of `tokens[:stop]` that a proof may not hold."""
     depth = 0
-    for i, (kind, text, start, end) in enumerate(tokens):
+    for i, (kind, text, start, end) in enumerate(tokens[:stop]):
         depth += (text in _OPENING) - (text in _CLOSING)
         if depth > MAX_DEPTH:
             raise Refused(f"more than {MAX_DEPTH} brackets inside each other", start, end)
@@ -306,7 +253,11 @@ def _check_tokens(tokens: list[Token], max_heartbeats: int, helpers_of: str | No
                 reason = _bad_name(tokens[i + 1 : i + 4], helpers_of)
                 if reason is None:
                     continue
-            elif text in _COMMANDS or text.startswith(_COMMAND_PREFIXES):
+            elif text in ("open", "scoped") and _opens_here(proof, tokens, i):
+                continue
+            elif text == "unsafe" and i and tokens[i - 1].text == "add":
+                continue  # a rule for aesop
+            elif starts_command(text):
                 reason = f"`{text}` starts a command; a proof holds none: it ends with its theorem"
             elif text in _CLAUSES:
                 reason = f"`{text}` is not allowed in a proof"
@@ -366,8 +317,16 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
 
 
 def _starts_command(tokens: list[Token], i: int) -> bool:
-    """`#eval` and the like, but not `#s`: in Mathlib that is the size of a set."""
-    return _follows(tokens, i, "name") and len(tokens[i + 1].text.split(".")[0]) > 2
+    return _follows(tokens, i, "name") and bool(_HASH_COMMANDS.match(tokens[i + 1].text))
+
+
+def _opens_here(proof: str, tokens: list[Token], i: int) -> bool:
+    """Is token i of `open A B in` on one line? That is in force for what follows it and no longer,
+    also where Lean reads a command."""
+    i -= tokens[i].text == "scoped"
+    end = next((t for t in tokens[i + 1 :] if t.kind != "name" or t.text == "in"), None)
+    line = proof[tokens[i].start : end.start] if end else "\n"
+    return tokens[i].text == "open" and "\n" not in line and end.kind == "name"
 
 
 def _is_config(tokens: list[Token], i: int) -> bool:

@@ -28,6 +28,7 @@ _SEVERITIES = {
     "error": "error",
     "warning": "warning",
     "info": "information",
+    "information": "information",
     "trace": "information",
 }
 _KINDS = {  # those used here, by severity and text. No error is ever a linter's
@@ -120,7 +121,7 @@ def from_repl(message: dict) -> dict:
     """A message of the Lean REPL as `lean --json` prints it: with Lean's names of severities, and
     with the kinds used here, recognized by the text.
 
-    Raises KeyError, TypeError or AttributeError for anything else.
+    Raises KeyError, TypeError, ValueError or AttributeError for anything else.
     """
     severity, text = _SEVERITIES[message["severity"]], message["data"]
     kind = next(
@@ -131,9 +132,13 @@ def from_repl(message: dict) -> dict:
         "severity": severity,
         "data": text,
         "kind": kind,
-        "pos": message["pos"],
-        "endPos": message.get("endPos"),
+        "pos": _position(message["pos"]),
+        "endPos": message.get("endPos") and _position(message["endPos"]),
     }
+
+
+def _position(place: dict) -> dict:
+    return {"line": int(place["line"]), "column": int(place["column"])}
 
 
 def is_start(message: dict) -> bool:

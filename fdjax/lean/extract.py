@@ -1,6 +1,7 @@
-"""The proof in a chat model's answer: the last fenced Lean block that proves our statement.
+"""The proof in a chat model's answer: in the last fenced block that states our theorem.
 
-Only what follows `:=` is taken; Lean reads it after a statement of our own, so a restated one that
+An answer may be a whole file: what stands around the theorem is left out, and never judged. Only
+what follows `:=` is taken; Lean reads it after a statement of our own, so a restated one that
 differs can never prove anything else. It is compared all the same: a candidate for another theorem
 gets a message that says so, instead of Lean's messages about the mismatch.
 
@@ -10,13 +11,32 @@ the proof, as the model wrote it, so that its offsets are offsets in the answer.
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby, product
+from itertools import groupby, islice, product, takewhile
 from typing import NamedTuple
 
-from fdjax.lean.audit import Refused, Token, tokenize, word_set
+from fdjax.lean.audit import COMMANDS, word_set
+from fdjax.lean.tokens import Refused, Token, tokenize
 from fdjax.types import Candidate, Theorem
 
-_BLOCK = re.compile(r"```[ \t]*lean[ \t]*4?\b[^\n]*\n(?P<code>.*?)(?=```|\Z)", re.S | re.I)
+# The end of the answer ends a block that is not closed. `~~~` is an operator, too.
+_BLOCK = re.compile(
+    r"(?P<fence>```+|^[ \t]*~~~+)[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)(?=(?P=fence)|\Z)",
+    re.S | re.M,
+)
+_LEAN = re.compile(r"\W*lean[ \t]*4?\b", re.I)
+_THOUGHTS_END = "</think>"
+# The lines at which Lean may begin in an answer without fences.
+_LEAN_LINE = re.compile(
+    r"^[ \t]*(?:(?:theorem|lemma|import|open|namespace|section|set_option|noncomputable|variable"
+    r"|universe|private|protected)\b|/-|@\[)",
+    re.M,
+)
+_MAX_LINES = 20  # of those that are tried
+# Text that ends an answer without fences: a paragraph that is not indented, a closing tag.
+_PROSE = re.compile(
+    r"\n[ \t]*\n+(?![ \t\n]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)|\n</[a-z]+>"
+)
+_LINE_START = re.compile("^\ufeff", re.M)
 _DOC_COMMENT = re.compile("/-[-!]")
 _DECLARATIONS = word_set(
     """
@@ -55,36 +75,101 @@ class _Stated(NamedTuple):
 def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     """Where in `answer` the proof of `theorem` is.
 
-    The block restates the theorem as ours token by token (modulo space, comments, and `lemma` for
-    `theorem`); imports, options and opened namespaces may stand before it and are ignored, as is
-    our own context (among helpers by `parse_candidate`). The end of the answer ends a block that
-    is not closed.
+    Blocks of Lean are tried before blocks without a language, the last first; without any fence it
+    is the text itself. The statement is ours token by token (modulo space, comments, and `lemma`
+    for `theorem`). Imports, options, namespaces and sections may stand before it and are ignored,
+    as is our own context (among helpers by `parse_candidate`); so is the next command after the
+    proof, and all that follows.
 
-    Raises NoProof for an answer without such a block, and for one that declares other things
+    Raises NoProof for an answer without such a statement, and for one that declares other things
     before the theorem, unless `allow_helpers` and the first of them is a theorem: the audit decides
     about the others.
     """
-    blocks = list(_BLOCK.finditer(answer))
-    if not blocks:
-        raise NoProof("the answer holds no fenced Lean block (```lean4)")
+    answer = _one_line_end(answer)
     ours = _statement(theorem)
     allow_helpers = allow_helpers and ours is not None  # `parse_candidate` finds none
     nearest = None
-    for block in reversed(blocks):
-        code, offset = block["code"], block.start("code")
+    blocks = list(_blocks(answer))
+    for code, offset in blocks:
         stated = _find(code, ours) if ours else _find_written(code, theorem)
         if isinstance(stated, _Stated):
-            start, end = stated.end, offset + len(code.rstrip())
+            start, end = stated.end, _end_of_proof(code, stated, _BLOCK.search(answer) is None)
             before = _without_context(stated.before, theorem)
             first = next((i for i, t in enumerate(before) if t.text in _DECLARATIONS), None)
             if first is not None:
                 if not allow_helpers or not _THEOREM_WORD.fullmatch(before[first].text):
                     raise NoProof(_not_a_helper(before[first].text, allow_helpers))
                 start = before[_modified(before, first)].start
-                return Span(_line_start(answer, offset + start), end)
-            return Span(offset + start, end)
+                return Span(_line_start(answer, offset + start), offset + end)
+            return Span(offset + start, offset + end)
         nearest = nearest or stated
+    if not blocks:
+        raise NoProof("the answer holds no fenced Lean block (```lean4)")
     raise NoProof(nearest or f"no Lean block of the answer states theorem {theorem.name}")
+
+
+def _blocks(answer: str) -> Iterator[tuple[str, int]]:
+    """(text, offset in the answer) of what may state the theorem, the best first."""
+    lean, plain, is_open = [], [], False
+    fences = list(_BLOCK.finditer(answer))
+    for block in fences:
+        if is_open and not block["info"].strip():  # it closes the block before
+            is_open = False
+            continue
+        is_open = True
+        if _LEAN.match(block["info"]):
+            lean.append(block)
+        elif not block["info"].strip():
+            plain.append(block)
+    for block in (*reversed(lean), *reversed(plain)):
+        yield block["code"], block.start("code")
+    if not fences:
+        thoughts = answer.rfind(_THOUGHTS_END)
+        for line in islice(_LEAN_LINE.finditer(answer, max(thoughts, 0)), _MAX_LINES):
+            yield answer[line.start() :], line.start()
+
+
+def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
+    """Where the proof of a whole file ends: before the line that begins the next command, and the
+    comments and modifiers before that. `among_prose`: or before a paragraph of prose."""
+    _, _, next_line = code[stated.end :].partition("\n")
+    if among_prose and next_line[:1].isspace() and (prose := _PROSE.search(code, stated.end)):
+        code = code[: prose.start()]
+    tokens = _tokens(code)
+    begin = next((i for i, t in enumerate(tokens) if t.start >= stated.end), len(tokens))
+    margin = _margin(code, stated.start)
+    doc_comment = re.compile(rf"^[ \t]{{0,{margin}}}/-[-!]", re.M)
+    end = stated.end
+    for i in range(begin, len(tokens)):
+        start = tokens[i].start
+        line = code[code.rfind("\n", 0, start) + 1 : start]
+        if i > begin and doc_comment.search(code[end:start]):
+            return end
+        if not line.strip() and len(line) <= margin and _is_command(code, tokens, i):
+            cut = _modified(tokens, i)
+            return tokens[cut - 1].end if cut > begin else stated.end
+        end = tokens[i].end
+    return end if end > stated.end and doc_comment.search(code[end:]) else len(code.rstrip())
+
+
+def _margin(code: str, i: int) -> int:
+    """The indentation of the line at i."""
+    line = code[code.rfind("\n", 0, i) + 1 :]
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def _is_command(code: str, tokens: Sequence[Token], i: int) -> bool:
+    """Does the token that begins a line begin a command? `open Foo in` and the like may also
+    continue a proof; before a command they are its modifiers."""
+    word, after = tokens[i].text, tokens[i + 1 : i + 2]
+    if word in ("open", "set_option"):
+        line_end = code.find("\n", tokens[i].start)
+        line = takewhile(lambda t: line_end < 0 or t.start < line_end, tokens[i:])
+        return "in" not in (token.text for token in line)
+    if word in ("#", "@"):
+        glued = bool(after) and after[0].start == tokens[i].end
+        return glued and (after[0].text == "[" if word == "@" else after[0].kind == "name")
+    return word in COMMANDS
 
 
 def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candidate:
@@ -92,6 +177,7 @@ def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candida
     lemmas, our statement and its proof. What has no such form is all proof, also where it states
     the theorem once more behind that; the audit decides whether it may be given to Lean.
     """
+    text = _one_line_end(text)
     plain = Candidate(text)
     if not allow_helpers or not _THEOREM_WORD.search(text) or (ours := _statement(theorem)) is None:
         return plain
@@ -106,6 +192,12 @@ def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candida
     for start, stop in _repetitions(stated.before[:first], theorem):
         helpers = helpers[:start] + re.sub(".", " ", helpers[start:stop]) + helpers[stop:]
     return Candidate(text, stated.end, helpers)
+
+
+def _one_line_end(text: str) -> str:
+    """`text`, of the same length, with a space for the carriage return of each line's end, and for
+    a mark of byte order."""
+    return _LINE_START.sub(" ", text.replace("\r\n", " \n"))
 
 
 def _statement(theorem: Theorem) -> list[str] | None:

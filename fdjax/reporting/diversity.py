@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from fdjax.lean.audit import Refused, tokenize
+from fdjax.lean.tokens import Refused, tokenize
 
 Groups = Sequence[Sequence[str]]  # per theorem, the texts of its proofs
 

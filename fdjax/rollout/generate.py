@@ -87,6 +87,7 @@ def _generate_batch(
         _keys(*(np.uint32(x) for x in stream), names_B, samples=sampling.samples),
         np.float32(sampling.temperature),
         np.array(tokenizer.stop_ids, np.int32),
+        generator.prompts.until_table(generator.model.vocab_size),
         max_new=generator.prompts.response_length,
     )
     out = sharding.fetch(out)

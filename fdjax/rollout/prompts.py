@@ -15,6 +15,7 @@ import numpy as np
 from fdjax.config import ConfigError
 from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.models.tokenizer import Tokenizer
+from fdjax.rollout.until import until_table
 from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem
 
 
@@ -34,7 +35,7 @@ class Template:
     student: str
     teacher: str
     prefill: str = ""  # the beginning of every proof
-    until: str = ""  # text that ends the proof of a completion, where it occurs
+    until: str = ""  # text that ends the proof of a completion, and its sample, where it occurs
     answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False
     system: str = ""  # the system's turn, before the user's
@@ -141,6 +142,12 @@ class Prompts:
         """Tokens of the student's prompt."""
         return len(self.template.ids(self.tokenizer, theorem))
 
+    def until_table(self, vocabulary: int) -> np.ndarray | None:
+        """For the sampler, by which the template's `until` ends a completion; None without one."""
+        if self.template.chat or not self.template.until:
+            return None
+        return until_table(self.tokenizer, self.template.until, vocabulary)
+
     def fitting(self, theorems: Iterable[Theorem]) -> list[Theorem]:
         """The theorems whose prompts fit the student's budget."""
         longest = max(self.student_buckets)
@@ -205,17 +212,18 @@ def read_attempt(
     finished: bool,
     entropy: float = 0.0,
 ) -> Attempt:
-    """The attempt of a response. `tokens` are the generated ids, the end-of-sequence id included,
+    """The attempt of a response. `tokens` are the generated ids, a stop id that ends them included,
     without padding; they are kept as they are, only their text is parsed.
     """
     tokenizer, template, allow_helpers = prompts.tokenizer, prompts.template, prompts.allow_helpers
-    body = tokens[:-1] if finished else tokens
+    stopped = finished and tokens[-1] in tokenizer.stop_ids  # else by `until`, which is text
+    body = tokens[:-1] if stopped else tokens
     response, prefill, refusal = tokenizer.decode(body), len(template.prefill), None
     try:
         found = template.find_proof(response, theorem, allow_helpers)
     except NoProof as no_proof:
         found, refusal = Span(0, len(response)), str(no_proof)
-    places = [*tokenizer.offsets(body), *[len(response)] * finished]
+    places = [*tokenizer.offsets(body), *[len(response)] * stopped]
     text = template.prefill + response[found.start : found.end]
     return Attempt(
         theorem_id=theorem.id,

@@ -16,15 +16,16 @@ class Rollout(NamedTuple):
     """B prompts, G samples of each, at most R tokens. Behind a sample's end: pad, False, 0."""
 
     response_tokens: jax.Array  # i32[B, G, R]
-    response_mask: jax.Array  # bool[B, G, R]: true up to the end-of-sequence token, inclusive
+    response_mask: jax.Array  # bool[B, G, R]: true up to the token that ends it, inclusive
     logprobs: jax.Array  # f32[B, G, R]: of the tokens, full softmax at the sampling temperature
     entropy: jax.Array  # f32[B, G, R]: nats, of the distribution that each token is drawn from
-    finished: jax.Array  # bool[B, G]: ended by a stop id, not by the budget
+    finished: jax.Array  # bool[B, G]: ended by a stop id or by `until`, not by the budget
 
 
 class _Loop(NamedTuple):
     step: jax.Array  # i32[]: tokens written per sample
     token: jax.Array  # i32[B, G]: the last one written
+    matched: jax.Array | None  # [B, G]: the state of the search for `until`
     rollout: Rollout
     cache: KVCache
 
@@ -38,6 +39,7 @@ def sample(
     keys_BG: jax.Array,
     temperature: jax.Array | float,
     stop_ids: jax.Array,
+    until_LV: jax.Array | None = None,
     *,
     max_new: int,
     pad_id: jax.Array | int = 0,
@@ -47,6 +49,7 @@ def sample(
     prompt_tokens i32[B, P], prompt_mask bool[B, P] (at least one token each), keys_BG typed
     threefry keys [B, G], stop_ids i32[S]. Compiled once per shape: temperature, stop ids and pad
     are traced. Temperature 0 is greedy, with log-probabilities and entropy of temperature 1.
+    `until_LV` (rollout/until.py) ends a sample at the token that completes a text.
 
     A sample's noise depends on its key and the token's index in the response only: equal keys and
     prompts give equal samples in any row, group or batch. Gumbel-max rather than inverse CDF,
@@ -66,26 +69,31 @@ def sample(
         config, params, prompt_tokens_BP, prompt_mask_BP, group=group, budget=max_new
     )
 
-    def write(rollout: Rollout, step, hidden_BGD) -> tuple[jax.Array, Rollout]:
-        """Draw token `step` of every sample that has not ended."""
+    def write(rollout: Rollout, matched, step, hidden_BGD):
+        """Draw token `step` of every sample that has not ended. -> (token, matched, rollout)"""
         # HIGHEST: accelerators round the factors of an fp32 product otherwise.
         logits_BGV = jnp.einsum("bgd,dv->bgv", hidden_BGD, head_DV, precision=Precision.HIGHEST)
         logits_BGV = soft_cap(logits_BGV, config.logit_softcap)
         token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
         active = ~rollout.finished
         token = jnp.where(active, token, pad_id)
-        return token, Rollout(
+        rollout = Rollout(
             rollout.response_tokens.at[:, :, step].set(token),
             rollout.response_mask.at[:, :, step].set(active),
             rollout.logprobs.at[:, :, step].set(jnp.where(active, logprob, 0.0)),
             rollout.entropy.at[:, :, step].set(jnp.where(active, entropy, 0.0)),
             rollout.finished | (active & jnp.isin(token, stop_ids)),
         )
+        if matched is not None:
+            matched = jnp.where(active, until_LV[matched, token], matched)
+            found = matched == len(until_LV)
+            rollout = rollout._replace(finished=rollout.finished | found)
+        return token, matched, rollout
 
     def advance(loop: _Loop) -> _Loop:
         hidden_BGD, cache = transformer.decode(config, params, loop.token, loop.cache)
-        token, rollout = write(loop.rollout, loop.step, hidden_BGD)
-        return _Loop(loop.step + 1, token, rollout, cache)
+        token, matched, rollout = write(loop.rollout, loop.matched, loop.step, hidden_BGD)
+        return _Loop(loop.step + 1, token, matched, rollout, cache)
 
     def unfinished(loop: _Loop) -> jax.Array:
         return (loop.step < max_new) & ~jnp.all(loop.rollout.finished)
@@ -100,8 +108,9 @@ def sample(
     )
     # All samples of a prompt draw their first token from the same logits.
     hidden_BGD = jnp.broadcast_to(hidden_BD[:, None], (*keys_BG.shape, hidden_BD.shape[-1]))
-    token, rollout = write(empty, 0, hidden_BGD)
-    loop = _Loop(jnp.int32(1), token, rollout, cache)
+    start = None if until_LV is None else jnp.zeros(keys_BG.shape, until_LV.dtype)
+    token, matched, rollout = write(empty, start, 0, hidden_BGD)
+    loop = _Loop(jnp.int32(1), token, matched, rollout, cache)
     return jax.lax.while_loop(unfinished, advance, loop).rollout
 
 

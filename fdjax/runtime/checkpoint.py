@@ -4,6 +4,8 @@
 can be restored without the rest.
 """
 
+import functools
+import itertools
 import math
 import os
 import re
@@ -14,8 +16,17 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from rich.markup import escape
 
-from fdjax.runtime import hosts
+from fdjax.runtime import checksums, hosts
+from fdjax.runtime.files import CorruptFile, read_object
+from fdjax.runtime.metrics import console
+
+_UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of a folder that Orbax writes
+
+
+class OtherLayout(ValueError):
+    """A checkpoint holds arrays other than those wanted."""
 
 
 class Restored(NamedTuple):
@@ -32,13 +43,22 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | os.PathLike, *, keep: int = 2, best: str | None = None):
-        self._folder = Path(folder).absolute()
+        self._folder, self._keep, self._best = Path(folder).absolute(), keep, best
+
+    @functools.cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Made at the first save: it reads all checkpoints, of which one may be damaged."""
 
         def score(metrics: Mapping[str, float]) -> float:
-            return metrics.get(best, -math.inf)
+            return metrics.get(self._best, -math.inf)
 
-        policies = [LatestN(keep)] + ([BestN(get_metric_fn=score, n=1)] if best else [])
-        self._manager = ocp.CheckpointManager(
+        def seal_new() -> None:  # in the background, before the folder gets its final name
+            for made in self._folder.glob(f"*{_UNFINISHED}*"):
+                checksums.seal(made)
+
+        policies = [LatestN(self._keep)]
+        policies += [BestN(get_metric_fn=score, n=1)] if self._best else []
+        return ocp.CheckpointManager(
             self._folder,
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
@@ -48,7 +68,8 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=AnyPreservationPolicy(policies),
                 cleanup_tmp_directories=True,
-                best_fn=score if best else None,
+                best_fn=score if self._best else None,
+                async_options=ocp.AsyncOptions(post_finalization_callback=seal_new),
             ),
         )
 
@@ -74,31 +95,91 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
-        """The latest step; None where there is no checkpoint. On several hosts it is that of the
-        first: others may not see yet what was written last.
-        """
-        return hosts.broadcast("checkpoint", self._manager.latest_step)
+        """The latest step, damaged or not; None where there is no checkpoint."""
+        return max(self._steps(), default=None)
 
     def restore(self, target: Any, step: int | None = None) -> Restored | None:
-        """The latest checkpoint, or that of `step`; None where there is none.
+        """The latest whole checkpoint, or that of `step`; None where there is none at all.
 
-        `target` is a state (arrays or ShapeDtypeStructs) with the shardings of the result. Raises
-        ValueError naming the arrays whose shape or dtype differs in the checkpoint.
+        `target` is a state (arrays or ShapeDtypeStructs) with the shardings of the result. Later
+        checkpoints that are damaged get another name, and a warning. Raises CorruptFile where no
+        checkpoint, or that of `step`, is whole; ValueError naming the arrays whose shape or dtype
+        differs in the checkpoint.
         """
-        if step is None:
-            step = self.latest()
-        if step is None:
+        damaged: dict[int, str] = {}
+        for number in sorted(self._steps(), reverse=True) if step is None else [step]:
+            found = self._whole(target, number)
+            if isinstance(found, Restored):
+                if step is None:
+                    self._set_aside(damaged, number)
+                return found
+            damaged[number] = found
+        if not damaged:
             return None
+        reasons = "".join(f"\n  {text}" for text in damaged.values())
+        if step is None:
+            remedy = f"Remove {self._folder}, and training begins anew"
+        else:
+            remedy = "Train it again: that goes on from the checkpoint before"
+        raise CorruptFile(f"no checkpoint is whole:{reasons}\n{remedy}, or put back a copy")
+
+    def _steps(self) -> list[int]:
+        """On several hosts those of the first: others may not see yet what was written last."""
+
+        def steps() -> list[int]:
+            return [int(file.name) for file in self._folder.glob("*") if file.name.isdigit()]
+
+        return hosts.broadcast("checkpoint", steps)
+
+    def _whole(self, target: Any, step: int) -> Restored | str:
+        """The checkpoint of `step`, or what is damaged. All hosts get the same answer."""
+        folder = self._folder / str(step)
+        if text := checksums.damage(folder):
+            return text
+        if (folder / checksums.FILE).exists():
+            return self._read(target, step)
+        found, text = None, None
+        try:
+            found = self._read(target, step)
+        except (OtherLayout, jax.errors.JaxRuntimeError):  # a full device is no damage
+            raise
+        except Exception as error:
+            text = f"{folder} cannot be read: {str(error).splitlines()[0][:300]}"
+        texts = hosts.allgather("read", lambda: text)
+        return next((text for text in texts if text), found)
+
+    def _read(self, target: Any, step: int) -> Restored:
+        folder, handler = self._folder / str(step), ocp.StandardCheckpointHandler()
+        found = {}
         items = {"state": target._replace(params=None), "params": target.params}
-        metadata = self._manager.item_metadata(step)
         for name, item in items.items():
-            stored = _layout(metadata[name].tree)
-            _check_layout(self._folder / str(step), name, stored, _layout(item))
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, items)
-        restores = {name: ocp.args.StandardRestore(item) for name, item in abstract.items()}
-        restores["meta"] = ocp.args.JsonRestore()
-        found = self._manager.restore(step, args=ocp.args.Composite(**restores))
-        return Restored(found.state._replace(params=found.params), found.meta, step)
+            stored = _layout(handler.metadata(folder / name).tree)
+            _check_layout(folder, name, stored, _layout(item))
+        for name, item in items.items():
+            abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, item)
+            args = ocp.args.StandardRestore(abstract)
+            found[name] = handler.restore(folder / name, args=args)
+        meta = read_object(folder / "meta" / "metadata")
+        return Restored(found["state"]._replace(params=found["params"]), meta, step)
+
+    def _set_aside(self, damaged: dict[int, str], whole: int) -> None:
+        """Renames damaged checkpoints, since the run will save those steps again."""
+
+        def rename() -> None:
+            for step, text in damaged.items():
+                folder = self._folder / str(step)
+                names = (folder.with_name(f"{step}.damaged{i or ''}") for i in itertools.count())
+                new = next(name for name in names if not name.exists())
+                folder.rename(new)
+                console.print(
+                    f"[bold]warning[/]: the checkpoint of step {step} is damaged: {escape(text)}. "
+                    f"Going on from step {whole}. It is now {escape(str(new))}, and can be removed."
+                )
+
+        older = [step for step in self._steps() if step < whole]
+        found = {n: checksums.damage(self._folder / str(n), contents=False) for n in older}
+        damaged = damaged | {step: text for step, text in found.items() if text}
+        hosts.broadcast("set aside", rename)
 
     def wait(self) -> None:
         """Waits until all saves are on disk."""
@@ -108,7 +189,8 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_) -> None:
-        self._manager.close()  # waits
+        if "_manager" in vars(self):
+            self._manager.close()  # waits
 
 
 def restore_params(item: str | os.PathLike, target: Any) -> Any:
@@ -121,6 +203,7 @@ def restore_params(item: str | os.PathLike, target: Any) -> Any:
     item = Path(item).absolute()
     if not (item / "_METADATA").exists():
         raise FileNotFoundError(f"{item} is no item of an Orbax checkpoint")
+    checksums.check(item.parent, item.name)
     handler = ocp.StandardCheckpointHandler()
     stored, wanted = _layout(handler.metadata(item).tree), _layout(target)
     for path, layout in stored.items():
@@ -140,7 +223,7 @@ def _check_layout(where: Path, name: str, stored: dict[str, str], wanted: dict[s
     ]
     if differences:
         more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
-        raise ValueError(
+        raise OtherLayout(
             f"the checkpoint {where} is of another model or optimizer:\n  "
             + "\n  ".join(differences[:8])
             + more

@@ -3,6 +3,8 @@
 Of the processes of one run only the first writes.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -53,7 +55,11 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 
 
 def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
-    """Appends a JSON line, in place of an incomplete one; returns when it is on disk."""
+    """Appends a JSON line, in place of an incomplete one; returns when it is on disk.
+
+    Other processes may append to the same file: each holds its lock meanwhile, which the kernel
+    takes back from a dead one.
+    """
     if not hosts.is_first():
         return
     path = Path(path)
@@ -61,6 +67,8 @@ def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
     line = json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     new = not path.exists()
     with path.open("ab") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(len(_whole_lines(path)))
         file.write(line)
         file.flush()

@@ -28,7 +28,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.objectives.protocol import Model, Objective
+from fdjax.objectives.protocol import Model, Objective, Sums
 from fdjax.objectives.supervised import Supervised
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.generate import Sampling
@@ -128,14 +128,18 @@ def objective_model(config: ModelConfig) -> Model:
 def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> BatchUpdate:
     """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
     of the batch. A metric is the mean over those updates in which it is a number.
+
+    A minibatch in which nothing has a gradient is skipped by the host, with the result that the
+    update itself has, which would compute all of its rows first.
     """
     fd = distillation_part(stage)
     ema_rate, ema_every = 0.0, 1
     if fd and fd.teacher == "ema":
         ema_rate = fd.ema_rate
         ema_every = updates_per_step(stage) if fd.variants.ema_per == "batch" else 1
+    objective = make_objective(stage)
     update = step.make_update(
-        make_objective(stage),
+        objective,
         optimizer,
         objective_model(run.generator.model),
         microbatches=stage.optimizer.microbatches,
@@ -148,19 +152,42 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
 
     def update_by_batch(train_state, batch):
         parts = minibatches(batch, minibatch_count)
-        parts = [sharding.put(rows, run.generator.mesh) for rows in parts]
+        denominators = [objective.denominator(rows) for rows in parts]  # of arrays on the host
+        learns = [any(d > 0 for d in jax.tree.leaves(sums)) for sums in denominators]
+        mesh = run.generator.mesh
+        parts = [sharding.put(rows, mesh) if some else None for rows, some in zip(parts, learns)]
         learned = []
-        for rows in parts * epochs(stage):
-            train_state, metrics = update(train_state, rows)
+        for rows, sums in list(zip(parts, denominators)) * epochs(stage):
+            if rows is None:
+                train_state, metrics = skip(train_state, sums)
+            else:
+                train_state, metrics = update(train_state, rows)
             learned.append(metrics)
         return train_state, _means(sharding.fetch(learned))  # waits for the device
 
     return update_by_batch
 
 
+def skip(
+    train_state: state.TrainState, denominator: Sums
+) -> tuple[state.TrainState, dict[str, float]]:
+    """What step.py's update does where nothing has a gradient: it only counts."""
+    counted = [_one_more(count) for count in (train_state.step, train_state.skipped)]
+    zeros = {"loss": 0.0, "grad_norm": 0.0, "skipped": 1.0}
+    names = [f"/{part}" for part in denominator] if isinstance(denominator, dict) else [""]
+    zeros |= {f"{kind}{name}": 0.0 for kind in ("loss", "denominator") for name in names}
+    return train_state._replace(step=counted[0], skipped=counted[1]), zeros
+
+
+@jax.jit
+def _one_more(count: jax.Array) -> jax.Array:
+    return count + 1
+
+
 def _means(learned: list[dict]) -> dict[str, float]:
     """Of each metric over the updates in which it is a number."""
-    values = {n: [float(m[n]) for m in learned if not np.isnan(m[n])] for n in learned[0]}
+    names = dict.fromkeys(name for metrics in learned for name in metrics)
+    values = {n: [float(m[n]) for m in learned if n in m and not np.isnan(m[n])] for n in names}
     return {name: sum(v) / len(v) if v else math.nan for name, v in values.items()}
 
 

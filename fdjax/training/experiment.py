@@ -25,6 +25,7 @@ from fdjax.runtime.preemption import Preemption, on_sigterm
 from fdjax.training import build, state
 from fdjax.training.evaluation import evaluate_policy, measure_teacher
 from fdjax.training.manifest import Policy, Run, write_manifest
+from fdjax.training.notes import notes
 from fdjax.training.setup import initial_policy, set_up
 
 
@@ -39,7 +40,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path, *, train: bool = Tru
         policy = initial_policy(run)
         evaluations = {policy.name: evaluate_policy(run, policy)} if policy.name else {}
         for name in run.manifests:
-            policy = run_stage(run, name, policy, preemption)
+            policy = run_stage(run, name, policy, preemption, evaluate_only=not train)
             evaluations[name] = evaluate_policy(run, policy)
         summary = summarise(evaluations, {name: spent(run, name) for name in evaluations})
     # The other hosts wait for the first one.
@@ -66,8 +67,13 @@ def spent(run: Run, name: str) -> dict[str, float]:
 # --- One stage -----------------------------------------------------------------------------------
 
 
-def run_stage(run: Run, name: str, before: Policy, preemption: Preemption) -> Policy:
-    """Trains the stage, or the rest of it, or reads what a finished one left."""
+def run_stage(
+    run: Run, name: str, before: Policy, preemption: Preemption, *, evaluate_only: bool = False
+) -> Policy:
+    """Trains the stage, or the rest of it, or reads what a finished one left.
+
+    Raises CorruptFile where no checkpoint is whole, with `evaluate_only` where the last is not.
+    """
     stage, folder, manifest = run.config.blocks[name], run.workdir / name, run.manifests[name]
     write_manifest(folder, manifest)
     if not tokenizer.holds(folder):
@@ -82,8 +88,8 @@ def run_stage(run: Run, name: str, before: Policy, preemption: Preemption) -> Po
         # From here on only the state holds parameters: init_state frees those of `before`.
         train_state = build.init_state(run, before.params, optimizer, stage)
         if step:
-            train_state = state.shapes(train_state)
-            train_state, meta, _ = checkpoints.restore(train_state, step)
+            only = step if evaluate_only else None
+            train_state, meta, step = checkpoints.restore(state.shapes(train_state), only)
             history = meta.get("curriculum", {})
         if step < stage.steps:
             with preemption.after_a_step():
@@ -133,6 +139,8 @@ def train(
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
                 log.write(step, metrics | timers.flush() | run.farm.figures())
+                for note in notes(stage, step, metrics, run.config.prompt.response_length):
+                    console.print(f"{name} {step + 1}: {note}", markup=False)
             if (value := checkpoint_score(stage, metrics, update_metrics)) is not None:
                 scores.append(value)
             stop = preemption.should_stop()

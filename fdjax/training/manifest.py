@@ -45,7 +45,11 @@ _WITHOUT_EFFECT = ("show_every", "save_every", "min_gap")
 
 
 def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
-    """All that decides the result of a stage; `before` is the fingerprint that it starts from."""
+    """All that decides the result of a stage; `before` is the fingerprint that it starts from.
+
+    Beside it `published`, for exports: config.json of the Hugging Face model that training began
+    with, if there was one.
+    """
     config, stage = run.config, run.config.blocks[name]
     manifest = {
         "seed": config.seed,
@@ -64,7 +68,9 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
         },
         "before": before,
     }
-    return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)}
+    source = run.init_source
+    published = {"published": source.published} if source and source.published else {}
+    return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)} | published
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
@@ -126,13 +132,13 @@ def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """A line for each value that differs, by its path; fingerprints aside."""
+    """A line for each value that differs, by its path; what follows from them aside."""
     return list(_differences(old, new, path))
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in [k for k in {**old, **new} if k != "fingerprint"]:
+        for key in [k for k in {**old, **new} if k not in ("fingerprint", "published")]:
             yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
         yield f"{path}: {old!r} there, {new!r} now"

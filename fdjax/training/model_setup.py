@@ -10,6 +10,7 @@ from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.models.hf.init_from import InitSource
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.rollout.prompts import Prompts, Template, read_template
+from fdjax.runtime.metrics import console
 from fdjax.training.manifest import differences
 from fdjax.types import Candidate, Theorem
 
@@ -24,8 +25,16 @@ def make_prompts(
             "lean.allow_helpers: only the answers of chats can hold helpers, and "
             "prompt.template is no chat"
         )
+    words = make_tokenizer(config, workdir, source, template, corpus)
+    if template.chat and words.chat_eos_id != words.eos_id:
+        turn, eos = map(words.token_name, (words.chat_eos_id, words.eos_id))
+        console.print(
+            f"the chat template ends a turn with {turn}, and eos is {eos}: either ends a sample, "
+            f"and answers are learned with {turn} at their end",
+            markup=False,
+        )
     return Prompts(
-        tokenizer=make_tokenizer(config, workdir, source, template, corpus),
+        tokenizer=words,
         template=template,
         student_buckets=config.prompt.student_buckets,
         teacher_buckets=config.prompt.teacher_buckets,

@@ -4,6 +4,7 @@ has, and what the first one begins with.
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ from fdjax.config import (
     distillation_part,
     naming_field,
     parse,
+    requests_llm,
 )
 from fdjax.data.splits import load_splits
+from fdjax.feedback.providers import check_service
 from fdjax.lean.backend import Backend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import make_backend
@@ -86,6 +89,9 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
             for name in names:
                 check_references(run, name)
             run = run._replace(manifests=checked_manifests(run, names))
+            if train and any(asks_for_feedback(run, name) for name in names):
+                check = functools.partial(check_service, config.feedback, workdir)
+                hosts.broadcast("feedback.llm", check)
             # A start that is refused leaves no workdir behind.
             with naming_field(f"workdir={workdir}", OSError, WorkdirInUse):
                 workdir.mkdir(parents=True, exist_ok=True)
@@ -103,9 +109,9 @@ def make_generator(
 ) -> Generator:
     prompts = make_prompts(config, workdir, source, corpus)
     model = make_model_config(config, source, prompts.tokenizer.vocab_size)
-    if prompts.tokenizer.vocab_size > model.vocab_size:
+    if prompts.tokenizer.min_rows > model.vocab_size:
         raise ConfigError(
-            f"tokenizer: it has {prompts.tokenizer.vocab_size} ids, the model's embedding only "
+            f"tokenizer: it has {prompts.tokenizer.min_rows} ids, the model's embedding only "
             f"{model.vocab_size} rows (vocab_size). They belong to different models."
         )
     return Generator(model, make_mesh(config.mesh), prompts)
@@ -202,6 +208,15 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
     return after
 
 
+def asks_for_feedback(run: Run, name: str) -> bool:
+    """Will the stage, or what is left of it, ask a language model?"""
+    stage = run.config.blocks[name]
+    done = run.workdir / name / "checkpoints" / str(stage.steps)
+    teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0
+    reads = teaches or distillation_part(stage) is not None
+    return reads and requests_llm(run.config.feedback) and not done.is_dir()
+
+
 def initial_policy(run: Run) -> Policy:
     """What the first stage begins with."""
     source, path = run.init_source, run.config.init_from
@@ -228,7 +243,8 @@ def checked_manifests(run: Run, names: Sequence[str]) -> dict[str, dict[str, Any
         here = stage_manifest(run, names[0], "")
         if changes := "\n  ".join(differences(_kind(source.manifest), _kind(here))):
             raise ConfigError(f"init_from={source.folder} is of another kind:\n  {changes}")
-    before, manifests = source.fingerprint if source else RANDOM, {}
+    with naming_field(f"init_from={run.config.init_from}", ValueError, OSError):
+        before, manifests = source.fingerprint if source else RANDOM, {}
     for name in names:
         manifests[name] = stage_manifest(run, name, before)
         check_manifest(run.workdir / name, manifests[name])

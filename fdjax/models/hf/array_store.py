@@ -11,9 +11,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorstore as ts
+
+from fdjax.runtime import checksums
 
 Array = ts.TensorStore
 
@@ -70,18 +73,14 @@ def finish(folder: Path, paths: Sequence[str]) -> None:
     for file, metadata in files.items():
         file.write_text(json.dumps(metadata))
         (file.parent / "commit_success.txt").write_text("")
+    checksums.seal(folder.parent)
 
 
 def open_item(folder: str | os.PathLike) -> dict[str, Array]:
     """Path -> array of an item (params) of any checkpoint. Raises ValueError if it is none."""
     folder = Path(folder).absolute()
-    try:
-        metadata = json.loads((folder / "_METADATA").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no item of an Orbax checkpoint: {error}") from error
-    out = {}
-    for entry in metadata["tree_metadata"].values():
-        keys = [key["key"] for key in entry["key_metadata"]]
+    metadata, out = _metadata(folder), {}
+    for keys in _keys(metadata):
         store = {"driver": "file", "path": f"{folder}/"}
         if metadata["use_ocdbt"]:
             store = {"driver": "ocdbt", "base": store, "path": ".".join(keys) + "/"}
@@ -90,6 +89,32 @@ def open_item(folder: str | os.PathLike) -> dict[str, Array]:
         driver = "zarr3" if metadata.get("use_zarr3") else "zarr"
         out["/".join(keys)] = ts.open({"driver": driver, "kvstore": store}, open=True, read=True)
     return {path: array.result() for path, array in out.items()}
+
+
+def files(folder: Path) -> set[Path]:
+    """The files of an item that hold its arrays. Raises ValueError if it is none."""
+    named = {".".join(keys) for keys in _keys(_metadata(folder))}
+    named |= {"_METADATA", "commit_success.txt", "manifest.ocdbt", "d"}
+    return {
+        file
+        for top in folder.iterdir()
+        if top.name in named or top.name.startswith("ocdbt.process_")
+        for file in (top, *top.rglob("*"))
+        if file.is_file() and (not file.name.startswith(".") or file.name == ".zarray")
+    }
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "_METADATA").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} is no item of an Orbax checkpoint: {error}") from error
+
+
+def _keys(metadata: Mapping[str, Any]) -> list[list[str]]:
+    """Per array, the keys that lead to it."""
+    entries = metadata["tree_metadata"].values()
+    return [[key["key"] for key in entry["key_metadata"]] for entry in entries]
 
 
 def blocks(array: Array, axis: int, minimum: int = 1) -> Iterator[slice]:

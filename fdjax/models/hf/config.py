@@ -4,13 +4,13 @@ transformers is not needed here, so the table repeats the defaults of its config
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, RopeScaling
+from fdjax.runtime.files import read_object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,16 +133,19 @@ _REFUSED = {  # keys of config.json with features that the transformer lacks
 
 def read_config(folder: str | Path) -> ModelConfig:
     """The model of a folder that transformers saved. Raises ValueError naming what is wrong."""
+    data = read_json(folder)
+    try:
+        return config_of(data)
+    except ValueError as error:
+        raise ValueError(f"{Path(folder) / 'config.json'}: {error}") from error
+
+
+def read_json(folder: str | Path) -> dict[str, Any]:
+    """The config.json of such a folder, as it is. Raises ValueError."""
     file = Path(folder) / "config.json"
     if not file.is_file():
         raise ValueError(f"{folder} has no config.json, so it is no Hugging Face model's folder")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(data, dict):
-            raise ValueError("no JSON object")
-        return config_of(data)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    return read_object(file)
 
 
 def config_of(data: Mapping[str, Any]) -> ModelConfig:

@@ -29,14 +29,15 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
-from fdjax.models.config import ModelConfig
+from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig
 from fdjax.models.hf import array_store, init_from, weights
 from fdjax.models.hf import config as hf
 from fdjax.models.hf.init_from import InitSource
 from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_blocks, write_rows
 from fdjax.models.tokenizer.published import FILES
 from fdjax.models.tokenizer.trained import token_ids, transformers_files
-from fdjax.runtime import sharding
+from fdjax.runtime import checksums, sharding
+from fdjax.runtime.files import read_object
 
 COPIED = (*FILES, "added_tokens.json", "vocab.json", "merges.txt")  # beside weights, if present
 CHUNK_BYTES = 32 << 20
@@ -69,7 +70,9 @@ def from_hf(folder: str | Path, out: str | Path) -> None:
                 part = array[layer] if tensor.stacked else array
                 _copy_in(stored[name], part.T if tensor.transposed else part)
         array_store.finish(item, list(arrays))
-        record = {"model": dataclasses.asdict(config), **_token_ids(folder)}
+        published = hf.read_json(folder)
+        record = {"model": dataclasses.asdict(config), "published": published}
+        record |= _token_ids(folder, published)
         (made / "config.json").write_text(json.dumps(record, indent=1))
         _copy_files(folder, made)
 
@@ -110,22 +113,33 @@ def to_hf(
             for name, content in transformers_files(trained).items():
                 (made / name).write_text(content, encoding="utf-8")
         else:
-            data |= _token_ids(source.folder)
+            data |= _token_ids(source.folder, source.published)
             _copy_files(source.folder, made)
+            if source.manifest.get("prompt", {}).get("chat"):
+                data |= _stop_at_turns(made)
         (made / "config.json").write_text(json.dumps(data, indent=2))
 
 
-def to_peft(checkpoint: str | Path, out: str | Path) -> None:
-    """Writes `out`, adapters that the peft package and vLLM add to the original model."""
+def to_peft(checkpoint: str | Path, out: str | Path, *, base: str | Path | None = None) -> str:
+    """Writes `out`, adapters that the peft package and vLLM add to the original model; returns a
+    line that says to which class of model.
+
+    `base` is that model's folder, for checkpoints that do not record its config.json.
+    """
     source, config = _checkpoint(checkpoint)
+    published = source.published
+    if base:
+        published = hf.read_json(base)
+        _check_same(config, published, base)
     if not config.lora_rank:
         raise ValueError(f"{checkpoint} has no adapters: it was trained with model.lora_rank=0")
     arrays = array_store.open_item(source.item)
-    matrices = {}
+    model = published or hf.config_json(config, "float32")
+    architecture, matrices = (model.get("architectures") or [model["model_type"]])[0], {}
     for path, tensor in weights.tensors(config).items():
         if adapter := _adapter(arrays, path, config):
             for layer, name in enumerate(tensor.names(config)):
-                name = "base_model.model." + name.removesuffix(".weight")
+                name = "base_model.model." + weights.module_name(name, published)
                 matrices[f"{name}.lora_A.weight"] = np.ascontiguousarray(adapter.a[layer].T)
                 matrices[f"{name}.lora_B.weight"] = np.ascontiguousarray(adapter.b[layer].T)
     data = {
@@ -139,9 +153,20 @@ def to_peft(checkpoint: str | Path, out: str | Path) -> None:
         "target_modules": list(config.lora_targets),
         "inference_mode": True,
     }
+    if "vision_config" in published:  # a vision tower has modules of the same names
+        data["exclude_modules"] = r".*(vision_tower|multi_modal_projector)\..*"
     with new_folder(out) as made:
         save_file(matrices, made / "adapter_model.safetensors", metadata={"format": "pt"})
         (made / "adapter_config.json").write_text(json.dumps(data, indent=2))
+    return f"{out}: {len(matrices)} matrices for {architecture}, such as {min(matrices)}"
+
+
+def _check_same(config: ModelConfig, published: Mapping[str, Any], where: str | Path) -> None:
+    """Raises ValueError if a model of `config` is not that of the config.json `published`."""
+    theirs, ours = (dataclasses.asdict(x) for x in (hf.config_of(published), config))
+    names = sorted(theirs.keys() - {*ARITHMETIC, *ADAPTERS})
+    if changes := [f"{n} {theirs[n]!r}, not {ours[n]!r}" for n in names if theirs[n] != ours[n]]:
+        raise ValueError(f"{where}: not the model that was trained: {'; '.join(changes)}")
 
 
 class _Adapter(NamedTuple):
@@ -165,7 +190,11 @@ def _checkpoint(path: str | Path) -> tuple[InitSource, ModelConfig]:
     source = init_from.find(path)
     if source.item is None:
         raise ValueError(f"{path} is a folder of Hugging Face already")
-    return source, _model(source, path)
+    checksums.check(source.item.parent, source.item.name)
+    config = _model(source, path)
+    if source.published:
+        _check_same(config, source.published, f"what {source.folder}/config.json names published")
+    return source, config
 
 
 def _model(source: InitSource, path: str | Path) -> ModelConfig:
@@ -288,13 +317,22 @@ def _copy_files(folder: Path, out: Path) -> None:
             (out / name).write_bytes((folder / name).read_bytes())
 
 
-def _token_ids(folder: Path) -> dict[str, Any]:
+def _token_ids(folder: Path, published: Mapping[str, Any]) -> dict[str, Any]:
     """The ids that begin, end and pad a text, under their names in config.json."""
-    ids = {}
-    for file in (folder / "generation_config.json", folder / "config.json"):
-        data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file, ids = folder / "generation_config.json", {}
+    for data in (read_object(file) if file.is_file() else {}, published):
         names = ("bos_token_id", "eos_token_id", "pad_token_id")
         ids |= {name: data[name] for name in names if data.get(name) is not None}
+    return ids
+
+
+def _stop_at_turns(folder: Path) -> dict[str, Any]:
+    """In generation_config.json, and returned: the ids at which the run's samples ended, which a
+    model's own files may not all name."""
+    file = folder / "generation_config.json"
+    ids = {"eos_token_id": list(tokenizer.load(folder).stop_ids)}
+    data = read_object(file) if file.is_file() else {}
+    file.write_text(json.dumps(data | ids, indent=2), encoding="utf-8")
     return ids
 
 
@@ -319,6 +357,9 @@ def main(argv: list[str] | None = None) -> int:
         parsers[function].set_defaults(function=function)
         for argument in arguments:
             parsers[function].add_argument(argument, type=_path)
+    parsers[to_peft].add_argument(
+        "--base", type=_path, help="the model's folder, if the checkpoint does not record it"
+    )
     dtypes = ["float32", "bfloat16"]
     parsers[to_hf].add_argument("--dtype", choices=dtypes, help="default: as it is stored")
     for argument in ("--tokens", "--out"):

@@ -9,6 +9,7 @@ any Orbax checkpoint         of parameters in this project's layout; the config 
 """
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,8 @@ from jax.sharding import Mesh
 
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig, from_fields
+from fdjax.models.hf import array_store, safetensors, weights
 from fdjax.models.hf import config as hf
-from fdjax.models.hf import weights
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import restore_params
 from fdjax.runtime.files import read_object
@@ -35,10 +36,16 @@ class InitSource(NamedTuple):
         return "stage" in self.manifest
 
     @property
+    def published(self) -> dict[str, Any]:
+        """config.json of the Hugging Face model that the parameters began as; empty if there was
+        none, or none is recorded."""
+        return self.manifest if self.item is None else self.manifest.get("published", {})
+
+    @property
     def fingerprint(self) -> str:
-        """Differs if the parameters differ."""
+        """Differs if the parameters differ. Only files that `load` reads decide it."""
         if not self.is_stage:
-            return _digest(self.item or self.folder)
+            return _digest(self.item or self.folder, _files_read(self))
         step = int(self.item.parent.name)
         last = step == self.manifest["stage"]["steps"]
         return self.manifest["fingerprint"] + ("" if last else f"@{step}")
@@ -123,7 +130,7 @@ def _last_stage(workdir: Path) -> InitSource:
     for file in sorted(workdir.glob("*/config.json")):
         manifest = read_object(file)
         steps = manifest.get("stage", {}).get("steps")
-        if (file.parent / "checkpoints" / str(steps) / "params").exists():
+        if (file.parent / "checkpoints" / str(steps)).exists():  # though it may be damaged
             manifests[file.parent] = manifest
     started_from = {manifest["before"] for manifest in manifests.values()}
     last = [folder for folder in manifests if manifests[folder]["fingerprint"] not in started_from]
@@ -137,12 +144,18 @@ def _last_stage(workdir: Path) -> InitSource:
     )
 
 
-def _digest(folder: Path) -> str:
+def _files_read(source: InitSource) -> set[Path]:
+    """Not what downloads, git or a desktop put beside them."""
+    if source.item is None:
+        tensors = safetensors.open_folder(source.folder).values()
+        return {source.folder / "config.json", *(tensor.file for tensor in tensors)}
+    return array_store.files(source.item)
+
+
+def _digest(folder: Path, files: Collection[Path]) -> str:
     """Of names, sizes and samples of the content, which differ between any two trainings."""
     digest = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if file.suffix != ".safetensors" and file.parent == folder and file.name != "config.json":
-            continue
+    for file in sorted(files):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(folder)} {size}\n".encode())
         with open(file, "rb") as f:

@@ -5,6 +5,7 @@ spells a control token gets no mark. transformers has no such distinction.
 """
 
 import dataclasses
+import datetime
 import functools
 import json
 import re
@@ -13,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from fdjax.models.tokenizer.engines import MARK
 from fdjax.models.tokenizer.protocol import Message
 
+DATE = datetime.date(2024, 7, 26)  # as in the templates of Llama 3 that have one
 _BREAK = "\ufdd1"  # put inside spelled control tokens while the template is rendered
 
 
 @dataclasses.dataclass(frozen=True)
 class ChatTemplate:
-    """Jinja, rendered in a sandbox as in transformers. `strftime_now` is not defined: templates
-    then write the fixed date that they contain, and prompts do not change with the day.
+    """Jinja, rendered in a sandbox as in transformers, but with a fixed date: prompts do not
+    change with the day.
     """
 
     source: str
@@ -37,11 +39,21 @@ class ChatTemplate:
         return self._pattern.sub(rf"{MARK}\g<0>", text).replace(_BREAK, "")
 
     def after_answer(self) -> list[str]:
-        """The control tokens that follow the assistant's answer, in order."""
-        chat = [("user", "?"), ("assistant", "answer")]
-        messages = [{"role": role, "content": content} for role, content in chat]
-        text = self._rendered(messages, add_generation_prompt=False)
-        return self._pattern.findall(text.rpartition("answer")[2])
+        """The control tokens that follow the assistant's words directly, in order.
+
+        Not one that stands before these words, too: some templates always end so. Raises
+        ValueError as `marked`.
+        """
+        chat = [{"role": role, "content": "so be it"} for role in ("user", "assistant")]
+        text = self._rendered(chat, add_generation_prompt=False)
+        before, words, rest = text.rpartition(chat[-1]["content"])
+        names = []
+        while words and (found := self._pattern.match(rest := rest.lstrip())):
+            if before.rstrip().endswith(found[0]):
+                break
+            names.append(found[0])
+            rest = rest[found.end() :]
+        return names
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern:
@@ -80,6 +92,15 @@ class ChatTemplate:
                 next(parser.stream)
                 return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
+        class FixedDate(jinja2.Undefined):
+            """Not defined to a template that asks and has a date of its own; else a function."""
+
+            def __call__(self, layout):
+                return DATE.strftime(layout)
+
+            def __getattr__(self, name):  # jinja asks whether calls are allowed
+                raise AttributeError(name)
+
         def refuse(message):
             raise jinja2.TemplateError(message)
 
@@ -91,6 +112,7 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = to_json  # jinja's filter escapes for HTML
         environment.globals["raise_exception"] = refuse
+        environment.globals["strftime_now"] = FixedDate(name="strftime_now")
         try:
             return environment.from_string(self.source)
         except jinja2.TemplateError as error:

@@ -9,7 +9,7 @@ bytes of a token, which places in the text need; those are read from the file.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sentencepiece
@@ -24,6 +24,9 @@ class Added(NamedTuple):
 
     id: int
     special: bool  # has no text when decoded
+
+
+Entry = Mapping[str, Any]  # of an added token: its "content", "special" and so on
 
 
 class Engine(NamedTuple):
@@ -44,6 +47,26 @@ def _ignoring_marks(encode: Callable[[str], list[int]]) -> Callable[[str], list[
         return ids
 
     return encode_plain
+
+
+def _missing(
+    listed: Sequence[Entry],
+    named: Collection[str],
+    vocabulary: Mapping[str, int],
+    added: Mapping[str, Added],
+) -> dict[str, Added]:
+    """The tokens that are `listed`, or in the vocabulary and `named`, but not `added`.
+
+    As in the package tokenizers, an id is that of the vocabulary, or the next one after all.
+    """
+    special = {token["content"]: bool(token.get("special")) for token in listed}
+    special |= {name: True for name in named if name in vocabulary or name in special}
+    after = max(len(vocabulary), *(token.id + 1 for token in added.values()), 0)
+    out = {}
+    for name in (name for name in special if name not in added):
+        out[name] = Added(vocabulary.get(name, after), special[name])
+        after += out[name].id == after
+    return out
 
 
 # --- tokenizer.model (sentencepiece: Llama 2, Gemma) ---------------------------------------------
@@ -74,15 +97,28 @@ def piece_bytes(proto) -> tuple[bytes, ...]:
     return tuple(map(to_bytes, proto.pieces))
 
 
-def added_pieces(model: bytes) -> dict[str, Added]:
-    """Name -> token: control tokens and "user-defined" ones, which text may become."""
+def complete_pieces(
+    model: bytes, listed: Sequence[Entry], named: Collection[str]
+) -> tuple[bytes, dict[str, Added]]:
+    """As `complete_json`, of tokenizer.model. Added are its control tokens, and "user-defined"
+    ones, which text may become."""
     proto = parse_pieces(model)
     kinds = proto.SentencePiece
-    return {
+    ids = {piece.piece: i for i, piece in enumerate(proto.pieces)}
+    added = {
         piece.piece: Added(i, piece.type == kinds.CONTROL)
         for i, piece in enumerate(proto.pieces)
         if piece.type in (kinds.CONTROL, kinds.USER_DEFINED)
     }
+    unknown = {piece.piece for piece in proto.pieces if piece.type == kinds.UNKNOWN}
+    for name, token in _missing(listed, named, ids, added).items():
+        if name in unknown:
+            continue
+        if token.id == len(proto.pieces):
+            proto.pieces.add(piece=name)
+        proto.pieces[token.id].type = kinds.CONTROL if token.special else kinds.USER_DEFINED
+        added[name] = token
+    return proto.SerializeToString(), added
 
 
 def pieces_engine(model: bytes, control: Mapping[str, Added]) -> Engine:
@@ -123,17 +159,31 @@ def import_tokenizers():
     return tokenizers
 
 
-def added_tokens(model: bytes) -> dict[str, Added]:
-    """Name -> token. Raises ValueError if `model` is no tokenizer.json of a supported kind."""
+def complete_json(
+    model: bytes, listed: Sequence[Entry], named: Collection[str]
+) -> tuple[bytes, dict[str, Added]]:
+    """(tokenizer.json with all added tokens, name -> token), as transformers completes the file.
+
+    Other files list tokens that it may lack, and name tokens with a role that it may have in its
+    vocabulary only. Raises ValueError if `model` is no tokenizer.json of a supported kind.
+    """
     try:
         spec = json.loads(model)
-        kind = spec["model"].get("type", "BPE")
+        kind, vocabulary = spec["model"].get("type", "BPE"), spec["model"]["vocab"]
         added = {t["content"]: Added(t["id"], bool(t.get("special"))) for t in spec["added_tokens"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"tokenizer.json is damaged ({error!r})") from error
     if kind != "BPE":
         raise ValueError(f"tokenizer.json has a model of type {kind}; known is BPE")
-    return added
+    if not (missing := _missing(listed, named, vocabulary, added)):
+        return model, added
+    flags = {token["content"]: token for token in listed}
+    for name, token in missing.items():
+        entry = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+        entry |= {"normalized": not token.special} | flags.get(name, {}) | {"content": name}
+        spec["added_tokens"].append(entry | token._asdict())
+    spec["added_tokens"].sort(key=lambda token: token["id"])
+    return json.dumps(spec).encode(), added | missing
 
 
 def json_engine(model: bytes, control: Mapping[str, Added]) -> Engine:
@@ -147,7 +197,14 @@ def json_engine(model: bytes, control: Mapping[str, Added]) -> Engine:
     spec["truncation"] = spec["padding"] = None
     for token in spec["added_tokens"]:
         token["content"] = renamed(token["content"])
-    spec["model"]["vocab"] = {renamed(name): i for name, i in spec["model"]["vocab"].items()}
+    vocabulary = spec["model"]["vocab"]
+    spec["model"]["vocab"] = {renamed(name): i for name, i in vocabulary.items()}
+    if control.keys() & vocabulary.keys():  # pairs must not become one, nor go on from there
+        spec["model"]["merges"] = [
+            merge
+            for merge in spec["model"]["merges"]
+            if control.keys().isdisjoint(_parts_and_whole(merge))
+        ]
     if spec["model"].get("unk_token"):
         spec["model"]["unk_token"] = renamed(spec["model"]["unk_token"])
 
@@ -162,6 +219,11 @@ def json_engine(model: bytes, control: Mapping[str, Added]) -> Engine:
         pieces=pieces,
         starts_with_bos=bool(start.encode("").ids),
     )
+
+
+def _parts_and_whole(merge: str | Sequence[str]) -> tuple[str, str, str]:
+    first, second = merge.split(" ", 1) if isinstance(merge, str) else merge
+    return first, second, first + second
 
 
 def _read_json(spec: dict[str, Any]):

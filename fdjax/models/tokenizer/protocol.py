@@ -19,6 +19,10 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...
 
     @property
+    def min_rows(self) -> int:
+        """Rows that an embedding needs for the ids that texts, chats and their ends may have."""
+
+    @property
     def pad_id(self) -> int: ...
 
     @property
@@ -31,7 +35,10 @@ class Tokenizer(Protocol):
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
-        """The first of these ends a sample; `eos_id` is among them."""
+        """The first of these ends a sample; `eos_id` and `chat_eos_id` are among them."""
+
+    def token_name(self, id: int) -> str:
+        """How the tokenizer's files spell the token."""
 
     @property
     def model(self) -> bytes:
@@ -49,6 +56,9 @@ class Tokenizer(Protocol):
         thinking: the template's `enable_thinking`; None leaves its default. Raises ValueError if
         there is no template, or if it refuses these messages.
         """
+
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        """The UTF-8 of each id, which may be part of a character; none of special tokens."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids. Special tokens have none; invalid UTF-8 becomes U+FFFD."""

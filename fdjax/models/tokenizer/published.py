@@ -11,7 +11,7 @@ from typing import Any
 
 from fdjax.models.tokenizer import engines
 from fdjax.models.tokenizer.chat import ChatTemplate
-from fdjax.models.tokenizer.engines import MARK, Added, Engine
+from fdjax.models.tokenizer.engines import MARK, Added, Engine, Entry
 from fdjax.models.tokenizer.protocol import Message, character_offsets, decode_bytes
 from fdjax.runtime.files import write_atomically
 
@@ -23,15 +23,19 @@ FILES = (
     "chat_template.jinja",
     "generation_config.json",
 )
-_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
 
 
 def read_files(folder: str | os.PathLike) -> tuple[tuple[str, bytes], ...]:
     """(name, content) of a tokenizer's files, for PublishedTokenizer.
 
-    Without a generation_config.json, the stop ids of config.json take its place.
+    Without a generation_config.json, the stop ids of config.json take its place; and without a
+    list in tokenizer_config.json, added_tokens.json is one.
     """
     found = {p.name: p.read_bytes() for n in FILES if (p := Path(folder) / n).exists()}
+    older = Path(folder) / "added_tokens.json"
+    if older.exists() and b"added_tokens_decoder" not in found.get("tokenizer_config.json", b""):
+        found[older.name] = older.read_bytes()
     config = Path(folder) / "config.json"
     if "generation_config.json" not in found and config.exists():
         ids = _parsed("config.json", config.read_bytes()).get("eos_token_id")
@@ -53,15 +57,22 @@ class PublishedTokenizer:
 
     def check(self) -> None:
         """Raises ValueError naming what is missing or wrong."""
-        names = self._listed.keys() - self._added.keys() - {self._named("unk_token")}
-        if names:
-            raise ValueError(f"tokenizer_config.json names {min(names)!r}, which has no id")
         if beyond := [i for i in (*self.stop_ids, self.pad_id) if i >= self.vocab_size]:
             raise ValueError(f"id {beyond[0]} ends or pads text, but ids end at {self.vocab_size}")
 
     @property
     def vocab_size(self) -> int:
         return len(self._engine.pieces)
+
+    @functools.cached_property
+    def min_rows(self) -> int:
+        """Control tokens that nothing writes need none: Gemma 3's text models have no row for the
+        image token that their tokenizer has."""
+        idle = {token.id for token in self._control.values()} - {*self.stop_ids, self.pad_id}
+        idle -= {self._id("bos_token")}
+        template = self._template_source or ""
+        idle -= {token.id for name, token in self._control.items() if name in template}
+        return 1 + max(set(range(self.vocab_size)) - idle)
 
     @property
     def pad_id(self) -> int:
@@ -71,22 +82,34 @@ class PublishedTokenizer:
 
     @property
     def eos_id(self) -> int:
+        """Where no file names one, the first id that ends a generation."""
         eos = self._id("eos_token")
+        if eos is None and self._named("eos_token") is None:
+            eos = next(iter(self._generation_ends), None)
         if eos is None:
             raise ValueError("tokenizer_config.json names no eos_token that the model has")
         return eos
 
     @functools.cached_property
     def chat_eos_id(self) -> int:
-        names = self._template.after_answer() if self._template else []
-        ids = (self._control[name].id for name in names)
-        return next((i for i in ids if i in self.stop_ids), self.eos_id)
+        """The control token that the template writes behind an assistant's words. eos where that
+        is plain text, or nothing."""
+        try:
+            names = self._template.after_answer() if self._template else []
+        except ValueError:  # it takes no such chat; `encode_chat` says so
+            names = []
+        known = {*self._generation_ends, self.eos_id}
+        known |= {token.id for token in self._control.values() if token.special}
+        ids = [self._control[name].id for name in names]
+        return next((i for i in ids if i in known), ids[-1] if ids else self.eos_id)
 
     @functools.cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        ids = self._json("generation_config.json").get("eos_token_id")
-        ids = [] if ids is None else [ids] if isinstance(ids, int) else ids
-        return tuple(dict.fromkeys([*ids, self.eos_id]))
+        return tuple(dict.fromkeys([*self._generation_ends, self.eos_id, self.chat_eos_id]))
+
+    def token_name(self, id: int) -> str:
+        names = [name for name, token in self._added.items() if token.id == id]
+        return names[0] if names else repr(self.decode([id]))
 
     @functools.cached_property
     def model(self) -> bytes:
@@ -110,11 +133,15 @@ class PublishedTokenizer:
             raise ValueError("the tokenizer has no chat template")
         return self._engine.encode_marked(self._template.marked(messages, thinking))
 
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        pieces, special = self._engine.pieces, self._special_ids
+        return [b"" if i in special or i >= len(pieces) else pieces[i] for i in ids]
+
     def decode(self, ids: Sequence[int]) -> str:
-        return decode_bytes(self._bytes(ids))
+        return decode_bytes(self.token_bytes(ids))
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        return character_offsets(self._bytes(ids))
+        return character_offsets(self.token_bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
         for name, content in reversed(self.files):  # last the file that `holds` looks for
@@ -127,36 +154,53 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def _config(self) -> dict[str, Any]:
-        return self._json("special_tokens_map.json") | self._json("tokenizer_config.json")
+        maps = self._json("special_tokens_map.json"), self._json("tokenizer_config.json")
+        return {k: value for data in maps for k, value in data.items() if value is not None}
 
     @functools.cached_property
-    def _listed(self) -> dict[str, dict[str, Any]]:
-        """Name -> entry of the added tokens in tokenizer_config.json, which may list none."""
-        listed = self._config.get("added_tokens_decoder", {}).values()
-        return {token["content"]: token for token in listed}
+    def _generation_ends(self) -> list[int]:
+        ids = self._json("generation_config.json").get("eos_token_id")
+        return [] if ids is None else [ids] if isinstance(ids, int) else ids
+
+    @functools.cached_property
+    def _listed(self) -> list[Entry]:
+        """The added tokens that files beside the model list; they may list none."""
+        older = self._json("added_tokens.json").items()
+        listed = self._config.get("added_tokens_decoder") or {i: {"content": n} for n, i in older}
+        return [listed[i] for i in sorted(listed, key=int)]
+
+    @functools.cached_property
+    def _extra(self) -> list[Entry]:
+        """Further special tokens. Of one that the model's file has, the file says what it is."""
+        keys = ("extra_special_tokens", "additional_special_tokens")
+        extra = next((self._config[key] for key in keys if self._config.get(key)), [])
+        names = map(_content, extra.values() if isinstance(extra, dict) else extra)
+        return [{"content": name, "special": True} for name in names if name]
 
     def _named(self, role: str) -> str | None:
         """The name of the token with a role such as "eos_token"."""
-        token = self._config.get(role)
-        return token["content"] if isinstance(token, dict) else token
+        return _content(self._config.get(role))
 
     def _id(self, role: str) -> int | None:
         token = self._added.get(self._named(role) or "")
         return None if token is None else token.id
 
     @functools.cached_property
-    def _added(self) -> dict[str, Added]:
-        files = dict(self.files)
+    def _complete(self) -> tuple[bytes, dict[str, Added]]:
+        files, roles = dict(self.files), {self._named(role) for role in _ROLES} - {None}
+        complete, name = engines.complete_pieces, "tokenizer.model"
         if "tokenizer.json" in files:
-            added = engines.added_tokens(files["tokenizer.json"])
-        else:
-            added = engines.added_pieces(files["tokenizer.model"])
-        special = {name for name, listed in self._listed.items() if listed.get("special")}
-        special |= {self._named(role) for role in _ROLES}
-        return {
+            complete, name = engines.complete_json, "tokenizer.json"
+        model, added = complete(files[name], self._listed + self._extra, roles)
+        special = {token["content"] for token in self._listed if token.get("special")} | roles
+        return model, {
             name: token._replace(special=token.special or name in special)
             for name, token in added.items()
         }
+
+    @property
+    def _added(self) -> dict[str, Added]:
+        return self._complete[1]
 
     @functools.cached_property
     def _control(self) -> dict[str, Added]:
@@ -169,18 +213,13 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def _engine(self) -> Engine:
-        files = dict(self.files)
-        if "tokenizer.json" in files:
-            return engines.json_engine(files["tokenizer.json"], self._control)
-        return engines.pieces_engine(files["tokenizer.model"], self._control)
+        is_json = "tokenizer.json" in dict(self.files)
+        make = engines.json_engine if is_json else engines.pieces_engine
+        return make(self._complete[0], self._control)
 
     @functools.cached_property
     def _special_ids(self) -> frozenset[int]:
         return frozenset(token.id for token in self._added.values() if token.special)
-
-    def _bytes(self, ids: Sequence[int]) -> list[bytes]:
-        pieces, special = self._engine.pieces, self._special_ids
-        return [b"" if i in special or i >= len(pieces) else pieces[i] for i in ids]
 
     @functools.cached_property
     def _template_source(self) -> str | None:
@@ -195,8 +234,15 @@ class PublishedTokenizer:
     def _template(self) -> ChatTemplate | None:
         if self._template_source is None:
             return None
-        tokens = {role: name for role in _ROLES if (name := self._named(role)) is not None}
+        named = {k: _content(v) for k, v in self._config.items() if k.endswith("_token")}
+        tokens = {role: name for role, name in named.items() if name is not None}
         return ChatTemplate(self._template_source, tokens, tuple(self._control))
+
+
+def _content(token: Any) -> str | None:
+    """The name of a token, given as such or as an entry; None for what is neither."""
+    token = token.get("content") if isinstance(token, dict) else token
+    return token if isinstance(token, str) else None
 
 
 def _parsed(name: str, content: bytes) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class SentencePieceTokenizer:
         return self._processor.get_piece_size()
 
     @property
+    def min_rows(self) -> int:
+        return self.vocab_size
+
+    @property
     def pad_id(self) -> int:
         return self._processor.pad_id()
 
@@ -62,6 +66,9 @@ class SentencePieceTokenizer:
     def stop_ids(self) -> tuple[int, ...]:
         return (self.eos_id,)
 
+    def token_name(self, id: int) -> str:
+        return self._processor.id_to_piece(id)
+
     def encode(self, text: str) -> list[int]:
         # sentencepiece spells a space as ▁, so a ▁ of the text is encoded as bytes.
         first, *rest = (self._processor.encode(part) for part in text.split("▁"))
@@ -76,11 +83,14 @@ class SentencePieceTokenizer:
     def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
         raise ValueError("a tokenizer trained here has no chat template")
 
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        return [self._bytes[i] for i in ids]
+
     def decode(self, ids: Sequence[int]) -> str:
-        return decode_bytes([self._bytes[i] for i in ids])
+        return decode_bytes(self.token_bytes(ids))
 
     def offsets(self, ids: Sequence[int]) -> list[int]:
-        return character_offsets([self._bytes[i] for i in ids])
+        return character_offsets(self.token_bytes(ids))
 
     def save(self, folder: str | os.PathLike) -> None:
         write_atomically(Path(folder) / "tokenizer.model", self.model)

@@ -1,6 +1,7 @@
 """The embedded backend: Lean of a wheel, a short-lived process for each batch of candidates."""
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Hashable, Mapping, Sequence
@@ -10,8 +11,9 @@ from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import prelude, process, replay_child
 from fdjax.lean.batch_process import BatchFile, Processes, cpu_seconds, run
-from fdjax.types import Theorem, Verdict
+from fdjax.types import Candidate, Theorem, Verdict
 
+START_SECONDS = 20.0  # on a machine that is busy
 IMPORTS = frozenset({"Init", "FdPrelude"})  # modules that our library replaces
 
 
@@ -26,7 +28,7 @@ class EmbeddedBackend:
     max_heartbeats: int = 2000
     memory_mb: int = 4096
     max_batch: int = 64
-    start_seconds: float = dataclasses.field(default=20.0, init=False)  # on a machine that is busy
+    start_seconds: float = dataclasses.field(default=START_SECONDS, init=False)
     name: str = dataclasses.field(default="embedded", init=False)
     prelude: Path = dataclasses.field(default_factory=prelude.ensure_prelude)
 
@@ -52,7 +54,7 @@ class EmbeddedBackend:
     def missing(self, imports: tuple[str, ...]) -> str | None:
         unknown = [module for module in imports if module not in IMPORTS]
         if not unknown:
-            return None
+            return _problem(self.prelude, self.memory_mb)
         return (
             f"the embedded Lean has no {', '.join(unknown)}: its library holds less"
             " than Lean's core (theorems over Mathlib need a backend with a toolchain)"
@@ -99,6 +101,21 @@ class EmbeddedBackend:
     @property
     def _readable(self) -> list[str]:
         return [os.path.dirname(process.shared_library()), os.fspath(self.prelude)]
+
+
+@functools.lru_cache(1)  # a reason to fail is kept for as long as the program runs, too
+def _problem(library: Path, memory_mb: int) -> str | None:
+    """Why nothing can be checked with this library (a file of it is damaged, say), or None."""
+    theorem = Theorem("start", "start", ": True")
+    worker = EmbeddedWorker(EmbeddedBackend(memory_mb=memory_mb, prelude=library))
+    try:
+        [verdict] = worker.check([(theorem, Candidate("True.intro"))], START_SECONDS)
+    except RuntimeError as error:
+        return str(error)
+    if verdict and verdict.proved:
+        return None
+    text = verdict.messages[-1].text if verdict and verdict.messages else "it gives no report"
+    return f"the embedded Lean does not work with its library, {library}: {text}"
 
 
 class EmbeddedWorker:

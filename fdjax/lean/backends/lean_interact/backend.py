@@ -17,7 +17,15 @@ from fdjax.lean import sandbox
 from fdjax.lean.backend import BackendUnavailable, Submission
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
-from fdjax.lean.evidence import context_error, import_lines, options, render, split_context
+from fdjax.lean.evidence import (
+    STARTED,
+    context_error,
+    import_lines,
+    is_start,
+    options,
+    render,
+    split_context,
+)
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
 DEFAULTS = LeanInteractConfig()
@@ -300,7 +308,7 @@ class Sessions:
 
     def _start(self, imports: Imports) -> "Session":
         limit = self._backend.memory_mb
-        header = f"{import_lines(imports)}\n{options(self._backend.max_heartbeats)}"
+        header = f"{import_lines(imports)}\n{options(self._backend.max_heartbeats)}\n{STARTED}"
         with self._changed:
             if not self._users:
                 raise RuntimeError("the backend's workers have been closed")
@@ -310,6 +318,8 @@ class Sessions:
             environment, messages = repl.run({"cmd": header}, self._backend.start_seconds)
             if errors := [m["data"] for m in messages if m["severity"] == "error"]:
                 raise CannotImport(errors[0])
+            if not any(map(is_start, messages)):  # a REPL may not say that imports failed
+                raise CannotImport("after that the REPL knows no `True`")
             if repl.memory() > WORN * limit:
                 raise CannotImport(
                     f"after that it takes {repl.memory():,.0f} MB, too near to memory_mb={limit}"
