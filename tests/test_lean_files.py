@@ -109,10 +109,13 @@ def test_what_is_left_as_sorry_stands_in_no_context():
 theorem b : 2 = 2 := by
   have := a
   rfl
+attribute [simp] a
 lemma tool : 3 = 3 := rfl
 theorem c : 3 = 3 := by
   have : 1 = 1 := by sorry
+  have := b
   exact tool
+def unused_solution : ℕ := sorry
 def f : ℕ := sorry
 def g := f + 1
 theorem d : g = 2 := by sorry
@@ -310,15 +313,10 @@ def wrong (n : Nat) : Fin n := sorry
 end A
 theorem A.last : A.third_solution = 4 := by sorry
 """)
-    proofs = [
-        "fun _ => rfl",
-        theorems[1].reference,
-        "rfl",
-        "⟨fun x => (x.2, x.1)⟩",
-        "⟨n⟩",
-        "by rfl",
-    ]
+    assert theorems[2].name == "second"  # its reference uses tool, a private theorem
+    proofs = ["rfl", "fun _ => rfl", theorems[2].reference, "rfl"]
+    proofs += ["⟨fun x => (x.2, x.1)⟩", "⟨n⟩", "by rfl"]
     with Farm(EmbeddedBackend(), 1) as farm:
         assert farm.invalid_statements(theorems) == []
         verdicts = farm.check((t, Candidate(p)) for t, p in zip(theorems, proofs, strict=True))
-    assert [v.status for v in verdicts] == ["proved"] * 4 + ["failed", "proved"]
+    assert [v.status for v in verdicts] == ["proved"] * 5 + ["failed", "proved"]

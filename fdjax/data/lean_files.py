@@ -19,7 +19,7 @@ _THEOREMS = ("theorem", "lemma", "problem", "example")
 _DATA = ("def", "abbrev", "instance")
 _SCOPES = ("namespace", "section", "mutual")
 _NOT_OURS = ("#", "module", "prelude")  # what prints, and what only a whole file can be
-_SOLUTION = re.compile(r"(?:solution|answer)", re.I)
+_SOLUTION = re.compile("solution|answer", re.I)
 # What a proof after our `:=` cannot hold, or is no proof.
 _NO_REFERENCE = word_set("sorry admit termination_by decreasing_by where")
 
@@ -40,7 +40,7 @@ def theorems_in(text: str, answer: str | None = None) -> list[Theorem | Dropped]
     found: list[Theorem | Dropped] = []
     context: list[Command] = []
     namespaces: list[str] = []
-    left: dict[str, str] = {}  # name of what was left as sorry -> why nothing may use it
+    left: dict[str, str] = {}  # name of what is in no context -> why no statement may use it, or ""
     lost = ""  # why all that follows is refused
     open_ = any(c.keyword in _THEOREMS and _is_open(c) for c in commands)
     for i, command in enumerate(commands):
@@ -49,10 +49,12 @@ def theorems_in(text: str, answer: str | None = None) -> list[Theorem | Dropped]
             namespaces.append(command.name if keyword == "namespace" else "")
         elif keyword == "end" and namespaces:
             namespaces.pop()
-        named = any(_last(command.name) in names_in(c.text) for c in commands[i + 1 :])
-        exercise = keyword in _DATA and _is_open(command) and not named
-        # beside theorems to prove, a lemma with its proof is a tool, and so is what others name
-        tool = open_ and not _is_open(command) and (named or keyword == "lemma")
+        users = [c for c in commands[i + 1 :] if _last(command.name) in names_in(c.text)]
+        exercise = keyword in _DATA and _is_open(command) and not users
+        exercise = exercise and not _SOLUTION.search(command.name)
+        # beside theorems to prove, a lemma with its proof is a tool, and so is what definitions use
+        tool = keyword == "lemma" or any(c.keyword not in _THEOREMS for c in users)
+        tool = tool and open_ and not _is_open(command)
         if exercise or (keyword in _THEOREMS and not tool):
             number = sum(c.name == "" and c.keyword == keyword for c in commands[: i + 1])
             name = command.name or f"{keyword}_{number}"
@@ -61,18 +63,19 @@ def theorems_in(text: str, answer: str | None = None) -> list[Theorem | Dropped]
                 found.append(_theorem(command, name, full, imports, context, left, lost))
             except ValueError as error:
                 found.append(Dropped(full, str(error)))
-        reason = next((left[name] for name in left if name in used), "")
+        gone = [name for name in left if name in used]
+        reason = next((left[name] for name in gone if left[name]), "")
         if "sorry" in lexemes(command.text):
             reason = f"{command.name or keyword} is left as `sorry`"
             if keyword in _DATA and _SOLUTION.search(command.name):
                 reason = f"{command.name} has no published answer"
-        if not reason:
+        if not reason and not (gone and (command.name or keyword == "attribute")):
             _add(context, command)
         elif keyword in _THEOREMS or exercise:
             left.setdefault(_last(command.name), "")
         elif command.name:
             left[_last(command.name)] = reason
-        else:
+        elif reason:
             lost = lost or f"`{keyword}` before it cannot be kept: {reason}"
     return found
 

@@ -61,8 +61,8 @@ def make_model_config(config: Config, source: InitSource | None, vocab_size: int
             raise ConfigError(
                 f"init_from={config.init_from} holds another model:\n  "
                 + "\n  ".join(changes)
-                + "\nSet these fields of `model` to None, as configs/published.py does. Any value is "
-                + "possible of "
+                + "\nSet these fields of `model` to None, as configs/published.py does. Any "
+                + "value is possible of "
                 + ", ".join(free)
             )
     with naming_field("model", ValueError, TypeError):
