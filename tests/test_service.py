@@ -301,7 +301,7 @@ def test_answers_of_no_use(message, ended, problem, final):
     with pytest.raises(RequestFailed) as failed:
         read_answer(body_of(message, ended), None)
     failure = failed.value
-    assert (failure.problem, failure.final, failure.charged) == (problem, final, True)
+    assert (failure.problem, not failure.retry, failure.charged) == (problem, final, True)
     assert failure.usage == (7, 9) or message == {"content": {"a": 1}}
 
 
