@@ -1,6 +1,6 @@
-"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with the project's REPL in place of
-Lean's. As a program: `real_kimina.py`, in a Python that has the server; it reads the server's own
-variables.
+"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with the project's REPL in place
+of Lean's. As a program: `real_kimina.py`, in a Python that has the server; it reads the server's
+own variables.
 
 What it takes to start without Docker: FastAPI before it refused unknown options (the extra
 `kimina-test`), Prisma without the engine that it would fetch (no database is used), and before

@@ -203,7 +203,7 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
 
 
 def asks_for_feedback(run: Run, name: str) -> bool:
-    """Will the stage, or what is left of it, ask a language model?"""
+    """Will the rest of the stage send questions to a language model?"""
     stage = run.config.blocks[name]
     done = run.workdir / name / "checkpoints" / str(stage.steps)
     teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0
