@@ -347,7 +347,7 @@ def test_refusals_in_a_row_are_told_once_with_the_reason(ask, capsys):
     assert {a.problems for a in answers} == {("refused 400",), ()}
     first, outage, again = printed(capsys)
     assert "no answer to a question (refused 400)" in first and "unsupported_parameter" in first
-    assert "no answers (refused 400)" in outage and "in a row without: 8" in outage
+    assert "no answers (refused 400)" in outage and "8 questions in a row have no" in outage
     assert "options.max_completion_tokens=600" in outage
     assert "answers again, after 46 questions" in again
 

@@ -212,20 +212,20 @@ class LLMClient:
         return tokens > (limits[0] or math.inf) or money > (limits[1] or math.inf)
 
     def _give_up(self, key: str, failure: RequestFailed, began: float) -> None:
-        """The service is down if no request has succeeded since `began`.
+        """After a general failure the service is down, if no request has succeeded since `began`.
 
         Prints the first failure of each kind, and each outage once. Raises ConfigError for the
         question at the start, unless the problem is one of PASSING.
         """
         where, advice = service.address(self.config), service.advice(failure, self.config)
         said = "; ".join(filter(None, (failure.detail.rstrip("."), advice)))
-        reason = f"({failure.problem}) from {where}" + f": {said}" * bool(said)
+        reason = f"({failure.problem}) from {where}{': ' if said else ''}{said}"
         if key == PROBE and failure.problem not in PASSING:
             raise ConfigError(f"feedback.llm: no answer {reason}")
         self._unanswered += 1
         self._down = self._down or (failure.general and self._last_success < began)
         if self._down or self._unanswered >= IN_A_ROW:
-            count = f"Questions in a row without: {self._unanswered}"
+            count = f"{self._unanswered} questions in a row have no answer"
             self._report("outage", f"no answers {reason}. {count}; the run goes on")
         elif "outage" not in self._reported:
             self._report(failure.problem, f"no answer to a question {reason}")
@@ -234,7 +234,7 @@ class LLMClient:
         self._last_success = time.monotonic()
         if "outage" in self._reported:
             self._reported.remove("outage")
-            _print(f"there are answers again, after {self._unanswered} questions without")
+            _print(f"there are answers again, after {self._unanswered} questions without one")
         self._unanswered = 0
 
     def _report(self, kind: str, message: str) -> None:

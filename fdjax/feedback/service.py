@@ -236,7 +236,7 @@ def _words(body: bytes, secret: str | None) -> str:
         if isinstance(data.get("loc"), list):  # FastAPI's
             place = ".".join(map(str, data["loc"])) + ": "
         if "n_prompt_tokens" in data and "n_ctx" in data:  # llama.cpp's
-            extent = f" ({data['n_prompt_tokens']} tokens asked, n_ctx {data['n_ctx']})"
+            extent = f" ({data['n_prompt_tokens']} tokens in the prompt, n_ctx {data['n_ctx']})"
         inner = ("error", "errors", "message", "detail", "msg", "title")
         data = next((data[name] for name in inner if data.get(name)), "")
     said = f"{place}{data}{extent}" if data else ""

@@ -281,9 +281,9 @@ def _check_tokens(
                 reason = f"`{text}` is not allowed in a proof"
         elif text == "@" and _follows(tokens, i, "symbol", "["):
             reason = "attributes (`@[`) are not allowed in a proof"
-        elif (
-            text == "#" and _follows(tokens, i, "name") and _HASH_COMMANDS.match(tokens[i + 1].text)
-        ):
+        elif text == "#" and _follows(tokens, i, "name"):
+            if not _HASH_COMMANDS.match(tokens[i + 1].text):
+                continue
             reason = f"`#{tokens[i + 1].text}` starts a command; a proof holds none"
         else:
             continue

@@ -45,17 +45,17 @@ def check(checkpoint: Path, item: str = "") -> None:
 
 
 def _damages(checkpoint: Path, item: str, contents: bool) -> Iterator[str]:
-    listed = checkpoint / FILE
+    listed, prefix = checkpoint / FILE, item and f"{item}/"
     try:
         if not listed.exists():
             for name in _PARSED:
                 file = checkpoint / name
-                if name.startswith(item) and (file.exists() or not name.startswith("metrics")):
+                if name.startswith(prefix) and (file.exists() or not name.startswith("metrics")):
                     read_object(file)
             return
         for number, (name, (size, crc)) in enumerate(read_object(listed).items()):
             file = checkpoint / name
-            if not name.startswith(item) or not hosts.is_mine(number):
+            if not name.startswith(prefix) or not hosts.is_mine(number):
                 continue
             if (there := file.stat().st_size) != size:
                 yield f"{file} has {there:,} of {size:,} bytes"
