@@ -286,6 +286,8 @@ def test_whole_answers(content, ended):
         ({"content": "Take h.2 and"}, "length", "max_tokens reached", True),
         ({"content": "<think>Take h.2"}, "length", "max_tokens reached", True),
         ({"content": None, "reasoning_content": "hm"}, "length", "max_tokens reached", True),
+        ({"role": "assistant"}, "length", "max_tokens reached", True),
+        ({"role": "assistant"}, "content_filter", "content filter", True),
         ({"content": "Take"}, "max_tokens", "max_tokens reached", True),
         ({"content": "Take"}, "MAX_TOKENS", "max_tokens reached", True),
         ({"content": "Take"}, "content_filter", "content filter", True),

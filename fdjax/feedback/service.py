@@ -138,8 +138,8 @@ def read_answer(body: bytes, secret: str | None) -> tuple[str, Usage | None]:
         choice = (data.get("choices") or [{}])[0]
         error = choice.get("error") or data.get("error")
         usage = _usage(data.get("usage"))
-        message = choice.get("message") or {}
-        text = None if error else _text(message["content"])
+        message = {} if error else choice["message"]
+        text = _text(message.get("content"))  # some leave it out where it is empty
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise RequestFailed("bad answer", _words(body, secret), charged=True) from None
     if error:  # some send their errors as successes
@@ -192,10 +192,12 @@ def _interrupted(
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner
-    refused = isinstance(cause, ConnectionError) and cause.errno
-    said = os.strerror(cause.errno) if refused else str(cause) or str(error) or repr(error)
-    detail = _clean(said, secret)
-    return RequestFailed("cut off" if begun else "no connection", detail, charged=begun)
+    if isinstance(cause, ConnectionError) and cause.errno:
+        said = os.strerror(cause.errno)
+    else:
+        said = str(cause) or str(error) or repr(error)
+    problem = "cut off" if begun else "no connection"
+    return RequestFailed(problem, _clean(said, secret), charged=begun)
 
 
 def _refusal(

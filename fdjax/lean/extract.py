@@ -137,7 +137,8 @@ def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
         code = code[: prose.start()]
     tokens = _tokens(code)
     begin = next((i for i, t in enumerate(tokens) if t.start >= stated.end), len(tokens))
-    margin = _margin(code, stated.start)
+    line = code[code.rfind("\n", 0, stated.start) + 1 :]
+    margin = len(line) - len(line.lstrip(" \t"))
     doc_comment = re.compile(rf"^[ \t]{{0,{margin}}}/-[-!]", re.M)
     end = stated.end
     for i in range(begin, len(tokens)):
@@ -150,12 +151,6 @@ def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
             return tokens[cut - 1].end if cut > begin else stated.end
         end = tokens[i].end
     return end if end > stated.end and doc_comment.search(code[end:]) else len(code.rstrip())
-
-
-def _margin(code: str, i: int) -> int:
-    """The indentation of the line at i."""
-    line = code[code.rfind("\n", 0, i) + 1 :]
-    return len(line) - len(line.lstrip(" \t"))
 
 
 def _is_command(code: str, tokens: Sequence[Token], i: int) -> bool:

@@ -68,10 +68,9 @@ class PublishedTokenizer:
     def min_rows(self) -> int:
         """As in the protocol. Control tokens that nothing writes need no row: Gemma 3's text models
         have none for the image token of their tokenizer."""
-        idle = {token.id for token in self._control.values()} - {*self.stop_ids, self.pad_id}
-        idle -= {self._id("bos_token")}
         template = self._template_source or ""
-        idle -= {token.id for name, token in self._control.items() if name in template}
+        idle = {token.id for name, token in self._control.items() if name not in template}
+        idle -= {*self.stop_ids, self.pad_id, self._id("bos_token")}
         return 1 + max(set(range(self.vocab_size)) - idle)
 
     @property
