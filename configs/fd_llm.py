@@ -26,8 +26,8 @@ def get_config():
     # 120 words of prose take many tokens of a vocabulary that was made for Lean.
     config.prompt.teacher_buckets = (256, 512, 1024)
     config.feedback.update(provider="llm,lean_messages", leak_limit=0.5)
-    # Models that think first need thousands. `options.max_completion_tokens` replaces it where a
-    # hosted model wants that name.
+    # Models that think need thousands. For hosted models that take `max_completion_tokens`, that
+    # option replaces this one.
     config.feedback.llm.options.max_tokens = 600
     config.feedback.llm.update(
         show_reference=True,  # and keeps it to itself; also the answer when sft reads feedback

@@ -1,6 +1,6 @@
-"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with our REPL in place of
-Lean's. As a program: `real_kimina.py`, in a Python that has the server; it reads the server's own
-variables.
+"""A real Kimina Lean Server (PyPI: kimina-ast-server) for tests, with the project's REPL in place
+of Lean's. As a program: `real_kimina.py`, in a Python that has the server; it reads the server's
+own variables.
 
 What it takes to start without Docker: FastAPI before it refused unknown options (the extra
 `kimina-test`), Prisma without the engine that it would fetch (no database is used), and before
@@ -39,7 +39,6 @@ def serving(folder: Path, **settings):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{settings.get('port', port)}"
     project = folder / "project"
     project.mkdir(exist_ok=True)
     settings = {
@@ -63,8 +62,8 @@ def serving(folder: Path, **settings):
             stderr=log,
         )
         try:
-            _wait(child, url, folder / "server.log")
-            yield url
+            _wait(child, f"http://127.0.0.1:{port}", folder / "server.log")
+            yield f"http://127.0.0.1:{port}"
         finally:
             child.terminate()
             child.wait()

@@ -18,7 +18,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding
 
-from fdjax.runtime import hosts
+from fdjax.runtime import checksums, hosts
 from fdjax.runtime.checkpoint import Checkpoints, restore_params
 from fdjax.runtime.files import CorruptFile
 
@@ -273,6 +273,12 @@ def test_checkpoints_of_earlier_versions_have_no_checksums(three, tmp_path, caps
     with Checkpoints(folder) as checkpoints:
         assert checkpoints.restore(small(0)).step == 4
     assert "6 cannot be read" in capsys.readouterr().out
+
+
+def test_an_item_whose_name_begins_another_is_not_taken_for_it(three, tmp_path):
+    item = shutil.copytree(three / "6" / "params", tmp_path / "m")  # "meta" begins with m
+    restore_params(item, small(0).params)
+    assert checksums.damage(tmp_path, "m") is None
 
 
 def test_damaged_parameters_are_not_restored(three, tmp_path):

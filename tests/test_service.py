@@ -286,6 +286,8 @@ def test_whole_answers(content, ended):
         ({"content": "Take h.2 and"}, "length", "max_tokens reached", True),
         ({"content": "<think>Take h.2"}, "length", "max_tokens reached", True),
         ({"content": None, "reasoning_content": "hm"}, "length", "max_tokens reached", True),
+        ({"role": "assistant"}, "length", "max_tokens reached", True),
+        ({"role": "assistant"}, "content_filter", "content filter", True),
         ({"content": "Take"}, "max_tokens", "max_tokens reached", True),
         ({"content": "Take"}, "MAX_TOKENS", "max_tokens reached", True),
         ({"content": "Take"}, "content_filter", "content filter", True),
@@ -301,7 +303,7 @@ def test_answers_of_no_use(message, ended, problem, final):
     with pytest.raises(RequestFailed) as failed:
         read_answer(body_of(message, ended), None)
     failure = failed.value
-    assert (failure.problem, failure.final, failure.charged) == (problem, final, True)
+    assert (failure.problem, not failure.retry, failure.charged) == (problem, final, True)
     assert failure.usage == (7, 9) or message == {"content": {"a": 1}}
 
 
@@ -347,7 +349,7 @@ def test_refusals_in_a_row_are_told_once_with_the_reason(ask, capsys):
     assert {a.problems for a in answers} == {("refused 400",), ()}
     first, outage, again = printed(capsys)
     assert "no answer to a question (refused 400)" in first and "unsupported_parameter" in first
-    assert "no answers (refused 400)" in outage and "in a row without: 8" in outage
+    assert "no answers (refused 400)" in outage and "8 questions in a row have no" in outage
     assert "options.max_completion_tokens=600" in outage
     assert "answers again, after 46 questions" in again
 

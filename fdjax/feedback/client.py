@@ -1,6 +1,6 @@
 """Requests to a language model behind an OpenAI-compatible service, hosted or local.
 
-A run goes on whatever the service does, once the service has answered at its start. Answers are
+A run begins only if the service answers, and then goes on whatever the service does. Answers are
 written to a file before they are used, so that none is paid for twice. The key is read from the
 environment and is sent to the service only.
 """
@@ -14,12 +14,13 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdjax.config import ConfigError, LLMConfig
 from fdjax.feedback import service
+from fdjax.feedback.questions import repeats_question
 from fdjax.feedback.service import RequestFailed, Usage
 from fdjax.runtime.files import append_line, writable
 from fdjax.runtime.metrics import console, status
@@ -28,17 +29,25 @@ CHARS_PER_TOKEN = 3  # a low estimate, for services that do not count
 MAX_WRITTEN = 1024  # tokens of an answer, assumed where the options set no limit
 MAX_CHARS = 32_768  # of an answer's text; the rest is cut off
 BACKOFF = 1.0  # seconds before the first retry at most; doubled for each further one
-FIRST_RETRIES = 2  # of the question at the start, at most: someone waits for it
-IN_A_ROW = 8  # questions without an answer, of which the console is told once
-PROBE = ""  # the key of a question whose answer is not kept
-# What may pass, or is no fault of the request: a run begins all the same.
-PASSING = {"rate limit", "server error", "max_tokens reached", "content filter", "empty answer"}
+FIRST_RETRIES = 2  # at most, of the question at the start: a person waits for it
+IN_A_ROW = 8  # questions without an answer that count as an outage
+PROBE = ""  # the key of the question at the start, whose answer is not kept
+# Problems that may pass, or concern one answer: a run begins in spite of them.
+PASSING = {
+    "rate limit",
+    "server error",
+    "max_tokens reached",
+    "content filter",
+    "empty answer",
+    "repeats the question",
+}
 
 
 class Question(NamedTuple):
     system: str
     user: str
     draw: int = 0  # questions that differ in it alone get separate answers
+    may_repeat: bool = False  # may the answer repeat the question (around a proof, say)?
 
 
 class Answer(NamedTuple):
@@ -90,61 +99,44 @@ class LLMClient:
         self._unanswered = 0  # questions in a row
         self._reported: set[str] = set()  # of the problems; "in a row", "budget"
 
-    async def ask(
-        self,
-        questions: Sequence[Question],
-        problem_of: Callable[[str], str | None] = lambda _: None,
-    ) -> list[Answer]:
-        """An answer to each, in order. Equal questions are sent, and paid for, once.
-
-        `problem_of` says why a text is of no use; such a text is kept and not returned.
-        """
+    async def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """An answer to each, in order. Equal questions are sent, and paid for, once."""
         self._read_file()  # another run may have added answers
         keys = [self._hash(question) for question in questions]
         new = {k: q for k, q in zip(keys, questions) if k not in self._answers}
-        received = await self._ask_new(new, problem_of) if new else {}
+        received = await self._ask_new(new, self.config.retries) if new else {}
         answers = []
         for key in keys:
-            answer = received.get(key) or _checked(self._answers[key], problem_of)
+            answer = received.get(key) or self._answers[key]
             received[key] = Answer(answer.text)
             answers.append(answer)
         return answers
 
     def check(self, question: Question) -> None:
-        """Asks a question whose answer is neither kept nor counted. Raises ConfigError naming
-        address, reason and field if no other request would be answered either.
+        """Sends a question whose answer is neither kept nor counted. Raises ConfigError with
+        address, reason and the field to change, unless other questions may be answered.
         """
         where = service.address(self.config)
         with status(f"feedback.llm: a first question to {self.config.model} at {where}"):
-            asyncio.run(self._ask_new({PROBE: question}, lambda _: None))
+            retries = min(self.config.retries, FIRST_RETRIES)
+            asyncio.run(self._ask_new({PROBE: question}, retries))
 
-    async def _ask_new(
-        self, questions: dict[str, Question], problem_of: Callable[[str], str | None]
-    ) -> dict[str, Answer]:
+    async def _ask_new(self, questions: dict[str, Question], retries: int) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         slots = asyncio.Semaphore(self.config.concurrency)
         self._ended = asyncio.Event()  # of any pending request
         async with service.open_client(self.config, self._key) as client:
-            answer = functools.partial(self._answer, client, slots, problem_of)
+            answer = functools.partial(self._answer, client, slots)
             if self._down:
                 key = next(iter(questions))
                 self._down = False
                 answers[key] = await answer(key, questions[key], retries=0)
             rest = {key: question for key, question in questions.items() if key not in answers}
-            retries = self.config.retries
-            if PROBE in questions:
-                retries = min(retries, FIRST_RETRIES)
             received = await asyncio.gather(*(answer(k, q, retries) for k, q in rest.items()))
         return answers | dict(zip(rest, received))
 
     async def _answer(
-        self,
-        client,
-        slots: asyncio.Semaphore,
-        problem_of: Callable[[str], str | None],
-        key: str,
-        question: Question,
-        retries: int,
+        self, client, slots: asyncio.Semaphore, key: str, question: Question, retries: int
     ) -> Answer:
         """Sends the request again until it succeeds or there is a reason to stop."""
         estimate = self._estimate(question)
@@ -162,7 +154,8 @@ class LLMClient:
                     problems.append(failure.problem)
                     if failure.charged:
                         spent.append(failure.usage or estimate)
-                        self._record(key, None, spent[-1], failure.problem if failure.final else "")
+                        final = "" if failure.retry else failure.problem
+                        self._record(key, None, spent[-1], final)
                     if not (left and failure.retry and failure.pause <= self.config.timeout):
                         self._give_up(key, failure, began)
                         break
@@ -173,13 +166,7 @@ class LLMClient:
                 else:
                     spent.append(usage)
                     self._record(key, text, usage)
-                    self._last_success = time.monotonic()
-                    if problem := problem_of(text):
-                        text = None
-                        problems.append(problem)
-                        self._give_up(key, RequestFailed(problem, general=False), began)
-                    else:
-                        self._succeed()
+                    self._succeed()
                     break
         tokens, money = sum(map(sum, spent)), sum(map(self._price, spent))
         return Answer(text, tokens, money, time.monotonic() - began, tuple(problems))
@@ -200,6 +187,10 @@ class LLMClient:
             self._ended.set()
             self._ended = asyncio.Event()
         text, usage = service.read_answer(body, self._key)
+        if not question.may_repeat and repeats_question(text):
+            raise RequestFailed(
+                "repeats the question", retry=False, general=False, charged=True, usage=usage
+            )
         return text[:MAX_CHARS], usage or estimate
 
     # --- Reasons not to send a request ---
@@ -221,31 +212,33 @@ class LLMClient:
         return tokens > (limits[0] or math.inf) or money > (limits[1] or math.inf)
 
     def _give_up(self, key: str, failure: RequestFailed, began: float) -> None:
-        """Where no request has succeeded since `began` either, the service is down.
+        """After a general failure the service is down, if no request has succeeded since `began`.
 
-        The console has the first failure of each kind, and each outage once.
+        Prints the first failure of each kind, and each outage once. Raises ConfigError for the
+        question at the start, unless the problem is one of PASSING.
         """
         where, advice = service.address(self.config), service.advice(failure, self.config)
         said = "; ".join(filter(None, (failure.detail.rstrip("."), advice)))
-        reason = f"({failure.problem}) from {where}" + f": {said}" * bool(said)
+        reason = f"({failure.problem}) from {where}{': ' if said else ''}{said}"
         if key == PROBE and failure.problem not in PASSING:
             raise ConfigError(f"feedback.llm: no answer {reason}")
         self._unanswered += 1
         self._down = self._down or (failure.general and self._last_success < began)
         if self._down or self._unanswered >= IN_A_ROW:
-            count = f"Questions in a row without: {self._unanswered}"
+            count = f"{self._unanswered} questions in a row have no answer"
             self._report("outage", f"no answers {reason}. {count}; the run goes on")
         elif "outage" not in self._reported:
             self._report(failure.problem, f"no answer to a question {reason}")
 
     def _succeed(self) -> None:
+        self._last_success = time.monotonic()
         if "outage" in self._reported:
             self._reported.remove("outage")
-            _print(f"there are answers again, after {self._unanswered} questions without")
+            _print(f"there are answers again, after {self._unanswered} questions without one")
         self._unanswered = 0
 
     def _report(self, kind: str, message: str) -> None:
-        """Once for each kind."""
+        """Prints the message, once for each kind."""
         if kind not in self._reported:
             self._reported.add(kind)
             _print(message)
@@ -253,18 +246,20 @@ class LLMClient:
     # --- Answers and costs ---
 
     def _record(self, key: str, text: str | None, usage: Usage, problem: str = "") -> None:
-        """`text`: None for what was paid for in vain. `problem`: why the question is not to be
-        asked again.
+        """`text`: None for an answer that was paid for and is of no use; with a `problem` the
+        question is not sent again.
         """
         if key == PROBE:
             return
         entry = {"key": key, "text": text, "tokens": sum(usage), "money": self._price(usage)}
+        if problem:
+            entry["problem"] = problem
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        append_line(self._file, entry | ({"problem": problem} if problem else {}))
+        append_line(self._file, entry)
         self._read_file()
 
     def _read_file(self) -> None:
-        """What was added to the file since the last call, by any run."""
+        """Counts what any run has added to the file since the last call."""
         if not self._file.exists():
             return
         with self._file.open("rb") as file:
@@ -297,13 +292,8 @@ class LLMClient:
 
     def _hash(self, question: Question) -> str:
         """Of all that the answer depends on."""
-        parts = [self.config.model, self._options, *question]
+        parts = [self.config.model, self._options, question.system, question.user, question.draw]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _checked(answer: Answer, problem_of: Callable[[str], str | None]) -> Answer:
-    problem = problem_of(answer.text) if answer.text else None
-    return Answer(None, problems=(problem,)) if problem else answer
 
 
 class _Pace:

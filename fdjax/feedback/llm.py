@@ -5,13 +5,7 @@ from collections.abc import Sequence
 from fdjax.config import naming_field
 from fdjax.feedback.client import Answer, LLMClient, Question
 from fdjax.feedback.compose import with_costs
-from fdjax.feedback.questions import (
-    as_messages,
-    attempts_to_ask_about,
-    describe,
-    read_prompt,
-    repeats_question,
-)
+from fdjax.feedback.questions import as_messages, attempts_to_ask_about, describe, read_prompt
 from fdjax.feedback.reference import Solution, Solve
 from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
 
@@ -36,8 +30,7 @@ def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -
             [
                 Question(instructions, describe(groups[g][i], solutions[g].proof), draw)
                 for g, i in places
-            ],
-            lambda text: "repeats the question" if repeats_question(text) else None,
+            ]
         )
         feedbacks: Feedbacks = [[None] * len(group) for group in groups]
         for (g, i), answer in zip(places, answers):

@@ -62,8 +62,8 @@ def make_provider(
 
 
 def check_service(config: FeedbackConfig, folder: str | os.PathLike) -> None:
-    """Asks the language model one small question in the form of the run's. Raises ConfigError where
-    the run would get no answers.
+    """Sends the language model one small question in the form of the run's. Raises ConfigError
+    where the run would get no answers.
     """
     written = "llm" in provider_names(config)
     prompt = config.llm.prompt if written else config.reference.prompt

@@ -32,7 +32,7 @@ _SPECIAL = re.compile(
     r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
     re.IGNORECASE,
 )
-# What opens thoughts (a channel other than the final one does), and what ends them.
+# What opens thoughts (so does each channel but the final one), and what ends them.
 _THINKING = r"(?:\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
 _THOUGHTS = re.compile(
     rf"(?P<opens><{_THINKING}(?:\s[^<>\n]{{0,60}})?>|\[THINK\]|◁think▷|<\|think\|>"
@@ -40,11 +40,11 @@ _THOUGHTS = re.compile(
     r"|<\|channel\|>(?!\s*final\b)[^<>\n]{0,60})"
     rf"|</{_THINKING}\s*>|\[/THINK\]|◁/think▷|<\|/think\|>|<\|end_of_(?:thought|thinking)\|>"
     r"|<\|END_THINKING\|>|<channel\|>|<\|channel\|>\s*final\b[^<>\n]{0,60}(?:<\|message\|>)?"
-    r"|assistantfinal",  # of channels whose control tokens were left out
+    r"|assistantfinal",  # where the service left out the control tokens
     re.IGNORECASE,
 )
 _END_OF_TURN = re.compile(r"(?:\s*<\|(?:end|return|im_end|eot_id)\|>)+\s*\Z")
-_FRAME = re.compile(  # of `fenced` and `as_data`
+_FRAME = re.compile(  # the lines that `fenced` and `as_data` write around data
     r"^[\s>*`\"'#-]*<<<\s*(?:TAG\b|[0-9a-f]{8})|^the tag is [0-9a-f]{8}"
     r"|\bthe data ends here\W+answer now\b",
     re.IGNORECASE | re.MULTILINE,
@@ -134,9 +134,9 @@ def _place(proof: str, message: Message) -> str:
 
 
 def without_thoughts(text: str) -> str:
-    """The answer without a model's thoughts; empty if they do not end, since it is cut off then.
+    """The answer without the model's thoughts; empty if they do not end: it was cut off then.
 
-    Where the chat template opens the thoughts, the text holds only their end.
+    Some chat templates begin the thoughts in the prompt; then `text` holds only their end.
     """
     kept, begin, thinking = [], 0, False
     for mark in _THOUGHTS.finditer(text):
@@ -151,7 +151,7 @@ def without_thoughts(text: str) -> str:
 
 
 def repeats_question(text: str) -> bool:
-    """Does an answer hold the lines that mark data in our questions? It is then no answer."""
+    """Does an answer hold the lines that mark data in our questions? It is of no use then."""
     return _FRAME.search(text) is not None
 
 

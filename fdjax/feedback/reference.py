@@ -45,7 +45,10 @@ def solver(farm: Farm, client: LLMClient | None, config: ReferenceConfig) -> Sol
         await verify({t: _reference_of(t, farm) for t in unsolved})
         for draw in range(config.max_requests):
             unsolved = [t for t in unsolved if t not in verified]
-            questions = [Question(instructions, as_data(theorem_blocks(t)), draw) for t in unsolved]
+            questions = [
+                Question(instructions, as_data(theorem_blocks(t)), draw, may_repeat=True)
+                for t in unsolved
+            ]
             answers = dict(zip(unsolved, await client.ask(questions)))
             helpers = farm.allow_helpers
             await verify({t: read_proof(a.text or "", t, helpers) for t, a in answers.items()})

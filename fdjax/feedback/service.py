@@ -1,7 +1,7 @@
 """One request to a service that speaks OpenAI's protocol, and what its reply means.
 
-A service's own words may be anything. People read them, cleaned and without the key, and they
-choose which field of the config is named. What is recorded of a failure is a word of ours.
+A service's own words may be anything. They are shown to people, cleaned and without the key, and
+decide which field of the config a message names. A run records only our word for the failure.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ MAX_BYTES = 1 << 20  # of an answer's body; a longer one is refused
 MAX_ERROR_BYTES = 1 << 14  # of an error's body; the rest is not read
 MAX_DETAIL = 400  # characters of a service's words
 CONNECT_SECONDS = 10.0
-# Words that hosted and local services end answers with, beside "stop" and its synonyms.
+# Values of finish_reason of hosted and local services, beside "stop" and its synonyms.
 _AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "max_new_tokens", "model_length"}
 _FILTERED = {"content_filter", "safety", "sensitive", "recitation", "refusal", "blocklist"}
 _BROKEN = {"error", "abort", "insufficient_system_resource", "network_error"}
@@ -64,20 +64,13 @@ class RequestFailed(Exception):
     general: bool = True  # the fault is the service's rather than this request's
     charged: bool = False  # an answer may have been written
     usage: Usage | None = None  # of that answer, where the service counts
-    pause: float = 0.0  # seconds for which the service asks for no requests
-
-    @property
-    def final(self) -> bool:
-        """Was an answer paid for, and would the same question get no better one?"""
-        return self.charged and not self.retry
-
-    def __str__(self) -> str:
-        return f"{self.problem}: {self.detail}" if self.detail else self.problem
+    pause: float = 0.0  # seconds without requests that the service demands
 
 
 def request_options(config: LLMConfig) -> dict[str, Any]:
-    """The further fields of a request: those of `options` that are not None. No service takes two
-    limits of an answer; the new name of the field replaces the default's.
+    """The further fields of a request: those of `options` that are not None.
+
+    No service takes both limits of an answer: max_completion_tokens replaces max_tokens.
     """
     options = {name: value for name, value in config.options.items() if value is not None}
     if "max_completion_tokens" in options:
@@ -86,21 +79,22 @@ def request_options(config: LLMConfig) -> dict[str, Any]:
 
 
 def open_client(config: LLMConfig, key: str | None) -> "httpx.AsyncClient":
-    """Sends the key to the address of the config only: no redirect is followed. Raises ConfigError
-    where the environment, such as its proxies, allows no client.
+    """A client that sends the key to the address of the config only: it follows no redirect.
+
+    Raises ConfigError for a bad address, or bad proxies or certificates in the environment.
     """
     address = (config.base_url or OPENAI).rstrip("/")
     headers = {"Accept-Encoding": "identity"}  # MAX_BYTES must not unpack to more
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    # httpx's timeouts are for each piece of a reply; ours, in `send`, is for the whole.
+    # httpx's other timeouts are for each piece of a reply; that of `send` is for the whole.
     timeout = httpx.Timeout(None, connect=min(CONNECT_SECONDS, config.timeout))
     limits = httpx.Limits(max_connections=None)
     try:
         return httpx.AsyncClient(
             base_url=f"{address}/", headers=headers, timeout=timeout, limits=limits
         )
-    except Exception as error:  # of the address, of a proxy or certificates in the environment
+    except Exception as error:
         raise ConfigError(f"feedback.llm.base_url={address}: {error}") from None
 
 
@@ -144,8 +138,8 @@ def read_answer(body: bytes, secret: str | None) -> tuple[str, Usage | None]:
         choice = (data.get("choices") or [{}])[0]
         error = choice.get("error") or data.get("error")
         usage = _usage(data.get("usage"))
-        message = choice.get("message") or {}
-        text = None if error else _text(message["content"])
+        message = {} if error else choice["message"]
+        text = _text(message.get("content"))  # some leave it out where it is empty
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise RequestFailed("bad answer", _words(body, secret), charged=True) from None
     if error:  # some send their errors as successes
@@ -171,7 +165,7 @@ def read_answer(body: bytes, secret: str | None) -> tuple[str, Usage | None]:
 
 
 def _text(content: Any) -> str:
-    """That of an answer, also where it is a list of parts; thoughts are other kinds of parts."""
+    """The text of an answer, which may be a list of parts; thoughts are parts without text."""
     if isinstance(content, list):
         parts = [p if isinstance(p, str) else p.get("text") for p in content]
         content = "".join(part for part in parts if isinstance(part, str))
@@ -198,10 +192,12 @@ def _interrupted(
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner
-    refused = isinstance(cause, ConnectionError) and cause.errno
-    said = os.strerror(cause.errno) if refused else str(cause) or str(error) or repr(error)
-    detail = _clean(said, secret)
-    return RequestFailed("cut off" if begun else "no connection", detail, charged=begun)
+    if isinstance(cause, ConnectionError) and cause.errno:
+        said = os.strerror(cause.errno)
+    else:
+        said = str(cause) or str(error) or repr(error)
+    problem = "cut off" if begun else "no connection"
+    return RequestFailed(problem, _clean(said, secret), charged=begun)
 
 
 def _refusal(
@@ -223,7 +219,7 @@ def _refusal(
 
 
 def _words(body: bytes, secret: str | None) -> str:
-    """What an error's body says, in one line: a reason word, if there is one, and a message."""
+    """An error's body in one line: a reason word, if there is one, and a message."""
     text = body.decode(errors="replace").strip()
     try:
         data = json.loads(body)
@@ -242,7 +238,7 @@ def _words(body: bytes, secret: str | None) -> str:
         if isinstance(data.get("loc"), list):  # FastAPI's
             place = ".".join(map(str, data["loc"])) + ": "
         if "n_prompt_tokens" in data and "n_ctx" in data:  # llama.cpp's
-            extent = f" ({data['n_prompt_tokens']} tokens asked, n_ctx {data['n_ctx']})"
+            extent = f" ({data['n_prompt_tokens']} tokens in the prompt, n_ctx {data['n_ctx']})"
         inner = ("error", "errors", "message", "detail", "msg", "title")
         data = next((data[name] for name in inner if data.get(name)), "")
     said = f"{place}{data}{extent}" if data else ""
@@ -255,7 +251,7 @@ def _clean(text: str, secret: str | None = None) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds; 0 where the service asks for no pause. The header holds a number or a date."""
+    """Seconds, 0 without the header, which holds a number or a date."""
     value, seconds = headers.get("retry-after", ""), 0.0
     try:
         seconds = float(value)
@@ -269,7 +265,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 
 def address(config: LLMConfig) -> str:
-    """Of the service, and whether the environment puts a proxy before it."""
+    """The address of the service, and the proxy of the environment that requests go through."""
     url = (config.base_url or OPENAI).rstrip("/")
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
@@ -281,7 +277,7 @@ def address(config: LLMConfig) -> str:
 
 
 def advice(failure: RequestFailed, config: LLMConfig) -> str:
-    """The field of the config to change; empty where there is none."""
+    """Which field of the config to change; empty where none would help."""
     options, detail = request_options(config), failure.detail
     name = next((name for name in LIMITS if name in options), "max_tokens")
     limit = f"feedback.llm.options.{name}={options.get(name)}"
@@ -308,7 +304,7 @@ def advice(failure: RequestFailed, config: LLMConfig) -> str:
     if status in (401, 403):
         key = config.key_variable
         return (
-            f"see the key in {key} (feedback.llm.key_variable)"
+            f"correct the key in {key} (feedback.llm.key_variable)"
             if key
             else "feedback.llm.key_variable is None: name the environment variable with the key"
         )

@@ -2,8 +2,8 @@
 
 The candidate supplies what follows `:=` of a theorem of ours, and must stay inside that theorem:
 no second declaration or command, no option, no attribute. After a parse error Lean skips tokens up
-to the next command. It skips a name as a whole, so `h_end` holds no `end`; the places where it goes
-on inside of a token are in `_other_readings`.
+to the next command. It skips a name as a whole, so `h_end` holds no `end`. After some errors it
+goes on inside of a token: `_other_readings` gives the tokens that it then reads.
 """
 
 import re
@@ -57,7 +57,7 @@ _TRICKS = word_set(  # as parts of names
     implemented_by extern csimp unsafeCast lcProof lcUnreachable lcAny lcErased lcCast lcVoid
     """
 )
-# Commands whose names begin like ordinary words: `hopen`, `tend`, `hdef`.
+# Commands in which honest names may end: `hopen`, `tend`, `hdef`.
 _PLAIN_WORDS = word_set(
     """
     alias class def end example export import include instance lemma local meta mutual namespace
@@ -69,8 +69,8 @@ _RARE = re.compile(
     rf"(?:{'|'.join(sorted({*COMMANDS, 'set_option'} - _PLAIN_WORDS))})(?![{REST}])"
     f"|{'|'.join(_COMMAND_PREFIXES)}"
 )
-# `#eval` and the like. Lean reads the longest of its tokens, so `#evals` begins with `#eval`; but
-# `#s`, in Mathlib the size of a set, may have any other name.
+# `#eval` and the like. Lean reads its longest token, so `#evals` begins with `#eval`. After `#` any
+# other name may follow: `#s` is the size of a set in Mathlib.
 _HASH_COMMANDS = re.compile(
     """
     adaptation_note|aesop|check|conv|count|crawl|deprecated|discr_tree|dump|eval|exit|explode|find
@@ -81,7 +81,8 @@ _HASH_COMMANDS = re.compile(
     """,
     re.VERBOSE,
 )
-# Where Lean may look for a tactic: after these words,
+# Lean may look for a tactic after the words of _TACTIC_FOLLOWS; where a word of the other sets came
+# before, also after `|`, after `with`, and after `(disch :=`.
 _TACTIC_FOLLOWS = word_set(
     """
     ; by do then else in try repeat repeat' repeat1 repeat1' first solve all_goals any_goals
@@ -90,9 +91,9 @@ _TACTIC_FOLLOWS = word_set(
     with_reducible_and_instances with_unfolding_none work_on_goal decreasing_with decreasing_by
     """
 )
-_ALTERNATIVES = word_set("first first_par solve attempt_all attempt_all_par")  # then after `|`
-_INDUCTIONS = word_set("induction cases fun_induction fun_cases")  # then after `with`
-_TACTIC_ARGUMENTS = word_set("disch discharger norm tac")  # after `(disch :=`
+_ALTERNATIVES = word_set("first first_par solve attempt_all attempt_all_par")
+_INDUCTIONS = word_set("induction cases fun_induction fun_cases")
+_TACTIC_ARGUMENTS = word_set("disch discharger norm tac")
 _EXPONENT = re.compile(r"\.?[eE]|[xXbBoO]")
 
 
@@ -142,15 +143,17 @@ def _check_text(proof: str) -> None:
 
 
 def _other_readings(text: str, tokens: list[Token]) -> Iterator[tuple[list[Token], int]]:
-    """After some errors Lean skips to the next command from a place inside of a token. These are
-    the tokens that it may then read, each list to a little behind the index where it joins another.
+    """(tokens that Lean may read after an error, the index at which they join a list before).
+
+    After some errors Lean skips to the next command from a place inside of a token. A list ends
+    three tokens after it joins another, since rules look that far ahead.
     """
     known = {token.start for token in tokens}
     after = {a.start: b for a, b in pairwise(tokens)}
     todo = [place for token in tokens for place in _places(text, token)]
     for token, starts_tactic in zip(tokens, _tactic_starts(text, tokens), strict=True):
         if token.kind == "name":
-            # Lean goes on one character after the start of a tactic that it does not know
+            # Lean goes on one character after the start of an unknown tactic
             todo += [token.start + 1] * starts_tactic
             # libraries may have tactics that take tactics, and symbols that end in letters (`≃o`)
             todo += [
@@ -179,7 +182,7 @@ def _other_readings(text: str, tokens: list[Token]) -> Iterator[tuple[list[Token
 
 
 def _places(text: str, token: Token) -> list[int]:
-    """Where Lean goes on inside of a token, or behind it inside of the next, if it is an error."""
+    """Where Lean goes on inside of `token`, or of the next one, if `token` is an error."""
     if token.text == "'":  # one to three characters after a quote that opens no literal
         return [token.start + k for k in (1, 2, 3)]
     if token.kind in ("number", "field"):  # `0x`, `1e` and `1.e` without digits
@@ -198,6 +201,7 @@ def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
     words = ["", "", "", *(token.text for token in tokens)]
     for i, token in enumerate(tokens):
         first, second, last = words[i : i + 3]  # the words before it
+        begins_line = i > 0 and "\n" in text[tokens[i - 1].end : token.start]
         starts = (
             last in _TACTIC_FOLLOWS
             or (second + last == "=>" and not of_fun)
@@ -207,7 +211,7 @@ def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
             or (second == "iterate" and tokens[i - 1].kind == "number")
             or (second + last == ":=" and first in _TACTIC_ARGUMENTS)
             or (starts and last in ("(", "{", "·", "."))
-            or (_begins_line(text, tokens, i) and _column(text, token) in columns[-1])
+            or (begins_line and _column(text, token) in columns[-1])
         )
         if starts:
             columns[-1].add(_column(text, token))
@@ -225,10 +229,6 @@ def _tactic_starts(text: str, tokens: Sequence[Token]) -> Iterator[bool]:
             of_fun, binds[-1] = binds[-1], False
         elif token.text in ("by", "with", "do", "|", ";", "↦"):
             binds[-1] = False
-
-
-def _begins_line(text: str, tokens: Sequence[Token], i: int) -> bool:
-    return i > 0 and "\n" in text[tokens[i - 1].end : tokens[i].start]
 
 
 def _column(text: str, token: Token) -> int:
@@ -281,7 +281,9 @@ def _check_tokens(
                 reason = f"`{text}` is not allowed in a proof"
         elif text == "@" and _follows(tokens, i, "symbol", "["):
             reason = "attributes (`@[`) are not allowed in a proof"
-        elif text == "#" and _starts_command(tokens, i):
+        elif text == "#" and _follows(tokens, i, "name"):
+            if not _HASH_COMMANDS.match(tokens[i + 1].text):
+                continue
             reason = f"`#{tokens[i + 1].text}` starts a command; a proof holds none"
         else:
             continue
@@ -316,17 +318,14 @@ def _follows(tokens: list[Token], i: int, kind: str, text: str | None = None) ->
     )
 
 
-def _starts_command(tokens: list[Token], i: int) -> bool:
-    return _follows(tokens, i, "name") and bool(_HASH_COMMANDS.match(tokens[i + 1].text))
-
-
 def _opens_here(proof: str, tokens: list[Token], i: int) -> bool:
-    """Is token i of `open A B in` on one line? That is in force for what follows it and no longer,
-    also where Lean reads a command."""
+    """Is token i the `open` or `scoped` of `open A B in` on one line? That opens namespaces only
+    for what follows it, also where Lean reads it as a command."""
     i -= tokens[i].text == "scoped"
     end = next((t for t in tokens[i + 1 :] if t.kind != "name" or t.text == "in"), None)
-    line = proof[tokens[i].start : end.start] if end else "\n"
-    return tokens[i].text == "open" and "\n" not in line and end.kind == "name"
+    if end is None or tokens[i].text != "open" or end.text != "in":
+        return False
+    return "\n" not in proof[tokens[i].start : end.start]
 
 
 def _is_config(tokens: list[Token], i: int) -> bool:

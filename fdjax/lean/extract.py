@@ -1,7 +1,7 @@
 """The proof in a chat model's answer: in the last fenced block that states our theorem.
 
-An answer may be a whole file: what stands around the theorem is left out, and never judged. Only
-what follows `:=` is taken; Lean reads it after a statement of our own, so a restated one that
+An answer may be a whole file: what stands around the theorem is left out, not judged. Only what
+follows `:=` is taken; Lean reads it after a statement of our own, so a restated one that
 differs can never prove anything else. It is compared all the same: a candidate for another theorem
 gets a message that says so, instead of Lean's messages about the mismatch.
 
@@ -25,14 +25,14 @@ _BLOCK = re.compile(
 )
 _LEAN = re.compile(r"\W*lean[ \t]*4?\b", re.I)
 _THOUGHTS_END = "</think>"
-# The lines at which Lean may begin in an answer without fences.
+# Lines at which Lean may begin in an answer without fences,
 _LEAN_LINE = re.compile(
     r"^[ \t]*(?:(?:theorem|lemma|import|open|namespace|section|set_option|noncomputable|variable"
     r"|universe|private|protected)\b|/-|@\[)",
     re.M,
 )
-_MAX_LINES = 20  # of those that are tried
-# Text that ends an answer without fences: a paragraph that is not indented, a closing tag.
+_MAX_LINES = 20  # and how many of them are tried
+# What ends the Lean of an answer without fences: a paragraph that is not indented, a closing tag.
 _PROSE = re.compile(
     r"\n[ \t]*\n+(?![ \t\n]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)|\n</[a-z]+>"
 )
@@ -109,7 +109,7 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
 
 
 def _blocks(answer: str) -> Iterator[tuple[str, int]]:
-    """(text, offset in the answer) of what may state the theorem, the best first."""
+    """(text, offset in the answer) of each part that may state the theorem, the likeliest first."""
     lean, plain, is_open = [], [], False
     fences = list(_BLOCK.finditer(answer))
     for block in fences:
@@ -130,14 +130,15 @@ def _blocks(answer: str) -> Iterator[tuple[str, int]]:
 
 
 def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
-    """Where the proof of a whole file ends: before the line that begins the next command, and the
-    comments and modifiers before that. `among_prose`: or before a paragraph of prose."""
+    """The end of the proof: before the next line that begins a command, and before the comments
+    and modifiers of that command; with `among_prose` also before a paragraph of prose."""
     _, _, next_line = code[stated.end :].partition("\n")
     if among_prose and next_line[:1].isspace() and (prose := _PROSE.search(code, stated.end)):
         code = code[: prose.start()]
     tokens = _tokens(code)
     begin = next((i for i, t in enumerate(tokens) if t.start >= stated.end), len(tokens))
-    margin = _margin(code, stated.start)
+    line = code[code.rfind("\n", 0, stated.start) + 1 :]
+    margin = len(line) - len(line.lstrip(" \t"))
     doc_comment = re.compile(rf"^[ \t]{{0,{margin}}}/-[-!]", re.M)
     end = stated.end
     for i in range(begin, len(tokens)):
@@ -152,15 +153,9 @@ def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
     return end if end > stated.end and doc_comment.search(code[end:]) else len(code.rstrip())
 
 
-def _margin(code: str, i: int) -> int:
-    """The indentation of the line at i."""
-    line = code[code.rfind("\n", 0, i) + 1 :]
-    return len(line) - len(line.lstrip(" \t"))
-
-
 def _is_command(code: str, tokens: Sequence[Token], i: int) -> bool:
-    """Does the token that begins a line begin a command? `open Foo in` and the like may also
-    continue a proof; before a command they are its modifiers."""
+    """Does token i, the first of its line, begin a command? `open Foo in` and the like do not: they
+    may continue a proof, and before a command they are its modifiers."""
     word, after = tokens[i].text, tokens[i + 1 : i + 2]
     if word in ("open", "set_option"):
         line_end = code.find("\n", tokens[i].start)
@@ -195,8 +190,8 @@ def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candida
 
 
 def _one_line_end(text: str) -> str:
-    """`text`, of the same length, with a space for the carriage return of each line's end, and for
-    a mark of byte order."""
+    """`text`, in the same length: a space replaces each carriage return before a line feed, and
+    each byte order mark that begins a line."""
     return _LINE_START.sub(" ", text.replace("\r\n", " \n"))
 
 

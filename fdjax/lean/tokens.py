@@ -35,7 +35,7 @@ _TOKEN = re.compile(
 _STRING = re.compile(rf'"(?:[^"\\]|{_ESCAPE})*"')
 _CHAR = re.compile(rf"'(?:[^'\\]|{_ESCAPE})'")
 _COMMENT_EDGE = re.compile(r"/-|-/")
-# After these names, or one that ends in `!`, the `{` of a string may begin terms.
+# After these names, or one that ends in `!`, a `{` in a string may begin a term.
 _INTERPOLATES = re.compile("throw|log[A-Z]|dbg_trace|panic|println|report|aesop_trace")
 # After these a token starts in every version of Lean and under every notation.
 _OPENERS = frozenset(" \n\t()[]{}⟨⟩,;")
@@ -58,7 +58,7 @@ class Refused(Exception):
 
 
 def tokenize(text: str) -> list[Token]:
-    """The tokens of `text`. Raises Refused as `read_tokens` does."""
+    """All tokens of `text`. Raises Refused as `read_tokens` does."""
     return list(read_tokens(text))
 
 
@@ -82,7 +82,7 @@ def read_tokens(text: str, start: int = 0) -> Iterator[Token]:
                 interpolates |= bool(_INTERPOLATES.match(text, i))
             elif kind == "string":
                 end = _end_of_string(text, i)
-                # in an ordinary string it does not; `]`: `trace[...] "..."`
+                # `]` is that of `trace[...] "..."`
                 interpolated = interpolates or (last and last.text.endswith(("!", "]")))
                 if interpolated and "{" in text[i:end]:
                     raise Refused("`{` in a string may interpolate code", i, end)

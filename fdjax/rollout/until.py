@@ -15,11 +15,11 @@ from fdjax.models.tokenizer import Tokenizer
 
 @functools.lru_cache(maxsize=4)
 def until_table(tokenizer: Tokenizer, until: str, vocabulary: int) -> np.ndarray:
-    """[L, V], of the smallest dtype that holds L, the bytes of `until`: the state after a token of
-    each id in each state. State 0 is the first, L means found: the response up to that token is
-    the shortest one whose text contains `until`.
+    """[L, V]: the next state, by state and token id, of the smallest dtype that holds L, the number
+    of bytes of `until`. The first state is 0. State L: the text now contains `until`, and did not
+    before this token.
 
-    `vocabulary`: of the model. Ids without a token have no text.
+    `vocabulary` is the model's; ids without a token have no text.
     """
     automaton = _automaton(until.encode())
     count = min(vocabulary, tokenizer.vocab_size)
@@ -36,10 +36,10 @@ def until_table(tokenizer: Tokenizer, until: str, vocabulary: int) -> np.ndarray
 
 
 def _automaton(text: bytes) -> np.ndarray:
-    """[L + 1, 256]: the next state, by state and byte. State L is kept for good.
+    """[L + 1, 256]: the next state, by state and byte. State L is final.
 
-    A byte that does not continue the match leads where it would lead from the longest end of what
-    was read that is also a beginning of `text`.
+    A byte that does not continue the match leads where it leads from a shorter state: that of the
+    longest proper suffix of the matched bytes that is also a prefix of `text`.
     """
     size = len(text)
     table = np.zeros((size + 1, 256), np.min_scalar_type(size))

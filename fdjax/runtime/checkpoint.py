@@ -26,7 +26,7 @@ _UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of a folder that Orbax writ
 
 
 class OtherLayout(ValueError):
-    """A checkpoint holds arrays other than those wanted."""
+    """A checkpoint's arrays have other names, shapes or dtypes than the target's."""
 
 
 class Restored(NamedTuple):
@@ -47,7 +47,7 @@ class Checkpoints:
 
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
-        """Made at the first save: it reads all checkpoints, of which one may be damaged."""
+        """Constructed at the first save, since it reads all checkpoints: one may be damaged."""
 
         def score(metrics: Mapping[str, float]) -> float:
             return metrics.get(self._best, -math.inf)
@@ -124,7 +124,7 @@ class Checkpoints:
         raise CorruptFile(f"no checkpoint is whole:{reasons}\n{remedy}, or put back a copy")
 
     def _steps(self) -> list[int]:
-        """On several hosts those of the first: others may not see yet what was written last."""
+        """The steps on disk. On several hosts the first decides: others may see the last later."""
 
         def steps() -> list[int]:
             return [int(file.name) for file in self._folder.glob("*") if file.name.isdigit()]
@@ -163,7 +163,7 @@ class Checkpoints:
         return Restored(found["state"]._replace(params=found["params"]), meta, step)
 
     def _set_aside(self, damaged: dict[int, str], whole: int) -> None:
-        """Renames damaged checkpoints, since the run will save those steps again."""
+        """Renames damaged checkpoints, with a warning: the run will save those steps again."""
 
         def rename() -> None:
             for step, text in damaged.items():

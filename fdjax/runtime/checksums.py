@@ -1,7 +1,7 @@
 """Whether a checkpoint on disk is what was written: the size and CRC-32 of each of its files.
 
-Orbax notices most of what may happen to its files, in exceptions of many kinds that do not name
-the file. A value that still decodes, and an array written without compression, it reads as is.
+Orbax notices most damage, in exceptions of many kinds that do not name the file. It does not
+notice a changed value that still decodes, or damage in an array written without compression.
 """
 
 import concurrent.futures
@@ -30,9 +30,9 @@ def seal(checkpoint: Path) -> None:
 def damage(checkpoint: Path, item: str = "", *, contents: bool = True) -> str | None:
     """What is wrong, naming the file; None if nothing is.
 
-    `item`: only its files. Without `contents` only sizes are compared. Several hosts share the
-    work, and all get the same answer: to be called by all. Of a checkpoint without checksums.json,
-    as earlier versions wrote them, only the metadata are looked at.
+    With `item` only its files are read; without `contents` only sizes are compared. To be called
+    by all hosts: they share the work and get the same answer. Earlier versions wrote checkpoints
+    without checksums.json; of these only the metadata are read.
     """
     found = hosts.allgather("checkpoint", lambda: next(_damages(checkpoint, item, contents), None))
     return next((text for text in found if text), None)
@@ -45,17 +45,17 @@ def check(checkpoint: Path, item: str = "") -> None:
 
 
 def _damages(checkpoint: Path, item: str, contents: bool) -> Iterator[str]:
-    listed = checkpoint / FILE
+    listed, prefix = checkpoint / FILE, item and f"{item}/"
     try:
         if not listed.exists():
             for name in _PARSED:
                 file = checkpoint / name
-                if name.startswith(item) and (file.exists() or not name.startswith("metrics")):
+                if name.startswith(prefix) and (file.exists() or not name.startswith("metrics")):
                     read_object(file)
             return
         for number, (name, (size, crc)) in enumerate(read_object(listed).items()):
             file = checkpoint / name
-            if not name.startswith(item) or not hosts.is_mine(number):
+            if not name.startswith(prefix) or not hosts.is_mine(number):
                 continue
             if (there := file.stat().st_size) != size:
                 yield f"{file} has {there:,} of {size:,} bytes"

@@ -57,8 +57,8 @@ def write_atomically(path: str | os.PathLike, content: str | bytes) -> None:
 def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
     """Appends a JSON line, in place of an incomplete one; returns when it is on disk.
 
-    Other processes may append to the same file: each holds its lock meanwhile, which the kernel
-    takes back from a dead one.
+    Several processes may append to the same file: each locks it meanwhile. The kernel releases the
+    lock of a process that dies.
     """
     if not hosts.is_first():
         return

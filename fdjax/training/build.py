@@ -129,8 +129,8 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
     of the batch. A metric is the mean over those updates in which it is a number.
 
-    A minibatch in which nothing has a gradient is skipped by the host, with the result that the
-    update itself has, which would compute all of its rows first.
+    The host skips a minibatch in which nothing has a gradient. The update would compute all of its
+    rows first, with the same result.
     """
     fd = distillation_part(stage)
     ema_rate, ema_every = 0.0, 1
@@ -158,10 +158,8 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
         parts = [sharding.put(rows, mesh) if some else None for rows, some in zip(parts, learns)]
         learned = []
         for rows, sums in list(zip(parts, denominators)) * epochs(stage):
-            if rows is None:
-                train_state, metrics = skip(train_state, sums)
-            else:
-                train_state, metrics = update(train_state, rows)
+            found = skip(train_state, sums) if rows is None else update(train_state, rows)
+            train_state, metrics = found
             learned.append(metrics)
         return train_state, _means(sharding.fetch(learned))  # waits for the device
 
@@ -171,21 +169,16 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
 def skip(
     train_state: state.TrainState, denominator: Sums
 ) -> tuple[state.TrainState, dict[str, float]]:
-    """What step.py's update does where nothing has a gradient: it only counts."""
-    counted = [_one_more(count) for count in (train_state.step, train_state.skipped)]
+    """(state, metrics) of step.py's update where nothing has a gradient: it only counts."""
     zeros = {"loss": 0.0, "grad_norm": 0.0, "skipped": 1.0}
     names = [f"/{part}" for part in denominator] if isinstance(denominator, dict) else [""]
     zeros |= {f"{kind}{name}": 0.0 for kind in ("loss", "denominator") for name in names}
-    return train_state._replace(step=counted[0], skipped=counted[1]), zeros
-
-
-@jax.jit
-def _one_more(count: jax.Array) -> jax.Array:
-    return count + 1
+    step, skipped = train_state.step + 1, train_state.skipped + 1
+    return train_state._replace(step=step, skipped=skipped), zeros
 
 
 def _means(learned: list[dict]) -> dict[str, float]:
-    """Of each metric over the updates in which it is a number."""
+    """The mean of each metric over the updates in which it is a number."""
     names = dict.fromkeys(name for metrics in learned for name in metrics)
     values = {n: [float(m[n]) for m in learned if n in m and not np.isnan(m[n])] for n in names}
     return {name: sum(v) / len(v) if v else math.nan for name, v in values.items()}

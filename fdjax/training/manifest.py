@@ -47,8 +47,8 @@ _WITHOUT_EFFECT = ("show_every", "save_every", "min_gap")
 def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
     """All that decides the result of a stage; `before` is the fingerprint that it starts from.
 
-    Beside it `published`, for exports: config.json of the Hugging Face model that training began
-    with, if there was one.
+    It also holds `published`, for exports: config.json of the Hugging Face model that training
+    began with, if there was one.
     """
     config, stage = run.config, run.config.blocks[name]
     manifest = {
@@ -132,7 +132,7 @@ def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """A line for each value that differs, by its path; what follows from them aside."""
+    """A line for each value that differs, by its path, `fingerprint` and `published` left out."""
     return list(_differences(old, new, path))
 
 

@@ -29,8 +29,8 @@ def make_prompts(
     if template.chat and words.chat_eos_id != words.eos_id:
         turn, eos = map(words.token_name, (words.chat_eos_id, words.eos_id))
         console.print(
-            f"the chat template ends a turn with {turn}, and eos is {eos}: either ends a sample, "
-            f"and answers are learned with {turn} at their end",
+            f"the chat template ends a turn with {turn}, and eos is {eos}: either ends a sample; "
+            f"sft teaches {turn} at the end of answers",
             markup=False,
         )
     return Prompts(

@@ -1,4 +1,4 @@
-"""What the console says of a step whose attempts mostly taught nothing, and why."""
+"""Lines for the console about a step from most of whose attempts nothing was learned, and why."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from fdjax.config import RolloutStage
 from fdjax.training.sources import parts_of_step
 
-MOST = 0.5
+MOST = 0.5  # share of the attempts of a step
 
 
 def notes(
     stage: RolloutStage, step: int, metrics: Mapping[str, Any], response_length: int
 ) -> Iterator[str]:
-    """A line for each reason by which most attempts of the step were lost, and one where the step
-    is skipped. `metrics`: those of its rollouts and its update.
+    """A line for each reason for which most attempts of the step were lost, and one if the step or
+    an update was skipped. `metrics`: those of its rollouts and its update.
     """
     attempts = metrics.get("cost/rollouts") or 0
     if not attempts or not isinstance(stage, RolloutStage):
@@ -28,7 +28,7 @@ def notes(
     if undecided > MOST:
         yield f"Lean came to no decision on {undecided:.0%} of the attempts (lean.timeout, crashes)"
     if "distillation" in parts_of_step(stage, step):
-        # Successes may get no feedback; that is no loss.
+        # Only refused attempts count as lost: successes may get no feedback.
         wanted = max(1 - truncated - undecided - metrics["solve_rate"], 0.0)
         given = metrics.get("feedback/given", 0.0)
         if given < MOST * wanted:
@@ -36,7 +36,7 @@ def notes(
             reasons = ", ".join(f"{name} ({count:g})" for name, count in problems.items())
             yield (
                 f"{given:.0%} of the attempts have feedback, though {wanted:.0%} ended and were "
-                f"refused: {reasons or 'the providers had none to give'}"
+                f"refused: {reasons or 'no provider gave any'}"
             )
         elif metrics.get("rows", 0) < MOST * given * (1 - truncated) * attempts:
             yield (

@@ -89,7 +89,7 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
             for name in names:
                 check_references(run, name)
             run = run._replace(manifests=checked_manifests(run, names))
-            if train and any(asks_for_feedback(run, name) for name in names):
+            if train and any(sends_questions(run, name) for name in names):
                 check = functools.partial(check_service, config.feedback, workdir)
                 hosts.broadcast("feedback.llm", check)
             # A start that is refused leaves no workdir behind.
@@ -208,8 +208,8 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
     return after
 
 
-def asks_for_feedback(run: Run, name: str) -> bool:
-    """Will the stage, or what is left of it, ask a language model?"""
+def sends_questions(run: Run, name: str) -> bool:
+    """Will the rest of the stage send questions to a language model?"""
     stage = run.config.blocks[name]
     done = run.workdir / name / "checkpoints" / str(stage.steps)
     teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0

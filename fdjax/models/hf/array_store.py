@@ -112,7 +112,7 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 def _keys(metadata: Mapping[str, Any]) -> list[list[str]]:
-    """Per array, the keys that lead to it."""
+    """The path of each array, as keys."""
     entries = metadata["tree_metadata"].values()
     return [[key["key"] for key in entry["key_metadata"]] for entry in entries]
 

@@ -141,7 +141,7 @@ def read_config(folder: str | Path) -> ModelConfig:
 
 
 def read_json(folder: str | Path) -> dict[str, Any]:
-    """The config.json of such a folder, as it is. Raises ValueError."""
+    """The content of the folder's config.json. Raises ValueError."""
     file = Path(folder) / "config.json"
     if not file.is_file():
         raise ValueError(f"{folder} has no config.json, so it is no Hugging Face model's folder")

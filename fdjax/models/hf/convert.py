@@ -121,8 +121,8 @@ def to_hf(
 
 
 def to_peft(checkpoint: str | Path, out: str | Path, *, base: str | Path | None = None) -> str:
-    """Writes `out`, adapters that the peft package and vLLM add to the original model; returns a
-    line that says to which class of model.
+    """Writes `out`, adapters that the peft package and vLLM add to the original model. Returns a
+    line for people that names the class of that model.
 
     `base` is that model's folder, for checkpoints that do not record its config.json.
     """
@@ -327,8 +327,8 @@ def _token_ids(folder: Path, published: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stop_at_turns(folder: Path) -> dict[str, Any]:
-    """In generation_config.json, and returned: the ids at which the run's samples ended, which a
-    model's own files may not all name."""
+    """Fields of config.json with the ids at which the run's samples ended; also written to
+    generation_config.json. The model's own files may name fewer."""
     file = folder / "generation_config.json"
     ids = {"eos_token_id": list(tokenizer.load(folder).stop_ids)}
     data = read_object(file) if file.is_file() else {}

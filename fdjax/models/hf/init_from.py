@@ -37,15 +37,19 @@ class InitSource(NamedTuple):
 
     @property
     def published(self) -> dict[str, Any]:
-        """config.json of the Hugging Face model that the parameters began as; empty if there was
-        none, or none is recorded."""
+        """config.json of the Hugging Face model that training began with; empty if there was none,
+        or if it is not recorded."""
         return self.manifest if self.item is None else self.manifest.get("published", {})
 
     @property
     def fingerprint(self) -> str:
         """Differs if the parameters differ. Only files that `load` reads decide it."""
+        if self.item is None:
+            tensors = safetensors.open_folder(self.folder).values()
+            files = {self.folder / "config.json", *(tensor.file for tensor in tensors)}
+            return _digest(self.folder, files)
         if not self.is_stage:
-            return _digest(self.item or self.folder, _files_read(self))
+            return _digest(self.item, array_store.files(self.item))
         step = int(self.item.parent.name)
         last = step == self.manifest["stage"]["steps"]
         return self.manifest["fingerprint"] + ("" if last else f"@{step}")
@@ -144,16 +148,8 @@ def _last_stage(workdir: Path) -> InitSource:
     )
 
 
-def _files_read(source: InitSource) -> set[Path]:
-    """Not what downloads, git or a desktop put beside them."""
-    if source.item is None:
-        tensors = safetensors.open_folder(source.folder).values()
-        return {source.folder / "config.json", *(tensor.file for tensor in tensors)}
-    return array_store.files(source.item)
-
-
 def _digest(folder: Path, files: Collection[Path]) -> str:
-    """Of names, sizes and samples of the content, which differ between any two trainings."""
+    """A hash of names, sizes and samples of the content, which differ between two trainings."""
     digest = hashlib.sha256()
     for file in sorted(files):
         size = file.stat().st_size

@@ -71,10 +71,10 @@ def text_name(name: str) -> str | None:
 
 
 def module_name(name: str, published: Mapping[str, Any]) -> str:
-    """The module of a layer's tensor `name` in what transformers and vLLM make of the folder with
-    `published` as its config.json: of a multimodal Gemma 3 the text model is a part of it."""
-    whole = published.get("model_type") == "gemma3"
-    prefix = "model.language_model." if whole else "model."
+    """The name of a layer's module, from that of its tensor, in the class of transformers and vLLM
+    that the config.json `published` names. A multimodal Gemma 3 holds the text model as a part."""
+    multimodal = published.get("model_type") == "gemma3"
+    prefix = "model.language_model." if multimodal else "model."
     return prefix + name.removeprefix("model.").removesuffix(".weight")
 
 
@@ -119,14 +119,10 @@ def account(folder: str | Path, config: ModelConfig) -> dict[str, Stored]:
     head, embedding = stored.get("lm_head.weight"), stored.get("model.embed_tokens.weight")
     if config.tie_embeddings and head and embedding and _equal(head, embedding):
         del stored["lm_head.weight"]  # some folders hold a tied embedding twice
-
-    def untied(name: str) -> str:
-        differs = name == "lm_head.weight"
-        return " (not the embedding: set tie_word_embeddings to false)" if differs else ""
-
+    hints = {"lm_head.weight": " (not the embedding: set tie_word_embeddings to false)"}
     troubles = [
         *(f"missing: {name}" for name in expected if name not in stored),
-        *(f"no part of it: {name}{untied(name)}" for name in stored if name not in expected),
+        *(f"no part of it: {name}{hints.get(name, '')}" for name in stored if name not in expected),
         *(
             f"{name}: {list(stored[name].shape)} there, {list(shape)} by config.json"
             for name, shape in expected.items()

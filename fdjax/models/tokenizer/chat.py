@@ -39,10 +39,10 @@ class ChatTemplate:
         return self._pattern.sub(rf"{MARK}\g<0>", text).replace(_BREAK, "")
 
     def after_answer(self) -> list[str]:
-        """The control tokens that follow the assistant's words directly, in order.
+        """The control tokens that directly follow the assistant's words, in order, up to the first
+        that also stands directly before the words: some templates end every text with it.
 
-        Not one that stands before these words, too: some templates always end so. Raises
-        ValueError as `marked`.
+        Raises ValueError as `marked` does.
         """
         chat = [{"role": role, "content": "so be it"} for role in ("user", "assistant")]
         text = self._rendered(chat, add_generation_prompt=False)
@@ -93,12 +93,13 @@ class ChatTemplate:
                 return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
         class FixedDate(jinja2.Undefined):
-            """Not defined to a template that asks and has a date of its own; else a function."""
+            """`is defined` is false of it, so that templates write a date of their own; where it is
+            called, it formats DATE."""
 
             def __call__(self, layout):
                 return DATE.strftime(layout)
 
-            def __getattr__(self, name):  # jinja asks whether calls are allowed
+            def __getattr__(self, name):  # jinja looks up marks of unsafe functions
                 raise AttributeError(name)
 
         def refuse(message):

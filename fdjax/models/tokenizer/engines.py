@@ -55,9 +55,9 @@ def _missing(
     vocabulary: Mapping[str, int],
     added: Mapping[str, Added],
 ) -> dict[str, Added]:
-    """The tokens that are `listed`, or in the vocabulary and `named`, but not `added`.
+    """The tokens that are `listed`, or `named` and in the vocabulary, but not `added`.
 
-    As in the package tokenizers, an id is that of the vocabulary, or the next one after all.
+    As in the package tokenizers, the id is that of the vocabulary, else the next after all ids.
     """
     special = {token["content"]: bool(token.get("special")) for token in listed}
     special |= {name: True for name in named if name in vocabulary or name in special}
@@ -100,8 +100,8 @@ def piece_bytes(proto) -> tuple[bytes, ...]:
 def complete_pieces(
     model: bytes, listed: Sequence[Entry], named: Collection[str]
 ) -> tuple[bytes, dict[str, Added]]:
-    """As `complete_json`, of tokenizer.model. Added are its control tokens, and "user-defined"
-    ones, which text may become."""
+    """(tokenizer.model with all added tokens, name -> token), as `complete_json`. Added tokens are
+    control tokens, and "user-defined" ones, which text may become."""
     proto = parse_pieces(model)
     kinds = proto.SentencePiece
     ids = {piece.piece: i for i, piece in enumerate(proto.pieces)}
@@ -164,8 +164,9 @@ def complete_json(
 ) -> tuple[bytes, dict[str, Added]]:
     """(tokenizer.json with all added tokens, name -> token), as transformers completes the file.
 
-    Other files list tokens that it may lack, and name tokens with a role that it may have in its
-    vocabulary only. Raises ValueError if `model` is no tokenizer.json of a supported kind.
+    `listed` are the tokens of other files, which it may lack; `named` the names of tokens with a
+    role, which it may have in its vocabulary only. Raises ValueError if `model` is no
+    tokenizer.json of a supported kind.
     """
     try:
         spec = json.loads(model)
@@ -199,7 +200,7 @@ def json_engine(model: bytes, control: Mapping[str, Added]) -> Engine:
         token["content"] = renamed(token["content"])
     vocabulary = spec["model"]["vocab"]
     spec["model"]["vocab"] = {renamed(name): i for name, i in vocabulary.items()}
-    if control.keys() & vocabulary.keys():  # pairs must not become one, nor go on from there
+    if control.keys() & vocabulary.keys():  # no merge may make one, or start from one
         spec["model"]["merges"] = [
             merge
             for merge in spec["model"]["merges"]

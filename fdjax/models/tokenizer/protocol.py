@@ -20,7 +20,7 @@ class Tokenizer(Protocol):
 
     @property
     def min_rows(self) -> int:
-        """Rows that an embedding needs for the ids that texts, chats and their ends may have."""
+        """Rows that an embedding needs for all ids of texts, chats, their ends and padding."""
 
     @property
     def pad_id(self) -> int: ...
@@ -58,7 +58,7 @@ class Tokenizer(Protocol):
         """
 
     def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
-        """The UTF-8 of each id, which may be part of a character; none of special tokens."""
+        """The UTF-8 of each id, which may be part of a character; b"" for special tokens."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids. Special tokens have none; invalid UTF-8 becomes U+FFFD."""

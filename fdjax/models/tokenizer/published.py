@@ -66,12 +66,11 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def min_rows(self) -> int:
-        """Control tokens that nothing writes need none: Gemma 3's text models have no row for the
-        image token that their tokenizer has."""
-        idle = {token.id for token in self._control.values()} - {*self.stop_ids, self.pad_id}
-        idle -= {self._id("bos_token")}
+        """As in the protocol. Control tokens that nothing writes need no row: Gemma 3's text models
+        have none for the image token of their tokenizer."""
         template = self._template_source or ""
-        idle -= {token.id for name, token in self._control.items() if name in template}
+        idle = {token.id for name, token in self._control.items() if name not in template}
+        idle -= {*self.stop_ids, self.pad_id, self._id("bos_token")}
         return 1 + max(set(range(self.vocab_size)) - idle)
 
     @property
@@ -82,7 +81,7 @@ class PublishedTokenizer:
 
     @property
     def eos_id(self) -> int:
-        """Where no file names one, the first id that ends a generation."""
+        """The named eos_token, else the first id that ends a generation."""
         eos = self._id("eos_token")
         if eos is None and self._named("eos_token") is None:
             eos = next(iter(self._generation_ends), None)
@@ -92,8 +91,8 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def chat_eos_id(self) -> int:
-        """The control token that the template writes behind an assistant's words. eos where that
-        is plain text, or nothing."""
+        """The control token that the template writes after the assistant's words; eos where it
+        writes plain text or nothing."""
         try:
             names = self._template.after_answer() if self._template else []
         except ValueError:  # it takes no such chat; `encode_chat` says so
@@ -171,7 +170,7 @@ class PublishedTokenizer:
 
     @functools.cached_property
     def _extra(self) -> list[Entry]:
-        """Further special tokens. Of one that the model's file has, the file says what it is."""
+        """Further special tokens. What the model's file says of one takes precedence."""
         keys = ("extra_special_tokens", "additional_special_tokens")
         extra = next((self._config[key] for key in keys if self._config.get(key)), [])
         names = map(_content, extra.values() if isinstance(extra, dict) else extra)
