@@ -127,7 +127,8 @@ class Checkpoints:
         """On several hosts those of the first: others may not see yet what was written last."""
 
         def steps() -> list[int]:
-            return [int(file.name) for file in self._folder.glob("*") if file.name.isdigit()]
+            names = [file.name for file in self._folder.glob("*")]
+            return [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
 
         return hosts.broadcast("checkpoint", steps)
 
