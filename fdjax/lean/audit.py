@@ -285,7 +285,7 @@ def _check_tokens(
                 # Lean evaluates the term of `(config := ...)`, where `IO.println "..." ()` prints
                 opened = i and tokens[i - 1].text == "open"
                 runs = "IO" in parts and (len(parts) > 1 or opened)
-                runs |= any(part.startswith("unsafe") for part in parts)
+                runs |= any(re.match("unsafe[A-Z]", part) for part in parts)
                 if _TRICKS.isdisjoint(parts) and not runs:
                     continue
                 reason = f"`{text}` is not allowed in a proof"
