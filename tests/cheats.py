@@ -88,6 +88,19 @@ CHEATS = {
         "by exact Lean.ofReduceBool _ _ rfl",
         "by exact Lean.trustCompiler",
     ],
+    "terms that Lean evaluates, for (config := ...)": [
+        'by simp (config := match IO.println "{}" () with | _ => {})',
+        'by simp (config := open IO in match println "{}" () with | _ => {})',
+        "by simp (config := unsafeIO a)",
+        "by simp (maxSteps := unsafeBaseIO a)",
+        "by simp (config := EStateM.run Lean.initSearchPath ())",
+    ],
+    "declarations under another name": [
+        "with_decl_name% Foo (let rec trick : Nat := 1; trivial)",
+        "by exact with_decl_name% ?Foo (let rec trick : Nat := 1; trivial)",
+        "by\n  have := with_decl_name% Foo (let rec trick : Nat := 1; trick)\n  simp",
+        "by simp\nsimproc_pattern% a => b",
+    ],
     "options": [
         "by set_option debug.skipKernelTC true in decide +kernel",
         "by set_option /- c -/ debug.skipKernelTC true in decide +kernel",
@@ -339,6 +352,18 @@ CHEATS = {
         'throwErrorAt h "{h}"',
         'by logInfo "{h}"',
         'println! "{h}"',
+        # numbers whose digits are missing after `_` or a base
+        "2.1_axiom a : False",
+        "by foo ).1_0axiom a : False",
+        "by exact h.1_axiom a : False",
+        "1e1_0axiom a : False",
+        "1.5_0eaxiom a : False",
+        "→¬at by exact h |>.0b_axiom a : False",
+        ").0x_opaque a : Nat",
+        # quoted syntax has tactics and commands
+        "`(tactic| xaxiom a : False",
+        "`(--",
+        "by exact `(axiom a : False)",
         # commands whose names begin with #
         "by simp\n#evals",
         "by simp\n#checks",
@@ -475,6 +500,10 @@ LOOK_ALIKES = [  # letters of other scripts, of no width, of another direction
 ]
 
 HONEST = [  # to the audit: Lean would not know their names
+    "by norm_num [1_000, 1_0.5_0, 2.0e1_0, h.1, 0xf_f]",
+    "by exact h.1_le ▸ x.2_",
+    "by have IO : p := h; exact IO",
+    "by exact h `foo",
     "by exact h",
     "fun h => h.1",
     "rfl",

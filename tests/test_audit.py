@@ -260,6 +260,11 @@ def test_where_lean_goes_on_inside_of_a_word():
         ('dbg_trace "{axiom bad : False}"; trivial', True),
         ('by trace "{axiom bad : False}"', False),
         ('by exact "{axiom bad : False}"', False),
+        (").1_0axiom bad : False", True),
+        ("1e1_0axiom bad : False", True),
+        ("suffices }1.5_axiom bad : False", True),
+        ("→¬at by exact h |>.0b_axiom bad : False", True),
+        ("`(tactic| xaxiom bad : False", True),
         ("by h_axiom bad : False", False),
         ("by exact h |>.2.foo_axiom bad : False", False),
         ("by exact h₁axiom bad : False", False),
@@ -286,6 +291,16 @@ def test_an_open_of_one_line_ends_with_what_follows_it():
         )
         assert any("nknown identifier `bad`" in m for m in says) == (text in opens), text
         assert (audit(text) is None) == (text in opens), text
+
+
+def test_a_term_may_declare_things_under_another_name():
+    """Foo.two is then what the next theorem of Foo calls `two`."""
+    text = "with_decl_name% Foo (let rec two : Nat := 1; trivial)"
+    says = lean_says(
+        f"prelude\nimport FdPrelude\ndef two : Nat := 2\ntheorem t : True := {text}\n\n"
+        "theorem Foo.t : two = 1 := rfl\n#print axioms Foo.t"
+    )
+    assert says == ["'Foo.t' does not depend on any axioms"] and audit(text) is not None
 
 
 def test_words_like_commands_are_none_to_lean():

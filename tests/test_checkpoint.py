@@ -98,6 +98,16 @@ def test_nothing_to_restore(tmp_path):
         restore_params(tmp_path / "new", {})
 
 
+def test_other_folders_are_no_checkpoints(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(7, make_state(1, (1, 1)))
+    for name in ("0008", "²", "８", "lost+found", "9.damaged"):
+        (tmp_path / name).mkdir()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() == 7
+        assert checkpoints.restore(make_state(2, (1, 1))).step == 7
+
+
 def test_the_state_may_be_donated_at_once(tmp_path):
     """On a CPU Orbax may hold a view of the very buffers that the next update overwrites."""
 

@@ -199,6 +199,26 @@ def test_line_ends_of_helpers():
     assert audit(parsed.proof) is None and audit(parsed.helpers, helpers_of="foo.bar") is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        fenced(f"namespace foo\n{STATED.replace('foo.bar', 'bar')}{PROOF}\nend foo"),
+        fenced(STATED.replace("foo.bar", "_root_.foo.bar") + PROOF),
+        fenced(STATED + PROOF, "text"),
+        fenced(STATED + PROOF, "Tactics"),
+        f"<answer>{STATED}{PROOF}</answer>",
+        f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{STATED}{PROOF}",
+    ],
+)
+def test_names_in_a_namespace_other_fences_and_tags(answer):
+    assert proof_in(answer).strip() == PROOF.strip()
+
+
+def test_another_namespace_is_none_of_ours():
+    with pytest.raises(NoProof):
+        extract(fenced(STATED.replace("foo.bar", "bar") + PROOF), THEOREM)
+
+
 def test_a_lone_carriage_return_is_left_to_the_audit():
     assert audit(parse_candidate("by\r  simp", THEOREM, False).text) is not None
 

@@ -274,6 +274,7 @@ def body_of(message, ended="stop", **more):
         "Take h.2.",
         [{"type": "text", "text": "Take h.2."}],
         [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "Take h.2."}],
+        [{"type": "reasoning", "text": "hm"}, {"text": "hm", "thought": True}, "Take h.2."],
     ],
 )
 def test_whole_answers(content, ended):
@@ -290,6 +291,11 @@ def test_whole_answers(content, ended):
         ({"role": "assistant"}, "content_filter", "content filter", True),
         ({"content": "Take"}, "max_tokens", "max_tokens reached", True),
         ({"content": "Take"}, "MAX_TOKENS", "max_tokens reached", True),
+        ({"content": "Take"}, "max_length", "max_tokens reached", True),
+        ({"content": "Take"}, "FinishReason.MAX_TOKENS", "max_tokens reached", True),
+        ({"content": "Take"}, "incomplete", "max_tokens reached", True),
+        ({"content": "Take"}, "content_filtered", "content filter", True),
+        ({"content": "Take"}, "cancelled", "bad answer", False),
         ({"content": "Take"}, "content_filter", "content filter", True),
         ({"content": None, "refusal": "I cannot"}, "stop", "content filter", True),
         ({"content": "Take"}, "error", "bad answer", False),

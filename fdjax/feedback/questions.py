@@ -32,15 +32,19 @@ _SPECIAL = re.compile(
     r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
     re.IGNORECASE,
 )
-# What opens thoughts (so does each channel but the final one), and what ends them.
-_THINKING = r"(?:\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
+# What opens thoughts (a channel other than the final one does), and what ends them.
+_THINKING = r"(?:\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad"
+_THINKING += "|analysis|inner_monologue)"
 _THOUGHTS = re.compile(
-    rf"(?P<opens><{_THINKING}(?:\s[^<>\n]{{0,60}})?>|\[THINK\]|◁think▷|<\|think\|>"
-    r"|<\|(?:begin|start)_of_(?:thought|thinking)\|>|<\|START_THINKING\|>|<\|channel>thought"
+    rf"(?P<opens><{_THINKING}(?:\s[^<>\n]{{0,60}})?>|\[(?:THINK(?:ING)?|REASONING)\]|◁think▷"
+    r"|<\|think(?:ing)?\|>|<\|(?:begin|start)_of_(?:thought|thinking)\|>|<\|START_THINKING\|>"
+    r"|<\|reasoning_start\|>|<\|inner_prefix\|>|<unused94>|<\|channel>thought"
     r"|<\|channel\|>(?!\s*final\b)[^<>\n]{0,60})"
-    rf"|</{_THINKING}\s*>|\[/THINK\]|◁/think▷|<\|/think\|>|<\|end_of_(?:thought|thinking)\|>"
-    r"|<\|END_THINKING\|>|<channel\|>|<\|channel\|>\s*final\b[^<>\n]{0,60}(?:<\|message\|>)?"
-    r"|assistantfinal",  # where the service left out the control tokens
+    rf"|</{_THINKING}\s*>|\[/(?:THINK(?:ING)?|REASONING)\]|◁/think▷|<\|/think(?:ing)?\|>"
+    r"|<\|end_of_(?:thought|thinking)\|>|<\|END_THINKING\|>|<\|reasoning_end\|>"
+    r"|<\|inner_suffix\|>|<unused95>|<channel\|>"
+    r"|<\|channel\|>\s*final\b[^<>\n]{0,60}(?:<\|constrain\|>\w{0,20})?(?:<\|message\|>)?"
+    r"|assistantfinal",  # of channels whose control tokens were left out
     re.IGNORECASE,
 )
 _END_OF_TURN = re.compile(r"(?:\s*<\|(?:end|return|im_end|eot_id)\|>)+\s*\Z")

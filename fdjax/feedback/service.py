@@ -31,10 +31,11 @@ MAX_BYTES = 1 << 20  # of an answer's body; a longer one is refused
 MAX_ERROR_BYTES = 1 << 14  # of an error's body; the rest is not read
 MAX_DETAIL = 400  # characters of a service's words
 CONNECT_SECONDS = 10.0
-# Values of finish_reason of hosted and local services, beside "stop" and its synonyms.
-_AT_LIMIT = {"length", "max_tokens", "max_output_tokens", "max_new_tokens", "model_length"}
-_FILTERED = {"content_filter", "safety", "sensitive", "recitation", "refusal", "blocklist"}
-_BROKEN = {"error", "abort", "insufficient_system_resource", "network_error"}
+# Words that hosted and local services end answers with, beside "stop" and its synonyms.
+_AT_LIMIT = re.compile("length|tokens|limit|incomplete")
+_FILTERED = re.compile("filter|safety|sensitive|recitation|refusal|blocklist")
+_BROKEN = re.compile("error|abort|cancel|insufficient_system_resource")
+_THOUGHT = re.compile("think|thought|reason")
 _NO_CONTEXT = re.compile(
     r"context[ _]?(?:length|window|size)|maximum context|prompt is too long|max_tokens must be at "
     r"least 1|less than \d+ tokens|max_(?:new_tokens|input_(?:tokens|length))|too many tokens",
@@ -151,11 +152,11 @@ def read_answer(body: bytes, secret: str | None) -> tuple[str, Usage | None]:
     ended = ended.lower() if isinstance(ended, str) else ""
     why = f"finish_reason {ended or 'null'}, {usage.written if usage else 'no'} tokens counted"
     useless = {"retry": False, "general": False, "charged": True, "usage": usage}
-    if ended in _AT_LIMIT:
+    if _AT_LIMIT.search(ended):
         raise RequestFailed("max_tokens reached", why, **useless)
-    if ended in _FILTERED or (not text and message.get("refusal")):
+    if _FILTERED.search(ended) or (not text and message.get("refusal")):
         raise RequestFailed("content filter", why, **useless)
-    if ended in _BROKEN:
+    if _BROKEN.search(ended):
         raise RequestFailed("bad answer", why, charged=True, usage=usage)
     if not (answer := without_thoughts(text)):
         thoughts = text or message.get("reasoning_content") or message.get("reasoning")
@@ -167,8 +168,9 @@ def read_answer(body: bytes, secret: str | None) -> tuple[str, Usage | None]:
 def _text(content: Any) -> str:
     """The text of an answer, which may be a list of parts; thoughts are parts without text."""
     if isinstance(content, list):
-        parts = [p if isinstance(p, str) else p.get("text") for p in content]
-        content = "".join(part for part in parts if isinstance(part, str))
+        parts = [{"text": p} if isinstance(p, str) else p for p in content]
+        said = [p for p in parts if not (p.get("thought") or _THOUGHT.search(str(p.get("type"))))]
+        content = "".join(p["text"] for p in said if isinstance(p.get("text"), str))
     if not isinstance(content, str | None):
         raise TypeError
     return content or ""

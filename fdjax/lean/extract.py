@@ -24,18 +24,18 @@ _BLOCK = re.compile(
     re.S | re.M,
 )
 _LEAN = re.compile(r"\W*lean[ \t]*4?\b", re.I)
+_NO_LANGUAGE = re.compile(r"\s*(?:(?:plain)?[ \t]*te?xt|plain|code|proof|tactics?)?\s*", re.I)
 _THOUGHTS_END = "</think>"
-# Lines at which Lean may begin in an answer without fences,
+# Where Lean may begin in an answer without fences: at a line, after a tag.
 _LEAN_LINE = re.compile(
-    r"^[ \t]*(?:(?:theorem|lemma|import|open|namespace|section|set_option|noncomputable|variable"
-    r"|universe|private|protected)\b|/-|@\[)",
+    r"(?:^|>)(?P<code>[ \t]*(?:(?:theorem|lemma|import|open|namespace|section|set_option"
+    r"|noncomputable|variable|universe|private|protected)\b|/-|@\[))",
     re.M,
 )
-_MAX_LINES = 20  # and how many of them are tried
-# What ends the Lean of an answer without fences: a paragraph that is not indented, a closing tag.
-_PROSE = re.compile(
-    r"\n[ \t]*\n+(?![ \t\n]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)|\n</[a-z]+>"
-)
+_MAX_LINES = 20  # of those that are tried
+# Text that ends an answer without fences: a paragraph that is not indented, a closing tag.
+_PROSE = re.compile(r"\n[ \t]*\n+(?![ \t\n]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)")
+_CLOSING_TAG = re.compile(r"</[a-z]+>")
 _LINE_START = re.compile("^\ufeff", re.M)
 _DOC_COMMENT = re.compile("/-[-!]")
 _DECLARATIONS = word_set(
@@ -119,20 +119,22 @@ def _blocks(answer: str) -> Iterator[tuple[str, int]]:
         is_open = True
         if _LEAN.match(block["info"]):
             lean.append(block)
-        elif not block["info"].strip():
+        elif _NO_LANGUAGE.fullmatch(block["info"]):
             plain.append(block)
     for block in (*reversed(lean), *reversed(plain)):
         yield block["code"], block.start("code")
     if not fences:
         thoughts = answer.rfind(_THOUGHTS_END)
         for line in islice(_LEAN_LINE.finditer(answer, max(thoughts, 0)), _MAX_LINES):
-            yield answer[line.start() :], line.start()
+            yield answer[line.start("code") :], line.start("code")
 
 
 def _end_of_proof(code: str, stated: _Stated, among_prose: bool) -> int:
     """The end of the proof: before the next line that begins a command, and before the comments
     and modifiers of that command; with `among_prose` also before a paragraph of prose."""
     _, _, next_line = code[stated.end :].partition("\n")
+    if among_prose and (tag := _CLOSING_TAG.search(code, stated.end)):
+        code = code[: tag.start()]
     if among_prose and next_line[:1].isspace() and (prose := _PROSE.search(code, stated.end)):
         code = code[: prose.start()]
     tokens = _tokens(code)
@@ -217,11 +219,18 @@ def _find(code: str, ours: list[str]) -> _Stated | str | None:
     nearest = None
     for i in (i for i, word in enumerate(words) if _THEOREM_WORD.fullmatch(word)):
         stated = words[i + 1 : i + 1 + len(ours)]
+        if stated and _names(ours[0], stated[0], "namespace" in words[:i]):
+            stated[0] = ours[0]
         if stated == ours:
             return _Stated(tokens[:i], tokens[i].start, tokens[i + len(ours)].end)
         if stated[:1] == ours[:1] and nearest is None:
             nearest = f"the answer states {ours[0]} differently: {_difference(stated, ours)}"
     return nearest
+
+
+def _names(ours: str, stated: str, in_namespace: bool) -> bool:
+    """Is `stated` a name of our theorem: from the root, or in a namespace without its beginning?"""
+    return stated == f"_root_.{ours}" or (in_namespace and ours.endswith(f".{stated}"))
 
 
 def _tokens(code: str) -> list[Token]:

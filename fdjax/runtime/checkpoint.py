@@ -127,7 +127,8 @@ class Checkpoints:
         """The steps on disk. On several hosts the first decides: others may see the last later."""
 
         def steps() -> list[int]:
-            return [int(file.name) for file in self._folder.glob("*") if file.name.isdigit()]
+            names = [file.name for file in self._folder.glob("*")]
+            return [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
 
         return hosts.broadcast("checkpoint", steps)
 
