@@ -51,6 +51,7 @@ def serving(folder: Path, **settings):
         "max_repl_mem": "16G",
         **settings,
     }
+    url = f"http://{settings['host']}:{settings['port']}"
     ours = {f"LEAN_SERVER_{name.upper()}": str(value) for name, value in settings.items()}
     inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     with (folder / "server.log").open("w") as log:
@@ -62,8 +63,8 @@ def serving(folder: Path, **settings):
             stderr=log,
         )
         try:
-            _wait(child, f"http://127.0.0.1:{port}", folder / "server.log")
-            yield f"http://127.0.0.1:{port}"
+            _wait(child, url, folder / "server.log")
+            yield url
         finally:
             child.terminate()
             child.wait()
