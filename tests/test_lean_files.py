@@ -1,5 +1,7 @@
 """Theorems from .lean files, in the forms in which sets are published."""
 
+import gzip
+
 import pytest
 
 from fdjax.data.dedup import Dropped
@@ -215,6 +217,18 @@ def test_what_applies_to_the_theorem_alone_is_context():
     assert theorem.context == "open Nat\nset_option maxHeartbeats 400000 in"
 
 
+def test_modifiers_go_and_what_is_opened_stays_as_it_is():
+    """`scoped` behind `open` is no modifier: without it more names would be open."""
+    text = "open scoped Nat in\n@[simp] private theorem t : True := by sorry"
+    assert theorems_in(text)[0].context == "open scoped Nat in"
+
+
+def test_a_compressed_table(tmp_path):
+    path = tmp_path / "set.csv.gz"
+    path.write_bytes(gzip.compress(b"name,formal_statement\nt,theorem t : True := by sorry\n"))
+    assert [t.signature for t in read_file(path)[0]] == [": True"]
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [
@@ -272,7 +286,7 @@ STATED = "import Mathlib\n\ntheorem t (n : ℕ) :\n  n = n := by\n  sorry\n"
         b"\xef\xbb\xbf" + STATED.encode(),
         STATED.encode("utf-16"),
         STATED.encode() + b"\0\0",
-        __import__("gzip").compress(STATED.encode()),
+        gzip.compress(STATED.encode()),
     ],
     ids=["CRLF", "BOM", "UTF-16", "NUL", "gzip"],
 )

@@ -99,10 +99,8 @@ def _theorem(
         raise ValueError(reason)
     reference = _reference(parts.proof, left)
     before = _needed(context, used | names_in(reference or ""))
-    applied = re.sub(r"@\[(?:[^\[\]]|\[[^\[\]]*\])*\]\s*", "", command.before)
-    applied = re.sub(r"\b(?:private|protected|nonrec|noncomputable|unsafe)\s+", "", applied)
-    applied = re.sub(r"\b(?:partial|scoped|local|meta)\s+", "", applied).strip()
-    text = "".join([c.gap + c.text for c in before] + [command.gap + applied] * bool(applied))
+    scope = command.scope
+    text = "".join([c.gap + c.text for c in before] + [command.gap + scope] * bool(scope))
     return Theorem(
         id=full_name,
         name=name,

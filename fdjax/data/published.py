@@ -20,7 +20,7 @@ from typing import Any
 
 from fdjax.data.dedup import Dropped, definitions
 from fdjax.data.lean_files import theorems_in
-from fdjax.data.theorems import read_text, read_theorems
+from fdjax.data.theorems import parse_theorems, read_text
 from fdjax.lean.statements import lexemes, normal_text, strip_comments
 from fdjax.types import Theorem
 
@@ -94,10 +94,19 @@ def _read_one(path: Path) -> Read:
             raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
         theorems = [each for each in found if isinstance(each, Theorem)]
         return theorems, [each for each in found if isinstance(each, Dropped)]
-    if path.suffix not in (".parquet", ".csv") and not _is_published(path):
-        return read_theorems(path), []
+    if path.suffix == ".parquet":
+        rows = _parquet(path)
+    else:
+        text = read_text(path)
+        if path.name.removesuffix(".gz").endswith(".csv"):
+            csv.field_size_limit(1 << 30)
+            rows = csv.DictReader(io.StringIO(text))
+        elif _is_published(text):
+            rows = _json_rows(text, path)
+        else:
+            return parse_theorems(text, path), []
     theorems, dropped = [], []
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(rows, 1):
         try:
             theorems.append(theorem_of(row))
         except ValueError as error:
@@ -237,9 +246,9 @@ def _proof_in(text: str, theorem: Theorem) -> str | None:
 # --- Files ---------------------------------------------------------------------------------------
 
 
-def _is_published(path: Path) -> bool:
-    """Whether the file is a JSON list, or its first line has a field of published statements."""
-    text = read_text(path).lstrip()
+def _is_published(text: str) -> bool:
+    """Whether it is a JSON list, or its first line has a field of published statements."""
+    text = text.lstrip()
     if text.startswith("["):
         return True
     try:
@@ -249,15 +258,8 @@ def _is_published(path: Path) -> bool:
     return isinstance(row, dict) and not set(STATEMENT).isdisjoint(row)
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    if path.suffix == ".parquet":
-        yield from _parquet(path)
-        return
-    text = read_text(path)
-    if path.name.removesuffix(".gz").endswith(".csv"):
-        csv.field_size_limit(1 << 30)
-        yield from csv.DictReader(io.StringIO(text))
-        return
+def _json_rows(text: str, path: Path) -> list[Row]:
+    """Those of a list, or one a line. Raises ValueError naming the file."""
     try:  # a list may be called .jsonl, and lines .json
         if text.lstrip().startswith("["):
             rows = json.loads(text)
@@ -267,7 +269,7 @@ def _rows(path: Path) -> Iterator[Row]:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected JSON objects, one for each theorem")
-    yield from rows
+    return rows
 
 
 def _parquet(path: Path) -> Iterator[Row]:

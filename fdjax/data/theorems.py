@@ -48,9 +48,14 @@ def read_text(path: str | pathlib.Path) -> str:
 
 def read_theorems(path: str | pathlib.Path) -> list[Theorem]:
     """The theorems of a file of our own form. Raises ValueError naming file, line and field."""
+    return parse_theorems(read_text(path), path)
+
+
+def parse_theorems(text: str, path: str | pathlib.Path) -> list[Theorem]:
+    """The theorems in the text of the file at `path`. Raises as `read_theorems` does."""
     theorems: list[Theorem] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

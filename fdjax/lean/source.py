@@ -26,6 +26,12 @@ class Command(NamedTuple):
     def text(self) -> str:
         return f"{self.before}{self.keyword} {self.name}{self.rest}".rstrip()
 
+    @property
+    def scope(self) -> str:
+        """The part of `before` that a statement depends on: `open ... in` and the like."""
+        pieces = re.finditer(_APPLIED, self.before)
+        return "".join(piece[0] for piece in pieces if not re.match(_MODIFIER, piece[0])).strip()
+
 
 # Beside Lean's own: `problem` and kin are commands of the collection Compfiles.
 _WORDS = {"set_option", "import", "problem", "determine", "problem_file", "snip"}
@@ -37,9 +43,12 @@ _ALWAYS = word_set(
     """
 )
 _LINE_START = re.compile(r"^(?P<indent>[ \t]*)(?P<word>@\[|(?:#\w+|[A-Za-z_]+)(?![\w.']))", re.M)
-_APPLIED = (
+_MODIFIER = (
     r"(?:@\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
-    r"|(?:private|protected|noncomputable|nonrec|partial|unsafe|public|meta|scoped|local)\b"
+    r"|(?:private|protected|noncomputable|nonrec|partial|unsafe|public|meta|scoped|local)\b)"
+)
+_APPLIED = (
+    rf"(?:{_MODIFIER}"
     r"|(?:open|set_option|variable|include|omit|universe|attribute)\b[^\n]*?\bin(?=\s))\s*"
 )
 _COMMAND = re.compile(
