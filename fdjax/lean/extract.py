@@ -89,11 +89,11 @@ def extract(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
     ours = _statement(theorem)
     allow_helpers = allow_helpers and ours is not None  # `parse_candidate` finds none
     nearest = None
-    blocks = list(_blocks(answer))
+    blocks, among_prose = list(_blocks(answer)), _BLOCK.search(answer) is None
     for code, offset in blocks:
         stated = _find(code, ours) if ours else _find_written(code, theorem)
         if isinstance(stated, _Stated):
-            start, end = stated.end, _end_of_proof(code, stated, _BLOCK.search(answer) is None)
+            start, end = stated.end, _end_of_proof(code, stated, among_prose)
             before = _without_context(stated.before, theorem)
             first = next((i for i, t in enumerate(before) if t.text in _DECLARATIONS), None)
             if first is not None:

@@ -133,9 +133,14 @@ def make_mesh(axes: MeshConfig) -> jax.sharding.Mesh:
 
 def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:
     for name in names:
-        steps = config.blocks[name].steps
-        if not (workdir / name / "checkpoints" / str(steps)).is_dir():
+        if not is_finished(config, workdir, name):
+            steps = config.blocks[name].steps
             raise ConfigError(f"{workdir / name} has no checkpoint of step {steps}: train it first")
+
+
+def is_finished(config: Config, workdir: Path, name: str) -> bool:
+    """Has the stage a checkpoint of its last step, damaged or not?"""
+    return (workdir / name / "checkpoints" / str(config.blocks[name].steps)).is_dir()
 
 
 # --- Lean ----------------------------------------------------------------------------------------
@@ -211,10 +216,10 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
 def sends_questions(run: Run, name: str) -> bool:
     """Will the rest of the stage send questions to a language model?"""
     stage = run.config.blocks[name]
-    done = run.workdir / name / "checkpoints" / str(stage.steps)
     teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0
     reads = teaches or distillation_part(stage) is not None
-    return reads and requests_llm(run.config.feedback) and not done.is_dir()
+    done = is_finished(run.config, run.workdir, name)
+    return reads and requests_llm(run.config.feedback) and not done
 
 
 def initial_policy(run: Run) -> Policy:

@@ -239,14 +239,16 @@ def policy_gradient_batches(
         )
         batch = arrays.policy_gradient_batch(rows, shape, prompts.tokenizer.pad_id)
         metrics = {"rows": len(rows)} | ({"groups": len(groups)} if variants.max_refills else {})
+        if not rows:  # nothing to score
+            return batch, metrics
         policies = from_trainer + (grpo.kl_coefficient is not None)
-        if policies and rows:
+        if policies:
             metrics |= costs.of_scoring(generator.model, batch, policies)
-        if from_trainer and rows:
+        if from_trainer:
             batch = batch._replace(old_logprobs=score(state.params, batch))
-        if grpo.kl_coefficient and rows:
+        if grpo.kl_coefficient:
             batch = batch._replace(reference_logprobs=score(state.teacher, batch))
-        if grpo.kl_coefficient and rows and variants.kl == "k1":
+        if grpo.kl_coefficient and variants.kl == "k1":
             gap_NR = np.where(batch.loss_mask, batch.old_logprobs - batch.reference_logprobs, 0)
             kl_BG = np.zeros_like(rewards_BG)
             kl_BG[taken_BG] = gap_NR.sum(1)[: len(rows)]
