@@ -54,7 +54,7 @@ class EmbeddedBackend:
     def missing(self, imports: tuple[str, ...]) -> str | None:
         unknown = [module for module in imports if module not in IMPORTS]
         if not unknown:
-            return _problem(self)
+            return _problem(self.prelude, self.memory_mb)
         return (
             f"the embedded Lean has no {', '.join(unknown)}: its library holds less"
             " than Lean's core (theorems over Mathlib need a backend with a toolchain)"
@@ -104,19 +104,19 @@ class EmbeddedBackend:
 
 
 @functools.lru_cache(1)  # a reason to fail is kept for as long as the program runs, too
-def _problem(backend: EmbeddedBackend) -> str | None:
-    """Why nothing can be checked with its library (a file of it is damaged, say), or None."""
+def _problem(library: Path, memory_mb: int) -> str | None:
+    """Why nothing can be checked with this library (a file of it is damaged, say), or None."""
     theorem = Theorem("start", "start", ": True")
+    # a backend of its own: the check is of the library, and one for all backends that use it
+    worker = EmbeddedWorker(EmbeddedBackend(memory_mb=memory_mb, prelude=library))
     try:
-        [verdict] = EmbeddedWorker(backend).check(
-            [(theorem, Candidate("True.intro"))], START_SECONDS
-        )
+        [verdict] = worker.check([(theorem, Candidate("True.intro"))], START_SECONDS)
     except RuntimeError as error:
         return str(error)
     if verdict and verdict.proved:
         return None
     text = verdict.messages[-1].text if verdict and verdict.messages else "it gives no report"
-    return f"the embedded Lean does not work with its library, {backend.prelude}: {text}"
+    return f"the embedded Lean does not work with its library, {library}: {text}"
 
 
 class EmbeddedWorker:
