@@ -9,7 +9,7 @@ from fdjax import benchmark
 from fdjax.config import PromptConfig
 from fdjax.models import tokenizer
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.generate import Generator
+from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
 from fdjax.rollout.prompts import Prompts, Template, read_attempt
 from fdjax.runtime import sharding
 from fdjax.types import Attempt, Group, Theorem
@@ -26,6 +26,14 @@ def small_generator() -> Generator:
     trained = tokenizer.train(texts, 400)
     prompts = Prompts(trained, template, (64,), (96,), response_length=48)
     return Generator(ModelConfig(vocab_size=trained.vocab_size), sharding.make_mesh(), prompts)
+
+
+def written_tokens(generator: Generator, params, **changes) -> list[list[list[int]]]:
+    """The tokens of the attempts at six of THEOREMS, by theorem and sample."""
+    requests = [Request(t, generator.prompts.student(t), t.id) for t in THEOREMS[:6]]
+    sampling = Sampling(samples=4, temperature=1.0, seed=0, stream="s")._replace(**changes)
+    pairs = generate(generator, params, requests, sampling)
+    return [[list(a.tokens) for a in group] for group in grouped(pairs, len(requests))]
 
 
 def attempt(prompts: Prompts, theorem: Theorem, text: str, finished: bool = True) -> Attempt:

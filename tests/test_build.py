@@ -15,8 +15,9 @@ from tiny_model import bag_of_words, log_softmax
 from tiny_runs import config_of_files, set_up
 from tiny_updates import P, make_batch
 
-from fdjax.config import OptimizerConfig, PolicyGradientStage
+from fdjax.config import GenerationConfig, OptimizerConfig, PolicyGradientStage
 from fdjax.models import transformer
+from fdjax.rollout.generate import Sampling
 from fdjax.runtime import sharding
 from fdjax.runtime.metrics import Timers
 from fdjax.runtime.preemption import Preemption
@@ -104,12 +105,19 @@ def config(tmp_path, monkeypatch):
     return config_of_files(tmp_path, monkeypatch)
 
 
-def test_prompts_sampled_together(config, tmp_path):
-    config.fd.generation_batch = 2
+def test_how_the_attempts_of_a_stage_are_sampled(config, tmp_path):
+    """From the whole softmax; top_p and min_p are of evaluations alone."""
+    config.fd.update(samples_per_prompt=3, temperature=0.7)
+    config.evaluation.update(top_p=0.9, min_p=0.1)
+    config.generation.update(slots=5, chunk=4)
+    config.seed = 11
     run, *_ = set_up(config, tmp_path / "w")
-    for name, batch in (("sft", 4), ("fd", 2), ("grpo", None)):  # None: all of a step's
+    assert run.generator.settings == GenerationConfig(slots=5, chunk=4)
+    for name, samples, temperature in (("fd", 3, 0.7), ("grpo", 4, 1.0)):
         with contextlib.closing(build.make_worker(run, name, Timers())) as worker:
-            assert worker.sampling.batch == batch
+            assert worker.generator is run.generator
+            assert worker.sampling == Sampling(samples, temperature, 11, name)
+            assert (worker.sampling.top_p, worker.sampling.min_p) == (None, None)
 
 
 @pytest.mark.parametrize("rank", [0, 2])

@@ -30,9 +30,7 @@ def config(tmp_path, monkeypatch):
     config.stages = ("sft",)
     config.model.num_layers = 1
     config.sft.update(steps=2, batch_size=8, feedback_start=2, save_every=1)
-    config.evaluation.update(
-        theorems=2, train_samples=2, heldout_samples=2, batch=2, low_temperature=None
-    )
+    config.evaluation.update(theorems=2, train_samples=2, heldout_samples=2, low_temperature=None)
     return config
 
 
@@ -56,11 +54,12 @@ def test_a_finished_run_is_evaluated_with_other_settings(config, evaluate, tmp_p
     stage = finished_stage(config, tmp_path / "w")
     files = [*stage.rglob("checkpoints/**/*"), stage / "config.json"]
     trained = {file: file.stat().st_mtime_ns for file in files if file.is_file()}
-    evaluated = []
+    evaluated, parts = [], []
 
     def figures(generator, params, farm, theorems, sampling):
         assert params["embedding"].shape[0] == generator.model.vocab_size
         evaluated.append((theorems[0].signature, sampling.samples))
+        parts.append((sampling.top_p, sampling.min_p))
         solved = {t.id: 1 for t in theorems}
         return FIGURES | {"solved": solved, "samples": sampling.samples}
 
@@ -72,6 +71,14 @@ def test_a_finished_run_is_evaluated_with_other_settings(config, evaluate, tmp_p
     assert evaluate() == 0
     assert evaluated[2:] == [(train, 3)]
     assert [line["key"]["samples"] for line in read_lines(stage / "evals.jsonl")] == [2, 2, 3]
+    config.evaluation.update(top_p=0.9, min_p=0.05)
+    assert evaluate() == 0
+    assert evaluated[3:] == [(train, 3), (heldout, 2)]
+    assert parts == [(None, None)] * 3 + [(0.9, 0.05)] * 2
+    keys = [line["key"] for line in read_lines(stage / "evals.jsonl")]
+    assert [(k.get("top_p"), k.get("min_p")) for k in keys] == [(None, None)] * 3 + [
+        (0.9, 0.05)
+    ] * 2
     assert {file: file.stat().st_mtime_ns for file in trained} == trained
     assert not (stage / "metrics.jsonl").exists() and (tmp_path / "w" / "summary.json").exists()
 

@@ -1,6 +1,7 @@
 """Evaluation with attempts and verdicts made by hand: no model, no Lean."""
 
 import asyncio
+import concurrent.futures
 import types
 
 import pytest
@@ -10,7 +11,7 @@ from fdjax.training import evaluation
 from fdjax.types import REPLAY, Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
-SAMPLING = Sampling(samples=2, temperature=1.0, seed=0, stream="evaluation", batch=2)
+SAMPLING = Sampling(samples=2, temperature=1.0, seed=0, stream="evaluation")
 
 
 def attempt(theorem, sample, proof=" by rfl", tokens=(1, 2), finished=True, entropy=0.5):
@@ -121,3 +122,32 @@ def test_no_failure_no_gap(monkeypatch):
         evaluation.teacher_solve_rate(GENERATOR, None, None, provider, THEOREMS, SAMPLING)
     )
     assert set(rates.values()) == {0.0}
+
+
+def test_lean_checks_an_attempt_while_others_are_written(monkeypatch):
+    """Before whatever training waits for; the groups are in order whatever ends first."""
+    asked, when = [], []
+
+    class Farm:
+        def submit(self, theorem, candidate, urgent):
+            asked.append((theorem.id, candidate.text, urgent))
+            done = concurrent.futures.Future()
+            done.set_result(Verdict("proved" if candidate.text == " a1" else "failed"))
+            return done
+
+    def generate(generator, params, requests, sampling):
+        assert (params, sampling) == ("policy", SAMPLING)
+        for place, sample in ((1, 1), (0, 1), (1, 0), (0, 0)):
+            theorem, prompt, name = requests[place]
+            assert prompt == [place] and name == theorem.id
+            yield place, attempt(theorem, sample, f" {'ab'[place]}{sample}")
+            when.append(len(asked))
+
+    monkeypatch.setattr(evaluation, "generate", generate)
+    two = THEOREMS[:2]
+    groups = evaluation.attempt(GENERATOR, "policy", Farm(), two, [[0], [1]], SAMPLING)
+    assert when == [1, 2, 3, 4] and all(urgent for *_, urgent in asked)
+    assert [[(t.id, a.sample, v.status) for t, a, v in group] for group in groups] == [
+        [("t0", 0, "failed"), ("t0", 1, "proved")],
+        [("t1", 0, "failed"), ("t1", 1, "failed")],
+    ]

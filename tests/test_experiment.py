@@ -32,12 +32,13 @@ from fdjax.data.splits import load_splits
 from fdjax.data.theorems import write_theorems
 from fdjax.lean.farm import Farm
 from fdjax.reporting import costs
+from fdjax.rollout import engine
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.preemption import Preemption
 from fdjax.training import build
-from fdjax.training.experiment import run_experiment
+from fdjax.training.experiment import device_idle, run_experiment
 from fdjax.types import Message
 from tests import coin, tiny_config
 
@@ -328,6 +329,13 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
         turns=("distillation", "policy_gradient"),
     )
     config.both = as_config_dict(both)
+    decode, decoded = engine.decode, set()
+
+    def noting(model, weights, slots, *args, steps, width):
+        decoded.add((slots.cache.layers[0].keys.shape, steps, width))
+        return decode(model, weights, slots, *args, steps=steps, width=width)
+
+    monkeypatch.setattr(engine, "decode", noting)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         run_experiment(config, tmp_path)
     assert_documented(tmp_path)
@@ -336,10 +344,17 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     # The supervised stage has a second, longer bucket once it reads feedback; the parts that take
     # turns have one each.
     assert named["update"] == len(STAGES) + 1 + 2 and named["score"] == 1, named
+    # Slots are quarters of generation.slots; the columns follow from the bucket.
+    shapes = {shape for shape, *_ in decoded}
     buckets = config.prompt.student_buckets + config.prompt.teacher_buckets
-    assert 1 <= named["sample"] <= len(buckets), named
+    assert {slots for slots, *_ in shapes} <= {4, 16, 64} and len(shapes) <= 3 * len(buckets)
+    assert named["empty"] == named["insert"] == len(shapes) >= named["prefill"] > 0, named
+    assert named["decode"] == len(decoded) <= 3 * len(shapes), named
+    assert named["copy"] == 1, named
     # `make` is a stage's fresh state: one function a stage, and two of them look alike here.
-    counts = collections.Counter(m for m in compiled if "jit(make)" not in m)
+    # `empty` takes no array, `decode` differs by its width, too.
+    alike = re.compile(r"jit\((make|empty|decode)\)")
+    counts = collections.Counter(m for m in compiled if not alike.search(m))
     repeated = [m for m, count in counts.items() if count > 1]
     assert not repeated
 
@@ -461,3 +476,10 @@ def test_a_whole_run_on_eight_devices(environment, tmp_path):
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert len(json.loads((tmp_path / "summary.json").read_text())["stages"]) == len(STAGES)
+
+
+def test_the_device_is_idle_where_nothing_is_updated_copied_or_written():
+    seconds = {"time/step": 4.0, "time/update": 1.0, "time/device": 1.5, "time/wait": 1.5}
+    assert device_idle(seconds) == pytest.approx(0.375)
+    assert device_idle(seconds | {"time/weights": 0.5}) == pytest.approx(0.25)
+    assert device_idle({"time/step": 1.0, "time/update": 1.01}) == 0

@@ -4,13 +4,12 @@ import dataclasses
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine_runs import drawing, samples, shapes, write
 from hf_models import VARIANTS, torch
 
 from fdjax.models.config import RopeScaling
-from fdjax.rollout.sampler import sample
 from tests import hf_models
 
 ATOL = 1e-4
@@ -98,12 +97,15 @@ def test_greedy_decoding(loaded, variant, seed):
     full forward pass gives to the same tokens."""
     model, config, params = loaded(variant, seed)
     tokens, mask = hf_models.batch((9, 5, 2))
-    keys = jax.random.split(jax.random.key(0), (3, 1))
-    never = jnp.array([-1])
-    out = sample(
-        config, params, jnp.asarray(tokens), jnp.asarray(mask), keys, 0.0, never, max_new=64
+    written = write(
+        config,
+        params,
+        [row[seen].tolist() for row, seen in zip(tokens, mask)],
+        samples(range(3), 1, budget=64),
+        drawing(0.0),
+        layout=shapes(slots=2, chunk=16, prompt=9, response=64),
     )
-    ours = np.asarray(out.response_tokens)[:, 0]
+    ours = np.stack([out.tokens for out in written])
     expected = model.generate(
         torch.tensor(tokens),
         attention_mask=torch.tensor(mask).long(),
@@ -118,4 +120,4 @@ def test_greedy_decoding(loaded, variant, seed):
     whole = np.concatenate([tokens, ours], 1), np.concatenate([mask, ours >= 0], 1)
     exact = torch.tensor(hf_models.reference_logits(model, *whole)).double().log_softmax(-1)
     logprobs = np.take_along_axis(exact.numpy()[:, 8:-1], ours[..., None], -1)[..., 0]
-    assert np.abs(np.asarray(out.logprobs)[:, 0] - logprobs).max() < ATOL
+    assert np.abs(np.stack([out.logprobs for out in written]) - logprobs).max() < ATOL

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine_runs import random_prompts, samples, shapes, write
 from tiny_updates import adamw, distillation, make_batch, relative_distance
 
 from fdjax.models import lora, transformer
@@ -16,7 +17,6 @@ from fdjax.models.hf import config as hf
 from fdjax.models.hf import convert, init_from, weights
 from fdjax.models.hf import safetensors as tensor_files
 from fdjax.objectives.protocol import Model
-from fdjax.rollout.sampler import sample
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.training import state
@@ -76,17 +76,17 @@ def test_an_adapter_adds_its_product():
 
 
 def test_a_sample_is_that_of_the_merged_model():
-    tokens = jax.random.randint(jax.random.key(1), (2, 5), 0, 64)
-    mask = jnp.arange(5)[None] >= jnp.array([[0], [3]])
-    keys, never = jax.random.split(jax.random.key(0), (2, 3)), jnp.array([-1])
-    out = sample(CONFIG, moved(), tokens, mask, keys, 1.0, never, max_new=12)
-    rows = out.response_tokens.reshape(6, 12)
-    whole = jnp.hstack([jnp.repeat(tokens, 3, 0), rows])
-    seen = jnp.hstack([jnp.repeat(mask, 3, 0), rows >= 0])
-    hidden = hidden_states(BASE, merged(moved()), whole, seen)[:, 4:-1]
-    logprobs = jax.nn.log_softmax(hidden @ merged(moved())["lm_head"])
-    expected = np.take_along_axis(logprobs, rows[..., None], -1)[..., 0]
-    np.testing.assert_allclose(out.logprobs.reshape(6, 12), expected, atol=1e-4)
+    prompts = random_prompts(CONFIG, (5, 2))
+    queue = samples([1, 2], 3, budget=12)
+    layout = shapes(prompt=5, response=12)
+    written = write(CONFIG, moved(), prompts, queue, layout=layout)
+    for out, sample in zip(written, queue):
+        prompt = prompts[sample.prompt]
+        whole = jnp.array([[*prompt, *out.tokens.tolist()]])
+        hidden = hidden_states(BASE, merged(moved()), whole, whole >= 0)[:, len(prompt) - 1 : -1]
+        logprobs = jax.nn.log_softmax(hidden @ jnp.asarray(merged(moved())["lm_head"])[None])[0]
+        expected = np.take_along_axis(logprobs, out.tokens[:, None], -1)[:, 0]
+        np.testing.assert_allclose(out.logprobs, expected, atol=1e-4)
 
 
 def test_what_is_trained():

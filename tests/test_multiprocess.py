@@ -1,5 +1,6 @@
 """Several processes are one run: the update, what hosts exchange, a run from end to end."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from engine_runs import TINY, sharpened
+from rollouts import small_generator, written_tokens
 from runs import ROOT, STAGES, arrays, assert_same, command, wait_for
 from tiny_updates import one_device
 
@@ -84,6 +87,41 @@ def test_two_processes_are_one_device():
     np.testing.assert_allclose(norms, [np.linalg.norm(x) for x in leaves], rtol=1e-5)
     for name, value in history[-1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+GENERATION = """
+import dataclasses, json, sys
+import jax
+process, port = int(sys.argv[1]), sys.argv[2]
+jax.config.update("jax_num_cpu_devices", 4)
+jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
+from engine_runs import TINY, sharpened
+from rollouts import small_generator, written_tokens
+from fdjax.config import GenerationConfig
+from fdjax.runtime import sharding
+made = small_generator()
+model = dataclasses.replace(TINY, vocab_size=made.model.vocab_size)
+mesh = sharding.make_mesh(2, 2, 2)
+shapes = jax.eval_shape(lambda: sharpened(model))
+params = jax.jit(lambda: sharpened(model), out_shardings=sharding.tree_shardings(shapes, mesh))()
+settings = GenerationConfig(slots=8, chunk=5)
+generator = dataclasses.replace(made, model=model, mesh=mesh, settings=settings)
+assert not params["layers"]["q_proj"]["kernel"].is_fully_addressable
+print("RESULT", json.dumps([written_tokens(generator, params, step=step) for step in range(2)]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_device_writes():
+    """24 attempts in 8 slots of 8 devices: both make the same decisions at each chunk."""
+    results = results_of(GENERATION, 2)
+    assert results[0] == results[1]
+    made = small_generator()
+    model = dataclasses.replace(TINY, vocab_size=made.model.vocab_size)
+    alone = dataclasses.replace(made, model=model)
+    params = sharpened(model)
+    assert results[0] == [written_tokens(alone, params, step=step) for step in range(2)]
+    assert results[0][0] != results[0][1]
 
 
 TALK = """

@@ -43,7 +43,7 @@ def item(name="t", sample=0, status="failed", finished=True, proof=PROOF, text=E
 
 
 class Writer:
-    """Stands in for `generate`: writes the texts it is given, one after the other."""
+    """Stands in for `generate`: writes the texts it is given, the last one first."""
 
     def __init__(self, monkeypatch, *texts):
         self.texts, self.calls = list(texts), []
@@ -51,16 +51,16 @@ class Writer:
 
     def __call__(self, generator, params, requests, sampling):
         self.calls.append((generator, params, requests, sampling))
-        for request, text in zip(requests, self.texts):
+        for place in reversed(range(min(len(requests), len(self.texts)))):
+            text, theorem = self.texts[place], requests[place].theorem
             finished, segments = not text.endswith("..."), (Segment((1, 2, 3)),)
-            yield [
-                Attempt(request.theorem.id, 0, segments, (0.0,) * 3, finished, Candidate(text), ())
-            ]
+            attempt = Attempt(theorem.id, 0, segments, (0.0,) * 3, finished, Candidate(text), ())
+            yield place, attempt
 
 
 def ask(generator, groups, context, draw=0, successes=False, **changes):
     config = PolicyFeedbackConfig(**changes)
-    provider = policy(generator, config, successes=successes, seed=7, batch=4, draw=draw)
+    provider = policy(generator, config, successes=successes, seed=7, draw=draw)
     return asyncio.run(provider(groups, context))
 
 
@@ -91,7 +91,7 @@ def test_it_reads_the_attempt_and_lean_and_writes_lines(generator, monkeypatch):
     assert params == "params" and writing.prompts.response_length == 28
     assert not writing.prompts.template.prefill
     assert request.name == "t 0 0"
-    assert sampling == Sampling(1, 1.0, seed=7, stream="feedback fd 0", step=5, batch=4)
+    assert sampling == Sampling(1, 1.0, seed=7, stream="feedback fd 0", step=5)
 
 
 def test_the_teacher_writes_where_there_is_one(generator, monkeypatch):

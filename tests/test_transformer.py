@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_model import GEMMA, TINY, random_params
 
 from fdjax.models import attention, transformer
-from fdjax.models.config import ModelConfig, RopeScaling, from_fields
+from fdjax.models.config import from_fields
 
-TINY = ModelConfig(
-    vocab_size=19, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24
-)
 VARIANTS = {
     "qk_norm": TINY,
     "biases_untied": dataclasses.replace(
@@ -24,32 +22,7 @@ VARIANTS = {
     ),
     "multi_query_all_options": dataclasses.replace(TINY, num_kv_heads=1, attention_bias=True),
 }
-GEMMA = dataclasses.replace(
-    TINY,
-    num_layers=3,
-    activation="gelu_tanh",
-    norm_offset=1.0,
-    post_norms=True,
-    scale_embeddings=True,
-    attention_softcap=2.0,
-    window=3,
-    window_pattern=(True, True, False),
-    window_rope_theta=50.0,
-    rope_scaling=RopeScaling("linear", 4.0),
-)
 hidden_states = jax.jit(transformer.hidden_states, static_argnums=0)
-
-
-def random_params(config, seed=0):
-    """Every parameter random: a scale or bias that the computation leaves out then shows."""
-    rng = np.random.default_rng(seed)
-
-    def draw(path, leaf):
-        mean = 1.0 if path[-1].key == "scale" else 0.0
-        return jnp.asarray(mean + 0.4 * rng.standard_normal(leaf.shape), leaf.dtype)
-
-    shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
-    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def random_batch(config, seed=0, lengths=(7, 4, 1)):
@@ -186,30 +159,6 @@ def test_bfloat16_stays_near_fp32():
     assert rounded.dtype == jnp.float32
     difference = np.abs(np.where(mask[..., None], rounded - exact, 0)).max()
     assert 1e-4 < difference < 0.2
-
-
-def test_prefill_and_decode_equal_the_forward_pass():
-    """Each of G samples continues its prompt with other tokens."""
-    G, R = 2, 3
-    prefill = jax.jit(transformer.prefill, static_argnums=0, static_argnames=("group", "budget"))
-    decode = jax.jit(transformer.decode, static_argnums=0)
-    for config in (TINY, VARIANTS["biases_untied"], GEMMA):
-        params = random_params(config)
-        prompts, mask = random_batch(config)
-        B = len(prompts)
-        new = jax.random.randint(jax.random.key(9), (B, G, R), 0, config.vocab_size)
-        last, cache = prefill(config, params, prompts, mask, group=G, budget=R)
-        decoded = []
-        for t in range(R):
-            hidden, cache = decode(config, params, new[:, :, t], cache)
-            decoded.append(hidden)
-        for g in range(G):
-            tokens = jnp.concatenate([prompts, new[:, g]], axis=1)
-            full_mask = jnp.concatenate([mask, jnp.ones((B, R), bool)], axis=1)
-            full = hidden_states(config, params, tokens, full_mask)
-            np.testing.assert_allclose(last, full[:, -R - 1], atol=3e-5)
-            for t in range(R):
-                np.testing.assert_allclose(decoded[t][:, g], full[:, t - R], atol=3e-5)
 
 
 def test_a_windowed_layer_attends_to_so_many_tokens():

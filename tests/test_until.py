@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from rollouts import THEOREMS, small_generator
@@ -11,12 +10,12 @@ from tiny_model import QUICK
 
 from fdjax.batches.token_weights import token_weights
 from fdjax.config import DistillationConfig
+from fdjax.models import decoding, transformer
 from fdjax.models import tokenizer as tk
-from fdjax.models import transformer
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.generate import Request, Sampling, generate
+from fdjax.rollout import engine
+from fdjax.rollout.generate import Request, Sampling, generate, grouped
 from fdjax.rollout.prompts import Template, read_attempt
-from fdjax.rollout.sampler import sample
 from fdjax.rollout.until import until_table
 from fdjax.types import Feedback, Verdict
 from tests import tiny_tokenizers
@@ -91,7 +90,8 @@ def with_until(generator, until):
 def attempts(generator, params):
     requests = [Request(t, generator.prompts.student(t), t.id) for t in THEOREMS[:4]]
     sampling = Sampling(samples=4, temperature=1.0, seed=0, stream="s")
-    return [a for group in generate(generator, params, requests, sampling) for a in group]
+    written = generate(generator, params, requests, sampling)
+    return [a for group in grouped(written, len(requests)) for a in group]
 
 
 @pytest.mark.parametrize("until", ["e", "h1", "\n"])
@@ -139,16 +139,18 @@ def test_a_stop_id_has_no_text(generator):
 
 def test_nothing_waits_for_the_host_and_chats_have_no_such_end(generator, params):
     """One program, whatever the text; without a text the program of before."""
-    shape = jax.ShapeDtypeStruct
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), (2, 2)))
-    inputs = (params, shape((2, 8), jnp.int32), shape((2, 8), bool), keys, 1.0)
-    lower = lambda *table: sample.lower(  # noqa: E731
-        generator.model, *inputs, shape((1,), jnp.int32), *table, max_new=8
-    )
-    plain = lower().as_text()
-    assert plain == lower(None).as_text() and "xui8" not in plain
-    table = with_until(generator, "end").prompts.until_table(generator.model.vocab_size)
-    searching = lower(shape(table.shape, table.dtype))
+    model = generator.model
+    weights = decoding.weights(model, params, generator.mesh)
+    slots = jax.eval_shape(lambda: engine.empty(model, slots=4, columns=16))
+
+    def lowered(*table):
+        how = engine.Drawing(1.0, np.array([0], np.int32), *table)
+        return engine.decode.lower(model, weights, slots, how, 4, steps=8, width=8)
+
+    plain = lowered().as_text()
+    assert plain == lowered(None).as_text() and "xui8" not in plain
+    table = with_until(generator, "end").prompts.until_table(model.vocab_size)
+    searching = lowered(jax.ShapeDtypeStruct(table.shape, table.dtype))
     assert "ui8" in searching.as_text() and "callback" not in searching.as_text()
     searching.compile(QUICK)
     chat = dataclasses.replace(Template("", ""), until="end", chat=True)

@@ -28,6 +28,7 @@ class Lean:
         self.submitted = 0
 
     def submit(self, theorem, candidate, *, urgent=False):
+        assert not urgent
         self.submitted += 1
         done = concurrent.futures.Future()
         done.set_result(Verdict("failed"))
@@ -48,22 +49,32 @@ class Provider:
 
 
 @pytest.fixture
-def make_worker(tmp_path, monkeypatch):
-    def generate(generator, params, requests, sampling):
-        for request in requests:
-            yield [
-                Attempt(request.theorem.id, g, (), (), True, Candidate(params), ())
-                for g in range(sampling.samples)
-            ]
+def with_lean():
+    """How many attempts Lean had whenever the next one was asked for."""
+    return []
+
+
+@pytest.fixture
+def make_worker(tmp_path, monkeypatch, with_lean):
+    farms = []
+
+    def generate(generator, params, requests, sampling, timers):
+        """The last attempt ends first, as it may."""
+        for place in reversed(range(len(requests))):
+            for g in reversed(range(sampling.samples)):
+                theorem = requests[place].theorem
+                yield place, Attempt(theorem.id, g, (), (), True, Candidate(params), ())
+                with_lean.append(farms[-1].submitted)
 
     monkeypatch.setattr(worker_module, "generate", generate)
     prompts = Prompts(Tokenizer(), Template("{goal}", "{goal}"), (8,), (8,), 8)
 
-    def make(provider, policy_writes):
+    def make(provider, policy_writes=False):
+        farms.append(Lean())
         return RolloutWorker(
             generator=Generator(None, None, prompts),
             sampling=Sampling(samples=2, temperature=1.0, seed=0, stream="fd"),
-            farm=Lean(),
+            farm=farms[-1],
             curriculum=Curriculum(THEOREMS, 2, 0, CurriculumConfig()),
             journal=Journal(tmp_path),
             timers=Timers(),
@@ -107,6 +118,28 @@ def test_what_the_journal_holds_is_not_requested_again(make_worker, policy_write
     resumed = make_worker(provider, policy_writes)
     assert resumed.rollout(0, "two") == before
     assert not provider.contexts and not resumed.farm.submitted
+    resumed.close()
+
+
+def test_lean_has_an_attempt_while_the_next_is_written(make_worker, with_lean):
+    worker = make_worker(None)
+    generated = worker.generate(0, "one")
+    assert with_lean == [1, 2, 3, 4] and worker.farm.submitted == 4
+    assert [[a.sample for a in group] for group in generated.groups] == [[0, 1]] * 2
+    groups = worker.give_feedback(worker.verify(generated), "one")
+    assert [[attempt for _, attempt, *_ in group] for group in groups] == generated.groups
+    assert all(verdict == Verdict("failed") for group in groups for *_, verdict, _ in group)
+    worker.close()
+
+
+def test_attempts_of_the_journal_go_to_lean_if_it_has_no_verdicts(make_worker, with_lean):
+    first = make_worker(None)
+    groups = first.generate(0, "one").groups
+    first.close()
+    resumed = make_worker(None)
+    again = resumed.generate(0, "two")
+    assert again.groups == groups and resumed.farm.submitted == 4 == len(with_lean)
+    assert len(resumed.give_feedback(resumed.verify(again), "two")) == 2
     resumed.close()
 
 

@@ -32,7 +32,7 @@ def get_config():
         batch_size=8,
     )
     config.grpo.curriculum.update(window=1, keep_probability=0.25)
-    config.evaluation.update(train_samples=4, heldout_samples=4, batch=4)
+    config.evaluation.update(train_samples=4, heldout_samples=4)
     return config
 
 

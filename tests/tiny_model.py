@@ -1,5 +1,6 @@
 """Models whose figures can be checked by hand, and derivatives by differences."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,10 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdjax.models import transformer
-from fdjax.models.config import ModelConfig
+from fdjax.models.config import ModelConfig, RopeScaling
 from fdjax.objectives.protocol import Model
 
 QUICK = {"xla_backend_optimization_level": 0}  # compiler options: for what runs once or twice
+
+TINY = ModelConfig(
+    vocab_size=19, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24
+)
+GEMMA = dataclasses.replace(
+    TINY,
+    num_layers=3,
+    activation="gelu_tanh",
+    norm_offset=1.0,
+    post_norms=True,
+    scale_embeddings=True,
+    attention_softcap=2.0,
+    window=3,
+    window_pattern=(True, True, False),
+    window_rope_theta=50.0,
+    rope_scaling=RopeScaling("linear", 4.0),
+)
 
 # Hidden states are themselves parameters: a loss is then a function of (hidden, head) alone.
 FREE = Model(lambda params, tokens, mask: params["hidden"], lambda params: params["head"])
@@ -51,6 +69,18 @@ def tiny_transformer(**changes):
 
     hidden_states = functools.partial(transformer.hidden_states, config)
     return init, Model(hidden_states, transformer.unembedding)
+
+
+def random_params(config, seed=0):
+    """Every parameter random: a scale or bias that the computation leaves out then shows."""
+    rng = np.random.default_rng(seed)
+
+    def draw(path, leaf):
+        mean = 1.0 if path[-1].key == "scale" else 0.0
+        return jnp.asarray(mean + 0.4 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def log_softmax(z):

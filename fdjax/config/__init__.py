@@ -21,6 +21,7 @@ from fdjax.config.run import (
     DataConfig,
     EvaluationConfig,
     FeedbackConfig,
+    GenerationConfig,
     KiminaConfig,
     LeanConfig,
     LeanInteractConfig,

@@ -224,14 +224,42 @@ class FeedbackConfig:
 
 
 @config_class
+class GenerationConfig:
+    """How attempts are written; no field changes what is written, but for rounding."""
+
+    slots: int = setting(
+        64, "attempts written at the same time; rounded up to the rows of the mesh", at_least=1
+    )
+    memory_gb: float | None = setting(
+        None, "GB of each device for keys and values: fewer slots where they need more", above=0
+    )
+    chunk: int | None = setting(
+        None,
+        "decoding steps before the host looks which attempts have ended; None: an eighth of "
+        "response_length, 8 to 64",
+        at_least=1,
+    )
+    head_dtype: str = setting(
+        "",
+        "dtype of the head's weights while sampling; \"\": the model's",
+        choices=("", "float32", "bfloat16"),
+    )
+
+
+@config_class
 class EvaluationConfig:
     train: str = setting("train", "the split of the summary's train figures")
     heldout: str = setting("test", "the split of the summary's heldout figures")
     theorems: int = setting(200, "of each split, the first ones", at_least=1)
     train_samples: int = setting(64, "attempts per theorem: the largest k of pass@k", at_least=1)
     heldout_samples: int = setting(64, "the same of the heldout split", at_least=1)
-    batch: int = setting(16, "theorems at a time", at_least=1)
     temperature: float = setting(1.0, "of sampling", above=0)
+    top_p: float | None = setting(
+        None, "only the likeliest tokens that together have this probability", above=0, at_most=1
+    )
+    min_p: float | None = setting(
+        None, "only tokens this likely, relative to the likeliest", above=0, at_most=1
+    )
     low_temperature: float | None = setting(
         0.6, "evaluated once more at this one: is a gain only sharpening?", above=0
     )
@@ -258,6 +286,7 @@ class Config:
     prompt: PromptConfig = block(PromptConfig, "prompts")
     lean: LeanConfig = block(LeanConfig, "verification")
     feedback: FeedbackConfig = block(FeedbackConfig, "who writes feedback")
+    generation: GenerationConfig = block(GenerationConfig, "writing attempts on the devices")
     evaluation: EvaluationConfig = block(EvaluationConfig, "after each stage")
     blocks: Mapping[str, StageConfig] = setting(
         {

@@ -89,9 +89,6 @@ class ExpertIterationStage(StageConfig):
 class RolloutStage(StageConfig):
     """Fields of the stages that learn from each step's attempts."""
 
-    generation_batch: int | None = setting(
-        None, "prompts sampled together, as memory allows; None: all of a step", at_least=1
-    )
     pipeline_depth: int = setting(
         0, "steps whose attempts are generated ahead of the update", at_least=0
     )

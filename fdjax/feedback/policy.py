@@ -1,4 +1,4 @@
-"""The model in training writes the feedback, drawn by the same sampler as its attempts."""
+"""The model in training writes the feedback, written by the same engine as its attempts."""
 
 import collections
 import dataclasses
@@ -30,12 +30,9 @@ def policy(
     *,
     successes: bool,
     seed: int,
-    batch: int,
     draw: int,
 ) -> Provider:
-    """`batch`: attempts commented on at a time, a multiple of the rows of the mesh.
-
-    What is written depends on (seed, stream, step, theorem, sample, draw), on the prompt and on
+    """What is written depends on (seed, stream, step, theorem, sample, draw), on the prompt and on
     the parameters of the context. To be awaited on the thread that drives the device
     (RolloutWorker.policy_writes). Raises ConfigError for a prompt that is no template.
     """
@@ -79,9 +76,10 @@ def policy(
         names = _names(groups)
         requests = [Request(groups[g][i][0], ids, names[g][i]) for (g, i), ids in encoded.items()]
         stream = f"feedback {context.stream} {draw}"
-        sampling = Sampling(1, config.temperature, seed, stream, context.step, batch)
+        sampling = Sampling(1, config.temperature, seed, stream, context.step)
+        places = list(encoded)
         responses = generate(writer, params, requests, sampling)
-        return {at: response for at, [response] in zip(encoded, responses)}
+        return {places[place]: response for place, response in responses}
 
     def read(prompt_length: int, response: Attempt | None, item: Item) -> Feedback:
         """`response`: None where the prompt was too long."""

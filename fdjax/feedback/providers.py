@@ -39,7 +39,6 @@ class Resources(NamedTuple):
     farm: Farm
     folder: str | os.PathLike  # keeps the answers that were paid for
     seed: int
-    batch: int  # attempts that the policy comments on at a time
     client: LLMClient | None = None  # make_provider sets the last two
     solve: Solve | None = None
 
@@ -94,7 +93,6 @@ def _policy(config: FeedbackConfig, resources: Resources) -> Provider:
             config.policy,
             successes=config.successes,
             seed=resources.seed,
-            batch=resources.batch,
             draw=draw,
         ),
     )

@@ -1,18 +1,18 @@
-"""Grouped-query attention, rotary position embeddings, and the cache of keys and values.
+"""Grouped-query attention and rotary position embeddings.
 
 Scores and softmax are in fp32. Queries arrive scaled. `window` i32[] is the number of tokens a
 query attends to, itself included (None: all). `softcap` bounds the scores (0: no bound).
 """
 
-import dataclasses
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fdjax.models.config import ModelConfig, RopeScaling
-from fdjax.runtime.sharding import shard_rows
 
 MASKED = -1e30  # finite: a fully masked row (pads) must not become NaN
 BLOCK = 1024  # queries whose scores exist at once
@@ -49,7 +49,7 @@ def causal(
             "bqkmh,bskh->bkmqs", query, key_BTKH, preferred_element_type=jnp.float32
         )
         scores = soft_cap(scores, softcap)
-        # Rows are left-padded, so the difference of columns is that of positions.
+        # Rows are padded at one end, so the difference of columns is that of positions.
         distance_QT = column_Q[:, None] - jnp.arange(T)[None]
         visible = (distance_QT >= 0)[None] & mask_BT[:, None, :]
         if window is not None:
@@ -68,96 +68,53 @@ def causal(
     return out.swapaxes(0, 1).reshape(B, count * BLOCK, N, H)[:, :T]
 
 
+class Part(NamedTuple):
+    """Some of the keys and values that new tokens attend to; C columns of each of S slots."""
+
+    keys: jax.Array  # [S, K, H, C]: with the columns last the product takes two thirds of the time
+    values: jax.Array  # [S, K, C, H]
+    distance_STC: jax.Array  # i32, axes may be 1: tokens from key to query; NEVER: not visible
+
+
+NEVER = 2**30
+
+
 def cached(
-    query_BGNH: jax.Array,
-    key_BGKH: jax.Array,
-    value_BGKH: jax.Array,
-    layer: tuple[jax.Array, ...],
-    prompt_mask_BP: jax.Array,
-    length: jax.Array,
+    query_STNH: jax.Array,
+    parts: Sequence[Part],
     *,
-    window: jax.Array | None = None,
+    window: jax.Array | int | None = None,
     softcap: float = 0.0,
 ) -> jax.Array:
-    """One new token per sample attends to its prompt, its response and itself. -> [B, G, N, H].
+    """T new tokens of each slot attend to the keys of all parts. -> [S, T, N, H].
 
-    `layer` is one layer of `KVCache.layers`, `length` is the cache's. The three groups of scores
-    share one softmax. The new token is not in the cache yet, so layers only read the cache.
+    The scores of the parts share one softmax, without a concatenation of keys or values.
     """
-    prompt_keys, prompt_values, keys, values = layer
-    B, G, N, H = query_BGNH.shape
-    K, P, R = key_BGKH.shape[2], prompt_keys.shape[1], keys.shape[2]
-    query = query_BGNH.reshape(B, G, K, N // K, H)
+    S, T, N, H = query_STNH.shape
+    K = parts[0].values.shape[1]
+    M = N // K
+    # The rows of a key head: its query heads times the new tokens. More axes take XLA's CPU backend
+    # to another product, three times as slow.
+    query = query_STNH.reshape(S, T, K, M, H).transpose(0, 2, 3, 1, 4).reshape(S, K, M * T, H)
+    limit = NEVER if window is None else jnp.minimum(window, NEVER)
 
+    def scores(part):
+        x = jnp.einsum("skrh,skhc->skrc", query, part.keys, preferred_element_type=jnp.float32)
+        x = soft_cap(x, softcap).reshape(S, K, M, T, -1)
+        x = jnp.where((part.distance_STC < limit)[:, None, None], x, MASKED)
+        return x.reshape(S, K, M * T, -1)
+
+    weights = jnp.concatenate([scores(part) for part in parts], axis=-1)
+    weights = jax.nn.softmax(weights, axis=-1).astype(query.dtype)
+    ends = np.cumsum([part.values.shape[2] for part in parts])
+    split = jnp.split(weights, ends[:-1], axis=-1)
     f32 = jnp.float32
-    on_prompt = jnp.einsum("bgkmh,bpkh->bgkmp", query, prompt_keys, preferred_element_type=f32)
-    on_response = jnp.einsum("bgkmh,bgrkh->bgkmr", query, keys, preferred_element_type=f32)
-    on_self = jnp.einsum("bgkmh,bgkh->bgkm", query, key_BGKH, preferred_element_type=f32)
-    on_prompt, on_response, on_self = (
-        soft_cap(x, softcap) for x in (on_prompt, on_response, on_self)
+    out = sum(
+        jnp.einsum("skrc,skch->skrh", weights, part.values, preferred_element_type=f32)
+        for weights, part in zip(split, parts)
     )
-    written_R = jnp.arange(R) < length
-    if window is not None:
-        written_R &= length - jnp.arange(R) < window
-        prompt_mask_BP &= (P + length - jnp.arange(P) < window)[None]
-    on_prompt = jnp.where(prompt_mask_BP[:, None, None, None], on_prompt, MASKED)
-    on_response = jnp.where(written_R[None, None, None, None], on_response, MASKED)
-    scores = jnp.concatenate([on_prompt, on_response, on_self[..., None]], axis=-1)
-
-    weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
-    out = (
-        jnp.einsum("bgkmp,bpkh->bgkmh", weights[..., :P], prompt_values)
-        + jnp.einsum("bgkmr,bgrkh->bgkmh", weights[..., P : P + R], values)
-        + weights[..., P + R :] * value_BGKH[:, :, :, None]
-    )
-    return out.reshape(B, G, N, H)
-
-
-# --- Cache ---------------------------------------------------------------------------------------
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class KVCache:
-    """Keys and values of earlier tokens, in the model's dtype; L layers, K heads of width H.
-
-    A prompt's are stored once and shared by its G samples. Keys have RoPE applied.
-    """
-
-    prompt_keys: jax.Array  # [L, B, P, K, H], written by the prefill
-    prompt_values: jax.Array  # [L, B, P, K, H]
-    prompt_mask: jax.Array  # bool[B, P], left-padded
-    keys: jax.Array  # [L, B, G, R, K, H], one column written per decoded token
-    values: jax.Array  # [L, B, G, R, K, H]
-    length: jax.Array  # i32[]: written columns of `keys` and `values`
-
-    @property
-    def layers(self) -> tuple[jax.Array, ...]:
-        """The arrays with a leading layer axis, in the order in which `cached` takes them."""
-        return self.prompt_keys, self.prompt_values, self.keys, self.values
-
-    @property
-    def next_position_B(self) -> jax.Array:
-        """i32[B]: the position of the next decoded token, the same for all samples of a prompt."""
-        return self.prompt_mask.sum(-1, dtype=jnp.int32) + self.length
-
-
-def empty_cache(prompt_keys, prompt_values, prompt_mask, group: int, budget: int) -> KVCache:
-    """A cache of prompts with room for `group` samples of `budget` tokens each."""
-    L, B, _, K, H = prompt_keys.shape
-    empty = jnp.zeros((L, B, group, budget, K, H), prompt_keys.dtype)
-    empty = shard_rows(empty, axis=1)
-    return KVCache(prompt_keys, prompt_values, prompt_mask, empty, empty, jnp.int32(0))
-
-
-def append(cache: KVCache, keys_LBGKH: jax.Array, values_LBGKH: jax.Array) -> KVCache:
-    """Writes one token's keys and values of all layers: one in-place update per decoded token."""
-
-    def write(buffer, new):
-        return jax.lax.dynamic_update_slice_in_dim(buffer, new[:, :, :, None], cache.length, axis=3)
-
-    keys, values = write(cache.keys, keys_LBGKH), write(cache.values, values_LBGKH)
-    return dataclasses.replace(cache, keys=keys, values=values, length=cache.length + 1)
+    out = out.astype(query.dtype)
+    return out.reshape(S, K, M, T, H).transpose(0, 3, 1, 2, 4).reshape(S, T, N, H)
 
 
 # --- Rotary position embeddings (Su et al. 2021) -------------------------------------------------

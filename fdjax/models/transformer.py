@@ -8,13 +8,15 @@ a vocabulary are large, so callers compute the ones they need with `head` and `t
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from fdjax.models import attention, lora
-from fdjax.models.attention import KVCache, rotate, soft_cap
+from fdjax.models.attention import rotate, soft_cap
 from fdjax.models.config import ModelConfig
 from fdjax.runtime.sharding import shard_rows
 
@@ -38,8 +40,7 @@ def hidden_states(
     A token's position is the number of unmasked tokens before it. Hidden states of masked tokens
     are finite and meaningless.
     """
-    hidden_BTD, _ = _apply(config, params, tokens_BT, _positions(mask_BT), mask_BT)
-    return hidden_BTD
+    return Transformer(config).apply({"params": params}, tokens_BT, positions(mask_BT), mask_BT)
 
 
 @jax.tree_util.register_dataclass
@@ -74,61 +75,37 @@ def to_logits(
     return logits if temperature == 1.0 else logits / temperature
 
 
-def prefill(
-    config: ModelConfig,
-    params: Params,
-    tokens_BP: jax.Array,
-    mask_BP: jax.Array,
-    *,
-    group: int,
-    budget: int,
-) -> tuple[jax.Array, KVCache]:
-    """Reads left-padded prompts once. -> (f32[B, D] at the last position, cache of the prompts).
-
-    The cache has room for `group` samples of `budget` new tokens per prompt.
-    """
-    hidden_BPD, (keys, values) = _apply(config, params, tokens_BP, _positions(mask_BP), mask_BP)
-    return hidden_BPD[:, -1], attention.empty_cache(keys, values, mask_BP, group, budget)
-
-
-def decode(
-    config: ModelConfig, params: Params, tokens_BG: jax.Array, cache: KVCache
-) -> tuple[jax.Array, KVCache]:
-    """One more token per sample, i32[B, G]. -> (f32[B, G, D], the cache with these tokens).
-
-    Ignores `config.scan_unroll`: with unrolled layers, XLA's CPU backend copies each layer's part
-    of the cache for every token and decoding takes a fifth longer.
-    """
-    config = dataclasses.replace(config, scan_unroll=1)
-    positions_BG = jnp.broadcast_to(cache.next_position_B[:, None], tokens_BG.shape)
-    hidden_BGD, (keys, values) = _apply(
-        config, params, tokens_BG, positions_BG, cache.prompt_mask, cache
-    )
-    return hidden_BGD, attention.append(cache, keys, values)
-
-
-def _apply(config, params, tokens, positions, mask, cache=None):
-    return Transformer(config).apply({"params": params}, tokens, positions, mask, cache)
-
-
-def _positions(mask_BT):
+def positions(mask_BT: jax.Array) -> jax.Array:
+    """i32[B, T]: the number of unmasked tokens before one that is not masked."""
     return jnp.maximum(jnp.cumsum(mask_BT, axis=-1, dtype=jnp.int32) - 1, 0)
 
+
+def embed(config: ModelConfig, embedding_VD: jax.Array, tokens_BT: jax.Array) -> jax.Array:
+    """-> [B * T, D] in the compute dtype. One row per token: with two leading axes, XLA's CPU
+    backend fuses a transposition into the gradient of each product, which then takes over twice as
+    long.
+    """
+    x_MD = jnp.take(embedding_VD, tokens_BT.reshape(-1), axis=0).astype(config.dtype)
+    scale = math.sqrt(config.width) if config.scale_embeddings else 1.0
+    return x_MD * jnp.asarray(scale, config.dtype) if config.scale_embeddings else x_MD
+
+
+# (query, key, value, *, window, softcap) -> (what each query attends to, what the layer keeps)
+Attend = Callable[..., tuple[jax.Array, Any]]
 
 # --- Modules -------------------------------------------------------------------------------------
 
 
 class Transformer(nn.Module):
-    """Tokens to final-normed hidden states, and each layer's new keys and values [L, B, T, K, H].
+    """Tokens to final-normed hidden states; `mask` says which tokens others attend to.
 
-    Without a cache, `mask` covers the tokens, which attend to one another. With a cache, T is the
-    group axis: each token continues another sample and attends to that sample's cache.
+    The layers are scanned: their parameters are stacked.
     """
 
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, tokens_BT, positions_BT, mask, cache=None):
+    def __call__(self, tokens_BT, positions_BT, mask_BT):
         c = self.config
         embedding = self.param(
             "embedding", nn.initializers.normal(0.02), (c.vocab_size, c.width), jnp.float32
@@ -136,37 +113,36 @@ class Transformer(nn.Module):
         if not c.tie_embeddings:
             self.param("lm_head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
 
-        # One row per token: with two leading axes, XLA's CPU backend fuses a transposition into the
-        # gradient of each product, which then takes over twice as long.
-        x_MD = jnp.take(embedding, tokens_BT.reshape(-1), axis=0).astype(c.dtype)
-        if c.scale_embeddings:
-            x_MD *= jnp.asarray(math.sqrt(c.width), c.dtype)
+        x_MD = embed(c, embedding, tokens_BT)
         block = nn.remat(Block, prevent_cse=False) if c.remat else Block
         layers = nn.scan(
             block,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast, nn.broadcast, nn.broadcast, 0, 0),
+            in_axes=(nn.broadcast, 0, nn.broadcast),
             length=c.num_layers,
             # In unrolled layers the compiler undoes remat: 8 layers took 104 MB of temporary memory
             # scanned, 641 MB unrolled, 685 MB without remat.
             unroll=1 if c.remat else c.scan_unroll,
         )(c, name="layers")
-        length, layer_caches = (None, None) if cache is None else (cache.length, cache.layers)
         windowed_L = jnp.array(c.windowed_layers) if c.window else None
         rotations = attention.rotations(c, positions_BT)
-        x_MD, new = layers(x_MD, rotations, mask, length, layer_caches, windowed_L)
+        x_MD, _ = layers(x_MD, rotations, windowed_L, mask_BT)
         hidden_MD = RMSNorm(c, "float32", name="final_norm")(x_MD)
-        return shard_rows(hidden_MD.reshape(*tokens_BT.shape, c.width)), new
+        return shard_rows(hidden_MD.reshape(*tokens_BT.shape, c.width))
 
 
 class Block(nn.Module):
-    """One pre-norm layer: attention, then the gated MLP."""
+    """One pre-norm layer: attention, then the gated MLP. -> (hidden states, what `attend` keeps)
+
+    `windowed` bool: is its attention windowed? None: that of no layer is.
+    """
 
     config: ModelConfig
+    attend: Attend | None = None  # None: the tokens attend to one another, as far as `mask` allows
 
     @nn.compact
-    def __call__(self, x_MD, rotations, mask, length, layer_cache, windowed):
+    def __call__(self, x_MD, rotations, windowed, mask_BT=None):
         c = self.config
         N, K, H = c.num_heads, c.num_kv_heads, c.head_dim
         small = nn.initializers.variance_scaling(1 / (2 * c.num_layers), "fan_in", "normal")
@@ -185,10 +161,10 @@ class Block(nn.Module):
         query = rotate(query, rotation, scale=1 / math.sqrt(c.query_scalar or H))
         key = rotate(key, rotation)
         limits = {"window": window, "softcap": c.attention_softcap}
-        if layer_cache is None:
-            y = attention.causal(query, key, value, mask, **limits)
+        if self.attend is None:
+            y, kept = attention.causal(query, key, value, mask_BT, **limits), None
         else:
-            y = attention.cached(query, key, value, layer_cache, mask, length, **limits)
+            y, kept = self.attend(query, key, value, **limits)
         y = self._project("o_proj", y.reshape(B * T, N * H), c.width, kernel_init=small)
         x_MD += norm(name="attention_post_norm")(y) if c.post_norms else y
 
@@ -198,7 +174,7 @@ class Block(nn.Module):
         y = _ACTIVATIONS[c.activation](gate) * up
         y = self._project("down_proj", y, c.width, kernel_init=small)
         x_MD += norm(name="mlp_post_norm")(y) if c.post_norms else y
-        return x_MD, (key, value)
+        return x_MD, kept
 
     def _project(self, name, x_MD, features, use_bias=False, **init):
         c = self.config
@@ -229,10 +205,12 @@ class RMSNorm(nn.Module):
 
 
 def _rotation_and_window(config, rotations, windowed):
-    """Of one layer. `windowed` bool[]: is its attention windowed? None: no layer's is."""
+    """Of one layer. `windowed` is traced where the layers are scanned."""
     full, within = rotations
-    if windowed is None:
+    if windowed is None or windowed is False:
         return full, None
+    if windowed is True:
+        return (full if within is None else within), config.window
     window = jnp.where(windowed, config.window, jnp.iinfo(jnp.int32).max)
     if within is None:
         return full, window

@@ -205,7 +205,8 @@ def _result_table(key: Mapping, rows: Sequence[tuple[str, dict, dict | None]]) -
         "excludes 0. Entropy in nats per token."
     )
     replayed = ", replayed" if key.get("replayed") else ""
-    title = f"{key['split']}, temperature {key['temperature']:g}{replayed}"
+    cuts = "".join(f", {name} {key[name]:g}" for name in ("top_p", "min_p") if name in key)
+    title = f"{key['split']}, temperature {key['temperature']:g}{cuts}{replayed}"
     return Table(title, note, ["run", *(f"pass@{k}" for k in ks), "entropy"], body)
 
 

@@ -20,24 +20,35 @@ def submit(
     return verdict
 
 
-def verify(
-    farm: Farm,
-    groups: Iterable[tuple[Theorem, Sequence[Attempt]]],
-    name: str,
-    *,
-    urgent: bool = False,
-) -> list[list[Verdict]]:
-    """The verdicts of each group, in order. `groups` may be a generator: each group is submitted as
-    it comes. Hosts share the work and exchange the verdicts under `name`.
+class Verdicts:
+    """Verdicts to come on groups of attempts, which are submitted in any order. Each host submits
+    the groups that are its own.
     """
-    futures = [
-        [submit(farm, theorem, a, urgent) for a in attempts] if hosts.is_mine(number) else []
-        for number, (theorem, attempts) in enumerate(groups)
-    ]
-    of_hosts = hosts.allgather(
-        f"verdicts {name}", lambda: [[v.result() for v in group] for group in futures]
-    )
-    return [of_hosts[number % len(of_hosts)][number] for number in range(len(futures))]
+
+    def __init__(self, farm: Farm, *, urgent: bool = False):
+        self._farm, self._urgent = farm, urgent
+        self._futures: dict[tuple[int, int], Future[Verdict]] = {}  # by group and sample
+
+    def submit(self, group: int, theorem: Theorem, attempt: Attempt) -> None:
+        if hosts.is_mine(group):
+            try:
+                future = submit(self._farm, theorem, attempt, self._urgent)
+            except Exception as error:  # `result` raises it, on all hosts
+                future = Future()
+                future.set_exception(error)
+            self._futures[group, attempt.sample] = future
+
+    def result(self, name: str, groups: Sequence[Sequence[Attempt]]) -> list[list[Verdict]]:
+        """Waits. The verdicts of each group, in its order; hosts exchange them under `name`."""
+
+        def own() -> list[list[Verdict]]:
+            return [
+                [self._futures[g, a.sample].result() for a in group] if hosts.is_mine(g) else []
+                for g, group in enumerate(groups)
+            ]
+
+        of_hosts = hosts.allgather(f"verdicts {name}", own)
+        return [of_hosts[number % len(of_hosts)][number] for number in range(len(groups))]
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:

@@ -1,17 +1,21 @@
-"""Attempts from prompts: pad, sample on the device, read back. The host side of generation."""
+"""Attempts from requests: theorems and prompts in, attempts out as they end."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from functools import partial
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from fdjax.config import GenerationConfig
+from fdjax.models import decoding
 from fdjax.models.config import ModelConfig
-from fdjax.rollout.prompts import Prompts, bucket, left_padded, name_hash, read_attempt
-from fdjax.rollout.sampler import sample
-from fdjax.runtime import sharding
+from fdjax.rollout.engine import Drawing
+from fdjax.rollout.prompts import Prompts, bucket, name_hash, read_attempt
+from fdjax.rollout.scheduler import Figures, Sample, plan, run
+from fdjax.runtime import hosts, sharding
+from fdjax.runtime.metrics import Timers, console
 from fdjax.types import Attempt, Theorem
 
 
@@ -22,6 +26,7 @@ class Generator:
     model: ModelConfig
     mesh: jax.sharding.Mesh
     prompts: Prompts
+    settings: GenerationConfig = dataclasses.field(default_factory=GenerationConfig)
 
 
 class Request(NamedTuple):
@@ -40,81 +45,112 @@ class Sampling(NamedTuple):
     seed: int
     stream: str
     step: int = 0
-    batch: int | None = None  # requests on the device at a time; None: all
+    top_p: float | None = None  # engine.Drawing
+    min_p: float | None = None
 
 
 def generate(
-    generator: Generator, params, requests: Sequence[Request], sampling: Sampling
-) -> Iterator[list[Attempt]]:
-    """Yields the attempts of each request, in order, batch after batch.
-
-    An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
-    never on what else was in its batch. All prompts are padded to one bucket. Lazy, so that Lean
-    checks one batch while the next is generated.
-    """
-    prompts = generator.prompts
-    buckets = sorted({*prompts.student_buckets, *prompts.teacher_buckets})
-    longest = max(len(request.prompt) for request in requests)
-    length = bucket(longest, buckets, "the longest prompt", "prompt.*_buckets")
-    batch = sampling.batch or len(requests)
-    for start in range(0, len(requests), batch):
-        some = requests[start : start + batch]
-        yield from _generate_batch(generator, params, some, sampling, rows=batch, length=length)
-
-
-def _generate_batch(
     generator: Generator,
     params,
     requests: Sequence[Request],
     sampling: Sampling,
-    *,
-    rows: int,
-    length: int,
-) -> list[list[Attempt]]:
-    tokenizer = generator.prompts.tokenizer
-    # The last batch is filled up with its first prompt: one shape for all.
-    fill = rows - len(requests)
-    token_ids = [request.prompt for request in requests] + [requests[0].prompt] * fill
-    tokens_BP, mask_BP = left_padded(token_ids, length, tokenizer.pad_id)
-    names_B = np.array([name_hash(r.name) for r in requests] + [0] * fill, np.uint32)
-    tokens_BP, mask_BP, names_B = sharding.put((tokens_BP, mask_BP, names_B), generator.mesh)
-    stream = (sampling.seed, name_hash(sampling.stream), sampling.step)
-    out = sample(
-        generator.model,
-        params,
-        tokens_BP,
-        mask_BP,
-        _keys(*(np.uint32(x) for x in stream), names_B, samples=sampling.samples),
-        np.float32(sampling.temperature),
-        np.array(tokenizer.stop_ids, np.int32),
-        generator.prompts.until_table(generator.model.vocab_size),
-        max_new=generator.prompts.response_length,
-    )
-    out = sharding.fetch(out)
-    lengths_BG = out.response_mask.sum(-1)
-    return [
-        [
-            read_attempt(
-                generator.prompts,
-                request.theorem,
-                g,
-                out.response_tokens[b, g, : lengths_BG[b, g]].tolist(),
-                out.logprobs[b, g, : lengths_BG[b, g]].tolist(),
-                bool(out.finished[b, g]),
-                float(out.entropy[b, g, : lengths_BG[b, g]].mean()),
-            )
-            for g in range(sampling.samples)
-        ]
-        for b, request in enumerate(requests)
+    timers: Timers | None = None,
+) -> Iterator[tuple[int, Attempt]]:
+    """Yields (place of the request, attempt) as each attempt ends, while others are written.
+
+    An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
+    never on what was written beside it. All prompts are padded to one bucket. `timers` gets the
+    seconds of "weights" and "device".
+    """
+    if not requests:
+        return
+    prompts, model = generator.prompts, generator.model
+    buckets = sorted({*prompts.student_buckets, *prompts.teacher_buckets})
+    longest = max(len(request.prompt) for request in requests)
+    queue = [
+        Sample(place, name_hash(request.name), index, prompts.response_length)
+        for place, request in enumerate(requests)
+        for index in range(sampling.samples)
     ]
+    mesh = sharding.decoding_mesh(generator.mesh, model)
+    shapes = plan(
+        generator.settings,
+        model,
+        mesh,
+        samples=len(queue),
+        prompt=bucket(longest, buckets, "the longest prompt", "prompt.*_buckets"),
+        response=prompts.response_length,
+    )
+    timers = timers or Timers()
+    with timers("weights"):
+        weights = decoding.weights(model, params, mesh, generator.settings.head_dtype)
+        weights = jax.block_until_ready(weights)
+    drawing = Drawing(
+        np.float32(sampling.temperature),
+        np.array(prompts.tokenizer.stop_ids, np.int32),
+        prompts.until_table(model.vocab_size),
+        *(p if p is None else np.float32(p) for p in (sampling.top_p, sampling.min_p)),
+    )
+    figures = Figures(len(queue))
+    written = run(
+        shapes,
+        model,
+        weights,
+        mesh,
+        [request.prompt for request in requests],
+        queue,
+        drawing,
+        _key(*np.array([sampling.seed, name_hash(sampling.stream), sampling.step], np.uint32)),
+        figures,
+        reporter(figures, shapes.slots, sampling.stream),
+    )
+    del weights  # `run` has them, until it ends
+    for response in written:
+        sample = queue[response.sample]
+        attempt = read_attempt(
+            prompts,
+            requests[sample.prompt].theorem,
+            sample.index,
+            response.tokens.tolist(),
+            response.logprobs.tolist(),
+            response.finished,
+            float(response.entropy.mean()),
+        )
+        yield sample.prompt, attempt
+    timers.add("device", figures.seconds)
 
 
-@partial(jax.jit, static_argnames="samples")
-def _keys(seed, stream, step, names_B, *, samples: int):
-    """Typed keys [B, G], folded from (seed, stream, step, name, sample)."""
-    key = jax.random.key(seed)
-    for part in (stream, step):
-        key = jax.random.fold_in(key, part)
-    theorem_keys = jax.vmap(partial(jax.random.fold_in, key))(names_B)
-    each = jax.vmap(jax.random.fold_in, (None, 0))
-    return jax.vmap(each, (0, None))(theorem_keys, np.arange(samples, dtype=np.uint32))
+def grouped(attempts: Iterable[tuple[int, Attempt]], count: int) -> list[list[Attempt]]:
+    """The attempts at each of `count` requests, in the order of their samples."""
+    groups: list[list[Attempt]] = [[] for _ in range(count)]
+    for place, attempt in attempts:
+        groups[place].append(attempt)
+    return [sorted(group, key=lambda attempt: attempt.sample) for group in groups]
+
+
+def reporter(figures: Figures, slots: int, what: str, every: float = 30.0) -> Callable[[], None]:
+    """A function that prints how far generation is, if `every` seconds passed since it last did."""
+    began = last = time.monotonic()
+
+    def report() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every or not hosts.is_first():
+            return
+        last, seconds = now, now - began
+        line = (
+            f"{what}: {figures.done} of {figures.total} attempts, "
+            f"{figures.tokens / seconds:,.0f} tokens/s, {figures.active} of {slots} slots"
+        )
+        if figures.done:
+            left = int(seconds * (figures.total - figures.done) / figures.done)
+            line += f", left {left // 60}:{left % 60:02d}"
+        console.print(line, markup=False)
+
+    return report
+
+
+@jax.jit
+def _key(seed, stream, step):
+    key = jax.random.key(seed, impl="threefry2x32")
+    return jax.random.fold_in(jax.random.fold_in(key, stream), step)

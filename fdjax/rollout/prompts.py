@@ -139,7 +139,7 @@ class Prompts:
     allow_helpers: bool = False  # may an answer state lemmas before the theorem?
 
     def until_table(self, vocabulary: int) -> np.ndarray | None:
-        """The table by which the sampler ends a completion at `until`; None without `until`."""
+        """The table by which generation ends a completion at `until`; None without `until`."""
         if self.template.chat or not self.template.until:
             return None
         return until_table(self.tokenizer, self.template.until, vocabulary)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fdjax.lean.farm import Farm
-from fdjax.rollout.attempts import verify
+from fdjax.rollout.attempts import Verdicts
 from fdjax.rollout.curriculum import Curriculum
-from fdjax.rollout.generate import Generator, Request, Sampling, generate
+from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
@@ -20,10 +20,12 @@ from fdjax.types import Attempt, FeedbackContext, Feedbacks, Group, Item, Provid
 
 
 class Generated(NamedTuple):
-    """The attempts of a step, by theorem, and what the journal already holds of the step."""
+    """The attempts of a step, by theorem, Lean's verdicts on them to come, and what the journal
+    already holds of the step."""
 
     step: int
     groups: list[list[Attempt]]
+    verdicts: Verdicts
     journal: Journal
     record: dict
 
@@ -64,18 +66,22 @@ class RolloutWorker:
         if refill:
             journal = Journal(journal.folder / f"refill_{refill}")
         record = hosts.broadcast(f"journal {self.sampling.stream}", lambda: journal.read(step))
-        groups = record.get("attempts")
+        groups, verdicts = record.get("attempts"), Verdicts(self.farm)
         if groups is None:
             with self.timers("sample"):
-                groups = self._generate(step, params, refill)
+                groups = self._generate(step, params, refill, verdicts)
             if "theorems" not in record:
                 theorems = [self._by_id[group[0].theorem_id] for group in groups]
                 journal.append(step, "theorems", theorems)
             journal.append(step, "attempts", groups)
-        return Generated(step, groups, journal, record)
+        elif "verdicts" not in record:
+            for number, group in enumerate(groups):
+                for attempt in group:
+                    verdicts.submit(number, self._by_id[attempt.theorem_id], attempt)
+        return Generated(step, groups, verdicts, journal, record)
 
     def verify(self, generated: Generated) -> Verified:
-        """Begins verification, and feedback after it, in the worker's thread."""
+        """In the worker's thread: waits for the verdicts, then begins feedback."""
         result = self._thread.submit(self._verify, generated)
         return Verified(generated.step, generated.journal, result)
 
@@ -100,7 +106,8 @@ class RolloutWorker:
     def close(self) -> None:
         self._thread.shutdown()
 
-    def _generate(self, step: int, params, refill: int) -> list[list[Attempt]]:
+    def _generate(self, step: int, params, refill: int, verdicts: Verdicts) -> list[list[Attempt]]:
+        """Each attempt goes to Lean as it ends, while others are written."""
         curriculum = self.curriculum
         chosen = curriculum.refill(step, refill) if refill else curriculum.choose(step)
         if not chosen:
@@ -112,17 +119,19 @@ class RolloutWorker:
             # A theorem met twice in a step gets fresh samples the second time.
             name = f"{theorem.id} {chosen[:position].count(index)}"
             requests.append(Request(theorem, prompt, name))
-        batch = self.sampling.batch or curriculum.batch
-        sampling = self.sampling._replace(step=step, batch=batch)
-        return list(generate(self.generator, params, requests, sampling))
+        sampling = self.sampling._replace(step=step)
+        attempts = []
+        for place, attempt in generate(self.generator, params, requests, sampling, self.timers):
+            verdicts.submit(place, requests[place].theorem, attempt)
+            attempts.append((place, attempt))
+        return grouped(attempts, len(requests))
 
     def _verify(self, generated: Generated) -> tuple[list[list[Item]], Feedbacks | None]:
-        step, groups, journal, record = generated
+        step, groups, to_come, journal, record = generated
         verdicts = record.get("verdicts")
         if verdicts is None:
             with self.timers("lean"):
-                attempts = [(self._by_id[group[0].theorem_id], group) for group in groups]
-                verdicts = verify(self.farm, attempts, self.sampling.stream)
+                verdicts = to_come.result(self.sampling.stream, groups)
             journal.append(step, "verdicts", verdicts)
         items: list[list[Item]] = [
             [(self._by_id[a.theorem_id], a, v) for a, v in zip(*both)]

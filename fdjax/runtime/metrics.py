@@ -52,9 +52,11 @@ class Timers:
         try:
             yield
         finally:
-            seconds = time.perf_counter() - start
-            with self._lock:
-                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def flush(self) -> dict[str, float]:
         """{"time/NAME": seconds} since the last call."""

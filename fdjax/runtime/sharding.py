@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 AXES = ("replica", "fsdp", "tensor")
@@ -42,8 +42,22 @@ def make_mesh(replica: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
             f"mesh {dict(zip(AXES, shape))} needs {math.prod(shape)} devices, there are"
             f" {len(devices)}: make the axes' product at most that"
         )
-    devices = devices[: math.prod(shape)]
-    return jax.make_mesh(shape, AXES, (AxisType.Auto,) * 3, devices=devices)
+    return lay(devices[: math.prod(shape)], shape)
+
+
+def lay(devices: Sequence[jax.Device], shape: Sequence[int]) -> Mesh:
+    """A mesh of these devices, neighbours on an axis near one another.
+
+    Unlike `jax.make_mesh` it may cut an axis of a TPU's torus in two: some slices have no other
+    way to lay a mesh (a 4x4 of v6e with fsdp=8, tensor=2).
+    """
+    grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def rows(mesh: Mesh) -> int:
+    """Into how many parts the rows of a batch are cut."""
+    return _size(mesh, ROWS)
 
 
 def tree_shardings(shapes: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
@@ -98,16 +112,34 @@ def fetch(tree: Any) -> Any:
     return jax.tree.map(get, tree)
 
 
-def shard_rows(x: jax.Array, axis: int = 0) -> jax.Array:
-    """Inside jit under `jax.set_mesh`: keep `axis` spread over (replica, fsdp). Else `x`.
+def decoding_mesh(mesh: Mesh, config: Any) -> Mesh:
+    """The devices of `mesh` for generation: `tensor` as large as the heads of keys and values, the
+    query heads and the MLP allow, but within a replica, whose links are the fast ones; the rest for
+    rows. No parameter is cut over rows, so that nothing gathers weights while tokens are written.
+    """
+    count = mesh.devices.size
+    within = count // mesh.shape["replica"]
+    tensor = math.gcd(within, config.num_kv_heads, config.num_heads, config.mlp_width)
+    return Mesh(mesh.devices.reshape(count // tensor, 1, tensor), AXES, axis_types=mesh.axis_types)
+
+
+def shard_rows(x: jax.Array, axis: int | None = 0, heads: int | None = None) -> jax.Array:
+    """Inside jit under `jax.set_mesh`: keep `axis` spread over (replica, fsdp), or with None all
+    rows on each of them, and the axis `heads`, if it is given and tensor divides it, over tensor.
+    `x` without a mesh, and where the rows do not divide.
 
     Without it the compiler may shard activations as the parameters that they are multiplied with.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if not set(AXES) <= set(mesh.axis_names) or x.shape[axis] % _size(mesh, ROWS):
+    if not set(AXES) <= set(mesh.axis_names):
         return x
     spec = [None] * x.ndim
-    spec[axis] = ROWS
+    if axis is not None:
+        if x.shape[axis] % _size(mesh, ROWS):
+            return x
+        spec[axis] = ROWS
+    if heads is not None and x.shape[heads] % _size(mesh, "tensor") == 0:
+        spec[heads] = "tensor"
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
 
 

@@ -246,14 +246,11 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
         report_left_out(len(theorems) - len(fitting), len(theorems), f"prompts of {name}")
         theorems = fitting
     provider = stage_provider(run, stage)
-    rollouts = isinstance(stage, RolloutStage)
     sampling = Sampling(
         samples=stage.samples_per_prompt,
         temperature=stage.temperature,
         seed=run.config.seed,
         stream=name,
-        # Where prompts are many they are sampled as evaluation does.
-        batch=stage.generation_batch if rollouts else run.config.evaluation.batch,
     )
     return RolloutWorker(
         generator=run.generator,
@@ -288,7 +285,5 @@ def stage_provider(run: Run, stage: StageConfig) -> Provider | None:
 
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:
     """That of the config; `shuffle` can be set apart. Raises ConfigError."""
-    resources = Resources(
-        run.generator, run.farm, run.workdir, run.config.seed, run.config.evaluation.batch
-    )
+    resources = Resources(run.generator, run.farm, run.workdir, run.config.seed)
     return make_provider(run.config.feedback, resources, shuffle=shuffle)

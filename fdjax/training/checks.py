@@ -13,14 +13,26 @@ from fdjax.config import (
     policy_gradient_part,
 )
 from fdjax.data.splits import SPLITS
+from fdjax.rollout import scheduler
 from fdjax.runtime import sharding
 from fdjax.training.build import make_objective, stage_provider
 from fdjax.training.manifest import Run
 
 
+def check_generation(run: Run) -> None:
+    prompts, model = run.generator.prompts, run.generator.model
+    scheduler.plan(
+        run.config.generation,
+        model,
+        sharding.decoding_mesh(run.generator.mesh, model),
+        samples=run.config.generation.slots,
+        prompt=max(*prompts.student_buckets, *prompts.teacher_buckets),
+        response=prompts.response_length,
+    )
+
+
 def check_evaluation(run: Run) -> None:
     e = run.config.evaluation
-    _check_rows(run, "evaluation.batch", e.batch)
     for field in ("train", "heldout"):
         _check_split(run, f"evaluation.{field}", getattr(e, field))
 
@@ -35,9 +47,6 @@ def check_stage(run: Run, name: str) -> None:
     if isinstance(stage, RolloutStage):
         for rows in stage.row_buckets:
             _check_rows(run, f"{name}.row_buckets", rows // stage.minibatches)
-        batch = stage.generation_batch or stage.prompts_per_step
-        _check_rows(run, f"{name}.prompts_per_step", stage.prompts_per_step)
-        _check_rows(run, f"{name}.generation_batch", batch)
     else:
         _check_rows(run, f"{name}.batch_size", stage.batch_size)
     if distillation_part(stage):

@@ -15,8 +15,8 @@ from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
 from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
-from fdjax.rollout.attempts import policy_entropy, verify
-from fdjax.rollout.generate import Generator, Request, Sampling, generate
+from fdjax.rollout.attempts import Verdicts, policy_entropy
+from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import console, status
@@ -35,18 +35,16 @@ def attempt(
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
 ) -> list[list[Item]]:
-    """Groups of (theorem, attempt, verdict). Lean checks one batch while the next is generated,
+    """Groups of (theorem, attempt, verdict). Lean checks each attempt while others are written,
     before whatever training waits for.
     """
     requests = [Request(t, prompt, t.id) for t, prompt in zip(theorems, prompts)]
-    groups = []
-
-    def generated():
-        for theorem, group in zip(theorems, generate(generator, params, requests, sampling)):
-            groups.append(group)
-            yield theorem, group
-
-    verdicts = verify(farm, generated(), "of a policy", urgent=True)
+    to_come, attempts = Verdicts(farm, urgent=True), []
+    for place, written in generate(generator, params, requests, sampling):
+        to_come.submit(place, theorems[place], written)
+        attempts.append((place, written))
+    groups = grouped(attempts, len(requests))
+    verdicts = to_come.result("of a policy", groups)
     return [
         [(theorem, a, v) for a, v in zip(*both)]
         for theorem, *both in zip(theorems, groups, verdicts)
@@ -153,11 +151,20 @@ def evaluate_policy(run: Run, policy: Policy) -> dict[str, dict]:
     for suffix, temperature in temperatures.items():
         for name, (split, samples) in splits.items():
             theorems = run.theorems[split][: e.theorems]
-            sampling = Sampling(samples, temperature, run.config.seed, "evaluation", batch=e.batch)
+            sampling = Sampling(
+                samples,
+                temperature,
+                run.config.seed,
+                "evaluation",
+                top_p=e.top_p,
+                min_p=e.min_p,
+            )
             measure = functools.partial(
                 evaluate, run.generator, policy.params, run.farm, theorems, sampling
             )
             key = {"split": split, "samples": samples, "temperature": temperature}
+            cuts = {"top_p": e.top_p, "min_p": e.min_p}
+            key |= {name: value for name, value in cuts.items() if value is not None}
             figures[name + suffix] = once(run, policy.name, policy, key, theorems, measure)
     file = run.workdir / policy.name / "evals.jsonl"
     rates = [line["figures"] for line in read_lines(file) if "teacher" in line["key"]]
@@ -168,9 +175,7 @@ def measure_teacher(run: Run, name: str, min_gap: float, before: Policy) -> None
     """The gap that distillation lives on, measured before it. Warns where it is small."""
     stage, e = run.config.blocks[name], run.config.evaluation
     theorems = run.theorems[stage.theorems][: e.theorems]
-    sampling = Sampling(
-        stage.samples_per_prompt, stage.temperature, run.config.seed, "", batch=e.batch
-    )
+    sampling = Sampling(stage.samples_per_prompt, stage.temperature, run.config.seed, "")
 
     def measure() -> dict[str, float]:
         provider = feedback_provider(run, shuffle=False)
@@ -216,7 +221,8 @@ def once(
 
     if found := hosts.broadcast("evaluations", known):
         return found[0]
-    shown = {k: v for k, v in key.items() if k in ("split", "samples", "temperature", "provider")}
+    names = ("split", "samples", "temperature", "top_p", "min_p", "provider")
+    shown = {k: v for k, v in key.items() if k in names}
     with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in shown.items())}"):
         figures = measure()
     file.parent.mkdir(parents=True, exist_ok=True)

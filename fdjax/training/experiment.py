@@ -138,7 +138,9 @@ def train(
                     train_state, update_metrics = update(train_state, batch)
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
-                log.write(step, metrics | timers.flush() | run.farm.figures())
+                seconds = timers.flush()
+                metrics["device_idle"] = device_idle(seconds)
+                log.write(step, metrics | seconds | run.farm.figures())
                 for note in notes(stage, step, metrics, run.config.prompt.response_length):
                     console.print(f"{name} {step + 1}: {note}", markup=False)
             if (value := checkpoint_score(stage, metrics, update_metrics)) is not None:
@@ -153,6 +155,12 @@ def train(
             if stop:
                 break
     return train_state
+
+
+def device_idle(seconds: dict[str, float]) -> float:
+    """The share of a step in which the device had nothing to do, as far as the host knows."""
+    busy = sum(seconds.get(f"time/{part}", 0.0) for part in ("update", "weights", "device"))
+    return max(0.0, 1 - busy / seconds["time/step"])
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ from fdjax.runtime import hosts, sharding
 from fdjax.runtime.files import writable
 from fdjax.runtime.lock import Lock, WorkdirInUse
 from fdjax.runtime.metrics import status
-from fdjax.training.checks import check_evaluation, check_references, check_stage
+from fdjax.training.checks import check_evaluation, check_generation, check_references, check_stage
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
 from fdjax.training.model_setup import make_model_config, make_prompts
 from fdjax.training.theorem_files import (
@@ -80,6 +80,7 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
         leave_out_too_long(config.data, generator.prompts, theorems, dropped)
         with make_farm(config.lean) as farm, jax.set_mesh(generator.mesh):
             run = Run(config, workdir, source, generator, theorems, farm, manifests={})
+            check_generation(run)
             check_evaluation(run)
             for name in names:
                 check_stage(run, name)
@@ -114,7 +115,7 @@ def make_generator(
             f"tokenizer: it has {prompts.tokenizer.min_rows} ids, the model's embedding only "
             f"{model.vocab_size} rows (vocab_size). They belong to different models."
         )
-    return Generator(model, make_mesh(config.mesh), prompts)
+    return Generator(model, make_mesh(config.mesh), prompts, config.generation)
 
 
 def make_mesh(axes: MeshConfig) -> jax.sharding.Mesh:

@@ -1,0 +1,260 @@
+"""The host's side of generation: which sample is in which slot, chunk after chunk.
+
+A slot whose sample has ended takes the next sample of the queue. All decisions follow from
+what was drawn, never from the clock: all hosts make the same ones, and so does a resumed run.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from fdjax.config import ConfigError, GenerationConfig
+from fdjax.models.config import ModelConfig
+from fdjax.models.decoding import Weights
+from fdjax.rollout import engine
+from fdjax.rollout.engine import Drawing
+from fdjax.runtime import sharding
+
+
+class Shapes(NamedTuple):
+    """What the engine is compiled for."""
+
+    slots: int
+    columns: int  # of the cache: the longest sample with its prompt, and a chunk
+    chunk: int  # steps between two looks at what has ended
+    prompt: int  # tokens of the longest prompt
+    prompts: int  # read at a time
+    starts: int  # samples that begin at a time
+
+
+class Sample(NamedTuple):
+    """One response to write. `name` and `index` are folded into its key."""
+
+    prompt: int  # its place in the list of prompts
+    name: int  # u32
+    index: int
+    budget: int  # tokens that it may have
+
+
+class Written(NamedTuple):
+    """A response that has ended."""
+
+    sample: int  # its place in the queue
+    tokens: np.ndarray  # i32[n]
+    logprobs: np.ndarray  # f32[n]
+    entropy: np.ndarray  # f32[n]
+    finished: bool  # by a stop id or by `until`, not by its budget
+
+
+@dataclasses.dataclass
+class Figures:
+    """Of generation so far."""
+
+    total: int  # samples
+    done: int = 0
+    tokens: int = 0
+    steps: int = 0  # decoding steps
+    active: int = 0  # slots that hold a sample now
+    seconds: float = 0.0  # in which the host knows that the device was busy
+
+
+def plan(
+    config: GenerationConfig,
+    model: ModelConfig,
+    mesh: jax.sharding.Mesh,
+    *,
+    samples: int,
+    prompt: int,
+    response: int,
+) -> Shapes:
+    """`prompt`, `response`: the most tokens of each.
+
+    Raises ConfigError if `generation.memory_gb` does not hold one slot.
+    """
+    chunk = config.chunk or min(max(8, response // 8), 64)
+    columns = prompt + response + chunk
+    unit = 128 if columns >= 1024 else 8
+    columns = math.ceil(columns / unit) * unit
+    rows = sharding.rows(mesh)
+    slots = config.slots
+    while slots >= 4 * max(samples, 2):  # few shapes, however many samples are asked for
+        slots //= 4
+    if config.memory_gb:
+        tensor = mesh.shape["tensor"]
+        heads = model.num_kv_heads // math.gcd(tensor, model.num_kv_heads)
+        size = 2 * model.num_layers * heads * model.head_dim * np.dtype(model.dtype).itemsize
+        copied = max([w for w in _widths(columns, mesh) if w < columns], default=0)
+        needed = size * (columns + chunk + copied) / 1e9
+        slots = min(slots, rows * int(config.memory_gb / needed))
+        if not slots:
+            raise ConfigError(
+                f"generation.memory_gb={config.memory_gb}: the keys and values of one sample of "
+                f"{prompt} + {response} tokens need {needed:.3g} GB on each device"
+            )
+    slots = math.ceil(slots / rows) * rows
+    starts = max(1, slots // 4)
+    prompts = math.ceil(max(1, starts // 4) / rows) * rows
+    return Shapes(slots, columns, chunk, prompt, prompts, starts)
+
+
+def run(
+    shapes: Shapes,
+    model: ModelConfig,
+    weights: Weights,
+    mesh: jax.sharding.Mesh,
+    prompts: Sequence[Sequence[int]],
+    queue: Sequence[Sample],
+    drawing: Drawing,
+    key: jax.Array,
+    figures: Figures,
+    on_chunk: Callable[[], None] = lambda: None,
+) -> Iterator[Written]:
+    """Yields the response of each sample of the queue as it ends.
+
+    The next chunk is on the device while the caller has what the last one ended. Samples of one
+    prompt stand together in the queue, in the order of the prompts.
+    """
+    board = _Board(shapes, model, weights, mesh, prompts, queue, drawing, key)
+    ended: list[Written] = []
+    while chunk := board.advance():
+        figures.active = len(board.held)
+        begun = busy = time.perf_counter()
+        for response in ended:
+            yield response
+            busy = busy if _is_ready(chunk) else time.perf_counter()
+        if not _is_ready(chunk):
+            chunk = jax.block_until_ready(chunk)
+            busy = time.perf_counter()
+        figures.seconds += busy - begun
+        drawn = sharding.fetch(chunk)
+        ended = board.read(drawn)
+        figures.done += len(ended)
+        figures.tokens += int(drawn.count_S.sum())
+        figures.steps += int(drawn.count_S.max())
+        on_chunk()
+    figures.active = 0
+    yield from ended
+
+
+def _is_ready(chunk):
+    return all(x.is_ready() for x in jax.tree.leaves(chunk))
+
+
+class _Board:
+    """Who holds which slot. `advance` and `read` take turns."""
+
+    def __init__(self, shapes, model, weights, mesh, prompts, queue, drawing, key):
+        self.shapes, self.model, self.weights, self.mesh = shapes, model, weights, mesh
+        self.prompts, self.queue, self.drawing, self.key = prompts, queue, drawing, key
+        self.held: dict[int, int] = {}  # slot -> sample
+        self.free = list(range(shapes.slots - 1, -1, -1))
+        self.parts: list[list[engine.Drawn]] = [[] for _ in range(shapes.slots)]
+        self.length = np.zeros(shapes.slots, int)  # columns that each slot has written
+        self.next = 0  # the first sample of the queue without a slot
+        self.block, self.read_prompts = -1, None  # the prompts that were read last
+        self.widths = _widths(shapes.columns, mesh)
+        with jax.set_mesh(mesh):
+            self.slots = engine.empty(model, slots=shapes.slots, columns=shapes.columns)
+
+    def advance(self) -> engine.Drawn | None:
+        """Fills free slots and sends a chunk to the device; None if there is nothing to write."""
+        with jax.set_mesh(self.mesh):
+            while self.free and self.next < len(self.queue):
+                self._start()
+            if not self.held:
+                return None
+            longest = max(self.length[slot] for slot in self.held)
+            waiting = self.next < len(self.queue)
+            self.slots, drawn = engine.decode(
+                self.model,
+                self.weights,
+                self.slots,
+                self.drawing,
+                np.int32(self.shapes.starts if waiting else self.shapes.slots),
+                steps=self.shapes.chunk,
+                width=next(width for width in self.widths if width >= longest),
+            )
+        return drawn
+
+    def read(self, drawn: engine.Drawn) -> list[Written]:
+        """What ended in a chunk, in the order of the queue."""
+        ended = []
+        for slot, sample in list(self.held.items()):
+            count = drawn.count_S[slot]
+            self.length[slot] += count
+            row = [x[slot, :count] for x in (drawn.token_SN, drawn.logprob_SN, drawn.entropy_SN)]
+            self.parts[slot].append(row)
+            if not drawn.active_S[slot]:
+                columns = (np.concatenate(x) for x in zip(*self.parts[slot]))
+                ended.append(Written(sample, *columns, bool(drawn.ended_S[slot])))
+                self.parts[slot] = []
+                self.free.append(slot)
+                del self.held[slot]
+        self.free.sort(reverse=True)
+        return sorted(ended, key=lambda written: written.sample)
+
+    def _start(self) -> None:
+        """The next samples of the queue, as many as have free slots and one block of prompts."""
+        s = self.shapes
+        block = self.queue[self.next].prompt // s.prompts
+        if block != self.block:
+            self._read_prompts(block)
+        chosen = []
+        while (
+            self.free
+            and self.next < len(self.queue)
+            and len(chosen) < s.starts
+            and self.queue[self.next].prompt // s.prompts == block
+        ):
+            slot = self.free.pop()
+            self.held[slot] = self.next
+            chosen.append((slot, self.queue[self.next]))
+            self.next += 1
+        ids = [self.prompts[sample.prompt] for _, sample in chosen]
+        for (slot, _), prompt in zip(chosen, ids):
+            self.length[slot] = len(prompt) - 1
+
+        filled = partial(_filled, count=s.starts)
+        start = engine.Start(
+            filled([slot for slot, _ in chosen], s.slots),
+            filled([sample.prompt - block * s.prompts for _, sample in chosen], 0),
+            filled([prompt[-1] for prompt in ids], 0),
+            filled([len(prompt) for prompt in ids], 1),
+            filled([sample.budget for _, sample in chosen], 0),
+            filled([sample.name for _, sample in chosen], 0, dtype=np.uint32),
+            filled([sample.index for _, sample in chosen], 0, dtype=np.uint32),
+        )
+        self.slots = engine.insert(self.slots, self.read_prompts, start, self.key)
+
+    def _read_prompts(self, block: int) -> None:
+        s = self.shapes
+        ids = self.prompts[block * s.prompts : (block + 1) * s.prompts]
+        tokens_BP = np.zeros((s.prompts, s.prompt), np.int32)
+        mask_BP = np.zeros((s.prompts, s.prompt), bool)
+        mask_BP[:, 0] = True  # a row without a prompt
+        for row, prompt in enumerate(ids):
+            tokens_BP[row, : len(prompt)] = prompt
+            mask_BP[row, : len(prompt)] = True
+        tokens_BP, mask_BP = sharding.put((tokens_BP, mask_BP), self.mesh)
+        self.block, self.read_prompts = block, None  # frees those of the block before
+        self.read_prompts = engine.prefill(self.model, self.weights, tokens_BP, mask_BP)
+
+
+def _widths(columns, mesh):
+    """How many columns of the cache a chunk may read. XLA copies them, if they are not all: on a
+    TPU the copy would need what further slots could use.
+    """
+    if mesh.devices.flat[0].platform == "tpu":
+        return [columns]
+    unit = math.ceil(columns / 4 / 8) * 8
+    return [min(i * unit, columns) for i in (1, 2, 3, 4)]
+
+
+def _filled(values, rest, *, count, dtype=np.int32):
+    return np.array(values + [rest] * (count - len(values)), dtype)
