@@ -5,14 +5,15 @@
         --config.data.train=train.jsonl --config.data.validation=minif2f_valid.jsonl \\
         --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=prover
 
-docs/start_my_prover.md walks through it, docs/models.md says what of it has not been run. The
-numbers below are where one would begin, not what was found best.
+On 16 chips of TPU v5e: `--config=configs/published.py:v5e-16`, whose sizes TPU's compiler was asked
+about (benchmarks/decode_roofline.py). docs/start_my_prover.md walks through it, docs/models.md says
+what of it has not been run. The numbers below are where one would begin, not what was found best.
 """
 
-from fdjax.config import default
+from fdjax.config import ConfigError, default
 
 
-def get_config():
+def get_config(devices: str = ""):
     config = default()
     config.stages = ("fd",)
     # The shape is the folder's: nothing but how it is computed, and what of it is trained.
@@ -29,11 +30,18 @@ def get_config():
     config.fd.update(
         prompts_per_step=64,
         samples_per_prompt=8,
-        generation_batch=16,  # 128 samples' keys and values are 116 GB for an 8B model
         row_buckets=(128, 256, 512),
         pipeline_depth=1,
         save_every=10,
     )
     config.fd.optimizer.update(learning_rate=1e-6, microbatches=16, moments="bfloat16")
-    config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8, batch=16)
+    config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8)
+    match devices:
+        case "v5e-16":
+            config.mesh.update(fsdp=8, tensor=2)
+            config.fd.optimizer.microbatches = 64
+            # Keys and values, beside the state and the weights for decoding.
+            config.generation.update(slots=128, memory_gb=7.0)
+        case _ if devices:
+            raise ConfigError(f"--config=configs/published.py:{devices}: known is v5e-16")
     return config
