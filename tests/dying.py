@@ -1,0 +1,36 @@
+"""`fdjax train` that kills itself: `python -m tests.dying`, with the flags of `fdjax.main`.
+
+The environment's DYING is "N SECONDS": so long after the N-th chunk of tokens was sent to the
+device. A process that lives to its end writes how many chunks it had to the file CHUNKS.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from fdjax import main
+from fdjax.rollout import engine
+
+
+def run() -> int:
+    number, seconds = os.environ["DYING"].split()
+    chunks, decode = 0, engine.decode
+
+    def counted(*args, **kwargs):
+        nonlocal chunks
+        chunks += 1
+        out = decode(*args, **kwargs)
+        if chunks == int(number):
+            threading.Timer(float(seconds), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return out
+
+    engine.decode = counted
+    code = main.main_train(sys.argv[1:])
+    Path(os.environ["CHUNKS"]).write_text(str(chunks))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run())
