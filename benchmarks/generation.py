@@ -115,7 +115,7 @@ def slots(work: Work, memory_gb: float | None = None, temperature: float = 1.0) 
             mesh,
             work.prompts.tolist(),
             queue,
-            engine.Drawing(np.float32(temperature), NEVER, None, np.float32(1), np.float32(0)),
+            engine.Drawing(np.float32(temperature), NEVER),
             jax.random.key(0),
             Figures(len(queue)),
         )

@@ -110,7 +110,7 @@ def programs(pod: Pod) -> dict[str, Callable[[], Any]]:
     M, f32, i32 = pod.shapes.starts, jnp.float32, jnp.int32
     names = {"name_M", "sample_M"}
     start = [struct(jnp.uint32 if x in names else i32, M) for x in engine.Start._fields]
-    drawing = engine.Drawing(struct(f32), struct(i32, 2), None, struct(f32), struct(f32))
+    drawing = engine.Drawing(struct(f32), struct(i32, 2))
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     whole = {"steps": pod.shapes.chunk, "width": pod.shapes.columns}
     copy = decoding.copier(pod.model, pod.state.params, pod.decoding)
