@@ -85,7 +85,7 @@ def make_pod(topology: str, layers: int, mesh_for=sharding.decoding_mesh, **chan
 
     held = jax.eval_shape(make_state)
     held = placed(held, sharding.tree_shardings(held, training))
-    weights = jax.eval_shape(decoding.copier(model, held.params, mesh), held.params)
+    weights = jax.eval_shape(decoding.copier(model, mesh), held.params)
     weights = placed(weights, sharding.tree_shardings(weights, mesh))
     rows = NamedSharding(mesh, PartitionSpec(sharding.ROWS))
     tokens = jax.ShapeDtypeStruct((shapes.prompts, shapes.prompt), jnp.int32, sharding=rows)
@@ -113,7 +113,7 @@ def programs(pod: Pod) -> dict[str, Callable[[], Any]]:
     drawing = engine.Drawing(struct(f32), struct(i32, 2))
     key = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
     whole = {"steps": pod.shapes.chunk, "width": pod.shapes.columns}
-    copy = decoding.copier(pod.model, pod.state.params, pod.decoding)
+    copy = decoding.copier(pod.model, pod.decoding)
     lowered = {
         "weights": lambda: copy.lower(pod.state.params),
         "prefill": lambda: engine.prefill.lower(pod.model, pod.weights, tokens, mask),

@@ -46,26 +46,22 @@ def weights(config: ModelConfig, params: Params, mesh: Mesh, head_dtype: str = "
 
     Norms stay fp32. A head that is the embedding is transposed here, not for every token.
     """
-    return copier(config, params, mesh, head_dtype)(params)
-
-
-def copier(config: ModelConfig, params: Params, mesh: Mesh, head_dtype: str = "") -> Callable:
-    """The jitted function that `weights` calls; `params` may be structs."""
-    shapes = _Hashable(jax.eval_shape(lambda x: x, params))
-    return _copier(config, mesh, head_dtype or config.dtype, shapes)
+    return copier(config, mesh, head_dtype)(params)
 
 
 @functools.lru_cache(maxsize=8)
-def _copier(config, mesh, head_dtype, shapes):
+def copier(config: ModelConfig, mesh: Mesh, head_dtype: str = "") -> Callable:
+    """The jitted function that `weights` calls."""
+
     def copy(params):
-        head_DV = transformer.unembedding(params).astype(head_dtype)
+        head_DV = transformer.unembedding(params).astype(head_dtype or config.dtype)
         stacked, norm = params["layers"], params["final_norm"]
         layers = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(config.num_layers)]
         cast = _cast({"embedding": params["embedding"], "layers": tuple(layers)}, config.dtype)
         return cast | {"lm_head": head_DV, "final_norm": norm}
 
-    placed = sharding.tree_shardings(jax.eval_shape(copy, shapes.tree), mesh)
-    return jax.jit(copy, out_shardings=placed)
+    shapes = jax.eval_shape(lambda: copy(transformer.init(config, jax.random.key(0))))
+    return jax.jit(copy, out_shardings=sharding.tree_shardings(shapes, mesh))
 
 
 def _cast(tree, dtype):
@@ -73,21 +69,6 @@ def _cast(tree, dtype):
         return x if path[-1].key == "scale" else x.astype(dtype)
 
     return jax.tree_util.tree_map_with_path(cast, tree)
-
-
-class _Hashable:
-    """Shapes as an argument of a cached function."""
-
-    def __init__(self, tree):
-        self.tree = tree
-        leaves, structure = jax.tree.flatten(tree)
-        self._key = (structure, tuple((x.shape, x.dtype) for x in leaves))
-
-    def __hash__(self):
-        return hash(self._key)
-
-    def __eq__(self, other):
-        return self._key == other._key
 
 
 # --- The model -----------------------------------------------------------------------------------

@@ -86,8 +86,9 @@ def embed(config: ModelConfig, embedding_VD: jax.Array, tokens_BT: jax.Array) ->
     long.
     """
     x_MD = jnp.take(embedding_VD, tokens_BT.reshape(-1), axis=0).astype(config.dtype)
-    scale = math.sqrt(config.width) if config.scale_embeddings else 1.0
-    return x_MD * jnp.asarray(scale, config.dtype) if config.scale_embeddings else x_MD
+    if config.scale_embeddings:
+        x_MD *= jnp.asarray(math.sqrt(config.width), config.dtype)
+    return x_MD
 
 
 # (query, key, value, *, window, softcap) -> (what each query attends to, what the layer keeps)

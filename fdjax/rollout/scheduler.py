@@ -8,7 +8,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -205,31 +204,22 @@ class _Board:
         block = self.queue[self.next].prompt // s.prompts
         if block != self.block:
             self._read_prompts(block)
-        chosen = []
+        rows = []
         while (
             self.free
             and self.next < len(self.queue)
-            and len(chosen) < s.starts
+            and len(rows) < s.starts
             and self.queue[self.next].prompt // s.prompts == block
         ):
-            slot = self.free.pop()
-            self.held[slot] = self.next
-            chosen.append((slot, self.queue[self.next]))
+            slot, sample = self.free.pop(), self.queue[self.next]
+            ids = self.prompts[sample.prompt]
+            place = sample.prompt - block * s.prompts
+            rows.append((slot, place, ids[-1], len(ids), sample.budget, sample.name, sample.index))
+            self.held[slot], self.length[slot] = self.next, len(ids) - 1
             self.next += 1
-        ids = [self.prompts[sample.prompt] for _, sample in chosen]
-        for (slot, _), prompt in zip(chosen, ids):
-            self.length[slot] = len(prompt) - 1
-
-        filled = partial(_filled, count=s.starts)
-        start = engine.Start(
-            filled([slot for slot, _ in chosen], s.slots),
-            filled([sample.prompt - block * s.prompts for _, sample in chosen], 0),
-            filled([prompt[-1] for prompt in ids], 0),
-            filled([len(prompt) for prompt in ids], 1),
-            filled([sample.budget for _, sample in chosen], 0),
-            filled([sample.name for _, sample in chosen], 0, dtype=np.uint32),
-            filled([sample.index for _, sample in chosen], 0, dtype=np.uint32),
-        )
+        nobody = (s.slots, 0, 0, 1, 0, 0, 0)
+        columns = np.array(rows + [nobody] * (s.starts - len(rows))).T
+        start = engine.Start(*columns[:5].astype(np.int32), *columns[5:].astype(np.uint32))
         self.slots = engine.insert(self.slots, self.read_prompts, start, self.key)
 
     def _read_prompts(self, block: int) -> None:
@@ -254,7 +244,3 @@ def _widths(columns, mesh):
         return [columns]
     unit = math.ceil(columns / 4 / 8) * 8
     return [min(i * unit, columns) for i in (1, 2, 3, 4)]
-
-
-def _filled(values, rest, *, count, dtype=np.int32):
-    return np.array(values + [rest] * (count - len(values)), dtype)
