@@ -12,6 +12,8 @@ from fdjax.models import attention, transformer
 from fdjax.models.attention import MASKED
 from fdjax.models.config import ModelConfig
 from fdjax.models.transformer import Block, Params, RMSNorm
+from fdjax.rollout import engine
+from fdjax.rollout.engine import Drawing
 
 # B prompts of P tokens, G samples of each of at most R tokens, L layers, K heads of width H
 
@@ -46,7 +48,7 @@ def sample(
 ) -> Written:
     """Responses to prompts i32[B, P] of one length, each ended by a stop id or by its budget."""
     (B, P), G = tokens_BP.shape, keys_BG.shape[1]
-    head_DV = transformer.unembedding(params)
+    head_DV, drawing = transformer.unembedding(params), Drawing(temperature, stop_ids)
     hidden_BPD, (keys, values) = _forward(
         config, params, tokens_BP, jnp.arange(P)[None].repeat(B, 0), _on_prompt, ()
     )
@@ -58,7 +60,10 @@ def sample(
         logits_BGV = jnp.einsum(
             "bgd,dv->bgv", hidden_BGD, head_DV, precision=jax.lax.Precision.HIGHEST
         )
-        token, logprob, entropy = draw(logits_BGV, _fold_in(keys_BG, step), temperature)
+        drawn = engine.draw(
+            logits_BGV.reshape(B * G, -1), _fold_in(keys_BG, step).reshape(-1), drawing
+        )
+        token, logprob, entropy = (x.reshape(B, G) for x in drawn)
         active = ~written.ended
         token = jnp.where(active, token, 0)
         ended = jnp.isin(token, stop_ids) | (step + 1 >= budgets_BG)
@@ -132,22 +137,6 @@ def _on_cache(length, cache, query_BGNH, key_BGKH, value_BGKH, **_):
         + weights[..., P + R :] * value_BGKH[:, :, :, None]
     )
     return out.reshape(B, G, N, H), (key_BGKH, value_BGKH)
-
-
-def draw(logits_BGV, keys_BG, temperature):
-    """argmax(logits / temperature + Gumbel noise). -> (tokens, log-probabilities, entropies)"""
-    greedy = jnp.equal(temperature, 0)
-    logits_BGV = logits_BGV / jnp.where(greedy, 1.0, temperature)
-    vocabulary = logits_BGV.shape[-1]
-    gumbel = jax.vmap(jax.vmap(lambda key: jax.random.gumbel(key, (vocabulary,), jnp.float32)))
-    noise_BGV = jax.lax.cond(greedy, lambda keys: jnp.zeros_like(logits_BGV), gumbel, keys_BG)
-    token_BG = jnp.argmax(logits_BGV + noise_BGV, axis=-1).astype(jnp.int32)
-    shifted_BGV = logits_BGV - jnp.max(logits_BGV, axis=-1, keepdims=True)
-    chosen_BG = jnp.take_along_axis(shifted_BGV, token_BG[..., None], axis=-1)[..., 0]
-    mass_BGV = jnp.exp(shifted_BGV)
-    total_BG = jnp.sum(mass_BGV, axis=-1)
-    entropy_BG = jnp.log(total_BG) - jnp.sum(mass_BGV * shifted_BGV, axis=-1) / total_BG
-    return token_BG, chosen_BG - jnp.log(total_BG), entropy_BG
 
 
 def _fold_in(keys_BG, step):

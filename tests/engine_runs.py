@@ -1,10 +1,9 @@
 """The engine on prompts of token ids, without a tokenizer or theorems."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fdjax.models import decoding, transformer
+from fdjax.models import decoding
 from fdjax.models.config import ModelConfig
 from fdjax.rollout import engine
 from fdjax.rollout.engine import Drawing
@@ -15,13 +14,6 @@ TINY = ModelConfig(
     vocab_size=23, width=16, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8, mlp_width=24
 )
 NO_STOP = (-1, -1)
-
-
-def sharpened(config, seed=0):
-    """Random parameters whose logits differ enough for the context to matter."""
-    rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(lambda: transformer.init(config, jax.random.key(0)))
-    return jax.tree.map(lambda x: jnp.asarray(0.4 * rng.standard_normal(x.shape), x.dtype), shapes)
 
 
 def random_prompts(config, lengths, seed=1):

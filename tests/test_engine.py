@@ -16,9 +16,9 @@ from engine_runs import (
     sample_key,
     samples,
     shapes,
-    sharpened,
     write,
 )
+from tiny_model import random_params
 
 from fdjax.models import decoding, transformer
 from fdjax.rollout import engine
@@ -43,7 +43,7 @@ hidden_states = jax.jit(transformer.hidden_states, static_argnums=0)
 
 @pytest.fixture(scope="module")
 def params():
-    return sharpened(TINY)
+    return random_params(TINY)
 
 
 def logits_after(config, params, prompt, response):
@@ -80,7 +80,7 @@ def brute_force(config, params, prompt, key, temperature, stop_ids):
 )
 def test_equals_brute_force(config, temperature):
     """With 16 samples in 4 slots, which are refilled while others go on."""
-    params = sharpened(config)
+    params = random_params(config)
     written = write(config, params, PROMPTS, QUEUE, drawing(temperature, STOP))
     lengths = set()
     for out, sample in zip(written, QUEUE):
@@ -128,7 +128,7 @@ def assert_distributed(observed, expected, bound):
 def test_distribution_of_two_tokens_is_exact():
     """Pairs of tokens, on a vocabulary of 6."""
     config = dataclasses.replace(TINY, vocab_size=6)
-    params = sharpened(config)
+    params = random_params(config)
     count, temperature, prompt = 4000, 0.8, [0, 1, 2, 3, 4, 5]
     written = write(
         config,
@@ -263,7 +263,7 @@ def test_a_slot_that_is_filled_again_searches_anew(params):
 @pytest.mark.parametrize("head_dtype", ["", "float32"])
 def test_logprobs_in_bfloat16_stay_near_the_forward_pass(head_dtype):
     config = dataclasses.replace(TINY, tie_embeddings=False, dtype="bfloat16")
-    params = sharpened(config)
+    params = random_params(config)
     written = write(config, params, PROMPTS, QUEUE, drawing(0.7), head_dtype=head_dtype)
     for out, sample in list(zip(written, QUEUE))[::5]:
         response = out.tokens.tolist()
@@ -325,7 +325,7 @@ def test_extended_slots_go_on_as_if_the_prompt_had_held_the_tokens(config):
     given = ([], [7, 8, 9, 1], [2], [5, 5])
     wholes = [PROMPTS[0], *(PROMPTS[i][:3] + given[i] for i in (1, 2, 3))]
     starts = [ids[: len(ids) - len(more)] for ids, more in zip(wholes, given)]
-    weights = decoding.weights(config, sharpened(config), sharding.make_mesh())
+    weights = decoding.weights(config, random_params(config), sharding.make_mesh())
     tokens = np.zeros((5, 4), np.int32)
     for row, more in zip(tokens, given):
         row[: len(more)] = more
@@ -352,7 +352,7 @@ def test_extended_slots_go_on_as_if_the_prompt_had_held_the_tokens(config):
 
 def test_a_sample_that_ended_goes_on_behind_the_text_of_others():
     """One whose budget is used up does not."""
-    weights = decoding.weights(TINY, sharpened(TINY), sharding.make_mesh())
+    weights = decoding.weights(TINY, random_params(TINY), sharding.make_mesh())
 
     def decode(slots):
         any_token = drawing(1.0, range(TINY.vocab_size))
@@ -373,7 +373,7 @@ def test_a_sample_that_ended_goes_on_behind_the_text_of_others():
 
 def test_the_text_of_others_between_two_chunks():
     """Is neither drawn nor counted to the budget; what follows has read it."""
-    weights = decoding.weights(GEMMA, sharpened(GEMMA), sharding.make_mesh())
+    weights = decoding.weights(GEMMA, random_params(GEMMA), sharding.make_mesh())
     greedy = drawing(0.0)
 
     def decode(slots, steps, width):

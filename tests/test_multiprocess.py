@@ -13,9 +13,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from engine_runs import TINY, sharpened
+from engine_runs import TINY
 from rollouts import small_generator, written_tokens
 from runs import ROOT, STAGES, arrays, assert_same, command, wait_for
+from tiny_model import random_params
 from tiny_updates import one_device
 
 from fdjax.runtime.files import read_lines
@@ -95,15 +96,17 @@ import jax
 process, port = int(sys.argv[1]), sys.argv[2]
 jax.config.update("jax_num_cpu_devices", 4)
 jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
-from engine_runs import TINY, sharpened
+from engine_runs import TINY
+from tiny_model import random_params
 from rollouts import small_generator, written_tokens
 from fdjax.config import GenerationConfig
 from fdjax.runtime import sharding
 made = small_generator()
 model = dataclasses.replace(TINY, vocab_size=made.model.vocab_size)
 mesh = sharding.make_mesh(2, 2, 2)
-shapes = jax.eval_shape(lambda: sharpened(model))
-params = jax.jit(lambda: sharpened(model), out_shardings=sharding.tree_shardings(shapes, mesh))()
+make = lambda: random_params(model)
+placed = sharding.tree_shardings(jax.eval_shape(make), mesh)
+params = jax.jit(make, out_shardings=placed)()
 settings = GenerationConfig(slots=8, chunk=5)
 generator = dataclasses.replace(made, model=model, mesh=mesh, settings=settings)
 assert not params["layers"]["q_proj"]["kernel"].is_fully_addressable
@@ -119,7 +122,7 @@ def test_two_processes_write_what_one_device_writes():
     made = small_generator()
     model = dataclasses.replace(TINY, vocab_size=made.model.vocab_size)
     alone = dataclasses.replace(made, model=model)
-    params = sharpened(model)
+    params = random_params(model)
     assert results[0] == [written_tokens(alone, params, step=step) for step in range(2)]
     assert results[0][0] != results[0][1]
 

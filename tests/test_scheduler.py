@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 import rich.console
-from engine_runs import TINY, drawing, key, random_prompts, samples, shapes, sharpened
+from engine_runs import TINY, drawing, key, random_prompts, samples, shapes
 from rollouts import THEOREMS, small_generator, written_tokens
+from tiny_model import random_params
 
 from fdjax.config import ConfigError, GenerationConfig
 from fdjax.models import decoding, transformer
@@ -112,7 +113,7 @@ STOP = (3, 11)
 
 @pytest.fixture(scope="module")
 def params():
-    return sharpened(TINY)
+    return random_params(TINY)
 
 
 def started(params, layout=None, **rest):
@@ -264,7 +265,7 @@ def test_step_stream_and_seed_enter_the_keys(generator, random_model):
 def test_eight_devices_write_as_one(generator, heads, kv_heads, tensor):
     """Heads that some of the devices divide, and heads that none does."""
     model = dataclasses.replace(generator.model, num_heads=heads, num_kv_heads=kv_heads)
-    params = sharpened(model)
+    params = random_params(model)
     alone = dataclasses.replace(generator, model=model)
     mesh = sharding.make_mesh(replica=2, fsdp=2, tensor=2)
     assert sharding.decoding_mesh(mesh, model).shape["tensor"] == tensor
