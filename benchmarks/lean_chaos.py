@@ -99,7 +99,7 @@ def check(pairs, workers: int, timeout: float, kills: int = 0) -> Outcome:
         nonlocal killed
         while not done.wait(0.1 + 0.2 * rng.random()):
             memory.append(process.memory_info().rss / 2**20)
-            with farm._changed:
+            with farm._lock:
                 worker = rng.choice(farm._workers)
                 child = worker.processes.child
                 due = kills * farm._counts["finished"] / len(pairs)

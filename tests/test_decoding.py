@@ -60,10 +60,12 @@ def test_steps_equal_the_forward_pass(name):
     weights = decoding.weights(config, params, sharding.make_mesh())
     cache, new = read(config, weights), new_tokens(config, 6)
     expected = continued(config, params, new)
+    table = decoding.rotation_table(config, P + 6)
     for chunk in (range(3), range(3, 6)):
         recent = decoding.empty_layers(config, S, 3)
         for index, t in enumerate(chunk):
-            hidden, recent = step(config, weights, new[:, t], cache, recent, jnp.int32(index))
+            index = jnp.int32(index)
+            hidden, recent = step(config, weights, new[:, t], cache, recent, index, table)
             assert hidden.dtype == jnp.float32
             np.testing.assert_allclose(hidden, expected[:, t], atol=3e-5)
         cache = decoding.join(cache, recent, jnp.full(S, 3))
@@ -96,8 +98,11 @@ def test_a_narrow_view_of_the_cache_is_enough():
     recent = decoding.empty_layers(TINY, S, 2)
     narrow = decoding.first_columns(cache, P)
     assert narrow.layers[0].keys.shape[3] == narrow.layers[0].values.shape[2] == P
-    both = [step(TINY, weights, new[:, 0], c, recent, jnp.int32(0))[0] for c in (cache, narrow)]
-    np.testing.assert_allclose(*both, atol=1e-6)
+    table = decoding.rotation_table(TINY, C)
+    wide, few = (
+        step(TINY, weights, new[:, 0], c, recent, jnp.int32(0), table)[0] for c in (cache, narrow)
+    )
+    np.testing.assert_allclose(wide, few, atol=1e-6)
 
 
 @pytest.mark.parametrize("head_dtype", ["", "float32"])

@@ -228,7 +228,7 @@ class GenerationConfig:
     """How attempts are written; no field changes what is written, but for rounding."""
 
     slots: int = setting(
-        64, "attempts written at the same time; rounded up to the rows of the mesh", at_least=1
+        256, "attempts written at the same time; rounded up to the rows of the mesh", at_least=1
     )
     memory_gb: float | None = setting(
         None, "GB of each device for keys and values: fewer slots where they need more", above=0

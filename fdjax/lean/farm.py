@@ -56,8 +56,12 @@ class Farm:
         self.allow_helpers = allow_helpers
         self.second = second
         self._workers = [backend.worker() for _ in range(workers or os.cpu_count() or 1)]
-        self._changed = threading.Condition()
-        # all below is guarded by _changed
+        self._lock = threading.RLock()
+        # One thread is told of work, and tells the next (`_take`): hundreds that wake for each
+        # candidate would hold up the one that submits.
+        self._work = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        # all below is guarded by _lock
         self._queue = JobQueue(backend, len(self._workers))
         self._jobs: dict[str, Job] = {}  # by cache key: waiting or being checked
         self._counts: collections.Counter[str] = collections.Counter()
@@ -65,7 +69,9 @@ class Farm:
         self._closed = False
         self._reported = Counters()  # as of the last call of `figures`
         self._threads = [
-            threading.Thread(target=self._work, args=(worker,), name=f"lean-{i}", daemon=True)
+            threading.Thread(
+                target=self._check_batches, args=(worker,), name=f"lean-{i}", daemon=True
+            )
             for i, worker in enumerate(self._workers)
         ]
         for thread in self._threads:
@@ -131,7 +137,7 @@ class Farm:
 
     @property
     def counters(self) -> Counters:
-        with self._changed:
+        with self._lock:
             return Counters(
                 **self._counts,
                 seconds_open=time.monotonic() - self._opened,
@@ -150,12 +156,13 @@ class Farm:
 
     def close(self) -> None:
         """Kills what runs, cancels what waits, ends the threads. May be called twice."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             waiting = [future for job in self._jobs.values() for future in job.futures]
             self._jobs.clear()
             self._queue.clear()
-            self._changed.notify_all()
+            self._work.notify_all()
+            self._room.notify_all()
         atexit.unregister(self.close)
         for worker in self._workers:
             worker.close()
@@ -182,11 +189,11 @@ class Farm:
         refusals = [self._refusal(*pair) if audited else None for pair in pairs]
         futures: list[Future[Verdict]] = []
         done = []
-        with self._changed:
+        with self._lock:
             for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
                 while len(self._jobs) >= MAX_WAITING and not urgent and not self._closed:
-                    self._changed.notify_all()
-                    self._changed.wait()
+                    self._work.notify()
+                    self._room.wait()
                 if self._closed:
                     raise RuntimeError("the Lean farm is closed")
                 future: Future[Verdict] = Future()
@@ -199,7 +206,7 @@ class Farm:
                 if verdict:
                     self._count(verdict, 1)
                     done.append((future, verdict))
-            self._changed.notify_all()
+            self._work.notify()
         for future, verdict in done:
             _answer(future, verdict)
         return futures
@@ -235,7 +242,7 @@ class Farm:
 
     # --- From the queue to verdicts, in the workers' threads -------------------------------------
 
-    def _work(self, worker: Worker) -> None:
+    def _check_batches(self, worker: Worker) -> None:
         """A thread: checks batches until the farm is closed."""
         while taken := self._take():
             batch, alone = taken
@@ -253,23 +260,25 @@ class Farm:
 
     def _take(self) -> tuple[list[Job], bool] | None:
         """As JobQueue.take, but waits for work. None when the farm is closed."""
-        with self._changed:
+        with self._lock:
             while not self._closed:
                 if taken := self._queue.take():
+                    self._work.notify()
                     return taken
-                self._changed.wait()
+                self._work.wait()
             return None
 
     def _give_up(self, batch: list[Job], error: BackendUnavailable, alone: bool) -> None:
         """Raises `error` from the futures of `batch`."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             if alone:
                 self._queue.end_alone()
             for job in batch:
                 del self._jobs[job.key]
-            self._changed.notify_all()
+            self._work.notify()
+            self._room.notify_all()
         for future in (future for job in batch for future in job.futures):
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
@@ -285,7 +294,7 @@ class Farm:
         """Answers what is decided and puts the rest back. `problem`: what explains a None."""
         broken = any(v is not None and v.status not in DECIDED for v in verdicts)
         done = []
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._counts["batches"] += 1
@@ -312,7 +321,8 @@ class Farm:
                 self.cache.put(job.key, verdict)
                 del self._jobs[job.key]
                 self._count(verdict, len(job.futures))
-            self._changed.notify_all()
+            self._work.notify()
+            self._room.notify_all()
         for job, verdict in done:
             for future in job.futures:
                 _answer(future, verdict)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from fdjax.models import attention, transformer
-from fdjax.models.attention import NEVER, Part
+from fdjax.models.attention import NEVER, Part, Rotation
 from fdjax.models.config import ModelConfig
 from fdjax.models.transformer import Block, Params, RMSNorm
 from fdjax.runtime import sharding
@@ -28,6 +28,9 @@ class Layer(NamedTuple):
 
     keys: jax.Array  # [S, K, H, C]
     values: jax.Array  # [S, K, C, H]
+
+
+RotationTable = tuple[Rotation, Rotation | None]  # of positions [1, C]: `attention.rotations`
 
 
 class KVCache(NamedTuple):
@@ -74,6 +77,13 @@ def _cast(tree, dtype):
 # --- The model -----------------------------------------------------------------------------------
 
 
+def rotation_table(config: ModelConfig, positions: int) -> RotationTable:
+    """The rotations of positions 0, 1, ...: computed in a loop of steps, cosines and sines would be
+    computed again for each layer and head.
+    """
+    return attention.rotations(config, jnp.arange(positions)[None])
+
+
 def prefill(
     config: ModelConfig, weights: Weights, tokens_BP: jax.Array, mask_BP: jax.Array
 ) -> tuple[Layer, ...]:
@@ -83,7 +93,8 @@ def prefill(
         y = attention.causal(query, key, value, mask_BP, **limits)
         return y, _columns(key, value)
 
-    _, layers = _forward(config, weights, tokens_BP, transformer.positions(mask_BP), attend)
+    rotations = attention.rotations(config, transformer.positions(mask_BP))
+    _, layers = _forward(config, weights, tokens_BP, rotations, attend)
     return layers
 
 
@@ -94,10 +105,12 @@ def step(
     cache: KVCache,
     recent: tuple[Layer, ...],
     index: jax.Array,
+    table: RotationTable,
 ) -> tuple[jax.Array, tuple[Layer, ...]]:
     """One more token of each slot. -> (f32[S, D], `recent` with this token in column `index`).
 
-    `recent`: the tokens since those of the cache, in columns before `index` i32[].
+    `recent`: the tokens since those of the cache, in columns before `index` i32[]. `table`: of all
+    positions that occur.
     """
     columns = jnp.arange(recent[0].values.shape[2])
     on_cache = _distance(cache, cache.length_S[:, None] + index)
@@ -111,7 +124,8 @@ def step(
         return attention.cached(query, parts, **limits), kept
 
     positions_S1 = (cache.length_S + index)[:, None]
-    hidden_S1D, recent = _forward(config, weights, token_S[:, None], positions_S1, attend)
+    rotations_S1 = jax.tree.map(lambda x: x[0, positions_S1], table)
+    hidden_S1D, recent = _forward(config, weights, token_S[:, None], rotations_S1, attend)
     return hidden_S1D[:, 0], recent
 
 
@@ -130,13 +144,13 @@ def extend(
         parts = (Part(*cache.layers[layer], on_cache), Part(*new, on_new))
         return attention.cached(query, parts, **limits), new
 
-    return _forward(config, weights, tokens_ST, positions_ST, attend)
+    return _forward(config, weights, tokens_ST, attention.rotations(config, positions_ST), attend)
 
 
-def _forward(config, weights, tokens_ST, positions_ST, attend):
+def _forward(config, weights, tokens_ST, rotations, attend):
     """-> (final-normed hidden states f32[S, T, D], what `attend(layer, ...)` keeps of each)"""
     x_MD = transformer.embed(config, weights["embedding"], tokens_ST)
-    rotations, kept = attention.rotations(config, positions_ST), []
+    kept = []
     for i, params in enumerate(weights["layers"]):
         block = Block(config, functools.partial(attend, i))
         windowed = config.windowed_layers[i]

@@ -178,7 +178,8 @@ def decode(
 
     def advance(loop):
         step, slots, recent, drawn = loop
-        hidden_SD, recent = decoding.step(config, weights, slots.token_S, read, recent, step)
+        token_S = slots.token_S
+        hidden_SD, recent = decoding.step(config, weights, token_S, read, recent, step, table)
         keys_S = jax.vmap(jax.random.fold_in)(slots.key_S, slots.drawn_S)
         logits_SV = soft_cap(_logits(hidden_SD, weights["lm_head"]), config.logit_softcap)
         token, logprob, entropy = draw(logits_SV, keys_S, drawing)
@@ -212,6 +213,7 @@ def decode(
     f32_SN = i32_SN.astype(jnp.float32)
     nothing = Drawn(i32_SN, f32_SN, f32_SN, i32_SN[:, 0], i32_SN[:, 0] > 0, slots.active_S)
     recent = decoding.empty_layers(config, S, steps)
+    table = decoding.rotation_table(config, cache.layers[0].values.shape[2])
     # The cache stays outside the loop: what the loop carries, XLA may copy for every token.
     loop = (jnp.int32(0), slots._replace(cache=None), recent, nothing)
     _, slots, recent, drawn = jax.lax.while_loop(unfinished, advance, loop)

@@ -91,6 +91,9 @@ def generate(
         prompts.until_table(model.vocab_size),
         *(p if p is None else np.float32(p) for p in (sampling.top_p, sampling.min_p)),
     )
+    seeds = sampling.seed, name_hash(sampling.stream), sampling.step
+    with jax.set_mesh(mesh):
+        key = _key(*np.array(seeds, np.uint32))
     figures = Figures(len(queue))
     written = run(
         shapes,
@@ -100,7 +103,7 @@ def generate(
         [request.prompt for request in requests],
         queue,
         drawing,
-        _key(*np.array([sampling.seed, name_hash(sampling.stream), sampling.step], np.uint32)),
+        key,
         figures,
         reporter(figures, shapes.slots, sampling.stream),
     )

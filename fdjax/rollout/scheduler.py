@@ -82,7 +82,10 @@ def plan(
     columns = math.ceil(columns / unit) * unit
     rows = sharding.rows(mesh)
     slots = config.slots
-    while slots >= 4 * max(samples, 2):  # few shapes, however many samples are asked for
+    # Quarters: few shapes, however many samples are asked for. On a CPU a step takes as long as its
+    # slots are many: half as many as samples, so that those which are free are filled again.
+    enough = max(samples // 2, 4) if _on(mesh, "cpu") else 4 * max(samples, 2) - 1
+    while slots > enough:
         slots //= 4
     if config.memory_gb:
         tensor = mesh.shape["tensor"]
@@ -237,10 +240,15 @@ class _Board:
 
 
 def _widths(columns, mesh):
-    """How many columns of the cache a chunk may read. XLA copies them, if they are not all: on a
-    TPU the copy would need what further slots could use.
+    """How many columns of the cache a chunk may read. XLA copies them, if they are not all: of a
+    short cache that takes longer than to read it all, and on a TPU further slots could use the
+    room.
     """
-    if mesh.devices.flat[0].platform == "tpu":
+    if _on(mesh, "tpu"):
         return [columns]
-    unit = math.ceil(columns / 4 / 8) * 8
-    return [min(i * unit, columns) for i in (1, 2, 3, 4)]
+    unit = max(math.ceil(columns / 4 / 8) * 8, 128)
+    return [*range(unit, columns, unit), columns]
+
+
+def _on(mesh, platform):
+    return mesh.devices.flat[0].platform == platform
