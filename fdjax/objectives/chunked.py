@@ -51,8 +51,9 @@ def chunked_map(
     For losses that are no sum over tokens. The backward pass computes the logits again.
     """
     count = _num_chunks(hidden_NRD.shape, chunk)
-    body = jax.checkpoint(lambda head, xs: (head, function(xs[0], head, xs[1])))
-    _, values = jax.lax.scan(body, head_DV, _split((hidden_NRD, columns), count))
+    # The head is no carry: the backward pass would keep a copy of it for each chunk.
+    body = jax.checkpoint(lambda _, xs: (None, function(xs[0], head_DV, xs[1])))
+    _, values = jax.lax.scan(body, None, _split((hidden_NRD, columns), count))
     return _merge(values, hidden_NRD.shape[1])
 
 
