@@ -64,7 +64,6 @@ def test_recipes_read(recipe):
         ("prompt.student_buckets", (8, 0), r"prompt.student_buckets is (8, 0), must be at least 1"),
         ("stages", ("sft", "fx"), "stages: the config has no block named fx"),
         ("stages", ("sft", "sft"), "must name at least one, and each once"),
-        ("fd.minibatches", 3, "do not split into minibatches=3"),
         ("fd.variants.support", "student", "are about the top_k"),
         ("fd.variants.estimator", "k1", "has the gradient of alpha=1.0"),
         ("feedback.provider", "oracle,oracle", "name each provider once"),

@@ -37,7 +37,7 @@ from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.preemption import Preemption
-from fdjax.training import build
+from fdjax.training import build, step
 from fdjax.training.experiment import device_idle, run_experiment
 from fdjax.types import Message
 from tests import coin, tiny_config
@@ -335,15 +335,24 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
         decoded.add((slots.cache.layers[0].keys.shape, steps, width))
         return decode(model, weights, slots, *args, steps=steps, width=width)
 
+    learn, accumulated, updates = step.learn, set(), []
+
+    def noting_learn(update, state, cuts, denominator):
+        updates.append(update)  # so that no other takes its id
+        for rows in cuts:
+            shapes = str(jax.tree.map(lambda x: x.shape, rows))
+            accumulated.add((id(update), shapes))
+        return learn(update, state, cuts, denominator)
+
     monkeypatch.setattr(engine, "decode", noting)
+    monkeypatch.setattr(step, "learn", noting_learn)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         run_experiment(config, tmp_path)
     assert_documented(tmp_path)
     compiled = [m.split(" for with ")[0] for m in caplog.messages if m.startswith("Compiling")]
     named = collections.Counter(re.match(r"Compiling jit\((\w+)\)", m)[1] for m in compiled)
-    # The supervised stage has a second, longer bucket once it reads feedback; the parts that take
-    # turns have one each.
-    assert named["update"] == len(STAGES) + 1 + 2 and named["score"] == 1, named
+    assert named["accumulate"] == len(accumulated), named
+    assert named["zeros"] == named["apply"] == len(STAGES) + 1 and named["score"] > 0, named
     # Slots are quarters of generation.slots; the columns follow from the bucket.
     shapes = {shape for shape, *_ in decoded}
     buckets = config.prompt.student_buckets + config.prompt.teacher_buckets
@@ -353,8 +362,8 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     assert named["decode"] == len(decoded) <= 3 * len(shapes), named
     assert named["copy"] == 1, named
     # `make` is a stage's fresh state: one function a stage, and two of them look alike here.
-    # `empty` takes no array, `decode` differs by its width, too.
-    alike = re.compile(r"jit\((make|empty|decode)\)")
+    # `empty` takes no array, `decode` differs by its width, the parts of an update by objective.
+    alike = re.compile(r"jit\((make|empty|decode|zeros|accumulate|apply)\)")
     counts = collections.Counter(m for m in compiled if not alike.search(m))
     repeated = [m for m, count in counts.items() if count > 1]
     assert not repeated
@@ -461,7 +470,7 @@ def test_each_preset_trains(finished, tmp_path, caplog, name):
     config.mesh.fsdp = 1
     with jax.log_compiles(), caplog.at_level("WARNING"):
         run_experiment(config, tmp_path)
-    compiled = [m for m in caplog.messages if m.startswith("Compiling jit(update)")]
+    compiled = [m for m in caplog.messages if m.startswith("Compiling jit(apply)")]
     assert len(compiled) == 1
     steps = [json.loads(line) for line in (tmp_path / "fd" / "metrics.jsonl").open()]
     assert len(steps) == config.fd.steps

@@ -16,7 +16,7 @@ from fdjax.training import sources
 from fdjax.training.build import make_objective
 from fdjax.types import Attempt, Candidate, Segment, Theorem, Verdict
 
-B, G, ROWS, P, R, D, V = 3, 4, 9, 2, 6, 3, 5
+B, G, ROWS, P, R, D, V = 3, 4, 8, 2, 6, 3, 5
 PRESETS = ("dr_grpo", "dapo", "gspo", "cispo")
 LENGTHS = np.array([[3, 5, 2, 4], [4, 4, 2, 3], [6, 5, 6, 1]])  # a length of R: cut off
 REWARDS = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0]])  # the second group has no variance

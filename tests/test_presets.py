@@ -18,7 +18,7 @@ from fdjax.training.build import make_objective
 from fdjax.training.sources import distillation_batches
 from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
-N, P, Q, R, D, V = 8, 3, 4, 7, 5, 120
+N, P, Q, R, D, V = 6, 3, 4, 7, 5, 120
 PROMPTS = types.SimpleNamespace(
     tokenizer=types.SimpleNamespace(pad_id=0),
     student_buckets=(P,),
