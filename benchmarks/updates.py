@@ -4,9 +4,9 @@
 
 mixed: FD and GRPO of 20 M parameters, lengths lognormal (mean 32, longest 128 tokens); at most 0.5
 of the time of the padded batch. equal: the same with full lengths; run: `make run`'s model, rows
-and lengths; at most 1.05 of the time. The peer is one program of gradient, optimizer and teacher,
-as updates were before. They take turns; prints medians, their ratio, and how far the movements of
-the parameters in the first update are apart. Exit code 1 if one falls short.
+and lengths; at most 1.05 of the time. The peer is one program that scans parts of as many padded
+tokens, as updates were before. They take turns; prints medians, their ratio, and how far the
+movements of the parameters in the first update are apart. Exit code 1 if one falls short.
 """
 
 import argparse
@@ -54,11 +54,14 @@ def make_batch(name: str, config, rows: int, teacher: int, longest: int, draw_le
 
 
 def fused(objective, optimizer, model, ema_rate):
-    """(state, batch) -> state: one program, the rows as they are."""
+    """(state, padded parts of the batch) -> state: one program that scans the parts."""
     parts = step.make_update(objective, optimizer, model, ema_rate=ema_rate)
 
-    def update(made, batch, denominator):
-        gradient, _ = parts.accumulate(made, parts.zeros(made), batch, denominator)
+    def update(made, stacked, denominator):
+        def accumulate(gradient, rows):
+            return parts.accumulate(made, gradient, rows, denominator)[0], None
+
+        gradient, _ = jax.lax.scan(accumulate, parts.zeros(made), stacked)
         return parts.apply(made, gradient, True)[0]
 
     return jax.jit(update, donate_argnums=0)
@@ -88,13 +91,16 @@ def compare(name: str, config, repeats: int, rows, teacher, longest, draw_length
         prompts=sorted({PROMPT, teacher}),
     )
 
+    count = -(-rows * (teacher + longest) // stage.optimizer.microbatch_tokens)
+    stacked = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+
     def by_parts():
         cuts = sharding.put([m.batch for m in cut(batch)], mesh)
         held["parts"], _ = step.learn(parts, held["parts"], cuts, denominator)
         return held["parts"]
 
     def by_whole():
-        held["whole"] = whole(held["whole"], sharding.put(batch, mesh), np.float32(denominator))
+        held["whole"] = whole(held["whole"], stacked, np.float32(denominator))
         return held["whole"]
 
     by_parts(), by_whole()
