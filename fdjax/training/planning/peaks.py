@@ -34,6 +34,16 @@ CHIPS = {
     # No vendor's figure: a simulated device of a laptop, so that parts can be put in order.
     "cpu": Chip(10e9, 2e9, 2e9, math.inf, 1024, "cpu"),
 }
+# For TPU's compiler: there is none that could be asked, none that would be in use, and no complaint
+# about that.
+NO_TPU = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_HOST_BOUNDS": "1,1,1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_STDERR_LOG_LEVEL": "3",
+}
 INSTALL = "pip install 'fdjax[tpu]' (libtpu compiles for a slice without one)"
 
 
@@ -87,9 +97,8 @@ def find_slice(name: str) -> Slice:
 def _described(name):
     if not has_compiler():
         raise ConfigError(f"--topology={name}: TPU's compiler is missing: {INSTALL}")
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no TPU that could be asked
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nor that would be in use
-    os.environ.setdefault("TPU_STDERR_LOG_LEVEL", "3")
+    for variable, value in NO_TPU.items():
+        os.environ.setdefault(variable, value)
     jax.config.update("jax_platforms", "cpu")
     from jax.experimental import topologies
 

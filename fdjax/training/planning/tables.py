@@ -27,7 +27,7 @@ def of_plan(what: Question, found: Answer) -> tuple[str, dict[str, Any]]:
     data = plan_data(what, found)
     texts = [
         head(what, found),
-        columns(["on a chip", "GB"], memory_rows(data["memory"])),
+        columns(["on a chip", unit(data["memory"])[0]], memory_rows(data["memory"])),
         columns(*function_rows(data["functions"])),
         columns(*step_rows(data["step"])),
         "\n".join(step_lines(what, found)),
@@ -53,12 +53,14 @@ def plan_data(what: Question, found: Answer) -> dict[str, Any]:
             "binds": max(needs, key=needs.get),
             "how": part.how,
         }
-    tensor_sizes = {
+    named = found.parts.named()
+    most = max(named, key=lambda name: named[name].held + named[name].temporary)
+    sizes = {
         "state": size(made.state),
         "gradient": size(updates.gradient(made)),
         "weights for decoding": size(made.weights),
         "keys and values": size(made.slots.cache),
-        "most at a time": e.memory,
+        f"most at a time ({most})": e.memory,
         "there is": chip.memory,
         "left": e.room,
     }
@@ -75,7 +77,7 @@ def plan_data(what: Question, found: Answer) -> dict[str, Any]:
         "bounds": True,
         "arithmetic_alone": is_counted(found),
         "assumed": what.given._asdict(),
-        "memory": tensor_sizes,
+        "memory": sizes,
         "functions": functions,
         "step": {"parts": parts, "seconds": e.step},
         "estimate": e._asdict() | {"step": e.step, "fits": e.fits},
@@ -105,14 +107,20 @@ def head(what: Question, found: Answer) -> str:
 
 
 def memory_rows(memory: dict[str, float]) -> list[list[str]]:
-    rows = [
-        [name, _gb(value)] for name, value in memory.items() if name not in ("there is", "left")
-    ]
+    shown = {name: x for name, x in memory.items() if name not in ("there is", "left")}
+    scale = unit(memory)[1]
+    rows = [[name, figure(value / scale)] for name, value in shown.items()]
     if math.isfinite(memory["there is"]):
-        fits = memory["left"] >= 0
-        rows.append(["a chip has", _gb(memory["there is"])])
-        rows.append(["fits, left" if fits else "does not fit, over by", _gb(abs(memory["left"]))])
+        fits = "fits, left" if memory["left"] >= 0 else "does not fit, over by"
+        rows.append(["a chip has", figure(memory["there is"] / scale)])
+        rows.append([fits, figure(abs(memory["left"]) / scale)])
     return rows
+
+
+def unit(memory: dict[str, float]) -> tuple[str, float]:
+    """Of small models MB."""
+    largest = max(x for x in memory.values() if math.isfinite(x))
+    return ("GB", GB) if largest >= GB else ("MB", 1e6)
 
 
 def function_rows(functions: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
@@ -155,15 +163,16 @@ def step_lines(what: Question, found: Answer) -> list[str]:
         f"assumed: {attempts} attempts of {given.response:,.0f} tokens (lognormal, sigma "
         f"{given.spread:g}, at most {given.longest:,}), prompts of {given.prompt:,.0f}, of the "
         f"teacher {given.teacher:,.0f}; Lean {given.lean:g} s a candidate",
-        f"sampling {e.sampling:,.1f} s, update {e.update:,.1f} s, a step {e.step:,.1f} s at least",
+        f"sampling {figure(e.sampling)} s, update {figure(e.update)} s, a step {figure(e.step)} s "
+        "at least",
         f"tokens: {e.tokens:,} written a step, at most {e.tokens / e.sampling:,.0f} a second while "
         f"sampling, {e.tokens / e.step:,.0f} a second of the step; "
         f"{e.padding:.0%} of the update's columns are padding",
         f"MFU of the update at most {e.mfu:.0%}, of the step {e.mfu_step:.0%} "
         "(FLOPs of real tokens, none counted twice)",
         f"Lean: {e.workers_needed} workers so that the device does not wait; with {e.workers} it "
-        f"waits {e.lean_wait:,.1f} s a step",
-        f"an evaluation takes {e.evaluation:,.0f} s at least",
+        f"waits {figure(e.lean_wait)} s a step",
+        f"an evaluation takes {figure(e.evaluation)} s at least",
     ]
     if e.price_step is not None:
         lines.append(
