@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fdjax.config import read
-from fdjax.config.flags import read_recipe
+from fdjax.config import parse, read
+from fdjax.config.flags import load, read_recipe
 from fdjax.runtime import sharding
-from fdjax.training.planning import costs, program
+from fdjax.training.planning import costs, estimate, parts, program, search, updates
 from fdjax.training.planning import pod as pods
 from fdjax.training.planning.peaks import find_slice
 
@@ -60,3 +60,46 @@ def test_without_a_mesh_for_decoding_each_token_gathers_weights():
     pod = make_pod("v5e:4x4", layers=1, mesh_for=lambda mesh, model: mesh)
     decode = pods.programs(pod)["decode"]()
     assert program.largest_moved(program.parse(decode.as_text())) > pod.smallest_weight()
+
+
+# --- fdjax plan ----------------------------------------------------------------------------------
+
+
+def question(*flags):
+    config = parse(load(RECIPE, [("mesh.tensor", "2"), *flags]))
+    model = pods.with_layers(pods.read_model(config, RECIPE, "qwen3_0.6b"), 4)
+    given = estimate.Assumed(400, 400, 500, 512, 0.1, lean=1.0, price=None, workers=None)
+    return search.Question(config, config.blocks["fd"], model, find_slice("v5e:2x2"), given, most=1)
+
+
+SHORT = [
+    ("prompt.student_buckets", "512"),
+    ("prompt.teacher_buckets", "512"),
+    ("prompt.response_length", "512"),
+    ("generation.slots", "16"),
+    ("fd.optimizer.microbatch_tokens", "2048"),
+]
+
+
+@pytest.mark.slow
+def test_a_plan_reads_what_the_arithmetic_expects():
+    what = question(*SHORT)
+    found, counted = search.answer(what), search.answer(what, compile_=False)
+    assert found.estimate.fits and found.shapes == counted.shapes
+    shape = next(iter(found.shapes))
+    ours, expected = found.parts.updates[shape].cost, counted.parts.updates[shape].cost
+    assert ours.flops == pytest.approx(expected.flops, rel=0.3)
+    assert ours.hbm > 0.5 * expected.hbm and ours.ici > 0.5 * expected.ici
+    assert found.parts.apply.held == counted.parts.apply.held
+    token = found.parts.generation[parts.TOKEN].cost
+    assert token.hbm == pytest.approx(found.pod.least_read(), rel=0.3)
+
+
+@pytest.mark.slow
+def test_a_plan_that_the_compiler_refuses_names_the_function():
+    what = question(*SHORT)
+    whole = pods.read_model(what.config, RECIPE, "qwen3_8b")  # 25 GB of state on each of 4 chips
+    made = what._replace(model=whole).make()
+    shapes = updates.update_shapes(made, estimate.make_lengths(made, what.given))
+    with pytest.raises(parts.DoesNotFit, match="update"):
+        parts.update(made, list(shapes), 1)

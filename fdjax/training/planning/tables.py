@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from fdjax.training import state
 from fdjax.training.planning import estimate as estimates
@@ -243,7 +244,18 @@ def figure(value: float) -> str:
 
 
 def as_json(data: Any) -> str:
-    return json.dumps(data, indent=1, default=str) + "\n"
+    """What has no bound is null."""
+
+    def plain(x):
+        if isinstance(x, dict):
+            return {str(k): plain(v) for k, v in x.items()}
+        if isinstance(x, list | tuple):
+            return [plain(v) for v in x]
+        if isinstance(x, np.generic):
+            x = x.item()
+        return None if isinstance(x, float) and not math.isfinite(x) else x
+
+    return json.dumps(plain(data), indent=1) + "\n"
 
 
 def _gb(value):
