@@ -64,7 +64,7 @@ def make_config(args):
     config.feedback.provider = "lean_messages"
     config.sft.update(steps=150, batch_size=32, feedback_start=200)  # answers end
     config.fd.update(steps=args.steps, save_every=args.steps, pipeline_depth=args.depth)
-    config.fd.update(prompts_per_step=48, samples_per_prompt=8, row_buckets=(384,))
+    config.fd.update(prompts_per_step=48, samples_per_prompt=8)
     config.evaluation.update(theorems=2, train_samples=1, heldout_samples=1, low_temperature=None)
     return config
 

@@ -18,8 +18,6 @@ def get_config():
     config.data.train = "2048"  # 64 steps of 32 prompts: none is met twice
     config.feedback.provider = "peers"
     config.feedback.peers.update(order="nearest", own="always")
-    config.fd.update(
-        steps=64, prompts_per_step=32, row_buckets=(64, 128, 256), alpha=1.0, success_weight=1.0
-    )
+    config.fd.update(steps=64, prompts_per_step=32, alpha=1.0, success_weight=1.0)
     config.fd.optimizer.learning_rate = 5e-5
     return config

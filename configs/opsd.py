@@ -31,7 +31,6 @@ def get_config():
         prompts_per_step=32,
         samples_per_prompt=1,
         temperature=1.1,
-        row_buckets=(32,),
         is_clip=None,
         success_weight=1.0,
         learn_tokens="all",

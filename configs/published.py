@@ -30,16 +30,15 @@ def get_config(devices: str = ""):
     config.fd.update(
         prompts_per_step=64,
         samples_per_prompt=8,
-        row_buckets=(128, 256, 512),
         pipeline_depth=1,
         save_every=10,
     )
-    config.fd.optimizer.update(learning_rate=1e-6, microbatches=16, moments="bfloat16")
+    config.fd.optimizer.update(learning_rate=1e-6, microbatch_tokens=20_480, moments="bfloat16")
     config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8)
     match devices:
         case "v5e-16":
             config.mesh.update(fsdp=8, tensor=2)
-            config.fd.optimizer.microbatches = 64
+            config.fd.optimizer.microbatch_tokens = 10_240
             # Keys and values, beside the state and the weights for decoding.
             config.generation.update(slots=128, memory_gb=7.0)
         case _ if devices:

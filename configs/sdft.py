@@ -29,7 +29,6 @@ def get_config():
         show_every=4,
         prompts_per_step=32,
         samples_per_prompt=1,
-        row_buckets=(32,),
         success_weight=1.0,
         learn_tokens="all",
         ema_rate=0.01,

@@ -28,7 +28,6 @@ def get_config():
         steps=50,
         prompts_per_step=32,
         samples_per_prompt=8,
-        row_buckets=(64, 128, 256),
         alpha=0.5,
         success_weight=1.0,
         learn_tokens="all",

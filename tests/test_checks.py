@@ -27,7 +27,7 @@ def config(tmp_path, monkeypatch):
         ({"evaluation.train": "x"}, r"^evaluation\.train='x' has no theorems"),
         ({"fd.theorems": "x"}, r"^fd\.theorems='x' has no theorems"),
         (
-            {"grpo.variants.max_refills": 1, "grpo.prompts_per_step": 8, "grpo.row_buckets": (32,)},
+            {"grpo.variants.max_refills": 1, "grpo.prompts_per_step": 8},
             r"^grpo\.variants\.max_refills=1: with prompts_per_step=8 no theorem of 'train' is lef",
         ),
     ],
@@ -39,23 +39,10 @@ def test_bad_values_are_refused_by_name(config, tmp_path, changes, message):
         set_up(config, tmp_path / "w")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sft.batch_size": 3}, r"^sft\.batch_size: 3 rows"),
-        ({"expert_iteration.batch_size": 3}, r"^expert_iteration\.batch_size: 3 rows"),
-        ({"fd.row_buckets": (17,)}, r"^fd\.row_buckets: 17 rows"),
-        ({"grpo.minibatches": 16}, r"^grpo\.row_buckets: 1 rows"),
-    ],
-)
-def test_rows_are_split_over_the_devices(config, tmp_path, changes, message):
+def test_any_number_of_rows_is_split_over_the_devices(config, tmp_path):
     config.mesh.fsdp = 2
-    config.fd.prompts_per_step = 3  # attempts are written in slots, not in rows
+    config.sft.batch_size = config.fd.prompts_per_step = 3
     set_up(config, tmp_path / "good")
-    for path, value in changes.items():
-        change(config, path, value)
-    with pytest.raises(ConfigError, match=message + r", must be a multiple of .* = 2$"):
-        set_up(config, tmp_path / "w")
 
 
 def test_supervised_stages_need_references(config, tmp_path):
@@ -70,9 +57,7 @@ def test_supervised_stages_need_references(config, tmp_path):
 
 
 def test_a_combined_stage(config, tmp_path):
-    config.both = as_config_dict(
-        CombinedStage(prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,))
-    )
+    config.both = as_config_dict(CombinedStage(prompts_per_step=4, samples_per_prompt=4))
     config.stages = ("sft", "grpo", "both")
     assert set_up(config, tmp_path / "w")[2] == config.stages
     # The start, which the trust region is around, is the KL's reference, too.

@@ -7,12 +7,18 @@ import numpy as np
 import optax
 import pytest
 from tiny_model import bag_of_words, log_softmax
-from tiny_updates import OBJECTIVES, distillation, make_batch, policy_gradient, relative_distance
+from tiny_updates import (
+    OBJECTIVES,
+    distillation,
+    make_batch,
+    policy_gradient,
+    relative_distance,
+    whole_update,
+)
 
 from fdjax.objectives.combined import Combined, Part
 from fdjax.runtime import sharding
 from fdjax.training import state
-from fdjax.training.step import make_update
 
 WEIGHTS = {part.name: part.weight for part in OBJECTIVES["combined"].parts}
 ALONE = {part.name: part.objective for part in OBJECTIVES["combined"].parts}
@@ -23,7 +29,7 @@ OPTIMIZER = optax.sgd(1e3)  # large, so that float32 does not round the movement
 
 @functools.cache
 def update(name):
-    return make_update(
+    return whole_update(
         ALONE.get(name, OBJECTIVES["combined"]),
         OPTIMIZER,
         MODEL,
@@ -107,7 +113,7 @@ def test_a_kl_to_the_frozen_teacher_of_a_trust_region():
     loss = beta * rho * (np.exp(-gap) + gap - 1) - gain
     expected += 0.5 * loss[pg.loss_mask].sum() / pg.loss_mask.sum()
     before = jax.tree.map(np.array, made.teacher_params)
-    made, metrics = make_update(objective, OPTIMIZER, MODEL)(made, batch)
+    made, metrics = whole_update(objective, OPTIMIZER, MODEL)(made, batch)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, made.teacher_params, before)
 
@@ -141,5 +147,5 @@ def test_parts_in_turns_compile_once_each():
     for turn in ("distillation", "policy_gradient") * 2:
         made, metrics = update("combined")(made, {turn: batch[turn]})
         assert f"loss/{turn}" in metrics and np.isfinite(metrics["loss"])
-        compiled.append(update("combined")._cache_size())
+        compiled.append([part._cache_size() for part in update("combined").parts])
     assert compiled[1:] == [compiled[1]] * 3 and int(made.skipped) == 0

@@ -64,7 +64,6 @@ def test_recipes_read(recipe):
         ("prompt.student_buckets", (8, 0), r"prompt.student_buckets is (8, 0), must be at least 1"),
         ("stages", ("sft", "fx"), "stages: the config has no block named fx"),
         ("stages", ("sft", "sft"), "must name at least one, and each once"),
-        ("fd.row_buckets", (64,), "must hold prompts_per_step * samples_per_prompt = 128 rows"),
         ("fd.minibatches", 3, "do not split into minibatches=3"),
         ("fd.variants.support", "student", "are about the top_k"),
         ("fd.variants.estimator", "k1", "has the gradient of alpha=1.0"),
@@ -107,9 +106,9 @@ def test_recipes_read(recipe):
         ("sft.optimizer.clip_norm", 0.0, "sft.optimizer.clip_norm is 0.0, must be above 0"),
         ("sft.optimizer.warmup", -1, "sft.optimizer.warmup is -1, must be at least 0"),
         (
-            "sft.optimizer.microbatches",
-            3,
-            "sft: 128 rows do not split into optimizer.microbatches=3",
+            "sft.optimizer.microbatch_tokens",
+            0,
+            "sft.optimizer.microbatch_tokens is 0, must be at least 1",
         ),
         ("fd.variants.ema_per", "x", "fd.variants.ema_per is 'x', must be one of update, batch"),
         ("fd.ema_rate", 2.0, "fd.ema_rate is 2.0, must be at most 1"),
@@ -118,8 +117,6 @@ def test_recipes_read(recipe):
         ("fd.distill_attempts", "x", "fd.distill_attempts is 'x', must be one of all, failed"),
         ("fd.temperature", 0.0, "fd.temperature is 0.0, must be above 0"),
         ("fd.save_every", 0, "fd.save_every is 0, must be at least 1"),
-        ("fd.row_buckets", (), "fd.row_buckets is (), must hold at least one number"),
-        ("fd.row_buckets", ("a",), "fd.row_buckets is 'a', must be of type int"),
         ("fd.minibatches", 0, "fd.minibatches is 0, must be at least 1"),
         ("fd.epochs", 0, "fd.epochs is 0, must be at least 1"),
         ("fd.curriculum.keep_probability", 2.0, "keep_probability is 2.0, must be at most 1"),
@@ -170,10 +167,6 @@ def every_stage():
                 "grpo.variants.mask_truncated": True,
             },
             "grpo.variants: kl='k1' is part of every attempt's reward, and mask_truncated leaves",
-        ),
-        (
-            {"grpo.minibatches": 4, "grpo.optimizer.microbatches": 64},
-            "grpo: 64 rows do not split into minibatches=4 times optimizer.microbatches=64",
         ),
         (
             {"both.turns": ("fd", "grpo")},
@@ -237,8 +230,9 @@ def test_the_start_that_a_teacher_keeps_is_the_reference_of_a_combined_stage():
 
 def test_settings_of_stages_that_do_not_run_are_not_compared():
     config = default()
-    config.grpo.row_buckets = (4,)
-    assert read(config).blocks["grpo"].row_buckets == (4,)
+    config.grpo.update(kl_coefficient=0.1)
+    config.grpo.variants.update(kl="k1", mask_truncated=True)
+    assert read(config).blocks["grpo"].variants.mask_truncated
 
 
 def test_parts_of_a_combined_stage():

@@ -43,7 +43,7 @@ from fdjax.types import Message
 from tests import coin, tiny_config
 
 ROLLOUTS = dict(  # of tiny_config's stages
-    save_every=2, prompts_per_step=4, samples_per_prompt=4, row_buckets=(16,), pipeline_depth=1
+    save_every=2, prompts_per_step=4, samples_per_prompt=4, pipeline_depth=1
 )
 
 
@@ -324,7 +324,7 @@ def test_one_compilation_per_function_and_bucket(tmp_path, caplog, monkeypatch):
     config.grpo.update(minibatches=2, epochs=2, is_clip=2.0, kl_coefficient=0.1)
     config.grpo.variants.max_refills = 2
     both = CombinedStage(
-        **ROLLOUTS | {"row_buckets": (32,)},  # so that no shape is that of another stage
+        **ROLLOUTS,
         steps=3,
         turns=("distillation", "policy_gradient"),
     )
@@ -454,7 +454,7 @@ def test_expert_iteration_killed_in_mid_round(finished, environment, tmp_path):
 def test_each_preset_trains(finished, tmp_path, caplog, name):
     config, chosen = tiny_config.get_config(), preset(name)
     config.fd, config.feedback = chosen.fd, chosen.feedback
-    config.fd.update(steps=4, save_every=2, prompts_per_step=4, row_buckets=(32,))
+    config.fd.update(steps=4, save_every=2, prompts_per_step=4)
     config.update(stages=("fd",), init_from=str(finished[0] / "sft"))
     if name == "sdpo":  # whose tiny attempts have no peers that succeed
         config.feedback.provider = "peers,lean_messages"

@@ -32,7 +32,7 @@ def config_of(url, **changes):
     config.sft.optimizer.warmup = 2
     config.prompt.update(student_buckets=(112,), teacher_buckets=(112,))
     config.mesh.fsdp = 1
-    config.fd.update(steps=3, save_every=1, samples_per_prompt=2, row_buckets=(8,))
+    config.fd.update(steps=3, save_every=1, samples_per_prompt=2)
     config.evaluation.update(theorems=2, train_samples=2, heldout_samples=2)
     config.feedback.llm.update(base_url=url, model="m", retries=1, timeout=5.0)
     config.feedback.update_from_flattened_dict(changes)

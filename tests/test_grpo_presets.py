@@ -36,7 +36,6 @@ def stage_of(name):
         stage,
         prompts_per_step=B,
         samples_per_prompt=G,
-        row_buckets=(ROWS,),
         minibatches=1,
         variants=dataclasses.replace(stage.variants, overlong_buffer=buffer),
     )

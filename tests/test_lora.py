@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine_runs import random_prompts, samples, shapes, write
-from tiny_updates import adamw, distillation, make_batch, relative_distance
+from tiny_updates import adamw, distillation, make_batch, relative_distance, whole_update
 
 from fdjax.models import lora, transformer
 from fdjax.models.config import ModelConfig, from_fields
@@ -20,7 +20,6 @@ from fdjax.objectives.protocol import Model
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.training import state
-from fdjax.training.step import make_update
 
 BASE = ModelConfig(
     vocab_size=64,
@@ -106,10 +105,11 @@ def train(*mesh):
     with jax.set_mesh(mesh):
         start = jax.tree.map(jnp.copy, moved())
         made = state.restart(start, optimizer, mesh, with_teacher=True)
-        update = make_update(
+        update = whole_update(
             distillation(chunk=16),
             optimizer,
             Model(functools.partial(transformer.hidden_states, CONFIG), transformer.unembedding),
+            mesh,
             microbatches=2,
             ema_rate=0.25,
             shardings=state.shardings(made, mesh),
@@ -118,7 +118,11 @@ def train(*mesh):
         after, _ = update(made, batch)
         between = sharding.fetch(after)
         after, metrics = update(after, batch)
-    assert update._cache_size() == 1 and metrics["grad_norm"] > 0 and after.skipped == 0
+    assert (
+        [part._cache_size() for part in update.parts] == [1, 1, 1]
+        and metrics["grad_norm"] > 0
+        and after.skipped == 0
+    )
     return between, sharding.fetch(after), jax.tree.map(lambda x: x.sharding.spec, after)
 
 

@@ -4,7 +4,6 @@ Batches come from the stage's source: the choice of attempts, their weights and 
 are part of what is tested.
 """
 
-import dataclasses
 import types
 
 import jax
@@ -125,7 +124,7 @@ def gkd(z, before, teacher_z, attempts):
 
 @pytest.mark.parametrize("formula", [sdpo, opsd, sdft, gkd])
 def test_preset_is_its_published_formula(formula):
-    stage = dataclasses.replace(stage_of(formula.__name__), row_buckets=(N,))
+    stage = stage_of(formula.__name__)
     rolled_out = groups()
     generator = types.SimpleNamespace(prompts=PROMPTS)
     batch, _ = distillation_batches(stage, stage, generator)(0, rolled_out, None)

@@ -121,9 +121,3 @@ def test_policy_gradient_batch_never_trains_on_tool_tokens():
     np.testing.assert_array_equal(batch.student_attention_mask[0], [1, 1, 1, 1, 1, 1, 0])
     np.testing.assert_array_equal(batch.generator_logprobs[0], [-1, 0, 0, -2, 0])
     np.testing.assert_array_equal(batch.advantages, [-0.5, 0])
-
-
-def test_row_bucket_names_the_field():
-    assert batching.row_bucket(3, (4, 2, 8)) == 4
-    with pytest.raises(ValueError, match="row_buckets is 8"):
-        batching.row_bucket(9, (4, 8))

@@ -52,7 +52,7 @@ def items(prompts):
 
 def distillation(groups, **changes):
     """(batch, metrics)"""
-    stage = DistillationStage(**{"row_buckets": (4,)} | changes)
+    stage = DistillationStage(**changes)
     return sources.make_to_batch(stage, small_generator(), None)(0, groups, None)
 
 
@@ -112,7 +112,7 @@ def test_unknown_attempts_are_named():
 
 
 def grpo_stage(variants=None, **changes):
-    fields = dict(prompts_per_step=2, samples_per_prompt=5, row_buckets=(16,)) | changes
+    fields = dict(prompts_per_step=2, samples_per_prompt=5) | changes
     return PolicyGradientStage(variants=PolicyGradientVariants(**variants or {}), **fields)
 
 
@@ -248,7 +248,7 @@ def test_zero_variance_groups_are_refilled_until_there_are_enough(prompts):
 
 def test_parts_of_a_combined_stage_learn_from_the_same_groups_together_or_in_turn(prompts):
     [group] = items(prompts)
-    fields = dict(row_buckets=(8,), prompts_per_step=1, samples_per_prompt=5)
+    fields = dict(prompts_per_step=1, samples_per_prompt=5)
 
     def to_batch(**changes):
         return sources.make_to_batch(CombinedStage(**fields | changes), small_generator(), None)

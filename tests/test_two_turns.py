@@ -11,12 +11,11 @@ import numpy as np
 import optax
 import pytest
 from tiny_model import FREE, bag_of_words, tiny_transformer
-from tiny_updates import distillation, policy_gradient
+from tiny_updates import distillation, policy_gradient, whole_update
 
 from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
 from fdjax.training import state
-from fdjax.training.step import make_update
 from fdjax.types import Attempt, Candidate, Segment
 
 FIRST, TOOL, SECOND = (11, 12, 13), (41, 42, 43, 44), (14, 15, 2)
@@ -130,7 +129,7 @@ def test_training_on_it_works(kind):
     params = init(jax.random.key(0))
     optimizer = optax.adam(3e-2)
     made = state.from_params(params, optimizer, with_teacher=kind == "distillation")
-    update = make_update(OBJECTIVES[kind], optimizer, model)
+    update = whole_update(OBJECTIVES[kind], optimizer, model)
     batch = jax.tree.map(jnp.asarray, make_batch(kind))
 
     def logprob(params):

@@ -20,7 +20,6 @@ def get_config():
             save_every=2,
             prompts_per_step=4,
             samples_per_prompt=4,
-            row_buckets=(16,),
             pipeline_depth=1,
         )
     config.expert_iteration.update(

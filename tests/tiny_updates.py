@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from tiny_model import tiny_transformer
 
+from fdjax.batches.arrays import minibatches
 from fdjax.config import DistillationConfig, OptimizerConfig, PolicyGradientConfig
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation, DistillationBatch
@@ -14,7 +15,7 @@ from fdjax.objectives.policy_gradient import PolicyGradient, PolicyGradientBatch
 from fdjax.objectives.supervised import Supervised, SupervisedBatch
 from fdjax.runtime import sharding
 from fdjax.training import state
-from fdjax.training.step import make_update
+from fdjax.training.step import figures, learn, make_update
 
 
 def distillation(**changes):
@@ -93,6 +94,23 @@ def make_batch(kind, N=N, P=P, Q=Q, R=R, vocab_size=64):
     )
 
 
+def whole_update(objective, optimizer, model, mesh=None, microbatches=1, **settings):
+    """(state, batch) -> (state, metrics), by microbatches of every so many-th row. Its `parts` are
+    the jitted functions.
+    """
+    parts = make_update(objective, optimizer, model, **settings)
+    mesh = mesh or sharding.make_mesh()
+
+    def update(made, batch):
+        denominator = objective.denominator(sharding.fetch(batch))
+        cuts = minibatches(sharding.fetch(batch), microbatches)
+        made, learned = learn(parts, made, sharding.put(cuts, mesh), denominator)
+        return made, figures(sharding.fetch(learned))
+
+    update.parts = parts
+    return update
+
+
 def setup(kind, mesh=(1, 1, 1), tiny=tiny_transformer, optimizer=None, teacher=True, **settings):
     """(update, state, batch), all on the mesh."""
     mesh = sharding.make_mesh(*mesh)
@@ -100,9 +118,8 @@ def setup(kind, mesh=(1, 1, 1), tiny=tiny_transformer, optimizer=None, teacher=T
     optimizer = optimizer or adamw(learning_rate=1e-2)
     with_teacher = teacher and kind in ("distillation", "combined")
     made = state.create(init, jax.random.key(0), optimizer, mesh, with_teacher=with_teacher)
-    update = make_update(
-        OBJECTIVES[kind], optimizer, model, shardings=state.shardings(made, mesh), **settings
-    )
+    placed = state.shardings(made, mesh)
+    update = whole_update(OBJECTIVES[kind], optimizer, model, mesh, shardings=placed, **settings)
     return update, made, sharding.put(make_batch(kind), mesh)
 
 

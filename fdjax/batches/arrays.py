@@ -1,4 +1,4 @@
-"""Batches as host arrays of a few fixed shapes, so that the device compiles few programs."""
+"""Batches as host arrays: a row for each attempt. microbatches.py cuts them for the device."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from fdjax.batches.token_weights import token_lines
-from fdjax.config import ConfigError
 from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.objectives.supervised import SupervisedBatch
@@ -41,14 +40,6 @@ class SupervisedRow(NamedTuple):
     prompt: Sequence[int]
     response: Sequence[int]
     learned: Sequence[bool] | None = None  # per token of the response; None: all of them
-
-
-def row_bucket(rows: int, buckets: Sequence[int]) -> int:
-    """The least bucket that holds `rows`. Raises ConfigError if none does."""
-    fitting = [b for b in buckets if b >= rows]
-    if not fitting:
-        raise ConfigError(f"{rows} rows, but the largest of row_buckets is {max(buckets)}")
-    return min(fitting)
 
 
 def distillation_batch(

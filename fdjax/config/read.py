@@ -16,7 +16,6 @@ from fdjax.config.stages import (
     CombinedStage,
     DistillationConfig,
     PolicyGradientConfig,
-    RolloutStage,
     StageConfig,
     SupervisedStage,
     distillation_part,
@@ -227,20 +226,6 @@ def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:
         raise ConfigError(
             f"{name}.curriculum.min_solve_rate is {curriculum.min_solve_rate}, must be below "
             f"max_solve_rate = {curriculum.max_solve_rate}"
-        )
-    rollouts = isinstance(stage, RolloutStage)
-    updates, parts = stage.minibatches if rollouts else 1, stage.optimizer.microbatches
-    for rows in stage.row_buckets if rollouts else (stage.batch_size,):
-        if rows % (updates * parts):
-            minibatches = f"minibatches={updates} times " if rollouts else ""
-            raise ConfigError(
-                f"{name}: {rows} rows do not split into {minibatches}optimizer.microbatches={parts}"
-            )
-    most = stage.prompts_per_step * stage.samples_per_prompt
-    if rollouts and most > max(stage.row_buckets):
-        raise ConfigError(
-            f"{name}.row_buckets is {stage.row_buckets}, must hold prompts_per_step * "
-            f"samples_per_prompt = {most} rows"
         )
 
 

@@ -13,7 +13,11 @@ class OptimizerConfig:
     weight_decay: float = setting(0.0, "of matrices, not of norms and biases", at_least=0)
     clip_norm: float | None = setting(1.0, "bound on the gradient's norm", above=0)
     moments: str = setting("float32", "dtype of Adam's moments", choices=("float32", "bfloat16"))
-    microbatches: int = setting(1, "parts of a batch, one after the other", at_least=1)
+    microbatch_tokens: int = setting(
+        32_768,
+        "tokens, padding included, of a microbatch on each of replica * fsdp devices; or a row",
+        at_least=1,
+    )
 
 
 @config_class
@@ -93,9 +97,6 @@ class RolloutStage(StageConfig):
         0, "steps whose attempts are generated ahead of the update", at_least=0
     )
     curriculum: CurriculumConfig = block(CurriculumConfig, "which theorems")
-    row_buckets: tuple[int, ...] = setting(
-        (64, 128), "a batch's rows are padded to the least that holds them", at_least=1
-    )
     minibatches: int = setting(1, "updates of an epoch, each of every so many-th row", at_least=1)
     epochs: int = setting(1, "times that a batch is learned from", at_least=1)
 

@@ -56,8 +56,9 @@ def chunked_map(
     """
 
     def on_rows(rows, head_DV):
-        body = jax.checkpoint(lambda head, xs: (head, function(xs[0], head, xs[1])))
-        _, values = jax.lax.scan(body, head_DV, _split(rows, chunk))
+        # The head is no carry: the backward pass would keep a copy of it for each chunk.
+        body = jax.checkpoint(lambda _, xs: (None, function(xs[0], head_DV, xs[1])))
+        _, values = jax.lax.scan(body, None, _split(rows, chunk))
         return _merge(values, hidden_NRD.shape[1]), ()
 
     return map_rows(on_rows, (hidden_NRD, columns), head_DV)[0]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from fdjax.batches.arrays import minibatches
+from fdjax.batches.microbatches import Microbatch, microbatches, padding
 from fdjax.config import (
     CombinedStage,
     CurriculumConfig,
@@ -142,39 +143,49 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
         objective,
         optimizer,
         objective_model(run.generator.model),
-        microbatches=stage.optimizer.microbatches,
         ema_rate=ema_rate,
         ema_every=ema_every,
         shardings=state.shardings(train_state, run.generator.mesh),
     )
-    rollouts = isinstance(stage, RolloutStage)
-    minibatch_count = stage.minibatches if rollouts else 1
+    count = stage.minibatches if isinstance(stage, RolloutStage) else 1
+    cut = microbatch_cutter(run, stage)
 
     def update_by_batch(train_state, batch):
-        parts = minibatches(batch, minibatch_count)
-        denominators = [objective.denominator(rows) for rows in parts]  # of arrays on the host
-        learns = [any(d > 0 for d in jax.tree.leaves(sums)) for sums in denominators]
-        mesh = run.generator.mesh
-        parts = [sharding.put(rows, mesh) if some else None for rows, some in zip(parts, learns)]
+        parts = []  # of each minibatch its microbatches and its denominator
+        for rows in minibatches(batch, count):
+            denominator = objective.denominator(rows)  # of arrays on the host
+            learns = any(d > 0 for d in jax.tree.leaves(denominator))
+            parts.append(([m.batch for m in cut(rows)] if learns else [], denominator))
+        on_host = [microbatch for cuts, _ in parts for microbatch in cuts]
+        parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
         learned = []
-        for rows, sums in list(zip(parts, denominators)) * epochs(stage):
-            found = skip(train_state, sums) if rows is None else update(train_state, rows)
-            train_state, metrics = found
-            learned.append(metrics)
-        return train_state, _means(sharding.fetch(learned))  # waits for the device
+        for cuts, denominator in parts * epochs(stage):
+            if cuts:
+                train_state, found = step.learn(update, train_state, cuts, denominator)
+            else:
+                train_state, found = skip(train_state, denominator)
+            learned.append(found)
+        metrics = _means([step.figures(x) for x in sharding.fetch(learned)])
+        return train_state, metrics | {"microbatches": len(on_host), "padding": padding(on_host)}
 
     return update_by_batch
 
 
-def skip(
-    train_state: state.TrainState, denominator: Sums
-) -> tuple[state.TrainState, dict[str, float]]:
-    """(state, metrics) of step.py's update where nothing has a gradient: it only counts."""
+def microbatch_cutter(run: Run, stage: StageConfig) -> Callable[[Any], list[Microbatch]]:
+    prompts = run.generator.prompts
+    return functools.partial(
+        microbatches,
+        tokens=stage.optimizer.microbatch_tokens,
+        shards=sharding.rows(run.generator.mesh),
+        prompts=sorted({*prompts.student_buckets, *prompts.teacher_buckets}),
+    )
+
+
+def skip(train_state: state.TrainState, denominator: Sums) -> tuple[state.TrainState, step.Learned]:
+    """What `step.learn` returns where nothing has a gradient: it only counts."""
     zeros = {"loss": 0.0, "grad_norm": 0.0, "skipped": 1.0}
-    names = [f"/{part}" for part in denominator] if isinstance(denominator, dict) else [""]
-    zeros |= {f"{kind}{name}": 0.0 for kind in ("loss", "denominator") for name in names}
-    step, skipped = train_state.step + 1, train_state.skipped + 1
-    return train_state._replace(step=step, skipped=skipped), zeros
+    step_, skipped = train_state.step + 1, train_state.skipped + 1
+    return train_state._replace(step=step_, skipped=skipped), step.Learned(zeros, [], denominator)
 
 
 def _means(learned: list[dict]) -> dict[str, float]:
@@ -189,16 +200,19 @@ def make_score(run: Run, stage: RolloutStage) -> Score:
     device, as many rows at a time as an update computes.
     """
     objective, model = _policy_gradient(stage), objective_model(run.generator.model)
-    count = stage.minibatches * stage.optimizer.microbatches
+    cut = microbatch_cutter(run, stage)
 
     @jax.jit
     def score(params, batch):
         return objective.logprobs(model, params, batch)
 
     def on_host(params, batch):
-        parts = [sharding.put(rows, run.generator.mesh) for rows in minibatches(batch, count)]
-        scored = sharding.fetch([score(params, rows) for rows in parts])
-        return np.stack(scored, axis=1).reshape(batch.loss_mask.shape)  # undoes `minibatches`
+        parts = cut(batch)
+        on_device = sharding.put([part.batch for part in parts], run.generator.mesh)
+        scores_NR = np.zeros(batch.loss_mask.shape, np.float32)
+        for part, found in zip(parts, sharding.fetch([score(params, x) for x in on_device])):
+            scores_NR[part.rows, : found.shape[1]] = found[: len(part.rows)]
+        return scores_NR
 
     return on_host
 

@@ -2,11 +2,8 @@
 ConfigError naming the fields; what the fields alone decide is checked in fdjax/config.
 """
 
-import math
-
 from fdjax.config import (
     ConfigError,
-    RolloutStage,
     SupervisedStage,
     distillation_part,
     naming_field,
@@ -44,11 +41,6 @@ def check_stage(run: Run, name: str) -> None:
     _check_split(run, f"{name}.theorems", stage.theorems, leave_out=fits)
     with naming_field(name, ValueError):
         make_objective(stage)
-    if isinstance(stage, RolloutStage):
-        for rows in stage.row_buckets:
-            _check_rows(run, f"{name}.row_buckets", rows // stage.minibatches)
-    else:
-        _check_rows(run, f"{name}.batch_size", stage.batch_size)
     if distillation_part(stage):
         _check_teacher(run, name, stage.theorems)
     if grpo := policy_gradient_part(stage):
@@ -87,12 +79,6 @@ def _check_teacher(run: Run, name: str, split: str) -> None:
             f"{name}: the teacher would not read the feedback: {template.teacher!r}, the teacher's "
             "prompt (prompt.teacher, or prompt.template), has no {feedback}"
         )
-
-
-def _check_rows(run: Run, field: str, rows: int) -> None:
-    devices = math.prod(run.generator.mesh.shape[axis] for axis in sharding.ROWS)
-    if rows < 1 or rows % devices:
-        raise ConfigError(f"{field}: {rows} rows, must be a multiple of replica * fsdp = {devices}")
 
 
 def _check_split(run: Run, field: str, split: str, leave_out: bool = False) -> None:

@@ -1,5 +1,5 @@
-"""Where the batches of FD, GRPO and both together come from: fixed-shape arrays on the host, made
-of the groups that a step rolled out. Supervised stages: supervised_sources.py.
+"""Where the batches of FD, GRPO and both together come from: arrays on the host, made of the groups
+that a step rolled out. Supervised stages: supervised_sources.py.
 """
 
 import functools
@@ -185,7 +185,7 @@ def distillation_batches(
             "first_error": float(np.mean(places or [0])),
         }
         shape = Shape(
-            arrays.row_bucket(len(rows), stage.row_buckets),
+            len(rows),
             shared_bucket([r.student_prompt for r in rows], prompts.student_buckets),
             prompts.response_length,
         )
@@ -233,7 +233,7 @@ def policy_gradient_batches(
             for (theorem, attempt, _, _), a in zip(taken, taken_advantages(rewards_BG))
         ]
         shape = Shape(
-            arrays.row_bucket(len(rows), stage.row_buckets),
+            len(rows),
             shared_bucket([r.prompt for r in rows], prompts.student_buckets),
             prompts.response_length,
         )
@@ -251,9 +251,9 @@ def policy_gradient_batches(
         if grpo.kl_coefficient and variants.kl == "k1":
             gap_NR = np.where(batch.loss_mask, batch.old_logprobs - batch.reference_logprobs, 0)
             kl_BG = np.zeros_like(rewards_BG)
-            kl_BG[taken_BG] = gap_NR.sum(1)[: len(rows)]
+            kl_BG[taken_BG] = gap_NR.sum(1)
             less = taken_advantages(rewards_BG - grpo.kl_coefficient * kl_BG)
-            batch = batch._replace(advantages=np.pad(less, (0, shape.rows - len(rows))))
+            batch = batch._replace(advantages=less)
         return batch, metrics
 
     return to_batch

@@ -1,18 +1,39 @@
-"""One update: microbatches, gradient, optimizer, teacher. Pure and jitted."""
+"""One update: gradients of microbatches, optimizer, teacher. Pure and jitted."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from fdjax.models import lora
-from fdjax.objectives.protocol import Batch, Model, Objective, Sums
-from fdjax.runtime.sharding import shard_rows
+from fdjax.objectives.protocol import Batch, Metrics, Model, Objective, Params, Sums
 from fdjax.training.state import TrainState
 
-Update = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+class Gradient(NamedTuple):
+    """Summed over microbatches so far."""
+
+    of_trained: Params  # f32, as the parameters that are trained
+    loss: jax.Array  # f32[]
+
+
+class Update(NamedTuple):
+    """The jitted parts of an update. `learn` calls them.
+
+    zeros: state -> a gradient of nothing.
+    accumulate: (state, gradient, microbatch, denominator) -> (gradient, (loss or {part: loss},
+    metrics)); the gradient passed in is donated.
+    apply: (state, gradient, has_gradient bool[]) -> (state, metrics); the state is donated.
+    """
+
+    zeros: Callable[[TrainState], Gradient]
+    accumulate: Callable[[TrainState, Gradient, Batch, Sums], tuple[Gradient, tuple[Sums, Metrics]]]
+    apply: Callable[[TrainState, Gradient, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_update(
@@ -20,26 +41,17 @@ def make_update(
     optimizer: optax.GradientTransformation,
     model: Model,
     *,
-    microbatches: int = 1,
     ema_rate: float = 0.0,
     ema_every: int = 1,
     shardings: TrainState | None = None,
 ) -> Update:
-    """-> jitted (state, batch) -> (state, metrics f32[]); the state passed in is donated.
+    """Of a model with adapters only these are trained and averaged (fdjax/models/lora.py).
 
-    Of a model with adapters only these are trained and averaged (fdjax/models/lora.py). The
-    gradient is that of the loss over the whole batch, whatever `microbatches` (which must
-    divide the rows). teacher += ema_rate * (student - teacher) after each update whose
-    number is a multiple of `ema_every`, unless it is skipped; rate 0 keeps the teacher frozen.
-
-    An update is skipped, and counted in `state.skipped`, if nothing in the batch has a gradient or
-    the gradient is not finite: optimizer and teacher keep their state. Call under
-    `jax.set_mesh(mesh)` on a mesh of several devices and pass the state's `shardings`, so that
-    they stay as they are.
-
-    Metrics: the objective's means (NaN over nothing), `loss`, `grad_norm` (before clipping),
-    `denominator` and `skipped` (0 or 1). A loss of several parts has `loss/NAME` and
-    `denominator/NAME` of each, in place of `denominator`.
+    teacher += ema_rate * (student - teacher) after each update whose number is a multiple of
+    `ema_every`, unless it is skipped; rate 0 keeps the teacher frozen. An update is skipped, and
+    counted in `state.skipped`, if nothing in the batch has a gradient or the gradient is not
+    finite: optimizer and teacher keep their state. Call under `jax.set_mesh(mesh)` on a mesh of
+    several devices and pass the state's `shardings`, so that they stay as they are.
     """
 
     def loss_and_metrics(trained, frozen, teacher_params, denominator, batch):
@@ -48,31 +60,21 @@ def make_update(
         losses = jax.tree.map(lambda t, d: t / jnp.maximum(d, 1), total, denominator)
         return functools.reduce(jnp.add, jax.tree.leaves(losses)), (losses, metrics)
 
-    def gradient(trained, frozen, teacher_params, batch):
-        denominator = objective.denominator(batch)
-        grad = functools.partial(
-            jax.value_and_grad(loss_and_metrics, has_aux=True),
-            *(trained, frozen, teacher_params, denominator),
-        )
-        if microbatches == 1:
-            return *grad(batch), denominator
+    def zeros(state):
+        trained, _ = lora.split(state.params)
+        return Gradient(jax.tree.map(jnp.zeros_like, trained), jnp.zeros(()))
 
-        def accumulate(total, microbatch):
-            return jax.tree.map(jnp.add, total, grad(microbatch)), None
-
-        parts = jax.tree.map(lambda x: _split_rows(x, microbatches), batch)
-        shapes = jax.eval_shape(grad, jax.tree.map(lambda x: x[0], parts))
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        total, _ = jax.lax.scan(accumulate, zeros, parts)
-        return *total, denominator
-
-    def update(state, batch):
+    def accumulate(state, gradient, microbatch, denominator):
         trained, frozen = lora.split(state.params)
-        (loss, (losses, metrics)), grads, denominator = gradient(
-            trained, frozen, state.teacher, batch
+        (loss, found), of_trained = jax.value_and_grad(loss_and_metrics, has_aux=True)(
+            trained, frozen, state.teacher, denominator, microbatch
         )
+        return jax.tree.map(jnp.add, gradient, Gradient(of_trained, loss)), found
+
+    def apply(state, gradient, has_gradient):
+        trained, frozen = lora.split(state.params)
+        grads, loss = gradient
         grad_norm = optax.tree.norm(grads)
-        has_gradient = functools.reduce(jnp.maximum, jax.tree.leaves(denominator)) > 0
         learns = has_gradient & jnp.isfinite(grad_norm) & jnp.isfinite(loss)
 
         def learn():
@@ -89,37 +91,72 @@ def make_update(
 
         student, teacher_params, opt_state = jax.lax.cond(learns, learn, skip)
         skipped = (~learns).astype(jnp.int32)
-        metrics = {name: mean.total / mean.count for name, mean in metrics.items()} | {
-            "loss": loss,
-            "grad_norm": grad_norm,
-            "skipped": skipped.astype(jnp.float32),
-            **_by_part("denominator", denominator),
-            **(_by_part("loss", losses) if isinstance(losses, dict) else {}),
-        }
         params = lora.join(student, frozen)
         state = TrainState(
             params, teacher_params, opt_state, state.step + 1, state.skipped + skipped
         )
+        metrics = {"loss": loss, "grad_norm": grad_norm, "skipped": skipped.astype(jnp.float32)}
         return state, metrics
 
-    out = {} if shardings is None else {"out_shardings": (shardings, None)}
-    return jax.jit(update, donate_argnums=0, **out)
+    out: tuple[dict, ...] = ({}, {}, {})
+    if shardings is not None:
+        placed = Gradient(lora.split(shardings.params)[0], shardings.step)
+        out = tuple({"out_shardings": x} for x in (placed, (placed, None), (shardings, None)))
+    return Update(
+        jax.jit(zeros, **out[0]),
+        jax.jit(accumulate, donate_argnums=1, **out[1]),
+        jax.jit(apply, donate_argnums=0, **out[2]),
+    )
+
+
+def learn(
+    update: Update, state: TrainState, microbatches: Sequence[Batch], denominator: Sums
+) -> tuple[TrainState, "Learned"]:
+    """One update from a batch in `microbatches`, whose loss has the whole batch's `denominator`.
+    The state passed in is donated.
+    """
+    gradient, found = update.zeros(state), []
+    denominator = jax.tree.map(np.float32, denominator)
+    for microbatch in microbatches:
+        own = denominator
+        if isinstance(denominator, dict):  # a microbatch may have some of the parts
+            own = {part: denominator[part] for part in microbatch}
+        gradient, sums = update.accumulate(state, gradient, microbatch, own)
+        found.append(sums)
+    some = any(d > 0 for d in jax.tree.leaves(denominator))
+    state, metrics = update.apply(state, gradient, np.bool_(some))
+    return state, Learned(metrics, found, denominator)
+
+
+class Learned(NamedTuple):
+    """What `learn` leaves on the device; `figures` makes metrics of it on the host."""
+
+    metrics: dict[str, jax.Array]
+    microbatches: list[tuple[Sums, Metrics]]
+    denominator: Sums
+
+
+def figures(learned: Learned) -> dict[str, float]:
+    """Of host arrays: the objective's means (NaN over nothing), `loss`, `grad_norm` (before
+    clipping), `denominator` and `skipped` (0 or 1). A loss of several parts has `loss/NAME` and
+    `denominator/NAME` of each, in place of `denominator`.
+    """
+    sums: dict[str, list] = {}
+    for _, metrics in learned.microbatches:
+        for name, mean in metrics.items():
+            total = sums.setdefault(name, [0.0, 0.0])
+            total[0] += float(mean.total)
+            total[1] += float(mean.count)
+    values = {name: total / count if count else math.nan for name, (total, count) in sums.items()}
+    values |= {name: float(value) for name, value in learned.metrics.items()}
+    if not isinstance(learned.denominator, dict):
+        return values | {"denominator": float(learned.denominator)}
+    for part, denominator in learned.denominator.items():
+        losses = [float(loss[part]) for loss, _ in learned.microbatches if part in loss]
+        values |= {f"loss/{part}": sum(losses), f"denominator/{part}": float(denominator)}
+    return values
 
 
 def move_teacher(teacher, student, rate: float | jax.Array):
     """Exponential moving average in the teacher's precision."""
     return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
-
-
-def _split_rows(x, count):
-    """[N, ...] -> [count, N / count, ...], each part with rows of every device."""
-    if x.shape[0] % count:
-        raise ValueError(f"a batch of {x.shape[0]} rows does not split into {count} microbatches")
-    parts = x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
-    return shard_rows(parts, axis=1)
-
-
-def _by_part(name: str, sums: Sums) -> dict[str, jax.Array]:
-    if isinstance(sums, dict):
-        return {f"{name}/{part}": value.astype(jnp.float32) for part, value in sums.items()}
-    return {name: sums.astype(jnp.float32)}

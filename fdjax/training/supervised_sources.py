@@ -84,8 +84,7 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
         prompt = longest if from_feedback else max(prompts.student_buckets)
         shape = Shape(stage.batch_size, prompt, response)
         batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
-        padding = 1 - float(batch.attention_mask.mean())
-        return batch, {"padding": padding, "feedback_rows": len(answers)} | metrics
+        return batch, {"feedback_rows": len(answers)} | metrics
 
     return Source(rollouts, make_batch)
 

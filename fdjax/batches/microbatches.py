@@ -1,0 +1,118 @@
+"""A batch cut into microbatches of a few shapes: rows of about the same length together.
+
+The gradient is that of the whole batch whatever its microbatches (training/step.py).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SHORTEST = 16  # response columns: a narrower microbatch saves little
+HALVINGS = 3  # of the longest response, down to an eighth of it
+
+
+class Microbatch(NamedTuple):
+    rows: np.ndarray  # i64[n]: which rows of the batch, in their order
+    batch: Any  # as the batch; behind its first n rows others that are masked
+
+
+def microbatches(
+    batch: Any, *, tokens: int, shards: int, prompts: Sequence[int]
+) -> list[Microbatch]:
+    """The rows of a batch of host arrays, those with the longest responses first.
+
+    A microbatch has at most `tokens` tokens, padding included, on each of the `shards` that its
+    rows are spread over, but at least one row. Its rows are a power of two on each shard, its
+    responses are cut to the full width, a half, a quarter or an eighth, and its prompts to one of
+    the widths `prompts`. A batch of parts {name: batch} is cut into {name: microbatch} of each.
+    """
+    if isinstance(batch, dict):
+        return [
+            cut._replace(batch={name: cut.batch})
+            for name, part in batch.items()
+            for cut in microbatches(part, tokens=tokens, shards=shards, prompts=prompts)
+        ]
+    masks = _masks(batch)
+    response = response_width(batch)
+    lengths_N = masks[0][:, -response:].sum(axis=1)
+    prompts_N = np.max([mask[:, :-response].sum(axis=1) for mask in masks], axis=0)
+    longest = _least(prompts, prompts_N.max(initial=0))
+    found = []
+    for width, count, rows in plan(lengths_N, response, longest, tokens, shards):
+        prompt = _least(prompts, prompts_N[rows].max())
+        found.append(Microbatch(rows, _cut(batch, rows, count, prompt, width)))
+    return found
+
+
+def plan(
+    lengths_N: np.ndarray, response: int, prompt: int, tokens: int, shards: int
+) -> list[tuple[int, int, np.ndarray]]:
+    """(response columns, rows with padding, which rows) of each microbatch."""
+    widths = response_widths(response)
+    order, found = np.argsort(-lengths_N, kind="stable"), []
+    while len(order):
+        longest = lengths_N[order[0]]
+        width = _least(widths, longest)
+        most = shards * _power_of_two(max(tokens // (prompt + width), 1))
+        # As many as need this width; shorter ones fill what a power of two leaves.
+        need = int((lengths_N[order] > max([w for w in widths if w < width], default=-1)).sum())
+        count = shards
+        while count < min(need, most):
+            count *= 2
+        found.append((width, count, np.sort(order[:count])))
+        order = order[count:]
+    return found
+
+
+def response_widths(response: int) -> list[int]:
+    """Columns that a microbatch's responses may have, in ascending order."""
+    widths = [-(-response // 2**k) for k in range(HALVINGS + 1)]
+    return sorted({response, *(w for w in widths if w >= SHORTEST)})
+
+
+def padding(batches: Sequence[Any]) -> float:
+    """The share of padding in the columns of tokens of (micro)batches; 0 of none."""
+    masks = [mask for batch in batches for mask in _masks(batch)]
+    columns = sum(mask.size for mask in masks)
+    return 1 - sum(int(mask.sum()) for mask in masks) / columns if columns else 0.0
+
+
+def response_width(batch: Any) -> int:
+    """R of a batch whose arrays of responses are [N, R]."""
+    named = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights
+    return named.shape[1]
+
+
+def _masks(batch):
+    if isinstance(batch, dict):
+        return [mask for part in batch.values() for mask in _masks(part)]
+    return [getattr(batch, name) for name in batch._fields if name.endswith("attention_mask")]
+
+
+def _least(widths: Sequence[int], length: int) -> int:
+    return min((w for w in widths if w >= length), default=max(widths))
+
+
+def _power_of_two(n: int) -> int:
+    """The largest that is at most n."""
+    return 1 << (n.bit_length() - 1)
+
+
+def _cut(batch, rows, count, prompt, width):
+    """Some rows; of tokens [N, P+R] the last `prompt` columns before the response and its first
+    `width`, of other arrays [N, R] the first `width`.
+    """
+    response = response_width(batch)
+
+    def cut(name, x):
+        x = x[rows]
+        if name.endswith(("tokens", "attention_mask")):
+            begin = x.shape[1] - response
+            x = x[:, max(begin - prompt, 0) : begin + width]
+        elif x.ndim == 2:
+            x = x[:, :width]
+        return np.pad(x, [(0, count - len(rows))] + [(0, 0)] * (x.ndim - 1))
+
+    pairs = zip(batch._fields, batch)
+    return type(batch)(*(x if x is None else cut(name, x) for name, x in pairs))
