@@ -30,11 +30,20 @@ class Array(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Of one chip."""
+    """Of one chip. Of a collective the bytes that it sends, around a ring."""
 
     hbm: float = 0.0  # bytes read and written
-    ici: float = 0.0  # bytes sent
     flops: float = 0.0  # of matrix products
+    all_reduce: float = 0.0
+    all_gather: float = 0.0
+    reduce_scatter: float = 0.0
+    all_to_all: float = 0.0
+    permute: float = 0.0
+
+    @property
+    def ici(self) -> float:
+        """Bytes sent by collectives of all kinds."""
+        return sum(self[2:])
 
     def plus(self, other: "Cost", times: float = 1.0) -> "Cost":
         return Cost(*(a + times * b for a, b in zip(self, other)))
@@ -44,7 +53,13 @@ Program = dict[str, dict[str, Op]]  # computations, each its operations by name
 
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2}
 WIDTHS |= {"s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
-COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+COLLECTIVES = {  # and their fields of Cost
+    "all-reduce": "all_reduce",
+    "all-gather": "all_gather",
+    "reduce-scatter": "reduce_scatter",
+    "all-to-all": "all_to_all",
+    "collective-permute": "permute",
+}
 FREE = {"parameter", "constant", "get-tuple-element", "tuple", "bitcast", "iota", "partition-id"}
 IN_PLACE = ("dynamic-update-slice", "scatter")  # of operand 0
 
@@ -133,11 +148,18 @@ def decode_costs(program: Program, steps: int) -> tuple[Cost, Cost]:
     return token, Cost().plus(cost(program, "ENTRY", leave_out=loop.name), 1 / steps)
 
 
-def cost(program: Program, name: str, leave_out: str = "") -> Cost:
-    """Of a computation; of a conditional the dearest branch."""
-    total = Cost()
+def cost(program: Program, name: str, leave_out: str = "", seen: set | None = None) -> Cost:
+    """Of a computation; of a conditional the dearest branch. `seen`: channels of collectives that
+    were counted: an asynchronous one stands in each fusion that goes on beside it.
+    """
+    total, seen = Cost(), set() if seen is None else seen
     for op in program[name].values():
         if op.name == leave_out or op.kind in FREE or op.kind.endswith("-done"):
+            continue
+        if op.kind == "fusion":
+            [inner] = called(op, "calls")
+            part = cost(program, inner, seen=seen)._replace(hbm=0.0)
+            total = total.plus(part).plus(Cost(_traffic(program, program[name], op)))
             continue
         inside = [cost(program, other) for other in called(op)]
         if op.kind == "while":
@@ -145,14 +167,29 @@ def cost(program: Program, name: str, leave_out: str = "") -> Cost:
                 total = total.plus(part, _trips(program, program[name], op))
         elif op.kind == "conditional":
             total = total.plus(Cost(*map(max, zip(*inside))))
-        elif op.kind == "call":
-            total = total.plus(inside[0])
-        else:
-            for part in inside:  # of a fusion
-                total = total.plus(part._replace(hbm=0.0))
-            hbm = _traffic(program, program[name], op)
-            total = total.plus(Cost(hbm, _sent(op), _products(program[name], op)))
+        else:  # call, async-start: what runs stands inside
+            for part in inside:
+                total = total.plus(part)
+            if not inside:
+                total = total.plus(_own_cost(program, program[name], op, seen))
     return total
+
+
+def _own_cost(program, ops, op, seen):
+    sent = {}
+    if _is_collective(op):
+        channel = re.search(r"channel_id=(\d+)", op.attributes)
+        if not (_is_fused(op) and channel and channel[1] in seen):
+            sent[COLLECTIVES[op.kind.removesuffix("-start")]] = _sent(op)
+        if channel:
+            seen.add(channel[1])
+    flops = _products(ops, op) + _kernel_flops(ops, op)
+    return Cost(hbm=_traffic(program, ops, op), flops=flops, **sent)
+
+
+def _is_fused(op):
+    """Does a collective, or a part of it, run beside what it is fused with?"""
+    return "async_collective_fusion_config" in op.attributes or "AsyncCollective" in op.attributes
 
 
 def _traffic(program, ops, op):
@@ -189,7 +226,7 @@ def _read_inside(program, ops, name, array):
     total = array.size if ops[name].is_root else 0
     for user in ops.values():
         for place, operand in enumerate(user.operands):
-            if operand != name or user.kind == "tuple":
+            if operand != name or user.kind == "tuple" or _is_fused(user):
                 continue
             if user.kind == "bitcast":
                 total += _read_inside(program, ops, user.name, array)
@@ -209,7 +246,13 @@ def _written(program, ops, op, results=None):
     if op.kind == "fusion":
         inner = program[called(op)[0]]
         root = next(x for x in inner.values() if x.is_root)
-        return _written(program, inner, root, results)
+        return (
+            0
+            if "AsyncCollectiveStart" in root.attributes
+            else _written(program, inner, root, results)
+        )
+    if op.kind == "parameter" or (_is_fused(op) and "AsyncCollectiveDone" not in op.attributes):
+        return 0  # what a fusion hands on; what is gathered counts once, at its end
     if op.kind in IN_PLACE and results[0].in_hbm:
         new = ops[op.operands[1 if op.kind == "dynamic-update-slice" else 2]]
         return sum(x.size for x in arrays(new.result))
@@ -248,19 +291,66 @@ def _group(attributes):
 
 
 def _products(ops, op):
+    if op.kind == "dot":
+        contracted = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", op.attributes)[1]
+        dims = _dims(ops, op.operands[0])
+        width = math.prod(dims[int(at)] for at in contracted.split(",") if at)
+        return 2.0 * math.prod(arrays(op.result)[0].dims) * width
     if op.kind != "convolution":
         return 0.0
-    # A product of batches is a convolution over the batch, of which one place in `size` counts.
-    window = re.search(r"window=\{size=([\dx]+)( [^}]*lhs_dilate=\1)?", op.attributes)
-    if window and not window[2]:
-        raise ValueError(f"what does this product cost? {op.attributes[:200]}")
-    labels = re.search(r"dim_labels=(\w+)_", op.attributes)[1]
-    contracted = arrays(ops[op.operands[0]].result)[0].dims[labels.index("f")]
-    return 2.0 * math.prod(arrays(op.result)[0].dims) * contracted
+    # Products of batches, and those with a shard that travels around a ring, are convolutions, most
+    # of whose places lie in padding: only those within the operand count.
+    left, right, out = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", op.attributes).groups()
+    sizes, kernel = _dims(ops, op.operands[0]), _dims(ops, op.operands[1])
+    result = arrays(op.result)[0].dims
+    pairs = 1
+    for axis in sorted(set(left) & set("0123456789")):
+        window = _window(op.attributes, int(axis))
+        pairs *= _pairs(sizes[left.index(axis)], result[out.index(axis)], *window)
+    features = result[out.index("b")] * result[out.index("f")] * kernel[right.index("i")]
+    return 2.0 * pairs * features
+
+
+def _dims(ops, name):
+    return arrays(ops[name].result)[0].dims
+
+
+def _window(attributes, axis):
+    """(size, stride, padding before, dilation of the operand, of the window) of a convolution."""
+    text = re.search(r"window=\{([^}]*)\}", attributes)[1]
+    fields = dict(part.split("=") for part in text.split())
+
+    def field(name, default):
+        return fields[name].split("x")[axis] if name in fields else default
+
+    before = int(field("pad", "0_0").split("_")[0])
+    strides = (int(field(name, "1")) for name in ("stride", "lhs_dilate", "rhs_dilate"))
+    stride, dilation, spread = strides
+    return int(field("size", "1")), stride, before, dilation, spread
+
+
+def _pairs(size, places, window, stride, before, dilation, spread):
+    """How many (place of the result, place in the window) fall on an element of the operand."""
+    pairs = 0
+    for k in range(window):
+        for place in range(places):
+            at = place * stride + k * spread - before
+            pairs += 0 <= at <= (size - 1) * dilation and at % dilation == 0
+    return pairs
+
+
+def _kernel_flops(ops, op):
+    """Of a Pallas kernel, as it says itself."""
+    if op.kind != "custom-call" or "cost_estimate" not in op.attributes:
+        return 0.0
+    found = re.search(r"cost_estimate\W+flops\W+(\d+)", op.attributes)
+    return float(found[1]) if found else 0.0
 
 
 def _trips(program, ops, loop):
     """How often a loop runs: its condition compares with a constant, maybe one that it carries."""
+    if known := re.search(r"known_trip_count\W+n\W+(\d+)", loop.attributes):
+        return int(known[1])
     condition = program[called(loop, "condition")[0]]
     compare = next(
         op for op in everything(program, called(loop, "condition")[0]) if op.kind == "compare"
@@ -268,7 +358,7 @@ def _trips(program, ops, loop):
     if "direction=LT" in compare.attributes:
         for name in condition:
             if (value := _constant(ops, loop, condition, name)) is not None:
-                return value
+                return math.ceil(value / _step(program, loop, condition, compare))
     raise ValueError(f"how often does this loop run? {loop.name}")
 
 
@@ -278,6 +368,19 @@ def _constant(ops, loop, condition, name):
         op = ops[ops[loop.operands[0]].operands[int(found[1])]]
         while op.kind == "copy":
             op = ops[op.operands[0]]
-    if op.kind == "constant" and op.result.startswith("s32[]") and op.inside != "(0)":
+    if op.kind == "constant" and op.result.startswith(("s32[]", "u32[]")) and op.inside != "(0)":
         return int(op.inside.strip("()"))
     return None
+
+
+def _step(program, loop, condition, compare):
+    """What a turn of the loop adds to its counter: unrolled loops add 2 or more."""
+    counter = condition.get(compare.operands[0])
+    found = re.search(r"index=(\d+)", counter.attributes) if counter else None
+    if found is None:
+        return 1
+    body = program[called(loop, "body")[0]]
+    root = next(op for op in body.values() if op.is_root)
+    following = body[root.operands[int(found[1])]]
+    added = [body[name].inside for name in following.operands if body[name].kind == "constant"]
+    return int(added[0].strip("()")) if following.kind == "add" and added else 1
