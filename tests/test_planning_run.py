@@ -23,16 +23,17 @@ MODEL = dict(
     vocab_size=512, width=128, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=32, mlp_width=384
 )
 CASES = {  # which part of a step is longer there
-    "sampling": dict(student_buckets=(8,), teacher_buckets=(8,), response_length=192),
+    "sampling": dict(student_buckets=(8,), teacher_buckets=(8,), response_length=384),
     "update": dict(student_buckets=(160,), teacher_buckets=(160,), response_length=8),
 }
+PROMPTS = {"sampling": 2, "update": 8}
 
 
 def question(case, **mesh):
     recipe = tiny_config.get_config()
     recipe.prompt.update(CASES[case])
     recipe.mesh.update(mesh)
-    recipe.fd.update(prompts_per_step=8, samples_per_prompt=4)
+    recipe.fd.update(prompts_per_step=PROMPTS[case], samples_per_prompt=4)
     config = parse(recipe)
     longest = config.prompt.response_length
     given = estimate.Assumed(8, 8, longest, longest, 0.8, lean=0.0, price=None, workers=None)
@@ -48,7 +49,7 @@ class Running:
         self.mesh = lay_mesh(what.config.mesh, jax.devices()[:8])
         self.decoding = sharding.decoding_mesh(self.mesh, self.model)
         prompt = what.config.prompt
-        self.longest, self.count = prompt.response_length, 32
+        self.longest, self.count = prompt.response_length, 4 * stage.prompts_per_step
         self.shapes = scheduler.plan(
             what.config.generation,
             self.model,

@@ -137,8 +137,8 @@ def update(
         built = build_program(f"update {shape}", builders[shape])
         found[shape] = _part(built)
     for shape in list(shapes)[len(found) :]:
-        near = min(found, key=lambda other: _distance(shape, other))
-        found[shape] = scaled(found[near], near, shape, pod)
+        near = min(list(shapes)[:most], key=lambda other: _distance(shape, other))
+        found[shape] = scaled(found[near], near, shape)
     return found, _part(build_program(APPLY, apply))
 
 
@@ -155,7 +155,7 @@ def _distance(shape, other):
     return (shape.part != other.part, abs(np.log(shape.response / other.response)))
 
 
-def scaled(part: Part, near: Shape, shape: Shape, pod: Pod) -> Part:
+def scaled(part: Part, near: Shape, shape: Shape) -> Part:
     """FLOPs and bytes grow as the tokens of a microbatch, but those of collectives on weights."""
     share = shape.rows * shape.tokens / (near.rows * near.tokens)
     cost = Cost(*(x * share for x in part.cost[:2]), *part.cost[2:])
