@@ -19,7 +19,8 @@ import jax
 
 from fdjax.config import read
 from fdjax.config.flags import read_recipe
-from fdjax.training.planning import program
+from fdjax.training.planning import costs, program
+from fdjax.training.planning.costs import Cost
 from fdjax.training.planning.peaks import Chip, find_slice, has_compiler
 from fdjax.training.planning.pod import (
     Pod,
@@ -30,7 +31,6 @@ from fdjax.training.planning.pod import (
     temporary,
     with_layers,
 )
-from fdjax.training.planning.program import Cost
 
 AT_MOST = 1.3
 RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")
@@ -67,7 +67,7 @@ def report(topology: str, layers: int) -> bool:
     text = program.parse(compiled["decode"].as_text())
     moved, bound = program.largest_moved(text), pod.smallest_weight()
     print(f"  largest array in a collective of the loop {moved:,} bytes, smallest weight {bound:,}")
-    seconds = seconds_of_token(chip, *program.decode_costs(text, shapes.chunk))
+    seconds = seconds_of_token(chip, *costs.decode_costs(text, shapes.chunk))
     ratio = seconds / seconds_at_least(chip, pod)
     print(
         f"  ratio {ratio:.3f}, at most {AT_MOST}; fits: {fits}; gathers weights: {moved >= bound}"

@@ -13,13 +13,13 @@ from fdjax.config import ConfigError, MeshConfig
 from fdjax.models.config import from_fields
 from fdjax.models.hf import config as hf
 from fdjax.rollout.scheduler import Shapes
-from fdjax.training.planning import command, lengths, peaks, pod, program
+from fdjax.training.planning import command, costs, lengths, peaks, pod, program
 
 PUBLISHED = "--config=configs/published.py"
 
 
 def read(function, *args):
-    return program.cost(program.parse(jax.jit(function).lower(*args).compile().as_text()), "ENTRY")
+    return costs.cost(program.parse(jax.jit(function).lower(*args).compile().as_text()), "ENTRY")
 
 
 # --- Programs ------------------------------------------------------------------------------------
@@ -99,11 +99,11 @@ def test_a_loop_that_was_unrolled_runs_less_often():
     parsed = program.parse(TPU)
     text = "%w = (s32[], f32[]) while(%start), condition=%condition, body=%body"
     loop = program.Op("w", "while", "", "(%start)", text, False)
-    assert program._trips(parsed, {}, loop) == 4
+    assert program.trips(parsed, {}, loop) == 4
 
 
 def test_places_in_the_padding_of_a_convolution_cost_nothing():
-    cost = program.cost(program.parse(TPU), "ENTRY")
+    cost = costs.cost(program.parse(TPU), "ENTRY")
     assert cost.flops == 2 * 1024 * 512 * (4 * 128)  # one place of the window each
     assert cost.hbm == 2 * (1024 * 512 + 1024 * 4 * 128)  # the operand in S(1) is on the chip
 

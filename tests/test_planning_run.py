@@ -6,8 +6,8 @@ import time
 import jax
 import numpy as np
 import pytest
-from fdjax.batches.microbatches import microbatches
 
+from fdjax.batches.microbatches import microbatches
 from fdjax.config import parse
 from fdjax.models import decoding, transformer
 from fdjax.models.config import from_fields

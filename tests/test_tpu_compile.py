@@ -7,8 +7,8 @@ import pytest
 from fdjax.config import read
 from fdjax.config.flags import read_recipe
 from fdjax.runtime import sharding
+from fdjax.training.planning import costs, program
 from fdjax.training.planning import pod as pods
-from fdjax.training.planning import program
 from fdjax.training.planning.peaks import find_slice
 
 pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
@@ -41,7 +41,7 @@ def test_no_token_moves_weights_or_the_cache(pod):
     assert program.largest_moved(text) == S // 2 * pod.model.width * 2 < pod.smallest_weight()
     # not even the keys of one layer are copied, in the loop or outside of it
     assert pods.temporary(decode) < pods.size(keys) / 2
-    loop, besides = program.decode_costs(text, pod.shapes.chunk)
+    loop, besides = costs.decode_costs(text, pod.shapes.chunk)
     assert pod.least_read() <= loop.hbm < 1.25 * pod.least_read()
     assert besides.hbm < 0.01 * loop.hbm and besides.ici < 0.01 * loop.ici
 
@@ -50,7 +50,7 @@ def test_no_token_moves_weights_or_the_cache(pod):
 def test_a_slot_is_filled_without_a_collective(pod):
     insert = pods.programs(pod)["insert"]()
     text = program.parse(insert.as_text())
-    assert program.cost(text, "ENTRY").ici == 0
+    assert costs.cost(text, "ENTRY").ici == 0
     assert pods.temporary(insert) < pods.size(pod.slots.cache.layers[0].keys) / 2
 
 

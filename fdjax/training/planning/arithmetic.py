@@ -6,9 +6,9 @@ import math
 
 from fdjax.models.flops import forward_flops, matrices_flops
 from fdjax.training.planning import updates
+from fdjax.training.planning.costs import Cost
 from fdjax.training.planning.parts import CHUNK, COUNTED, TOKEN, Part, Parts
 from fdjax.training.planning.pod import Pod, size
-from fdjax.training.planning.program import Cost
 from fdjax.training.planning.updates import Shape
 
 LOGITS = 8  # times that the logits in fp32, the teacher's too, go to memory or come from there

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from fdjax.models.config import ModelConfig
+from fdjax.training.planning import costs, program, updates
 from fdjax.training.planning import pod as pods
-from fdjax.training.planning import program, updates
+from fdjax.training.planning.costs import Cost
 from fdjax.training.planning.peaks import Chip
 from fdjax.training.planning.pod import Pod
-from fdjax.training.planning.program import Cost
 from fdjax.training.planning.updates import Shape
 
 COMPILED, SCALED, COUNTED = "compiled", "scaled", "arithmetic"
@@ -116,11 +116,11 @@ def _generation(pod):
         code, temporary = memory.generated_code_size_in_bytes, memory.temp_size_in_bytes
         held = _held(pod, name)
         if name == "decode":
-            token, besides = program.decode_costs(text, pod.shapes.chunk)
+            token, besides = costs.decode_costs(text, pod.shapes.chunk)
             parts[TOKEN] = Part(token, held, temporary, code)
             parts[CHUNK] = Part(Cost().plus(besides, pod.shapes.chunk), held, temporary)
         else:
-            parts[name] = Part(program.cost(text, "ENTRY"), held, temporary, code)
+            parts[name] = Part(costs.cost(text, "ENTRY"), held, temporary, code)
     return parts
 
 
@@ -146,7 +146,7 @@ def _part(built):
     memory = built.memory_analysis()
     held = memory.argument_size_in_bytes
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    cost = program.cost(program.parse(built.as_text()), "ENTRY")
+    cost = costs.cost(program.parse(built.as_text()), "ENTRY")
     temporary = memory.temp_size_in_bytes + new
     return Part(cost, held, temporary, memory.generated_code_size_in_bytes)
 
