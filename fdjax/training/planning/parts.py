@@ -132,19 +132,19 @@ def update(
     pod: Pod, shapes: Sequence[Shape], most: int | None = None
 ) -> tuple[dict[Shape, Part], Part]:
     builders, apply = updates.update_programs(pod, shapes)
-    found = {}
+    # The moments, too, which no gradient reads: the compiler does not know that they are there.
+    before, found = size(pod.state) + size(updates.gradient(pod)), {}
     for shape in list(shapes)[:most]:
         built = build_program(f"update {shape}", builders[shape])
-        found[shape] = _part(built)
+        found[shape] = _part(built, before + size(updates.microbatch(pod, shape)))
     for shape in list(shapes)[len(found) :]:
         near = min(list(shapes)[:most], key=lambda other: _distance(shape, other))
         found[shape] = scaled(found[near], near, shape)
-    return found, _part(build_program(APPLY, apply))
+    return found, _part(build_program(APPLY, apply), before)
 
 
-def _part(built):
+def _part(built, held):
     memory = built.memory_analysis()
-    held = memory.argument_size_in_bytes
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes
     cost = costs.cost(program.parse(built.as_text()), "ENTRY")
     temporary = memory.temp_size_in_bytes + new
