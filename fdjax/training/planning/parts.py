@@ -14,7 +14,7 @@ from fdjax.training.planning import costs, program, updates
 from fdjax.training.planning import pod as pods
 from fdjax.training.planning.costs import Cost
 from fdjax.training.planning.peaks import Chip
-from fdjax.training.planning.pod import Pod
+from fdjax.training.planning.pod import Pod, size
 from fdjax.training.planning.updates import Shape
 
 COMPILED, SCALED, COUNTED = "compiled", "scaled", "arithmetic"
