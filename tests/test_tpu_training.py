@@ -1,13 +1,8 @@
 """What TPU's compiler makes of parts of an update with Qwen3-8B's shapes. No TPU is needed."""
 
-import os
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.experimental import topologies
 from tiny_updates import distillation
 
 from fdjax.models import attention, transformer
@@ -15,11 +10,10 @@ from fdjax.models.attention import Window
 from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.protocol import Model
 from fdjax.runtime import sharding
+from fdjax.training.planning import costs, program
+from fdjax.training.planning.peaks import find_slice
 
 pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from tpu import program
-
 pytestmark = pytest.mark.slow
 SLICES = {"v5e:4x4": (1, 8, 2), "v6e:4x4": (1, 16, 1)}
 D, V, R, ROWS, CHUNK = 4096, 151_936, 2048, 16, 1024
@@ -27,9 +21,7 @@ D, V, R, ROWS, CHUNK = 4096, 151_936, 2048, 16, 1024
 
 @pytest.fixture(scope="module", params=SLICES)
 def mesh(request):
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no TPU that could be asked
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    devices = topologies.get_topology_desc(request.param, "tpu").devices
+    devices = find_slice(request.param).devices
     return sharding.lay(devices, SLICES[request.param])
 
 
@@ -67,13 +59,13 @@ def test_the_loop_of_the_head_moves_no_head(mesh, tied):
         compiled = jitted.lower(head, head, head, hidden, hidden, batch).compile()
     text = program.parse(compiled.as_text())
     chunks = ROWS // sharding.rows(mesh) * R // CHUNK
-    assert program._trips(text, text["ENTRY"], program.main_loop(text)) == chunks
+    assert program.trips(text, text["ENTRY"], program.main_loop(text)) == chunks
     # Over tensor the parts of a chunk's gradient of hidden states are added up.
     assert program.largest_moved(text) <= CHUNK * D * 4
     # Two heads as bf16, one gradient as fp32.
     share = D * V // mesh.shape["tensor"] * (1 - 1 / mesh.shape["fsdp"])
     between = 2 * chunks * CHUNK * D * 4 * (1 - 1 / mesh.shape["tensor"])
-    assert program.cost(text, "ENTRY").ici < 1.05 * ((2 + 2 + 4) * share + between)
+    assert costs.cost(text, "ENTRY").ici < 1.05 * ((2 + 2 + 4) * share + between)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +100,11 @@ def test_splash_keeps_scores_on_the_chip(mesh, heads, head_dim, window, softcap)
     xla, splash = compiled("xla"), compiled("auto")
     assert "splash_mha_dkv" in splash.as_text()
 
-    def temporary(program):
-        return program.memory_analysis().temp_size_in_bytes
+    def temporary(compiled):
+        return compiled.memory_analysis().temp_size_in_bytes
 
-    # A kernel's arrays count once, though it reads keys and values once per block of queries: half
-    # of T / BLOCK times on average.
-    hbm = {x: program.cost(program.parse(x.as_text()), "ENTRY").hbm for x in (xla, splash)}
+    hbm = {x: costs.cost(program.parse(x.as_text()), "ENTRY").hbm for x in (xla, splash)}
     figures = f"temporary {temporary(splash):,} of {temporary(xla):,} bytes, HBM {hbm[splash]:,.0f}"
     print(f"{dict(mesh.shape)}, {heads}, {head_dim}: {figures} of {hbm[xla]:,.0f}")
     assert temporary(splash) < temporary(xla) / 3
-    assert hbm[splash] < hbm[xla] / 10
+    assert hbm[splash] < hbm[xla] / 5
