@@ -160,6 +160,8 @@ def step_lines(what: Question, found: Answer) -> list[str]:
     attempts = stage.prompts_per_step * stage.samples_per_prompt
     scaled = [p for p in found.parts.updates.values() if p.how.startswith("scaled")]
     lines = ["~: scaled by its tokens from one that was compiled"] if scaled else []
+    if "layers" in (how := found.parts.generation["weights"].how):
+        lines.append(f"generation was {how}, and is carried on to {found.pod.model.num_layers}")
     lines += [
         f"assumed: {attempts} attempts of {given.response:,.0f} tokens (lognormal, sigma "
         f"{given.spread:g}, at most {given.longest:,}), prompts of {given.prompt:,.0f}, of the "
