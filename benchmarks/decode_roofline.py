@@ -13,27 +13,27 @@ generation beside the state of Feedback Distillation.
 import argparse
 import sys
 import time
-from typing import NamedTuple
+from pathlib import Path
 
 import jax
-from tpu import program
-from tpu.pod import Pod, has_compiler, make_pod, programs, size, temporary
-from tpu.program import Cost
+
+from fdjax.config import read
+from fdjax.config.flags import read_recipe
+from fdjax.training.planning import costs, program
+from fdjax.training.planning.costs import Cost
+from fdjax.training.planning.peaks import Chip, find_slice, has_compiler
+from fdjax.training.planning.pod import (
+    Pod,
+    make_pod,
+    programs,
+    read_model,
+    size,
+    temporary,
+    with_layers,
+)
 
 AT_MOST = 1.3
-
-
-class Chip(NamedTuple):
-    flops: float  # a second, in bf16
-    hbm: float  # bytes a second
-    ici: float  # bytes a second over all links
-    memory: float  # bytes that a program can have
-
-
-CHIPS = {
-    "v5e": Chip(197e12, 819e9, 200e9, 16.9e9),
-    "v6e": Chip(918e12, 1640e9, 448e9, 33.5e9),
-}
+RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")
 
 
 def main():
@@ -51,7 +51,9 @@ def main():
 
 def report(topology: str, layers: int) -> bool:
     """Prints the figures of a slice. -> are they as they should be?"""
-    chip, pod = CHIPS[topology.split(":")[0]], make_pod(topology, layers)
+    where, config = find_slice(topology), read(read_recipe(f"{RECIPE}:v5e-16"))
+    model = with_layers(read_model(config, RECIPE, "qwen3_8b"), layers)
+    chip, pod = where.chip, make_pod(config, config.blocks["fd"], model, where.devices)
     shapes, compiled = pod.shapes, {}
     print(
         f"{topology}: {shapes.slots} slots of {shapes.columns} columns,"
@@ -65,7 +67,7 @@ def report(topology: str, layers: int) -> bool:
     text = program.parse(compiled["decode"].as_text())
     moved, bound = program.largest_moved(text), pod.smallest_weight()
     print(f"  largest array in a collective of the loop {moved:,} bytes, smallest weight {bound:,}")
-    seconds = seconds_of_token(chip, *program.decode_costs(text, shapes.chunk))
+    seconds = seconds_of_token(chip, *costs.decode_costs(text, shapes.chunk))
     ratio = seconds / seconds_at_least(chip, pod)
     print(
         f"  ratio {ratio:.3f}, at most {AT_MOST}; fits: {fits}; gathers weights: {moved >= bound}"

@@ -25,6 +25,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("fdjax.main", "main_train", "run the stages of a recipe, or resume them"),
     "evaluate": Command("fdjax.main", "main_evaluate", "pass@k of a model, without training"),
+    "plan": Command(
+        "fdjax.training.planning.command", "main", "memory, time and price on a slice to come"
+    ),
     "compare": Command("fdjax.reporting.compare", "main", "tables and curves of several runs"),
     "report": Command("fdjax.reporting.report", "main", "the report of a run, finished or not"),
     "convert": Command(

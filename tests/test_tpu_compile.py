@@ -1,21 +1,32 @@
 """What TPU's compiler makes of generation with Qwen3-8B's shapes. No TPU is needed."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from tpu import pod as pods
-from tpu import program
+from fdjax.config import read
+from fdjax.config.flags import read_recipe
+from fdjax.runtime import sharding
+from fdjax.training.planning import costs, program
+from fdjax.training.planning import pod as pods
+from fdjax.training.planning.peaks import find_slice
 
-LAYERS = 3
+pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
+RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")
+
+
+def make_pod(topology, layers, mesh_for=sharding.decoding_mesh):
+    recipe = read_recipe(f"{RECIPE}:v5e-16")
+    recipe.generation.slots = 96
+    config = read(recipe)
+    model = pods.with_layers(pods.read_model(config, RECIPE, "qwen3_8b"), layers)
+    devices = find_slice(topology).devices
+    return pods.make_pod(config, config.blocks["fd"], model, devices, mesh_for=mesh_for)
 
 
 @pytest.fixture(scope="module", params=["v5e:4x4", "v6e:4x4"])
 def pod(request):
-    return pods.make_pod(request.param, LAYERS, slots=96)
+    return make_pod(request.param, layers=3)
 
 
 @pytest.mark.slow
@@ -30,7 +41,7 @@ def test_no_token_moves_weights_or_the_cache(pod):
     assert program.largest_moved(text) == S // 2 * pod.model.width * 2 < pod.smallest_weight()
     # not even the keys of one layer are copied, in the loop or outside of it
     assert pods.temporary(decode) < pods.size(keys) / 2
-    loop, besides = program.decode_costs(text, pod.shapes.chunk)
+    loop, besides = costs.decode_costs(text, pod.shapes.chunk)
     assert pod.least_read() <= loop.hbm < 1.25 * pod.least_read()
     assert besides.hbm < 0.01 * loop.hbm and besides.ici < 0.01 * loop.ici
 
@@ -39,13 +50,13 @@ def test_no_token_moves_weights_or_the_cache(pod):
 def test_a_slot_is_filled_without_a_collective(pod):
     insert = pods.programs(pod)["insert"]()
     text = program.parse(insert.as_text())
-    assert program.cost(text, "ENTRY").ici == 0
+    assert costs.cost(text, "ENTRY").ici == 0
     assert pods.temporary(insert) < pods.size(pod.slots.cache.layers[0].keys) / 2
 
 
 @pytest.mark.slow
 def test_without_a_mesh_for_decoding_each_token_gathers_weights():
     """The fault, and that the reader sees it."""
-    pod = pods.make_pod("v5e:4x4", 1, mesh_for=lambda mesh, model: mesh, slots=96)
+    pod = make_pod("v5e:4x4", layers=1, mesh_for=lambda mesh, model: mesh)
     decode = pods.programs(pod)["decode"]()
     assert program.largest_moved(program.parse(decode.as_text())) > pod.smallest_weight()

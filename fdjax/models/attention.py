@@ -1,9 +1,10 @@
 """Grouped-query attention and rotary position embeddings.
 
-Scores and softmax are in fp32. Queries arrive scaled. `window` i32[] is the number of tokens a
-query attends to, itself included (None: all). `softcap` bounds the scores (0: no bound).
+Scores and softmax are in fp32. Queries arrive scaled. `window` limits how many tokens a query
+attends to (None: all). `softcap` bounds the scores (0: no bound).
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fdjax.models import attention_kernels
 from fdjax.models.config import ModelConfig, RopeScaling
 
 MASKED = -1e30  # finite: a fully masked row (pads) must not become NaN
@@ -26,16 +28,72 @@ def soft_cap(x: jax.Array, cap: float) -> jax.Array:
 # --- Attention -----------------------------------------------------------------------------------
 
 
+class Window(NamedTuple):
+    tokens: int  # that a query attends to, itself included
+    applies: jax.Array | bool = True  # bool[]: traced where layers are scanned
+
+    @property
+    def limit(self) -> jax.Array | int:
+        """i32[]; above every distance where it does not apply."""
+        if isinstance(self.applies, bool):
+            return self.tokens if self.applies else NEVER
+        return jnp.where(self.applies, self.tokens, NEVER)
+
+
+NEVER = 2**30  # a distance that no two tokens have
+
+
 def causal(
     query_BTNH: jax.Array,
     key_BTKH: jax.Array,
     value_BTKH: jax.Array,
     mask_BT: jax.Array,
     *,
-    window: jax.Array | None = None,
+    window: Window | None = None,
     softcap: float = 0.0,
+    implementation: str = "xla",
 ) -> jax.Array:
     """Each token attends to itself and to unmasked earlier tokens. -> [B, T, N, H].
+
+    What masked tokens get is finite and meaningless. `implementation` is one of ModelConfig's
+    `attention`; "auto" is "splash" on TPU where the mesh divides the heads, else "xla". Raises
+    ValueError, naming model.attention, where it cannot work.
+    """
+    arrays = (query_BTNH, key_BTKH, value_BTKH, mask_BT)
+    implementation = _choose(implementation, query_BTNH.shape[2], key_BTKH.shape[2])
+    if implementation == "xla":
+        return _by_blocks(*arrays, window=window, softcap=softcap)
+    kernel = functools.partial(getattr(attention_kernels, implementation), softcap=softcap)
+    if window is None or window.applies is False or window.tokens >= mask_BT.shape[1]:
+        return kernel(*arrays)
+    windowed = functools.partial(kernel, window=window.tokens)
+    if window.applies is True:
+        return windowed(*arrays)
+    return jax.lax.cond(window.applies, windowed, kernel, *arrays)
+
+
+PLATFORMS = {"splash": "tpu", "cudnn": "gpu"}
+
+
+def _choose(implementation, heads, kv_heads):
+    mesh = jax.sharding.get_abstract_mesh()
+    # The mesh's platform is another than this process's where a program is compiled ahead of time.
+    platform = mesh.abstract_device.platform if mesh.shape else jax.default_backend()
+    platform = "gpu" if platform == "cuda" else platform
+    if implementation == "auto":
+        return (
+            "splash" if platform == "tpu" and attention_kernels.divides(heads, kv_heads) else "xla"
+        )
+    if (needed := PLATFORMS.get(implementation, platform)) != platform:
+        raise ValueError(
+            f"model.attention={implementation} needs a {needed.upper()}, this is a"
+            f" {platform.upper()}: take auto or xla"
+        )
+    return implementation
+
+
+def _by_blocks(query_BTNH, key_BTKH, value_BTKH, mask_BT, *, window, softcap):
+    """By XLA: the reference of the kernels' tests.
 
     Sequences longer than BLOCK are processed in blocks of queries, and the backward pass recomputes
     each block's scores: no array of T * T scores exists.
@@ -53,7 +111,7 @@ def causal(
         distance_QT = column_Q[:, None] - jnp.arange(T)[None]
         visible = (distance_QT >= 0)[None] & mask_BT[:, None, :]
         if window is not None:
-            visible &= (distance_QT < window)[None]
+            visible &= (distance_QT < window.limit)[None]
         scores = jnp.where(visible[:, None, None], scores, MASKED)
         weights = jax.nn.softmax(scores, axis=-1).astype(value_BTKH.dtype)
         return jnp.einsum("bkmqs,bskh->bqkmh", weights, value_BTKH).reshape(query_BQNH.shape)
@@ -76,14 +134,11 @@ class Part(NamedTuple):
     distance_STC: jax.Array  # i32, axes may be 1: tokens from key to query; NEVER: not visible
 
 
-NEVER = 2**30
-
-
 def cached(
     query_STNH: jax.Array,
     parts: Sequence[Part],
     *,
-    window: jax.Array | int | None = None,
+    window: Window | None = None,
     softcap: float = 0.0,
 ) -> jax.Array:
     """T new tokens of each slot attend to the keys of all parts. -> [S, T, N, H].
@@ -96,7 +151,7 @@ def cached(
     # The rows of a key head: its query heads times the new tokens. More axes take XLA's CPU backend
     # to another product, three times as slow.
     query = query_STNH.reshape(S, T, K, M, H).transpose(0, 2, 3, 1, 4).reshape(S, K, M * T, H)
-    limit = NEVER if window is None else jnp.minimum(window, NEVER)
+    limit = NEVER if window is None else window.limit
 
     def scores(part):
         x = jnp.einsum("skrh,skhc->skrc", query, part.keys, preferred_element_type=jnp.float32)

@@ -26,6 +26,7 @@ class RopeScaling:
 
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ATTENTION = ("auto", "xla", "splash", "cudnn")  # implementations: fdjax/models/attention.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,7 @@ class ModelConfig:
     remat: bool = False  # jax.checkpoint around each block; scan_unroll is then 1
     scan_unroll: int = 4  # layers per step of the scan over layers
     dtype: str = "float32"  # of activations; parameters, norms, softmax and head are fp32
+    attention: str = "auto"  # xla, splash (TPU), cudnn (GPU); auto: splash on TPU, else xla
 
     def __post_init__(self):
         if self.activation not in ("silu", "gelu_tanh"):
@@ -81,6 +83,11 @@ class ModelConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}; known are float32, bfloat16")
+        if self.attention not in ATTENTION:
+            known = ", ".join(ATTENTION)
+            raise ValueError(f"attention is {self.attention!r}; known are {known}")
+        if self.attention == "cudnn" and (self.attention_softcap or self.dtype != "bfloat16"):
+            raise ValueError("attention=cudnn has no soft cap and takes dtype=bfloat16 only")
         if strange := set(self.lora_targets) - set(PROJECTIONS):
             known = ", ".join(PROJECTIONS)
             raise ValueError(f"lora_targets has {', '.join(sorted(strange))}; known are {known}")
@@ -103,7 +110,7 @@ class ModelConfig:
 
 
 # Fields that a published model does not have.
-ARITHMETIC = ("remat", "scan_unroll", "dtype")
+ARITHMETIC = ("remat", "scan_unroll", "dtype", "attention")
 ADAPTERS = ("lora_rank", "lora_alpha", "lora_targets")
 
 

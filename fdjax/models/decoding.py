@@ -90,7 +90,8 @@ def prefill(
     """Reads right-padded prompts i32[B, P]. -> their keys and values, [B, K, H, P], [B, K, P, H]"""
 
     def attend(layer, query, key, value, **limits):
-        y = attention.causal(query, key, value, mask_BP, **limits)
+        choice = {"implementation": config.attention}
+        y = attention.causal(query, key, value, mask_BP, **limits, **choice)
         return y, _columns(key, value)
 
     rotations = attention.rotations(config, transformer.positions(mask_BP))

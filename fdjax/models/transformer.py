@@ -163,7 +163,8 @@ class Block(nn.Module):
         key = rotate(key, rotation)
         limits = {"window": window, "softcap": c.attention_softcap}
         if self.attend is None:
-            y, kept = attention.causal(query, key, value, mask_BT, **limits), None
+            choice = {"implementation": c.attention}
+            y, kept = attention.causal(query, key, value, mask_BT, **limits, **choice), None
         else:
             y, kept = self.attend(query, key, value, **limits)
         y = self._project("o_proj", y.reshape(B * T, N * H), c.width, kernel_init=small)
@@ -210,9 +211,9 @@ def _rotation_and_window(config, rotations, windowed):
     full, within = rotations
     if windowed is None or windowed is False:
         return full, None
-    if windowed is True:
-        return (full if within is None else within), config.window
-    window = jnp.where(windowed, config.window, jnp.iinfo(jnp.int32).max)
+    window = attention.Window(config.window, windowed)
     if within is None:
         return full, window
+    if windowed is True:
+        return within, window
     return jax.tree.map(lambda a, b: jnp.where(windowed, a, b), within, full), window

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fdjax.runtime.sharding import map_rows
+
 # (hidden f[N, c, D], head, columns [N, c, ...], constants) -> (sum, {name: f[N, c]}), the head
 # f[D, V] or any pytree
 ChunkLoss = Callable[[jax.Array, jax.Array, Any, Any], tuple[jax.Array, Any]]
@@ -32,10 +34,12 @@ def chunked_sum(
     chunk by chunk in the forward pass, since the sum's cotangent only scales them (as in the
     fused linear cross-entropy of Liger Kernel): logits are computed once per step.
 
+    On a mesh each device has chunks of its own rows, of about `chunk` tokens. It gathers the head
+    once and adds up its own gradient of it, which the devices reduce once.
+
     Padding columns are zeros in every array, so `loss` must multiply by a weight in `columns`.
     """
-    count = _num_chunks(hidden_NRD.shape, chunk)
-    return _chunked_sum(loss, count, hidden_NRD, head_DV, columns, constants)
+    return _chunked_sum(loss, chunk, hidden_NRD, head_DV, columns, constants)
 
 
 def chunked_map(
@@ -50,43 +54,52 @@ def chunked_map(
 
     For losses that are no sum over tokens. The backward pass computes the logits again.
     """
-    count = _num_chunks(hidden_NRD.shape, chunk)
-    # The head is no carry: the backward pass would keep a copy of it for each chunk.
-    body = jax.checkpoint(lambda _, xs: (None, function(xs[0], head_DV, xs[1])))
-    _, values = jax.lax.scan(body, None, _split((hidden_NRD, columns), count))
-    return _merge(values, hidden_NRD.shape[1])
+
+    def on_rows(rows, head_DV):
+        # The head is no carry: the backward pass would keep a copy of it for each chunk.
+        body = jax.checkpoint(lambda _, xs: (None, function(xs[0], head_DV, xs[1])))
+        _, values = jax.lax.scan(body, None, _split(rows, chunk))
+        return _merge(values, hidden_NRD.shape[1]), ()
+
+    return map_rows(on_rows, (hidden_NRD, columns), head_DV)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _chunked_sum(loss, count, hidden, head, columns, constants):
-    def body(total, xs):
-        value, per_token = loss(xs[0], head, xs[1], constants)
-        return total + value, per_token
+def _chunked_sum(loss, chunk, hidden, head, columns, constants):
+    def on_rows(rows, whole):
+        def body(total, xs):
+            value, per_token = loss(xs[0], whole[0], xs[1], whole[1])
+            return total + value, per_token
 
-    total, per_token = jax.lax.scan(
-        body, jnp.zeros((), hidden.dtype), _split((hidden, columns), count)
-    )
-    return total, _merge(per_token, hidden.shape[1])
+        zero = jnp.zeros((), hidden.dtype)
+        total, per_token = jax.lax.scan(body, zero, _split(rows, chunk))
+        return _merge(per_token, hidden.shape[1]), total
+
+    per_token, total = map_rows(on_rows, (hidden, columns), (head, constants))
+    return total, per_token
 
 
-def _forward(loss, count, hidden, head, columns, constants):
+def _forward(loss, chunk, hidden, head, columns, constants):
     value_and_grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
 
-    def body(carry, xs):
-        total, dhead = carry
-        (value, per_token), (dhidden, more) = value_and_grad(xs[0], head, xs[1], constants)
-        return (total + value, jax.tree.map(jnp.add, dhead, more)), (per_token, dhidden)
+    def on_rows(rows, whole):
+        head, constants = whole
 
-    (total, dhead), (per_token, dhidden) = jax.lax.scan(
-        body,
-        (jnp.zeros((), hidden.dtype), jax.tree.map(jnp.zeros_like, head)),
-        _split((hidden, columns), count),
-    )
-    per_token, dhidden = _merge((per_token, dhidden), hidden.shape[1])
+        def body(carry, xs):
+            total, dhead = carry
+            (value, per_token), (dhidden, more) = value_and_grad(xs[0], head, xs[1], constants)
+            return (total + value, jax.tree.map(jnp.add, dhead, more)), (per_token, dhidden)
+
+        zeros = (jnp.zeros((), hidden.dtype), jax.tree.map(jnp.zeros_like, head))
+        sums, values = jax.lax.scan(body, zeros, _split(rows, chunk))
+        return _merge(values, hidden.shape[1]), sums
+
+    values, sums = map_rows(on_rows, (hidden, columns), (head, constants))
+    (per_token, dhidden), (total, dhead) = values, sums
     return (total, per_token), (dhidden, dhead)
 
 
-def _backward(loss, count, gradients, cotangents):
+def _backward(loss, chunk, gradients, cotangents):
     scale, _ = cotangents
     dhidden, dhead = jax.tree.map(lambda g: (scale * g).astype(g.dtype), gradients)
     return dhidden, dhead, None, None
@@ -96,14 +109,16 @@ _chunked_sum.defvjp(_forward, _backward)
 
 
 def _num_chunks(shape, chunk):
-    # Chunks are whole columns, so that rows stay spread over devices. At least two chunks where
-    # there are two columns, so that no array has N*R*V elements in small batches either.
+    # Chunks are whole columns. At least two where there are two columns, so that no array has N*R*V
+    # elements in small batches either.
     N, R, _ = shape
     return min(R, max(2, -(-N * R // chunk)))
 
 
-def _split(tree, count):
-    """[N, R, ...] -> [count, N, c, ...], columns padded with zeros to count * c."""
+def _split(rows, chunk):
+    """(hidden [N, R, D], tree of [N, R, ...]) -> all [count, N, c, ...]: columns padded with zeros
+    to count * c."""
+    count = _num_chunks(rows[0].shape, chunk)
 
     def split(x):
         N, R = x.shape[:2]
@@ -112,7 +127,7 @@ def _split(tree, count):
             x = jnp.pad(x, [(0, 0), (0, count * width - R)] + [(0, 0)] * (x.ndim - 2))
         return x.reshape(N, count, width, *x.shape[2:]).swapaxes(0, 1)
 
-    return jax.tree.map(split, tree)
+    return jax.tree.map(split, rows)
 
 
 def _merge(tree, length):

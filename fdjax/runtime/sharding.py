@@ -4,12 +4,14 @@ Axes: `replica` (across slices: whole copies), `fsdp` (parameters and rows cut),
 MLP and vocabulary cut). A single device is a mesh of (1, 1, 1).
 """
 
+import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -141,6 +143,60 @@ def shard_rows(x: jax.Array, axis: int | None = 0, heads: int | None = None) -> 
     if heads is not None and x.shape[heads] % _size(mesh, "tensor") == 0:
         spec[heads] = "tensor"
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
+
+
+def map_rows(function: Callable[[Any, Any], tuple[Any, Any]], rows: Any, whole: Any) -> Any:
+    """Inside jit: function(rows, whole) -> (values of each row, sums over rows), on each device
+    with its own rows. `rows` and the values are pytrees of [N, ...], N spread over (replica, fsdp);
+    `whole` is a pytree of what all rows need.
+
+    `whole` is gathered once, before the function, and the sums are reduced once, after it: a loop
+    in the function has no collective over (replica, fsdp). The sums are cut over fsdp along their
+    first axis. Axis `tensor` is left to the compiler. Without a mesh, and where the rows do not
+    divide, the function gets all rows.
+    """
+    mesh, N = jax.sharding.get_abstract_mesh(), jax.tree.leaves(rows)[0].shape[0]
+    if not set(AXES) <= set(mesh.axis_names) or _size(mesh, ROWS) == 1 or N % _size(mesh, ROWS):
+        return function(rows, whole)
+    fsdp = mesh.shape["fsdp"]
+
+    def cut(x):
+        return PartitionSpec("fsdp") if x.ndim and x.shape[0] % fsdp == 0 else PartitionSpec()
+
+    def by_columns(collective, x):
+        # The compiler would gather what it cuts over `tensor` before a collective.
+        wide = x.ndim > 1 and x.shape[-1] % _size(mesh, "tensor") == 0
+        spec = PartitionSpec(*(x.ndim - 1) * (None,), "tensor") if wide else PartitionSpec()
+        return jax.shard_map(
+            collective, in_specs=spec, out_specs=spec, axis_names={"tensor"}, check_vma=False
+        )(x)
+
+    def gather(x, spec):
+        collective = functools.partial(jax.lax.all_gather, axis_name="fsdp", tiled=True)
+        return by_columns(collective, x) if "fsdp" in spec else x
+
+    def scatter(x):
+        # psum_scatter, of which TPU's compiler makes an all-reduce: twice the bytes.
+        parts = x.reshape(fsdp, -1, *x.shape[1:])
+        return jax.lax.psum(jax.lax.all_to_all(parts, "fsdp", 0, 0).sum(0), "replica")
+
+    def reduce(x, spec):
+        return by_columns(scatter, x) if "fsdp" in spec else jax.lax.psum(x, ROWS)
+
+    def on_device(rows, whole):
+        values, sums = function(rows, jax.tree.map(gather, whole, whole_specs))
+        return values, jax.tree.map(reduce, sums, sum_specs)
+
+    whole = jax.tree.map(jnp.asarray, whole)
+    whole_specs = jax.tree.map(cut, whole)
+    sum_specs = jax.tree.map(cut, jax.eval_shape(function, rows, whole)[1])
+    return jax.shard_map(
+        on_device,
+        in_specs=(PartitionSpec(ROWS), whole_specs),
+        out_specs=(PartitionSpec(ROWS), sum_specs),
+        axis_names=set(ROWS),
+        check_vma=False,
+    )(rows, whole)
 
 
 def _size(mesh, axes):
