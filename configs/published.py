@@ -6,7 +6,7 @@
         --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=prover
 
 On 16 chips of TPU v5e: `--config=configs/published.py:v5e-16`, whose sizes TPU's compiler was asked
-about (benchmarks/decode_roofline.py). docs/start_my_prover.md walks through it, docs/models.md says
+about (`fdjax plan`, docs/pods.md). docs/start_my_prover.md walks through it, docs/models.md says
 what of it has not been run. The numbers below are where one would begin, not what was found best.
 """
 
@@ -37,7 +37,8 @@ def get_config(devices: str = ""):
     config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8)
     match devices:
         case "v5e-16":
-            config.mesh.update(fsdp=8, tensor=2)
+            # tensor=4: the head, gathered over fsdp once a microbatch, is cut over tensor alone.
+            config.mesh.update(fsdp=4, tensor=4)
             config.fd.optimizer.microbatch_tokens = 10_240
             # Keys and values, beside the state and the weights for decoding.
             config.generation.update(slots=128, memory_gb=7.0)
