@@ -37,10 +37,10 @@ def microbatches(
     response = response_width(batch)
     lengths_N = masks[0][:, -response:].sum(axis=1)
     prompts_N = np.max([mask[:, :-response].sum(axis=1) for mask in masks], axis=0)
-    longest = _least(prompts, prompts_N.max(initial=0))
+    longest = least(prompts, prompts_N.max(initial=0))
     found = []
     for width, count, rows in plan(lengths_N, response, longest, tokens, shards):
-        prompt = _least(prompts, prompts_N[rows].max())
+        prompt = least(prompts, prompts_N[rows].max())
         found.append(Microbatch(rows, _cut(batch, rows, count, prompt, width)))
     return found
 
@@ -53,7 +53,7 @@ def plan(
     order, found = np.argsort(-lengths_N, kind="stable"), []
     while len(order):
         longest = lengths_N[order[0]]
-        width = _least(widths, longest)
+        width = least(widths, longest)
         most = shards * _power_of_two(max(tokens // (prompt + width), 1))
         # As many as need this width; shorter ones fill what a power of two leaves.
         need = int((lengths_N[order] > max([w for w in widths if w < width], default=-1)).sum())
@@ -90,7 +90,8 @@ def _masks(batch):
     return [getattr(batch, name) for name in batch._fields if name.endswith("attention_mask")]
 
 
-def _least(widths: Sequence[int], length: int) -> int:
+def least(widths: Sequence[int], length: int) -> int:
+    """The least width that holds `length`; the largest where none does."""
     return min((w for w in widths if w >= length), default=max(widths))
 
 

@@ -126,6 +126,24 @@ def objective_model(config: ModelConfig) -> Model:
     return Model(hidden_states, head)
 
 
+def stage_update(
+    stage: StageConfig, optimizer, model: ModelConfig, shardings: state.TrainState
+) -> step.Update:
+    fd = distillation_part(stage)
+    ema_rate, ema_every = 0.0, 1
+    if fd and fd.teacher == "ema":
+        ema_rate = fd.ema_rate
+        ema_every = updates_per_step(stage) if fd.variants.ema_per == "batch" else 1
+    return step.make_update(
+        make_objective(stage),
+        optimizer,
+        objective_model(model),
+        ema_rate=ema_rate,
+        ema_every=ema_every,
+        shardings=shardings,
+    )
+
+
 def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> BatchUpdate:
     """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
     of the batch. A metric is the mean over those updates in which it is a number.
@@ -133,20 +151,8 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     The host skips a minibatch in which nothing has a gradient. The update would compute all of its
     rows first, with the same result.
     """
-    fd = distillation_part(stage)
-    ema_rate, ema_every = 0.0, 1
-    if fd and fd.teacher == "ema":
-        ema_rate = fd.ema_rate
-        ema_every = updates_per_step(stage) if fd.variants.ema_per == "batch" else 1
-    objective = make_objective(stage)
-    update = step.make_update(
-        objective,
-        optimizer,
-        objective_model(run.generator.model),
-        ema_rate=ema_rate,
-        ema_every=ema_every,
-        shardings=state.shardings(train_state, run.generator.mesh),
-    )
+    objective, shardings = make_objective(stage), state.shardings(train_state, run.generator.mesh)
+    update = stage_update(stage, optimizer, run.generator.model, shardings)
     count = stage.minibatches if isinstance(stage, RolloutStage) else 1
     cut = microbatch_cutter(run, stage)
 
@@ -154,8 +160,8 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
         parts = []  # of each minibatch its microbatches and its denominator
         for rows in minibatches(batch, count):
             denominator = objective.denominator(rows)  # of arrays on the host
-            learns = any(d > 0 for d in jax.tree.leaves(denominator))
-            parts.append(([m.batch for m in cut(rows)] if learns else [], denominator))
+            cuts = [m.batch for m in cut(rows)] if step.has_gradient(denominator) else []
+            parts.append((cuts, denominator))
         on_host = [microbatch for cuts, _ in parts for microbatch in cuts]
         parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
         learned = []

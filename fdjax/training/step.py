@@ -109,6 +109,10 @@ def make_update(
     )
 
 
+def has_gradient(denominator: Sums) -> bool:
+    return any(d > 0 for d in jax.tree.leaves(denominator))
+
+
 def learn(
     update: Update, state: TrainState, microbatches: Sequence[Batch], denominator: Sums
 ) -> tuple[TrainState, "Learned"]:
@@ -123,8 +127,7 @@ def learn(
             own = {part: denominator[part] for part in microbatch}
         gradient, sums = update.accumulate(state, gradient, microbatch, own)
         found.append(sums)
-    some = any(d > 0 for d in jax.tree.leaves(denominator))
-    state, metrics = update.apply(state, gradient, np.bool_(some))
+    state, metrics = update.apply(state, gradient, np.bool_(has_gradient(denominator)))
     return state, Learned(metrics, found, denominator)
 
 

@@ -47,7 +47,7 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
     for part in learned_parts(stage):
         teaches = part == "distillation"
         prompts_N = lengths.teacher_N if teaches else lengths.prompt_N
-        longest = _least(buckets, int(prompts_N.max()))
+        longest = microbatches.least(buckets, int(prompts_N.max()))
         cut = microbatches.plan(
             lengths.response_N,
             config.response_length,
@@ -56,7 +56,7 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
             pod.shards,
         )
         for width, rows, taken in cut:
-            columns = _least(buckets, int(prompts_N[taken].max()))
+            columns = microbatches.least(buckets, int(prompts_N[taken].max()))
             student = min(prompt, columns)
             shape = Shape(part, rows, student, columns if teaches else 0, width)
             found[shape] = found.get(shape, 0) + stage.epochs
@@ -71,24 +71,16 @@ def learned_parts(stage: RolloutStage) -> list[str]:
     return [name for name, part in named.items() if part]
 
 
-def _least(widths: Sequence[int], length: int) -> int:
-    return min((w for w in widths if w >= length), default=max(widths))
-
-
 def update_programs(
     pod: Pod, shapes: Sequence[Shape]
 ) -> tuple[dict[Shape, Callable[[], Any]], Callable[[], Any]]:
     """(what compiles the gradient of a microbatch, by its shape; what compiles the step of
     optimizer and teacher)"""
-    objective, optimizer = build.make_objective(pod.stage), build.stage_optimizer(pod.stage)
-    fd = distillation_part(pod.stage)
-    update = step.make_update(
-        objective,
-        optimizer,
-        build.objective_model(pod.model),
-        ema_rate=fd.ema_rate if fd and fd.teacher == "ema" else 0.0,
-        shardings=state.shardings(pod.state, pod.training),
+    optimizer, shardings = (
+        build.stage_optimizer(pod.stage),
+        state.shardings(pod.state, pod.training),
     )
+    update = build.stage_update(pod.stage, optimizer, pod.model, shardings)
     total = gradient(pod)
 
     def accumulate(shape):
