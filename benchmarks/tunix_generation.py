@@ -51,10 +51,9 @@ class Ids:
         return EOS
 
 
-def make_sampler(params, columns: int):
-    """tunix's Sampler of its Qwen3 with the weights of LARGE."""
+def make_model(params):
+    """tunix's Qwen3 with the weights of LARGE."""
     from flax import nnx
-    from tunix.generate.sampler import CacheConfig, Sampler
     from tunix.models.qwen3 import model as qwen3
 
     c = LARGE
@@ -87,7 +86,16 @@ def make_sampler(params, columns: int):
             put(getattr(layer.attn, name).w, ours[name]["kernel"])
         for name in ("gate_proj", "up_proj", "down_proj"):
             put(getattr(layer.mlp, name).kernel, ours[name]["kernel"])
-    return Sampler(model, Ids(), CacheConfig(columns, c.num_layers, c.num_kv_heads, c.head_dim))
+    return model
+
+
+def make_sampler(params, columns: int):
+    """tunix's Sampler of that model."""
+    from tunix.generate.sampler import CacheConfig, Sampler
+
+    c = LARGE
+    cache = CacheConfig(columns, c.num_layers, c.num_kv_heads, c.head_dim)
+    return Sampler(make_model(params), Ids(), cache)
 
 
 def sampled(sampler, work, together: int, **drawing) -> list[np.ndarray]:

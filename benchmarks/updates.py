@@ -5,21 +5,26 @@
 mixed: FD and GRPO of 20 M parameters, lengths lognormal (mean 32, longest 128 tokens); at most 0.5
 of the time of the padded batch. equal: the same with full lengths; run: `make run`'s model, rows
 and lengths; at most 1.05 of the time. The peer is one program that scans parts of as many padded
-tokens, as updates were before. They take turns; prints medians, their ratio, and how far the
-movements of the parameters in the first update are apart. Exit code 1 if one falls short.
+tokens, with logits of all columns, as updates were before. They take turns; prints medians, their
+ratio, and how far the movements of the parameters in the first update are apart. Exit code 1 if one
+falls short.
 """
 
 import argparse
 import functools
 import sys
+from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from generation import LARGE, PROMPT, SMALL, interleaved, like_a_run, lognormal
 
 from fdjax.batches.microbatches import microbatches, padding
 from fdjax.config import DistillationStage, PolicyGradientStage
 from fdjax.models import transformer
+from fdjax.objectives import distillation, policy_gradient
+from fdjax.objectives.chunked import chunked_sum
 from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.runtime import sharding
@@ -53,6 +58,10 @@ def make_batch(name: str, config, rows: int, teacher: int, longest: int, draw_le
     )
 
 
+def of_all_columns(*args, where_NR, **settings):
+    return chunked_sum(*args, where_NR=jnp.ones_like(where_NR), **settings)
+
+
 def fused(objective, optimizer, model, ema_rate):
     """(state, padded parts of the batch) -> state: one program that scans the parts."""
     parts = step.make_update(objective, optimizer, model, ema_rate=ema_rate)
@@ -61,7 +70,11 @@ def fused(objective, optimizer, model, ema_rate):
         def accumulate(gradient, rows):
             return parts.accumulate(made, gradient, rows, denominator)[0], None
 
-        gradient, _ = jax.lax.scan(accumulate, parts.zeros(made), stacked)
+        with (
+            mock.patch.object(distillation, "chunked_sum", of_all_columns),
+            mock.patch.object(policy_gradient, "chunked_sum", of_all_columns),
+        ):
+            gradient, _ = jax.lax.scan(accumulate, parts.zeros(made), stacked)
         return parts.apply(made, gradient, True)[0]
 
     return jax.jit(update, donate_argnums=0)

@@ -27,8 +27,10 @@ def chunk_logprob(hidden, head, target):
 
 def losses(params, hidden, teacher_head, columns):
     head = CappedHead(unembedding(params), 3.0)
-    total, logprob = chunked_sum(chunk_loss, hidden, head, columns, teacher_head, chunk=4)
-    again = chunked_map(chunk_logprob, hidden, head, columns["target"], chunk=4)
+    at = {"where_NR": columns["weight"] != 0, "chunk": 4}
+    total, logprob = chunked_sum(chunk_loss, hidden, head, columns, teacher_head, **at)
+    again = chunked_map(chunk_logprob, hidden, head, columns["target"], **at)
+    logprob, again = (jnp.where(at["where_NR"], x, 0) for x in (logprob, again))
     return 2 * total + (columns["weight"] * again).sum(), (logprob, again)
 
 
@@ -40,7 +42,8 @@ def make_arguments(tied, vocabulary=V, width=D):
 
     shape = (vocabulary, width) if tied else (width, vocabulary)
     params = {"embedding" if tied else "lm_head": normal(*shape)}
-    columns = {"weight": normal(N, R), "target": rng.integers(0, vocabulary, (N, R))}
+    weight = normal(N, R) * (np.arange(R) < rng.integers(1, R + 1, (N, 1)))
+    columns = {"weight": weight, "target": rng.integers(0, vocabulary, (N, R))}
     return params, normal(N, R, width), normal(width, vocabulary), columns
 
 
@@ -73,7 +76,7 @@ def test_sizes_that_the_mesh_does_not_divide():
 
 
 def test_chunks_are_counted_per_device():
-    """A chunk has a share of the columns of one device's rows, not of all rows."""
+    """A chunk has a share of one device's tokens, not of all."""
     seen = []
 
     def loss(hidden, head, column, _):
@@ -81,12 +84,12 @@ def test_chunks_are_counted_per_device():
         return to_logits(hidden, head).sum() * column.sum(), column
 
     def total(hidden, head, weight):
-        return chunked_sum(loss, hidden, head, weight, chunk=6)[0]
+        return chunked_sum(loss, hidden, head, weight, where_NR=weight > 0, chunk=6)[0]
 
     shapes = jnp.ones((N, 12, D)), jnp.ones((D, V)), jnp.ones((N, 12))
     jax.eval_shape(total, *shapes)
-    assert set(seen) == {(N, 1, D)}
+    assert set(seen) == {(1, 6, D)}
     seen.clear()
     with jax.set_mesh(sharding.make_mesh(1, 4, 2)):
-        jax.eval_shape(total, *shapes)
-    assert (2, 3, D) in seen
+        jax.eval_shape(lambda *x: chunked_sum(loss, *x, where_NR=x[2] > 0, chunk=24)[0], *shapes)
+    assert (1, 12, D) in seen

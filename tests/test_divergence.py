@@ -192,7 +192,8 @@ def test_log_prob_and_entropy_in_chunks_and_their_gradients(chunk):
     with jax.enable_x64(True):
 
         def values(hidden_and_head):
-            return chunked_map(of_chunk, *hidden_and_head, jnp.array(targets), chunk=chunk)
+            columns, where = jnp.array(targets), jnp.ones(targets.shape, bool)
+            return chunked_map(of_chunk, *hidden_and_head, columns, where_NR=where, chunk=chunk)
 
         def total(hidden_and_head):
             logprob, entropy = values(hidden_and_head)
@@ -213,10 +214,13 @@ def test_log_prob_and_entropy_in_chunks_and_their_gradients(chunk):
 
 @pytest.mark.parametrize("chunk", [4, 1000])
 def test_chunked_sum_is_the_sum(chunk):
-    """Uneven chunks, a scaled cotangent, and the same value with and without a gradient."""
+    """Uneven chunks, a scaled cotangent, the same value with and without a gradient, and tokens
+    that do not count.
+    """
     rng = np.random.default_rng(0)
     hidden, head = rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 4))
-    weight = rng.normal(size=(2, 5))
+    where = np.array([[0, 1, 0, 0, 1], [0, 0, 1, 0, 0]], bool)
+    weight = rng.normal(size=(2, 5)) * where
 
     def loss(hidden, head, weight, constant):
         square = (to_logits(hidden, head) ** 2).sum(-1)
@@ -226,7 +230,9 @@ def test_chunked_sum_is_the_sum(chunk):
         hidden, head, weight = map(jnp.array, (hidden, head, weight))
 
         def chunked(hidden, head):
-            total, square = chunked_sum(loss, hidden, head, weight, 3.0, chunk=chunk)
+            total, square = chunked_sum(
+                loss, hidden, head, weight, 3.0, where_NR=where, chunk=chunk
+            )
             return -2 * total, square
 
         value, square = jax.jit(chunked)(hidden, head)
@@ -235,7 +241,9 @@ def test_chunked_sum_is_the_sum(chunk):
         whole = jax.grad(lambda *x: -2 * loss(*x, weight, 3.0)[0], (0, 1))(hidden, head)
     hidden, head, weight, square = map(np.asarray, (hidden, head, weight, square))
     np.testing.assert_allclose(value, again, rtol=1e-12)
-    np.testing.assert_allclose(square, ((hidden @ head) ** 2).sum(-1), rtol=1e-12)
+    expected_square = ((hidden @ head) ** 2).sum(-1)
+    np.testing.assert_allclose(square[where], expected_square[where], rtol=1e-12)
+    assert (square == 0).sum() == (6 if chunk == 4 else 5)  # of chunks that are skipped
     np.testing.assert_allclose(value, -6 * (weight * square).sum(), rtol=1e-12)
     for actual, expected in zip(slopes, whole):
         np.testing.assert_allclose(actual, expected, atol=1e-12)

@@ -3,13 +3,16 @@
 The gradient is that of the whole batch whatever its microbatches (training/step.py).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 SHORTEST = 16  # response columns: a narrower microbatch saves little
-HALVINGS = 3  # of the longest response, down to an eighth of it
+PARTS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # widths, of the longest response
+ROWS = sorted(odd << k for odd in (1, 3, 5, 7) for k in range(20))  # of a microbatch, on a shard
+SAVING = 0.1  # the least share of a row's columns that the next width saves
 
 
 class Microbatch(NamedTuple):
@@ -23,9 +26,9 @@ def microbatches(
     """The rows of a batch of host arrays, those with the longest responses first.
 
     A microbatch has at most `tokens` tokens, padding included, on each of the `shards` that its
-    rows are spread over, but at least one row. Its rows are a power of two on each shard, its
-    responses are cut to the full width, a half, a quarter or an eighth, and its prompts to one of
-    the widths `prompts`. A batch of parts {name: batch} is cut into {name: microbatch} of each.
+    rows are spread over, but at least one row. Its rows on each shard are one of `ROWS`, its
+    responses are cut to one of `response_widths`, and its prompts to one of the widths `prompts`.
+    A batch of parts {name: batch} is cut into {name: microbatch} of each.
     """
     if isinstance(batch, dict):
         return [
@@ -49,26 +52,28 @@ def plan(
     lengths_N: np.ndarray, response: int, prompt: int, tokens: int, shards: int
 ) -> list[tuple[int, int, np.ndarray]]:
     """(response columns, rows with padding, which rows) of each microbatch."""
-    widths = response_widths(response)
+    widths = response_widths(response, prompt)
     order, found = np.argsort(-lengths_N, kind="stable"), []
     while len(order):
         longest = lengths_N[order[0]]
         width = least(widths, longest)
-        most = shards * _power_of_two(max(tokens // (prompt + width), 1))
-        # As many as need this width; shorter ones fill what a power of two leaves.
+        most = max((n for n in ROWS if n * (prompt + width) <= tokens), default=1)
+        # As many as need this width; shorter ones fill the rest.
         need = int((lengths_N[order] > max([w for w in widths if w < width], default=-1)).sum())
-        count = shards
-        while count < min(need, most):
-            count *= 2
+        count = shards * min(least(ROWS, -(-need // shards)), most)
         found.append((width, count, np.sort(order[:count])))
         order = order[count:]
     return found
 
 
-def response_widths(response: int) -> list[int]:
-    """Columns that a microbatch's responses may have, in ascending order."""
-    widths = [-(-response // 2**k) for k in range(HALVINGS + 1)]
-    return sorted({response, *(w for w in widths if w >= SHORTEST)})
+def response_widths(response: int, prompt: int) -> list[int]:
+    """Columns that a microbatch's responses may have behind a prompt, in ascending order."""
+    widths = [response]
+    for part in PARTS:
+        width = math.ceil(response * part)
+        if width >= SHORTEST and prompt + width <= (1 - SAVING) * (prompt + widths[-1]):
+            widths.append(width)
+    return sorted(widths)
 
 
 def padding(batches: Sequence[Any]) -> float:
@@ -93,11 +98,6 @@ def _masks(batch):
 def least(widths: Sequence[int], length: int) -> int:
     """The least width that holds `length`; the largest where none does."""
     return min((w for w in widths if w >= length), default=max(widths))
-
-
-def _power_of_two(n: int) -> int:
-    """The largest that is at most n."""
-    return 1 << (n.bit_length() - 1)
 
 
 def _cut(batch, rows, count, prompt, width):

@@ -90,7 +90,13 @@ class Distillation:
         head = model.unembedding(params)
         columns["weight"] = self._weights(hidden, head, columns, teacher_heads, batch.lines)
         total, token = chunked_sum(
-            self._chunk_loss, hidden, head, columns, teacher_heads, chunk=self.chunk
+            self._chunk_loss,
+            hidden,
+            head,
+            columns,
+            teacher_heads,
+            where_NR=batch.response_mask | columns["learned"],
+            chunk=self.chunk,
         )
         return total, _metrics(token, batch)
 
@@ -109,7 +115,11 @@ class Distillation:
             return log_prob(logits, column["target"]), log_prob(teacher_logits, column["target"])
 
         logprob, teacher_logprob = chunked_map(
-            chunk_logprobs, *jax.lax.stop_gradient((hidden, head)), columns, chunk=self.chunk
+            chunk_logprobs,
+            *jax.lax.stop_gradient((hidden, head)),
+            columns,
+            where_NR=learned,
+            chunk=self.chunk,
         )
         if self.ratio_mean == "sequence":
             capped = jnp.minimum(_ratio(logprob, columns), self.is_clip)

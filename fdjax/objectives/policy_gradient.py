@@ -104,17 +104,27 @@ class PolicyGradient:
             token["entropy"] = entropies
         else:
             hidden, head = _hidden(model, params, batch), model.unembedding(params)
-            total, token = chunked_sum(self._chunk_loss, hidden, head, columns, chunk=self.chunk)
+            total, token = chunked_sum(
+                self._chunk_loss, hidden, head, columns, where_NR=mask, chunk=self.chunk
+            )
         return total, _metrics(token, batch)
 
     def logprobs(self, model: Model, params: Params, batch: PolicyGradientBatch) -> jax.Array:
-        """Log-probabilities f32[N, R] of the response tokens under `params`; also where masked."""
+        """Log-probabilities f32[N, R] of the response tokens under `params`; of tokens that
+        are masked they may be 0."""
         return self._values(model, params, batch)[0]
 
     def _values(self, model, params, batch):
         """(log-probabilities, entropies) f32[N, R]."""
         hidden, head = _hidden(model, params, batch), model.unembedding(params)
-        return chunked_map(self._chunk_values, hidden, head, _targets(batch), chunk=self.chunk)
+        return chunked_map(
+            self._chunk_values,
+            hidden,
+            head,
+            _targets(batch),
+            where_NR=batch.loss_mask,
+            chunk=self.chunk,
+        )
 
     def _chunk_values(self, hidden, head, target):
         logits = to_logits(hidden, head, self.temperature)

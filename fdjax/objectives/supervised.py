@@ -36,10 +36,15 @@ class Supervised:
         budget = batch.weights.shape[1]
         hidden = response_hidden(model, params, batch.tokens, batch.attention_mask, budget)
         columns = {"target": batch.tokens[:, -budget:], "weight": batch.weights}
-        total, token = chunked_sum(
-            _chunk_loss, hidden, model.unembedding(params), columns, chunk=self.chunk
-        )
         learned = batch.weights > 0
+        total, token = chunked_sum(
+            _chunk_loss,
+            hidden,
+            model.unembedding(params),
+            columns,
+            where_NR=learned,
+            chunk=self.chunk,
+        )
         return total, {
             "nll": Mean.over(-token["logprob"], learned),
             "accuracy": Mean.over(token["correct"], learned),
