@@ -13,7 +13,7 @@ from fdjax.config import ConfigError, MeshConfig
 from fdjax.models.config import from_fields
 from fdjax.models.hf import config as hf
 from fdjax.rollout.scheduler import Shapes
-from fdjax.training.planning import command, costs, lengths, peaks, pod, program
+from fdjax.training.planning import command, costs, lengths, pod, program, slices
 
 PUBLISHED = "--config=configs/published.py"
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_planned_is_named(capsys, flags, message):
 
 
 def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
-    monkeypatch.setattr(peaks, "has_compiler", lambda: False)
+    monkeypatch.setattr(slices, "has_compiler", lambda: False)
     code, _, error = plan(capsys, PUBLISHED, "--model=qwen3_8b", "--topology=v5e:4x4")
     assert code == 2 and "pip install 'fdjax[tpu]'" in error
 
@@ -217,7 +217,7 @@ def test_the_shape_of_a_folder_without_weights(tmp_path):
 
 
 def test_an_axis_without_a_size_takes_what_is_left():
-    devices = peaks.find_slice("h100:8").devices
+    devices = slices.find_slice("h100:8").devices
     mesh = pod.lay_mesh(MeshConfig(replica=1, fsdp=None, tensor=2), devices)
     assert dict(mesh.shape) == {"replica": 1, "fsdp": 4, "tensor": 2}
     with pytest.raises(ConfigError, match="is not one of 8 devices"):

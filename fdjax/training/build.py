@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +32,12 @@ from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.objectives.protocol import Model, Objective, Sums
 from fdjax.objectives.supervised import Supervised
+from fdjax.reporting import costs
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.generate import Sampling
 from fdjax.rollout.journal import Journal
 from fdjax.rollout.worker import RolloutWorker
-from fdjax.runtime import sharding
+from fdjax.runtime import chips, sharding
 from fdjax.runtime.metrics import Timers
 from fdjax.training import state, step
 from fdjax.training.manifest import Run
@@ -154,7 +156,7 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     objective, shardings = make_objective(stage), state.shardings(train_state, run.generator.mesh)
     update = stage_update(stage, optimizer, run.generator.model, shardings)
     count = stage.minibatches if isinstance(stage, RolloutStage) else 1
-    cut = microbatch_cutter(run, stage)
+    cut, model, peak = microbatch_cutter(run, stage), run.generator.model, peaks(run).flops
 
     def update_by_batch(train_state, batch):
         parts = []  # of each minibatch its microbatches and its denominator
@@ -163,6 +165,7 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
             cuts = [m.batch for m in cut(rows)] if step.has_gradient(denominator) else []
             parts.append((cuts, denominator))
         on_host = [microbatch for cuts, _ in parts for microbatch in cuts]
+        begun = time.perf_counter()
         parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
         learned = []
         for cuts, denominator in parts * epochs(stage):
@@ -171,10 +174,22 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
             else:
                 train_state, found = skip(train_state, denominator)
             learned.append(found)
-        metrics = _means([step.figures(x) for x in sharding.fetch(learned)])
-        return train_state, metrics | {"microbatches": len(on_host), "padding": padding(on_host)}
+        found = sharding.fetch(learned)
+        seconds = time.perf_counter() - begun
+        metrics = _means([step.figures(x) for x in found])
+        metrics |= {"microbatches": len(on_host), "padding": padding(on_host)}
+        if peak:
+            cost = [costs.of_update(model, objective, x, epochs(stage)) for x in on_host]
+            flops = sum(x["cost/flops"] for x in cost)
+            metrics |= chips.share("mfu", flops, seconds, peak)
+        return train_state, metrics
 
     return update_by_batch
+
+
+def peaks(run: Run) -> chips.Peaks:
+    axes = run.config.mesh
+    return chips.peaks(run.generator.mesh, axes.peak_flops, axes.peak_bandwidth)
 
 
 def microbatch_cutter(run: Run, stage: StageConfig) -> Callable[[Any], list[Microbatch]]:

@@ -17,7 +17,8 @@ from fdjax.config import StageConfig, SupervisedStage, distillation_part
 from fdjax.models import tokenizer
 from fdjax.reporting import costs, report
 from fdjax.reporting.summary import summarise, summary_lines
-from fdjax.runtime import hosts
+from fdjax.rollout.generate import DECODE_BYTES
+from fdjax.runtime import chips, hosts
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.metrics import MetricsLog, Timers, console, write_summary
@@ -116,6 +117,7 @@ def train(
     stage, timers = run.config.blocks[name], Timers()
     update = build.make_batch_update(run, stage, optimizer, train_state)
     objective, model_config = build.make_objective(stage), run.generator.model
+    peaks = build.peaks(run)
     worker = build.make_worker(run, name, timers)
     worker.curriculum.history.update(history)
     source = build.make_source(run, name, worker, start)
@@ -139,6 +141,8 @@ def train(
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
                 seconds = timers.flush()
+                read, decoding = seconds.pop(DECODE_BYTES, 0), seconds.get("time/device", 0)
+                metrics |= chips.share("decode_bandwidth", read, decoding, peaks.bandwidth)
                 metrics["device_idle"] = device_idle(seconds)
                 log.write(step, metrics | seconds | run.farm.figures())
                 for note in notes(stage, step, metrics, run.config.prompt.response_length):
