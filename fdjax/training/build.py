@@ -39,6 +39,7 @@ from fdjax.rollout.journal import Journal
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime import chips, sharding
 from fdjax.runtime.metrics import Timers
+from fdjax.runtime.profile import annotated
 from fdjax.training import state, step
 from fdjax.training.manifest import Run
 from fdjax.training.sources import Score, Source, from_rollouts, parts_of_step
@@ -158,6 +159,7 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     count = stage.minibatches if isinstance(stage, RolloutStage) else 1
     cut, model, peak = microbatch_cutter(run, stage), run.generator.model, peaks(run).flops
 
+    @annotated("update")
     def update_by_batch(train_state, batch):
         parts = []  # of each minibatch its microbatches and its denominator
         for rows in minibatches(batch, count):
@@ -304,11 +306,13 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
-        return supervised(stage, worker, seed, start)
-    if isinstance(stage, ExpertIterationStage):
-        return expert_iteration(stage, worker, seed, start)
-    score = make_score(run, stage) if policy_gradient_part(stage) else None
-    return from_rollouts(stage, worker, score, start)
+        source = supervised(stage, worker, seed, start)
+    elif isinstance(stage, ExpertIterationStage):
+        source = expert_iteration(stage, worker, seed, start)
+    else:
+        score = make_score(run, stage) if policy_gradient_part(stage) else None
+        source = from_rollouts(stage, worker, score, start)
+    return source._replace(make_batch=annotated("batch")(source.make_batch))
 
 
 def stage_provider(run: Run, stage: StageConfig) -> Provider | None:

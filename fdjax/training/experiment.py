@@ -23,6 +23,7 @@ from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.metrics import MetricsLog, Timers, console, write_summary
 from fdjax.runtime.preemption import Preemption, on_sigterm
+from fdjax.runtime.profile import tracing
 from fdjax.training import build, state
 from fdjax.training.evaluation import evaluate_policy, measure_teacher
 from fdjax.training.manifest import Policy, Run, write_manifest
@@ -30,14 +31,20 @@ from fdjax.training.notes import notes
 from fdjax.training.setup import initial_policy, set_up
 
 
-def run_experiment(config: ConfigDict, workdir: str | Path, *, train: bool = True) -> dict:
-    """Runs or resumes the stages of `config` in `workdir`; returns what summary.json holds.
+def run_experiment(
+    config: ConfigDict, workdir: str | Path, *, train: bool = True, profile: range = range(0)
+) -> dict:
+    """Runs or resumes the stages of `config` in `workdir`; returns what summary.json holds. The
+    steps `profile` of each stage are traced (fdjax/runtime/profile.py).
 
     Raises ConfigError for a config that cannot run, or that is not the one the workdir began with;
     without `train` also where a stage is not finished.
     """
     workdir = Path(workdir).expanduser()
-    with set_up(config, workdir, train=train) as run, on_sigterm() as preemption:
+    with (
+        set_up(config, workdir, train=train, profile=profile) as run,
+        on_sigterm() as preemption,
+    ):
         policy = initial_policy(run)
         evaluations = {policy.name: evaluate_policy(run, policy)} if policy.name else {}
         for name in run.manifests:
@@ -123,9 +130,13 @@ def train(
     source = build.make_source(run, name, worker, start)
     pending, scores = collections.deque(), []
 
-    with contextlib.closing(worker), open_log(run, name, start) as log:
+    with (
+        contextlib.closing(worker),
+        open_log(run, name, start) as log,
+        tracing(run.workdir / "profile", name, run.profile, start) as traced,
+    ):
         for step in range(start, stage.steps):
-            with timers("step"):
+            with timers("step"), traced(step):
                 begin, finish = source.rollouts(step)
                 for number in begin:
                     attempts = worker.generate(number, train_state.params)
