@@ -244,20 +244,21 @@ def init_state(run: Run, params, optimizer, stage: StageConfig) -> state.TrainSt
     """A fresh state around the parameters of the stage before, which are donated, or around random
     ones if they are None.
     """
-    mesh, with_teacher = run.generator.mesh, has_teacher(stage)
+    mesh, teacher = run.generator.mesh, teacher_fields(stage)
     if params is not None:
-        return state.restart(params, optimizer, mesh, with_teacher=with_teacher)
+        return state.restart(params, optimizer, mesh, **teacher)
     init = functools.partial(transformer.init, run.generator.model)
     key = jax.random.key(run.config.seed)
-    return state.create(init, key, optimizer, mesh, with_teacher=with_teacher)
+    return state.create(init, key, optimizer, mesh, **teacher)
 
 
-def has_teacher(stage: StageConfig) -> bool:
-    """Does the state hold a second set of parameters: an EMA, or the start, also as the KL's
-    reference?
+def teacher_fields(stage: StageConfig) -> dict[str, Any]:
+    """Does the state hold a second set of parameters (an EMA, or the start, also as the KL's
+    reference), and in which dtype? As `state.create` takes it.
     """
     fd, grpo = distillation_part(stage), policy_gradient_part(stage)
-    return bool((fd and fd.teacher != "live") or (grpo and grpo.kl_coefficient))
+    held = bool((fd and fd.teacher != "live") or (grpo and grpo.kl_coefficient))
+    return {"with_teacher": held, "teacher_dtype": fd.teacher_dtype if fd else "float32"}
 
 
 # --- Rollouts ------------------------------------------------------------------------------------
