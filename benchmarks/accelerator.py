@@ -9,7 +9,7 @@ GRPO's (tokens/s, MFU), generation (tokens/s, share of the bandwidth that weight
 values need), and log-probabilities in bf16 against fp32.
 
 Compilation is not timed. A part that fails is reported, and the next begins; none begins after
-`--minutes`. The last line is JSON of all figures. `peak_gb` is the most that the device held so far.
+`--minutes`. The last line is JSON of all figures. `peak_gb`: the most that the device held so far.
 
 So far this has not been run on an accelerator. `--tiny` runs all of it on a CPU in a minute, with
 kernels that only compute what the real ones would: its figures say nothing.

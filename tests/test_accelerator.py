@@ -23,6 +23,7 @@ def accelerator(*flags):
     )
 
 
+@pytest.mark.slow
 def test_every_part_runs():
     ended = accelerator("--tiny", "0.6b")
     assert ended.returncode == 0, ended.stdout + ended.stderr
