@@ -55,14 +55,14 @@ def parse(program: str, text: str, argv: Sequence[str]) -> argparse.Namespace:
         help="on several hosts, where all run this command with a workdir that they share: the "
         "first one's address, or auto (a TPU pod, SLURM)",
     )
+    parser.add_argument("--processes", type=int, help="how many there are, unless auto")
+    parser.add_argument("--process", type=int, help="which one this is, from 0, unless auto")
     parser.add_argument(
         "--profile",
         metavar="STEP:COUNT",
         help="writes a trace of COUNT steps of each stage, from STEP on (the first is 0), to "
         "WORKDIR/profile",
     )
-    parser.add_argument("--processes", type=int, help="how many there are, unless auto")
-    parser.add_argument("--process", type=int, help="which one this is, from 0, unless auto")
     recipe, assignments, rest = split_flags(argv)
     flags = parser.parse_args(rest)
     if recipe is None or flags.workdir is None:

@@ -10,11 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 
 import jax
-from jax.profiler import (
-    TraceAnnotation as annotation,  # of a block; without a trace it does nothing
-)
 
-__all__ = ["annotated", "annotation", "tracing"]
+annotation = jax.profiler.TraceAnnotation  # names a block; without a trace it does nothing
 
 Step = Callable[[int], contextlib.AbstractContextManager]
 

@@ -307,13 +307,11 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
-        source = supervised(stage, worker, seed, start)
-    elif isinstance(stage, ExpertIterationStage):
-        source = expert_iteration(stage, worker, seed, start)
-    else:
-        score = make_score(run, stage) if policy_gradient_part(stage) else None
-        source = from_rollouts(stage, worker, score, start)
-    return source._replace(make_batch=annotated("batch")(source.make_batch))
+        return supervised(stage, worker, seed, start)
+    if isinstance(stage, ExpertIterationStage):
+        return expert_iteration(stage, worker, seed, start)
+    score = make_score(run, stage) if policy_gradient_part(stage) else None
+    return from_rollouts(stage, worker, score, start)
 
 
 def stage_provider(run: Run, stage: StageConfig) -> Provider | None:

@@ -23,7 +23,7 @@ from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.metrics import MetricsLog, Timers, console, write_summary
 from fdjax.runtime.preemption import Preemption, on_sigterm
-from fdjax.runtime.profile import tracing
+from fdjax.runtime.profile import annotated, tracing
 from fdjax.training import build, state
 from fdjax.training.evaluation import evaluate_policy, measure_teacher
 from fdjax.training.manifest import Policy, Run, write_manifest
@@ -128,6 +128,7 @@ def train(
     worker = build.make_worker(run, name, timers)
     worker.curriculum.history.update(history)
     source = build.make_source(run, name, worker, start)
+    make_batch = annotated("batch")(source.make_batch)
     pending, scores = collections.deque(), []
 
     with (
@@ -145,7 +146,7 @@ def train(
                     worker.give_feedback(pending.popleft(), train_state.params, train_state.teacher)
                     for _ in range(finish)
                 ]
-                batch, metrics = source.make_batch(step, rollouts, train_state)
+                batch, metrics = make_batch(step, rollouts, train_state)
                 cost = costs.of_update(model_config, objective, batch, build.epochs(stage))
                 with timers("update"):
                     train_state, update_metrics = update(train_state, batch)
