@@ -19,9 +19,9 @@ import jax
 
 from fdjax.config import read
 from fdjax.config.flags import read_recipe
+from fdjax.runtime.chips import Chip
 from fdjax.training.planning import costs, program
 from fdjax.training.planning.costs import Cost
-from fdjax.training.planning.peaks import Chip, find_slice, has_compiler
 from fdjax.training.planning.pod import (
     Pod,
     make_pod,
@@ -31,6 +31,7 @@ from fdjax.training.planning.pod import (
     temporary,
     with_layers,
 )
+from fdjax.training.planning.slices import find_slice, has_compiler
 
 AT_MOST = 1.3
 RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")

@@ -34,8 +34,8 @@ MIXED, SAME = 0.5, 1.05
 STAGES = {"fd": DistillationStage(), "grpo": PolicyGradientStage()}
 
 
-def make_batch(name: str, config, rows: int, teacher: int, longest: int, draw_lengths):
-    """Rows of prompts of PROMPT tokens, for the teacher `teacher`, and answers of drawn lengths."""
+def make_batch(name: str, config, rows: int, teacher: int, longest: int, draw_lengths, own=PROMPT):
+    """Rows of prompts of `own` tokens, for the teacher `teacher`, and answers of drawn lengths."""
     rng = np.random.default_rng(0)
     lengths = np.clip(np.round(draw_lengths(rng, (rows,))), 1, longest).astype(int)
     lengths[0] = longest
@@ -47,7 +47,7 @@ def make_batch(name: str, config, rows: int, teacher: int, longest: int, draw_le
         read = rng.integers(0, config.vocab_size, (rows, prompt), np.int32)
         return np.hstack([read, response]), np.hstack([np.ones((rows, prompt), bool), wrote])
 
-    student = tokens_and_mask(PROMPT)
+    student = tokens_and_mask(own)
     if name == "grpo":
         advantages = rng.normal(size=rows).astype(np.float32)
         return PolicyGradientBatch(*student, wrote, logprobs, logprobs, advantages)

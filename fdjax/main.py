@@ -7,8 +7,10 @@ The same command goes on where a run was stopped. `--config.fd.is_clip=None` swi
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import logging
 
@@ -55,6 +57,12 @@ def parse(program: str, text: str, argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--processes", type=int, help="how many there are, unless auto")
     parser.add_argument("--process", type=int, help="which one this is, from 0, unless auto")
+    parser.add_argument(
+        "--profile",
+        metavar="STEP:COUNT",
+        help="writes a trace of COUNT steps of each stage, from STEP on (the first is 0), to "
+        "WORKDIR/profile",
+    )
     recipe, assignments, rest = split_flags(argv)
     flags = parser.parse_args(rest)
     if recipe is None or flags.workdir is None:
@@ -63,6 +71,7 @@ def parse(program: str, text: str, argv: Sequence[str]) -> argparse.Namespace:
         refuse("--coordinator=HOST:PORT takes --processes and --process, too")
     if flags.coordinator is None and (flags.processes, flags.process) != (None, None):
         refuse("--processes and --process take --coordinator=HOST:PORT, too")
+    flags.profile = read_profile(flags.profile)
     try:
         flags.config = load(recipe, assignments)
     except ConfigError as error:
@@ -70,13 +79,26 @@ def parse(program: str, text: str, argv: Sequence[str]) -> argparse.Namespace:
     return flags
 
 
-def refuse(message: str) -> None:
+def read_profile(text: str | None) -> range:
+    """The steps of "STEP:COUNT"; none of None."""
+    if text is None:
+        return range(0)
+    found = re.fullmatch(r"(\d+):([1-9]\d*)", text)
+    if not found:
+        refuse(f"--profile={text}: write STEP:COUNT, such as 20:3: steps 20, 21 and 22")
+    first, count = map(int, found.groups())
+    return range(first, first + count)
+
+
+def refuse(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def _start(program: str, argv: Sequence[str], text: str, *, train: bool) -> int:
     flags = parse(program, text, argv)
+    if flags.profile and not train:
+        refuse("--profile: an evaluation has no steps; fdjax train has")
     logging.set_verbosity(logging.WARNING)  # Orbax logs several lines at every save
     try:
         _run(flags, train)
@@ -94,7 +116,7 @@ def _run(flags: argparse.Namespace, train: bool) -> None:
     if flags.coordinator:
         _join(flags)
     try:
-        experiment.run_experiment(flags.config, flags.workdir, train=train)
+        experiment.run_experiment(flags.config, flags.workdir, train=train, profile=flags.profile)
     except (ConfigError, CorruptFile, BackendUnavailable) as error:
         raise SystemExit(f"error: {error}") from None
 

@@ -77,7 +77,7 @@ def assert_same(workdir, other, stages=STAGES):
 
 def of_the_clock(name):
     """Or of what the cache of verdicts happened to know."""
-    if name in ("from_cache", "device_idle"):
+    if name in ("from_cache", "device_idle", "mfu", "decode_bandwidth"):
         return True
     return name.startswith(("time/", "lean/")) or name.endswith("seconds")
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_updates
-from tiny_model import bag_of_words, log_softmax
+from tiny_model import TINY, bag_of_words, log_softmax
 from tiny_runs import config_of_files, set_up
 from tiny_updates import P, Q, R, make_batch, relative_distance
 
-from fdjax.config import GenerationConfig, OptimizerConfig, PolicyGradientStage
+from fdjax.config import GenerationConfig, MeshConfig, OptimizerConfig, PolicyGradientStage
 from fdjax.models import transformer
 from fdjax.objectives.protocol import Mean
 from fdjax.rollout.generate import Sampling
@@ -27,9 +27,12 @@ from fdjax.training.manifest import Policy
 from fdjax.training.step import Learned
 
 
-def run_on(mesh):
+def run_on(mesh, model=None, **devices):
     prompts = SimpleNamespace(student_buckets=(P,), teacher_buckets=(Q,))
-    return SimpleNamespace(generator=SimpleNamespace(mesh=mesh, model=None, prompts=prompts))
+    return SimpleNamespace(
+        config=SimpleNamespace(mesh=MeshConfig(**devices)),
+        generator=SimpleNamespace(mesh=mesh, model=model, prompts=prompts),
+    )
 
 
 def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
@@ -59,6 +62,39 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
     assert state == 6 and seen == [[[1], [4], [7]], [[2], [5], [8]], [[3], [6]]] * 2
     assert metrics["first"] == 2 and metrics["some"] == 3 and math.isnan(metrics["none"])
     assert metrics["microbatches"] == 8 and 0 < metrics["padding"] < 0.5
+    assert "mfu" not in metrics  # of a CPU nobody knows the peak
+
+
+@pytest.mark.parametrize("kind", ["distillation", "policy_gradient", "combined"])
+def test_mfu_counted_by_hand(kind, monkeypatch):
+    """In two seconds, on two devices of 1000 FLOP/s: each real token times each matrix that it
+    meets, and each pair of tokens of which one attends to the other.
+    """
+    learned = Learned({"first": np.float32(0)}, [], np.float32(1))
+    monkeypatch.setattr(build.step, "make_update", lambda *_, **__: None)
+    monkeypatch.setattr(build.step, "learn", lambda update, state, *_: (state, learned))
+    monkeypatch.setattr(build, "time", SimpleNamespace(perf_counter=iter((5.0, 7.0)).__next__))
+    monkeypatch.setattr(build, "make_objective", lambda stage: tiny_updates.OBJECTIVES[kind])
+    mesh, batch = sharding.make_mesh(1, 2, 1), make_batch(kind)
+    run = run_on(mesh, TINY, peak_flops=1000.0)
+    stage = PolicyGradientStage(epochs=3)
+    _, metrics = build.make_batch_update(run, stage, None, np.zeros(()))(0, batch)
+    params = jax.eval_shape(lambda key: transformer.init(TINY, key), jax.random.key(0))
+    kernels = [x for x in jax.tree.leaves(params["layers"]) if len(x.shape) == 3]
+    matrices = sum(math.prod(x.shape) for x in kernels)
+
+    def forward(mask):
+        tokens = int(mask.sum())
+        seen = sum(n + 1 for row in mask for n in range(row.sum())) * TINY.num_layers
+        logits = int(mask[:, -R:].sum()) * TINY.vocab_size * TINY.width
+        return 2 * (tokens * matrices + logits + 2 * seen * TINY.num_heads * TINY.head_dim)
+
+    flops = 0
+    for part in batch.values() if kind == "combined" else [batch]:
+        flops += 3 * forward(part.student_attention_mask)
+        if hasattr(part, "teacher_attention_mask"):
+            flops += forward(part.teacher_attention_mask)
+    assert metrics["mfu"] == pytest.approx(3 * flops / (2.0 * 2 * 1000))
 
 
 @pytest.mark.parametrize(

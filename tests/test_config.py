@@ -134,6 +134,7 @@ def test_recipes_read(recipe):
         ("grpo.samples_per_prompt", 1, "grpo.samples_per_prompt is 1, must be at least 2"),
         ("grpo.optimizer.decay_fraction", 2.0, "decay_fraction is 2.0, must be at most 1"),
         ("grpo.optimizer.moments", "float16", "must be one of float32, bfloat16"),
+        ("fd.teacher_dtype", "float16", "must be one of float32, bfloat16"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(path, value, message):

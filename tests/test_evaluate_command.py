@@ -37,7 +37,9 @@ def config(tmp_path, monkeypatch):
 @pytest.fixture
 def evaluate(config, tmp_path, monkeypatch):
     """Runs the command with `config` in tmp_path / "w"."""
-    flags = SimpleNamespace(config=config, workdir=str(tmp_path / "w"), coordinator=None)
+    flags = SimpleNamespace(
+        config=config, workdir=str(tmp_path / "w"), coordinator=None, profile=range(0)
+    )
     monkeypatch.setattr(main, "parse", lambda *_: flags)
 
     def train(*_):

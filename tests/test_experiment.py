@@ -183,6 +183,7 @@ def test_adapters_killed_and_resumed(finished, environment, tmp_path):
         "--config.model.lora_rank=2",
         "--config.grpo.kl_coefficient=0.1",
         "--config.fd.optimizer.moments=bfloat16",
+        "--config.fd.teacher_dtype=bfloat16",
     )
     for workdir, moments in (("whole", ()), ("killed", ("fd/metrics.jsonl", "grpo/rollouts"))):
         for moment in moments:

@@ -51,6 +51,14 @@ CONFIG = "--config=tests/tiny_config.py"
             (CONFIG, "--processes=2", "--process=0"),
             "--processes and --process take --coordinator=HOST:PORT, too",
         ),
+        (
+            (CONFIG, "--profile=5"),
+            "--profile=5: write STEP:COUNT, such as 20:3: steps 20, 21 and 22",
+        ),
+        (
+            (CONFIG, "--profile=-1:0"),
+            "--profile=-1:0: write STEP:COUNT, such as 20:3: steps 20, 21 and 22",
+        ),
         ((CONFIG, "--config.fd.steps=None"), "--config.fd.steps=None: must be of type int"),
         (
             (CONFIG, "--config.fd.optimizer=3"),
@@ -134,7 +142,7 @@ def test_help_shows_an_example_and_the_flags_and_imports_no_jax(command):
     assert (ended.returncode, ended.stderr) == (0, "")
     name = command[-1] if len(command) > 1 else "train"
     assert ended.stdout.startswith(f"usage: fdjax {name} --config=RECIPE --workdir=FOLDER")
-    for flag in ("config", "workdir", "coordinator", "processes", "process"):
+    for flag in ("config", "workdir", "coordinator", "processes", "process", "profile"):
         assert f"\n  --{flag} " in ended.stdout
     assert "--config=configs/fd.py --workdir=runs/mine --config." in ended.stdout
     assert (main.__doc__.strip() in ended.stdout) == (name == "train")
@@ -145,7 +153,7 @@ def test_help_shows_an_example_and_the_flags_and_imports_no_jax(command):
 
 @pytest.fixture
 def without_flags(monkeypatch):
-    flags = SimpleNamespace(config=None, workdir=None, coordinator=None)
+    flags = SimpleNamespace(config=None, workdir=None, coordinator=None, profile=range(0))
     monkeypatch.setattr(main, "parse", lambda *_: flags)
 
 
@@ -175,4 +183,13 @@ def test_evaluate_does_not_train(monkeypatch, without_flags, name, train):
     calls = []
     monkeypatch.setattr(experiment, "run_experiment", lambda *_, **how: calls.append(how))
     assert cli.main([name]) == 0
-    assert calls == [{"train": train}]
+    assert calls == [{"train": train, "profile": range(0)}]
+
+
+def test_steps_to_trace(without_flags, capsys):
+    assert main.read_profile("20:3") == range(20, 23) and not main.read_profile(None)
+    flags = main.parse("fdjax evaluate", "", [])
+    flags.profile = range(2, 3)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["evaluate"])
+    assert "--profile: an evaluation has no steps; fdjax train has" in capsys.readouterr().err

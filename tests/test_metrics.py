@@ -115,6 +115,9 @@ def test_timers_add_up_over_threads(monkeypatch):
         raise KeyError
     assert timers.flush() == {"time/lean": 2.0, "time/step": 3.0}
     assert timers.flush() == {}
+    timers.count("bytes", 2)
+    timers.count("bytes", 3)
+    assert timers.flush() == {"bytes": 5}
 
     def work():
         for _ in range(50):

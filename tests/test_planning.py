@@ -13,7 +13,7 @@ from fdjax.config import ConfigError, MeshConfig
 from fdjax.models.config import from_fields
 from fdjax.models.hf import config as hf
 from fdjax.rollout.scheduler import Shapes
-from fdjax.training.planning import command, costs, lengths, peaks, pod, program
+from fdjax.training.planning import command, costs, lengths, pod, program, slices
 
 PUBLISHED = "--config=configs/published.py"
 
@@ -142,6 +142,9 @@ def test_a_plan_for_gpus_is_marked_as_arithmetic(capsys, tmp_path):
     # parameters and teacher fp32, moments bf16, on 8 chips
     assert data["memory"]["state"] == pytest.approx(8.19e9 * 12 / 8, rel=0.01)
     assert data["memory"]["left"] > 0 and data["arithmetic_alone"]
+    assert plan(capsys, *flags, "--config.fd.teacher_dtype=bfloat16")[0] == 0
+    smaller = json.loads(file.read_text())["memory"]["state"]
+    assert smaller == pytest.approx(8.19e9 * 10 / 8, rel=0.01)
     e = data["estimate"]
     assert e["step"] == pytest.approx(e["sampling"] + e["update"] + e["lean_wait"])
     assert 0 < e["mfu"] < 1 and e["workers_needed"] > 1
@@ -177,7 +180,7 @@ def test_a_search_ranks_what_fits(capsys, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--topology=v5x:4x4"], "unknown kind of chip, known are v5e, v6e, v5p, h100, a100, cpu"),
+        (["--topology=v5x:4x4"], "unknown kind of chip, known are v5e, v6e, v5p, h100, h200, a1"),
         (["--topology=h100"], "write h100:4x4 or h100:8"),
         (["--topology=h100:8", "--model=qwen3_9b"], "did you mean qwen3_8b?"),
         (["--topology=h100:8", "--config.mesh.tensor=3"], "mesh {'replica': 1, 'fsdp': 2, 'tenso"),
@@ -194,7 +197,7 @@ def test_what_cannot_be_planned_is_named(capsys, flags, message):
 
 
 def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
-    monkeypatch.setattr(peaks, "has_compiler", lambda: False)
+    monkeypatch.setattr(slices, "has_compiler", lambda: False)
     code, _, error = plan(capsys, PUBLISHED, "--model=qwen3_8b", "--topology=v5e:4x4")
     assert code == 2 and "pip install 'fdjax[tpu]'" in error
 
@@ -217,7 +220,7 @@ def test_the_shape_of_a_folder_without_weights(tmp_path):
 
 
 def test_an_axis_without_a_size_takes_what_is_left():
-    devices = peaks.find_slice("h100:8").devices
+    devices = slices.find_slice("h100:8").devices
     mesh = pod.lay_mesh(MeshConfig(replica=1, fsdp=None, tensor=2), devices)
     assert dict(mesh.shape) == {"replica": 1, "fsdp": 4, "tensor": 2}
     with pytest.raises(ConfigError, match="is not one of 8 devices"):

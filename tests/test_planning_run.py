@@ -15,7 +15,7 @@ from fdjax.objectives.distillation import DistillationBatch
 from fdjax.rollout import engine, scheduler
 from fdjax.runtime import sharding
 from fdjax.training import build, state, step
-from fdjax.training.planning import estimate, lengths, parts, peaks, search
+from fdjax.training.planning import estimate, lengths, parts, search, slices
 from fdjax.training.planning.pod import lay_mesh
 from tests import tiny_config
 
@@ -38,7 +38,7 @@ def question(case, **mesh):
     longest = config.prompt.response_length
     given = estimate.Assumed(8, 8, longest, longest, 0.8, lean=0.0, price=None, workers=None)
     model = from_fields(MODEL)
-    return search.Question(config, config.blocks["fd"], model, peaks.find_slice("cpu:8"), given)
+    return search.Question(config, config.blocks["fd"], model, slices.find_slice("cpu:8"), given)
 
 
 class Running:

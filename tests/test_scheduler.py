@@ -196,6 +196,15 @@ def test_figures(params):
     # 4 slots: no more tokens than slots in a step.
     assert figures.tokens / 4 <= figures.steps <= figures.tokens
     assert figures.seconds > 0
+    # The fp32 parameters once a step: the head is the embedding, of which else a row is read.
+    weights = sum(x.size for x in jax.tree.leaves(params))
+    attended = sum(
+        len(PROMPTS[QUEUE[w.sample].prompt]) + token
+        for w in written
+        for token in range(len(w.tokens))
+    )
+    keys_and_values = attended * TINY.num_layers * 2 * TINY.num_kv_heads * TINY.head_dim
+    assert figures.bytes_read == 4 * (figures.steps * weights + keys_and_values)
 
 
 def test_more_slots_than_samples_and_fewer_prompts_than_a_block(params):

@@ -9,7 +9,7 @@ from fdjax.config.flags import load, read_recipe
 from fdjax.runtime import sharding
 from fdjax.training.planning import costs, estimate, parts, program, search, updates
 from fdjax.training.planning import pod as pods
-from fdjax.training.planning.peaks import find_slice
+from fdjax.training.planning.slices import find_slice
 
 pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
 RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")

@@ -11,7 +11,7 @@ from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.protocol import Model
 from fdjax.runtime import sharding
 from fdjax.training.planning import costs, program
-from fdjax.training.planning.peaks import find_slice
+from fdjax.training.planning.slices import find_slice
 
 pytest.importorskip("libtpu", reason="needs TPU's compiler: pip install -e '.[tpu]'")
 pytestmark = pytest.mark.slow

@@ -111,13 +111,28 @@ def whole_update(objective, optimizer, model, mesh=None, microbatches=1, **setti
     return update
 
 
-def setup(kind, mesh=(1, 1, 1), tiny=tiny_transformer, optimizer=None, teacher=True, **settings):
+def setup(
+    kind,
+    mesh=(1, 1, 1),
+    tiny=tiny_transformer,
+    optimizer=None,
+    teacher=True,
+    teacher_dtype="float32",
+    **settings,
+):
     """(update, state, batch), all on the mesh."""
     mesh = sharding.make_mesh(*mesh)
     init, model = tiny()
     optimizer = optimizer or adamw(learning_rate=1e-2)
     with_teacher = teacher and kind in ("distillation", "combined")
-    made = state.create(init, jax.random.key(0), optimizer, mesh, with_teacher=with_teacher)
+    made = state.create(
+        init,
+        jax.random.key(0),
+        optimizer,
+        mesh,
+        with_teacher=with_teacher,
+        teacher_dtype=teacher_dtype,
+    )
     placed = state.shardings(made, mesh)
     update = whole_update(OBJECTIVES[kind], optimizer, model, mesh, shardings=placed, **settings)
     return update, made, sharding.put(make_batch(kind), mesh)

@@ -36,8 +36,8 @@ def microbatches(
             for name, part in batch.items()
             for cut in microbatches(part, tokens=tokens, shards=shards, prompts=prompts)
         ]
-    masks = _masks(batch)
-    response = response_width(batch)
+    masks = attention_masks(batch)
+    response = learned(batch).shape[1]
     lengths_N = masks[0][:, -response:].sum(axis=1)
     prompts_N = np.max([mask[:, :-response].sum(axis=1) for mask in masks], axis=0)
     longest = least(prompts, prompts_N.max(initial=0))
@@ -78,20 +78,20 @@ def response_widths(response: int, prompt: int) -> list[int]:
 
 def padding(batches: Sequence[Any]) -> float:
     """The share of padding in the columns of tokens of (micro)batches; 0 of none."""
-    masks = [mask for batch in batches for mask in _masks(batch)]
+    masks = [mask for batch in batches for mask in attention_masks(batch)]
     columns = sum(mask.size for mask in masks)
     return 1 - sum(int(mask.sum()) for mask in masks) / columns if columns else 0.0
 
 
-def response_width(batch: Any) -> int:
-    """R of a batch whose arrays of responses are [N, R]."""
-    named = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights
-    return named.shape[1]
+def learned(batch: Any) -> np.ndarray:
+    """bool[N, R]: which tokens of the responses are learned."""
+    return batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
 
 
-def _masks(batch):
+def attention_masks(batch: Any) -> list[np.ndarray]:
+    """bool[N, P+R]: of the rows that the student reads, then of those that the teacher reads."""
     if isinstance(batch, dict):
-        return [mask for part in batch.values() for mask in _masks(part)]
+        return [mask for part in batch.values() for mask in attention_masks(part)]
     return [getattr(batch, name) for name in batch._fields if name.endswith("attention_mask")]
 
 
@@ -104,7 +104,7 @@ def _cut(batch, rows, count, prompt, width):
     """Some rows; of tokens [N, P+R] the last `prompt` columns before the response and its first
     `width`, of other arrays [N, R] the first `width`.
     """
-    response = response_width(batch)
+    response = learned(batch).shape[1]
 
     def cut(name, x):
         x = x[rows]

@@ -20,6 +20,16 @@ class MeshConfig:
     replica: int | None = setting(1, "whole copies of the model, one per slice", at_least=1)
     fsdp: int | None = setting(None, "devices that cut parameters and rows", at_least=1)
     tensor: int | None = setting(1, "devices that cut heads, MLP and vocabulary", at_least=1)
+    peak_flops: float | None = setting(
+        None,
+        "FLOP/s of a device, for the metric mfu; None: its vendor's figure in bf16, if it is known",
+        above=0,
+    )
+    peak_bandwidth: float | None = setting(
+        None,
+        "bytes/s of a device's memory, for decode_bandwidth; None: its vendor's, if it is known",
+        above=0,
+    )
 
 
 @config_class

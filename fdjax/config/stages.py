@@ -164,6 +164,11 @@ class DistillationConfig:
         "average of the student, the start, the student itself, or the start mixed with it",
         choices=("ema", "frozen", "live", "trust_region"),
     )
+    teacher_dtype: str = setting(
+        "float32",
+        "of its parameters; an average in bfloat16 is rounded by chance, right in the mean",
+        choices=("float32", "bfloat16"),
+    )
     ema_rate: float = setting(0.005, "teacher += rate * (student - teacher)", at_least=0, at_most=1)
     min_gap: float = setting(0.02, "warn if feedback raises the teacher's solve rate by less")
     variants: DistillationVariants = block(DistillationVariants, "for published methods")

@@ -12,10 +12,16 @@ from fdjax.models.config import ModelConfig
 def forward_flops(model: ModelConfig, start: int, end: int, *, logits: int) -> int:
     """Of the tokens at positions `start` to `end` (excluded) of one sequence, `logits` of them with
     logits."""
-    limits = (min(end, model.window) if windowed else end for windowed in model.windowed_layers)
-    contexts = sum(_context_sum(start, end, limit) for limit in limits)
-    attention = 4 * model.num_heads * model.head_dim * contexts
+    attention = 4 * model.num_heads * model.head_dim * contexts(model, start, end)
     return matrices_flops(model, end - start, logits) + attention
+
+
+def contexts(model: ModelConfig, start: int, end: int) -> int:
+    """The sum over layers and over the tokens at positions `start` to `end` (excluded) of the
+    tokens that each attends to."""
+    windowed = sum(model.windowed_layers)
+    whole = (model.num_layers - windowed) * _context_sum(start, end, end)
+    return whole + windowed * _context_sum(start, end, min(end, model.window))
 
 
 def matrices_flops(model: ModelConfig, tokens: int, logits: int) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fdjax.batches import microbatches
 from fdjax.models import lora
 from fdjax.models.config import ModelConfig
 from fdjax.models.flops import forward_flops, matrices_flops
@@ -81,13 +82,8 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
             if part.name in batch:
                 costs = added(costs, of_update(model, part.objective, batch[part.name], epochs))
         return costs
-    learned = batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
+    learned, mask = microbatches.learned(batch), microbatches.attention_masks(batch)[0]
     response = learned.shape[1]
-    mask = (
-        batch.student_attention_mask
-        if hasattr(batch, "student_attention_mask")
-        else batch.attention_mask
-    )
     training = training_flops(model, mask, response)
     teacher = 0
     if isinstance(objective, Distillation):

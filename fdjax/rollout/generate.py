@@ -18,6 +18,8 @@ from fdjax.runtime import hosts, sharding
 from fdjax.runtime.metrics import Timers, console
 from fdjax.types import Attempt, Theorem
 
+DECODE_BYTES = "decode_bytes"  # that decoding read: scheduler.Figures
+
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
@@ -60,7 +62,7 @@ def generate(
 
     An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
     never on what was written beside it. All prompts are padded to one bucket. `timers` gets the
-    seconds of "weights" and "device".
+    seconds of "weights" and "device", and the count of DECODE_BYTES.
     """
     if not requests:
         return
@@ -121,6 +123,7 @@ def generate(
         )
         yield sample.prompt, attempt
     timers.add("device", figures.seconds)
+    timers.count(DECODE_BYTES, figures.bytes_read)
 
 
 def grouped(attempts: Iterable[tuple[int, Attempt]], count: int) -> list[list[Attempt]]:

@@ -16,6 +16,7 @@ import numpy as np
 from fdjax.config import ConfigError, GenerationConfig
 from fdjax.models.config import ModelConfig
 from fdjax.models.decoding import Weights
+from fdjax.models.flops import contexts
 from fdjax.rollout import engine
 from fdjax.rollout.engine import Drawing
 from fdjax.runtime import sharding
@@ -61,6 +62,8 @@ class Figures:
     steps: int = 0  # decoding steps
     active: int = 0  # slots that hold a sample now
     seconds: float = 0.0  # in which the host knows that the device was busy
+    # Of weights, and of keys and values of tokens attended to, by decoding, on all devices.
+    bytes_read: int = 0
 
 
 def plan(
@@ -135,6 +138,7 @@ def run(
             busy = time.perf_counter()
         figures.seconds += busy - begun
         drawn = sharding.fetch(chunk)
+        figures.bytes_read += board.bytes_read(drawn)
         ended = board.read(drawn)
         figures.done += len(ended)
         figures.tokens += int(drawn.count_S.sum())
@@ -161,6 +165,10 @@ class _Board:
         self.next = 0  # the first sample of the queue without a slot
         self.block, self.read_prompts = -1, None  # the prompts that were read last
         self.widths = _widths(shapes.columns, mesh)
+        read = jax.tree.leaves({k: x for k, x in weights.items() if k != "embedding"})
+        self.weight_bytes = mesh.devices.size * sum(
+            math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in read
+        )
         with jax.set_mesh(mesh):
             self.slots = engine.empty(model, slots=shapes.slots, columns=shapes.columns)
 
@@ -183,6 +191,18 @@ class _Board:
                 width=next(width for width in self.widths if width >= longest),
             )
         return drawn
+
+    def bytes_read(self, drawn: engine.Drawn) -> int:
+        """By a chunk that `read` has not read yet: all weights at each step but the embedding, and
+        of each slot the keys and values that the tokens drawn attend to.
+        """
+        model, lengths = self.model, self.length
+        attended = sum(
+            contexts(model, lengths[slot], lengths[slot] + drawn.count_S[slot])
+            for slot in self.held
+        )
+        column = 2 * model.num_kv_heads * model.head_dim * np.dtype(model.dtype).itemsize
+        return int(drawn.count_S.max()) * self.weight_bytes + int(attended) * column
 
     def read(self, drawn: engine.Drawn) -> list[Written]:
         """What ended in a chunk, in the order of the queue."""

@@ -16,6 +16,7 @@ from fdjax.rollout.generate import Generator, Request, Sampling, generate, group
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
+from fdjax.runtime.profile import annotated, annotation
 from fdjax.types import Attempt, FeedbackContext, Feedbacks, Group, Item, Provider
 
 
@@ -56,6 +57,7 @@ class RolloutWorker:
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "verification")
         self._by_id = {t.id: t for t in self.curriculum.theorems}
 
+    @annotated("generate")
     def generate(self, step: int, params, refill: int = 0) -> Generated:
         """The attempts of `step`, from the journal if it holds them.
 
@@ -85,6 +87,7 @@ class RolloutWorker:
         result = self._thread.submit(self._verify, generated)
         return Verified(generated.step, generated.journal, result)
 
+    @annotated("wait")
     def give_feedback(self, verified: Verified, params, teacher_params=None) -> list[Group]:
         """Waits for verdicts and feedback. A policy that writes feedback is the one given here:
         that of the step that learns from it.
@@ -130,7 +133,7 @@ class RolloutWorker:
         step, groups, to_come, journal, record = generated
         verdicts = record.get("verdicts")
         if verdicts is None:
-            with self.timers("lean"):
+            with self.timers("lean"), annotation("verify"):
                 verdicts = to_come.result(self.sampling.stream, groups)
             journal.append(step, "verdicts", verdicts)
         items: list[list[Item]] = [
@@ -149,7 +152,7 @@ class RolloutWorker:
         provider = self.provider_at(context.step)
         if provider is None:
             return [[None] * len(group) for group in items]
-        with self.timers("feedback"):
+        with self.timers("feedback"), annotation("feedback"):
             feedbacks = asyncio.run(provider(items, context))
         journal.append(context.step, "feedback", feedbacks)
         return feedbacks

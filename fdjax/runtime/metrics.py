@@ -40,10 +40,12 @@ _HIDDEN_IF_0 = ("unverified", "skipped", "feedback/failed_requests")
 
 
 class Timers:
-    """Seconds in the named parts of a step, summed until `flush`. Parts may overlap."""
+    """Seconds in the named parts of a step, and amounts of other things, summed until `flush`.
+    Parts may overlap.
+    """
 
     def __init__(self):
-        self._seconds: dict[str, float] = {}
+        self._sums: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -55,14 +57,17 @@ class Timers:
             self.add(name, time.perf_counter() - start)
 
     def add(self, name: str, seconds: float) -> None:
+        self.count(f"time/{name}", seconds)
+
+    def count(self, name: str, amount: float) -> None:
         with self._lock:
-            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+            self._sums[name] = self._sums.get(name, 0.0) + amount
 
     def flush(self) -> dict[str, float]:
-        """{"time/NAME": seconds} since the last call."""
+        """{"time/NAME": seconds, NAME: amount} since the last call."""
         with self._lock:
-            seconds, self._seconds = self._seconds, {}
-        return {f"time/{name}": value for name, value in seconds.items()}
+            sums, self._sums = self._sums, {}
+        return sums
 
 
 class MetricsLog:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,12 +32,14 @@ from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
 from fdjax.objectives.protocol import Model, Objective, Sums
 from fdjax.objectives.supervised import Supervised
+from fdjax.reporting import costs
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.generate import Sampling
 from fdjax.rollout.journal import Journal
 from fdjax.rollout.worker import RolloutWorker
-from fdjax.runtime import sharding
+from fdjax.runtime import chips, sharding
 from fdjax.runtime.metrics import Timers
+from fdjax.runtime.profile import annotated
 from fdjax.training import state, step
 from fdjax.training.manifest import Run
 from fdjax.training.sources import Score, Source, from_rollouts, parts_of_step
@@ -154,8 +157,9 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     objective, shardings = make_objective(stage), state.shardings(train_state, run.generator.mesh)
     update = stage_update(stage, optimizer, run.generator.model, shardings)
     count = stage.minibatches if isinstance(stage, RolloutStage) else 1
-    cut = microbatch_cutter(run, stage)
+    cut, model, peak = microbatch_cutter(run, stage), run.generator.model, peaks(run).flops
 
+    @annotated("update")
     def update_by_batch(train_state, batch):
         parts = []  # of each minibatch its microbatches and its denominator
         for rows in minibatches(batch, count):
@@ -163,6 +167,7 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
             cuts = [m.batch for m in cut(rows)] if step.has_gradient(denominator) else []
             parts.append((cuts, denominator))
         on_host = [microbatch for cuts, _ in parts for microbatch in cuts]
+        begun = time.perf_counter()
         parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
         learned = []
         for cuts, denominator in parts * epochs(stage):
@@ -171,10 +176,22 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
             else:
                 train_state, found = skip(train_state, denominator)
             learned.append(found)
-        metrics = _means([step.figures(x) for x in sharding.fetch(learned)])
-        return train_state, metrics | {"microbatches": len(on_host), "padding": padding(on_host)}
+        found = sharding.fetch(learned)
+        seconds = time.perf_counter() - begun
+        metrics = _means([step.figures(x) for x in found])
+        metrics |= {"microbatches": len(on_host), "padding": padding(on_host)}
+        if peak:
+            cost = [costs.of_update(model, objective, x, epochs(stage)) for x in on_host]
+            flops = sum(x["cost/flops"] for x in cost)
+            metrics |= chips.share("mfu", flops, seconds, peak)
+        return train_state, metrics
 
     return update_by_batch
+
+
+def peaks(run: Run) -> chips.Peaks:
+    axes = run.config.mesh
+    return chips.peaks(run.generator.mesh, axes.peak_flops, axes.peak_bandwidth)
 
 
 def microbatch_cutter(run: Run, stage: StageConfig) -> Callable[[Any], list[Microbatch]]:
@@ -227,20 +244,21 @@ def init_state(run: Run, params, optimizer, stage: StageConfig) -> state.TrainSt
     """A fresh state around the parameters of the stage before, which are donated, or around random
     ones if they are None.
     """
-    mesh, with_teacher = run.generator.mesh, has_teacher(stage)
+    mesh, teacher = run.generator.mesh, teacher_fields(stage)
     if params is not None:
-        return state.restart(params, optimizer, mesh, with_teacher=with_teacher)
+        return state.restart(params, optimizer, mesh, **teacher)
     init = functools.partial(transformer.init, run.generator.model)
     key = jax.random.key(run.config.seed)
-    return state.create(init, key, optimizer, mesh, with_teacher=with_teacher)
+    return state.create(init, key, optimizer, mesh, **teacher)
 
 
-def has_teacher(stage: StageConfig) -> bool:
-    """Does the state hold a second set of parameters: an EMA, or the start, also as the KL's
-    reference?
+def teacher_fields(stage: StageConfig) -> dict[str, Any]:
+    """Does the state hold a second set of parameters (an EMA, or the start, also as the KL's
+    reference), and in which dtype? As `state.create` takes it.
     """
     fd, grpo = distillation_part(stage), policy_gradient_part(stage)
-    return bool((fd and fd.teacher != "live") or (grpo and grpo.kl_coefficient))
+    held = bool((fd and fd.teacher != "live") or (grpo and grpo.kl_coefficient))
+    return {"with_teacher": held, "teacher_dtype": fd.teacher_dtype if fd else "float32"}
 
 
 # --- Rollouts ------------------------------------------------------------------------------------

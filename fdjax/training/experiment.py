@@ -17,11 +17,13 @@ from fdjax.config import StageConfig, SupervisedStage, distillation_part
 from fdjax.models import tokenizer
 from fdjax.reporting import costs, report
 from fdjax.reporting.summary import summarise, summary_lines
-from fdjax.runtime import hosts
+from fdjax.rollout.generate import DECODE_BYTES
+from fdjax.runtime import chips, hosts
 from fdjax.runtime.checkpoint import Checkpoints
 from fdjax.runtime.files import read_lines
 from fdjax.runtime.metrics import MetricsLog, Timers, console, write_summary
 from fdjax.runtime.preemption import Preemption, on_sigterm
+from fdjax.runtime.profile import annotated, tracing
 from fdjax.training import build, state
 from fdjax.training.evaluation import evaluate_policy, measure_teacher
 from fdjax.training.manifest import Policy, Run, write_manifest
@@ -29,14 +31,20 @@ from fdjax.training.notes import notes
 from fdjax.training.setup import initial_policy, set_up
 
 
-def run_experiment(config: ConfigDict, workdir: str | Path, *, train: bool = True) -> dict:
-    """Runs or resumes the stages of `config` in `workdir`; returns what summary.json holds.
+def run_experiment(
+    config: ConfigDict, workdir: str | Path, *, train: bool = True, profile: range = range(0)
+) -> dict:
+    """Runs or resumes the stages of `config` in `workdir`; returns what summary.json holds. The
+    steps `profile` of each stage are traced (fdjax/runtime/profile.py).
 
     Raises ConfigError for a config that cannot run, or that is not the one the workdir began with;
     without `train` also where a stage is not finished.
     """
     workdir = Path(workdir).expanduser()
-    with set_up(config, workdir, train=train) as run, on_sigterm() as preemption:
+    with (
+        set_up(config, workdir, train=train, profile=profile) as run,
+        on_sigterm() as preemption,
+    ):
         policy = initial_policy(run)
         evaluations = {policy.name: evaluate_policy(run, policy)} if policy.name else {}
         for name in run.manifests:
@@ -116,14 +124,20 @@ def train(
     stage, timers = run.config.blocks[name], Timers()
     update = build.make_batch_update(run, stage, optimizer, train_state)
     objective, model_config = build.make_objective(stage), run.generator.model
+    peaks = build.peaks(run)
     worker = build.make_worker(run, name, timers)
     worker.curriculum.history.update(history)
     source = build.make_source(run, name, worker, start)
+    make_batch = annotated("batch")(source.make_batch)
     pending, scores = collections.deque(), []
 
-    with contextlib.closing(worker), open_log(run, name, start) as log:
+    with (
+        contextlib.closing(worker),
+        open_log(run, name, start) as log,
+        tracing(run.workdir / "profile", name, run.profile, start) as traced,
+    ):
         for step in range(start, stage.steps):
-            with timers("step"):
+            with timers("step"), traced(step):
                 begin, finish = source.rollouts(step)
                 for number in begin:
                     attempts = worker.generate(number, train_state.params)
@@ -132,13 +146,15 @@ def train(
                     worker.give_feedback(pending.popleft(), train_state.params, train_state.teacher)
                     for _ in range(finish)
                 ]
-                batch, metrics = source.make_batch(step, rollouts, train_state)
+                batch, metrics = make_batch(step, rollouts, train_state)
                 cost = costs.of_update(model_config, objective, batch, build.epochs(stage))
                 with timers("update"):
                     train_state, update_metrics = update(train_state, batch)
             if log:
                 metrics = costs.added(metrics, cost) | update_metrics
                 seconds = timers.flush()
+                read, decoding = seconds.pop(DECODE_BYTES, 0), seconds.get("time/device", 0)
+                metrics |= chips.share("decode_bandwidth", read, decoding, peaks.bandwidth)
                 metrics["device_idle"] = device_idle(seconds)
                 log.write(step, metrics | seconds | run.farm.figures())
                 for note in notes(stage, step, metrics, run.config.prompt.response_length):

@@ -37,6 +37,7 @@ class Run(NamedTuple):
     theorems: dict[str, list[Theorem]]  # by split
     farm: Farm
     manifests: dict[str, dict[str, Any]]  # of the stages to run, by name and in order
+    profile: range = range(0)  # the steps of each stage that are traced
 
 
 # --- Manifests -----------------------------------------------------------------------------------

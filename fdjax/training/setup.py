@@ -57,11 +57,14 @@ RANDOM = "random"  # the fingerprint of one that nothing was trained on
 
 
 @contextlib.contextmanager
-def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator[Run]:
+def set_up(
+    fields: ConfigDict, workdir: Path, *, train: bool = True, profile: range = range(0)
+) -> Iterator[Run]:
     """The run, its farm open, its mesh the current one.
 
-    Raises ConfigError where config or files make no run, without `train` also where a stage is not
-    finished, and CorruptFile where a file in the workdir is damaged, before anything is trained.
+    Raises ConfigError where config, `profile` or files make no run, without `train` also where a
+    stage is not finished, and CorruptFile where a file in the workdir is damaged, before anything
+    is trained.
     """
     config = parse(fields)
     if not writable(workdir):
@@ -72,6 +75,7 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
         source = find_source(config.init_from)
         names = stages_to_run(config, source)
         check_stages(config, names)
+        check_profile(config, names, profile)
         if not train:
             check_finished(config, workdir, names)
         with status("theorems"):
@@ -79,7 +83,7 @@ def set_up(fields: ConfigDict, workdir: Path, *, train: bool = True) -> Iterator
         generator = make_generator(config, workdir, source, theorems["sft"])
         leave_out_too_long(config.data, generator.prompts, theorems, dropped)
         with make_farm(config.lean) as farm, jax.set_mesh(generator.mesh):
-            run = Run(config, workdir, source, generator, theorems, farm, manifests={})
+            run = Run(config, workdir, source, generator, theorems, farm, {}, profile)
             check_generation(run)
             check_evaluation(run)
             for name in names:
@@ -130,6 +134,16 @@ def make_mesh(axes: MeshConfig) -> jax.sharding.Mesh:
         )
     with naming_field("mesh", ValueError):
         return sharding.make_mesh(**sizes)
+
+
+def check_profile(config: Config, names: Sequence[str], profile: range) -> None:
+    steps = {name: config.blocks[name].steps for name in names}
+    if profile and profile[0] >= max(steps.values()):
+        known = ", ".join(f"{name} has {count}" for name, count in steps.items())
+        raise ConfigError(
+            f"--profile={profile[0]}:{len(profile)}: no stage has a step {profile[0]}, counted "
+            f"from 0: {known}"
+        )
 
 
 def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:

@@ -20,7 +20,8 @@ B1, B2, EPS = 0.9, 0.95, 1e-8  # of AdamW
 
 class TrainState(NamedTuple):
     params: Params  # fp32
-    # fp32, of what is trained (lora.split); None: the student is its own teacher, or there is none
+    # fp32 or bf16, of what is trained (lora.split); None: the student is its own teacher, or there
+    # is none
     teacher_params: Params | None
     opt_state: optax.OptState
     step: jax.Array  # i32[], updates called, skipped ones included
@@ -108,11 +109,12 @@ def create(
     mesh: Mesh,
     *,
     with_teacher: bool = False,
+    teacher_dtype: str = "float32",
 ) -> TrainState:
     """A fresh state, each array created on its shards: no host or device holds a whole one."""
 
     def make(key):
-        return from_params(init(key), optimizer, with_teacher=with_teacher)
+        return from_params(init(key), optimizer, with_teacher, teacher_dtype)
 
     placed = tree_shardings(jax.eval_shape(make, key), mesh)
     return jax.jit(make, out_shardings=placed)(key)
@@ -124,6 +126,7 @@ def restart(
     mesh: Mesh,
     *,
     with_teacher: bool = False,
+    teacher_dtype: str = "float32",
 ) -> TrainState:
     """A state for the next stage: these parameters (global or host arrays), all else fresh.
 
@@ -131,7 +134,7 @@ def restart(
     """
 
     def make(params):
-        return from_params(params, optimizer, with_teacher=with_teacher)
+        return from_params(params, optimizer, with_teacher, teacher_dtype)
 
     params = jax.device_put(params, tree_shardings(params, mesh))
     placed = tree_shardings(jax.eval_shape(make, params), mesh)
@@ -139,23 +142,29 @@ def restart(
 
 
 def from_params(
-    params: Params, optimizer: optax.GradientTransformation, *, with_teacher: bool
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    with_teacher: bool,
+    teacher_dtype: str = "float32",
 ) -> TrainState:
     """A fresh state without shardings; also under `jax.eval_shape`."""
     trained, _ = lora.split(params)
     return TrainState(
         params=params,
-        teacher_params=jax.tree.map(_copy, trained) if with_teacher else None,
+        teacher_params=_copies(trained, teacher_dtype) if with_teacher else None,
         opt_state=optimizer.init(trained),
         step=jnp.zeros((), jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
     )
 
 
-def _copy(x):
-    # fp32: an EMA moves by less than the resolution of bf16. A buffer of its own: the state is
-    # donated.
-    return jnp.array(x, jnp.promote_types(x.dtype, jnp.float32), copy=True)
+def _copies(params, dtype):
+    # Buffers of their own: the state is donated.
+    def copy(x):
+        kept = jnp.promote_types(x.dtype, dtype) if dtype == "float32" else dtype
+        return jnp.array(x, kept, copy=True)
+
+    return jax.tree.map(copy, params)
 
 
 def shapes(state: TrainState) -> TrainState:

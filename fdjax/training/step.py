@@ -84,7 +84,8 @@ def make_update(
                 return student, state.teacher_params, opt_state
             if ema_every > 1:
                 rate = jnp.where((state.step + 1) % ema_every == 0, ema_rate, 0.0)
-            return student, move_teacher(state.teacher_params, student, rate), opt_state
+            teacher_params = move_teacher(state.teacher_params, student, rate, state.step)
+            return student, teacher_params, opt_state
 
         def skip():
             return trained, state.teacher_params, state.opt_state
@@ -160,6 +161,37 @@ def figures(learned: Learned) -> dict[str, float]:
     return values
 
 
-def move_teacher(teacher, student, rate: float | jax.Array):
-    """Exponential moving average in the teacher's precision."""
-    return jax.tree.map(lambda t, s: t + rate * (s.astype(t.dtype) - t), teacher, student)
+# --- Teacher -------------------------------------------------------------------------------------
+
+
+def move_teacher(
+    teacher: Params, student: Params, rate: float | jax.Array, step: jax.Array
+) -> Params:
+    """Exponential moving average in the teacher's dtypes.
+
+    Most of its movements are less than bf16 resolves. There it is computed in fp32 and rounded up
+    or down by chance, right in the mean: by random bits that depend on `step` i32[], on the place
+    of the parameter in the tree and on that of the element in it, but on no mesh.
+    """
+    key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), step)
+
+    def move(number, t, s):
+        if t.dtype != jnp.bfloat16:
+            return t + rate * (s.astype(t.dtype) - t)
+        t = t.astype(jnp.float32)
+        return round_by_chance(t + rate * (s - t), jax.random.fold_in(key, number))
+
+    leaves, structure = jax.tree.flatten(teacher)
+    moved = map(move, range(len(leaves)), leaves, jax.tree.leaves(student))
+    return jax.tree.unflatten(structure, moved)
+
+
+def round_by_chance(x: jax.Array, key: jax.Array) -> jax.Array:
+    """f32 -> bf16, finite: to one of the two nearest values, whose mean is x (stochastic rounding).
+    What bf16 has stays as it is.
+    """
+    # bf16 is the upper half of fp32: with 16 random bits added, the lower half carries into it as
+    # often as it is large.
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    bits += jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+    return jax.lax.bitcast_convert_type((bits >> 16).astype(jnp.uint16), jnp.bfloat16)

@@ -17,7 +17,7 @@ from fdjax.config import Config, ConfigError, RolloutStage, check_stages, parse
 from fdjax.config.flags import load, split_flags
 from fdjax.training.planning import parts, pod, search, tables
 from fdjax.training.planning.estimate import Assumed
-from fdjax.training.planning.peaks import find_slice
+from fdjax.training.planning.slices import find_slice
 
 
 def main(argv: Sequence[str]) -> int:

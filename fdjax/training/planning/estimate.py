@@ -13,8 +13,8 @@ from fdjax.training import build
 from fdjax.training.planning import lengths as assumed
 from fdjax.training.planning.lengths import Lengths
 from fdjax.training.planning.parts import APPLY, CHUNK, TOKEN, Parts, at_least
-from fdjax.training.planning.peaks import Slice
 from fdjax.training.planning.pod import Pod
+from fdjax.training.planning.slices import Slice
 from fdjax.training.planning.updates import Shape, learned_parts
 
 

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from fdjax.models.config import ModelConfig
+from fdjax.runtime.chips import Chip
 from fdjax.training.planning import costs, program, updates
 from fdjax.training.planning import pod as pods
 from fdjax.training.planning.costs import Cost
-from fdjax.training.planning.peaks import Chip
 from fdjax.training.planning.pod import Pod, size
 from fdjax.training.planning.updates import Shape
 

@@ -130,7 +130,7 @@ def make_pod(
 
     def make_state():
         params = transformer.init(model, jax.random.key(0))
-        return state.from_params(params, optimizer, with_teacher=build.has_teacher(stage))
+        return state.from_params(params, optimizer, **build.teacher_fields(stage))
 
     held = jax.eval_shape(make_state)
     held = placed(held, sharding.tree_shardings(held, training))

@@ -11,8 +11,8 @@ from fdjax.models.config import ModelConfig
 from fdjax.training.planning import arithmetic, estimate, parts, pod, updates
 from fdjax.training.planning.estimate import Assumed, Estimate
 from fdjax.training.planning.parts import DoesNotFit, Parts
-from fdjax.training.planning.peaks import Slice
 from fdjax.training.planning.pod import Pod
+from fdjax.training.planning.slices import Slice
 from fdjax.training.planning.updates import Shape
 
 SLACK = 1.3  # a candidate whose arithmetic needs this much more memory than there is goes unasked

@@ -12,9 +12,9 @@ from fdjax.training import state
 from fdjax.training.planning import estimate as estimates
 from fdjax.training.planning import updates
 from fdjax.training.planning.parts import COUNTED, DoesNotFit, at_least, seconds
-from fdjax.training.planning.peaks import Slice
 from fdjax.training.planning.pod import size
 from fdjax.training.planning.search import Answer, Candidate, Question
+from fdjax.training.planning.slices import Slice
 
 GB, TERA = 1e9, 1e12
 KINDS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "permute")

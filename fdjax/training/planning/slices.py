@@ -1,4 +1,4 @@
-"""Chips: their peaks as the vendors state them, and slices of them by name."""
+"""Slices of chips by name: devices that need not exist."""
 
 import importlib.util
 import math
@@ -11,29 +11,8 @@ import jax
 
 from fdjax.config import ConfigError
 from fdjax.config.read import nearest
+from fdjax.runtime.chips import CHIPS, Chip
 
-
-class Chip(NamedTuple):
-    flops: float  # a second, in bf16, dense
-    hbm: float  # bytes a second
-    ici: float  # bytes a second over all links to other chips, both directions' sum of one way
-    memory: float  # bytes that a program can have
-    per_host: int  # chips
-    maker: str = "tpu"
-
-
-# Google: cloud.google.com/tpu/docs/v5e, v6e, v5p (bf16 peak, HBM bandwidth, interchip bandwidth);
-# a program on v5e and v6e may have 15.75 and 31.25 GiB, as TPU's compiler says. NVIDIA: data sheets
-# of H100 SXM and A100 80 GB SXM (bf16 without sparsity, memory, NVLink).
-CHIPS = {
-    "v5e": Chip(197e12, 819e9, 200e9, 16.9e9, 4),
-    "v6e": Chip(918e12, 1640e9, 448e9, 33.5e9, 4),
-    "v5p": Chip(459e12, 2765e9, 600e9, 95e9, 4),
-    "h100": Chip(989e12, 3350e9, 900e9, 80e9, 8, "gpu"),
-    "a100": Chip(312e12, 2039e9, 600e9, 80e9, 8, "gpu"),
-    # No vendor's figure: a simulated device of a laptop, so that parts can be put in order.
-    "cpu": Chip(10e9, 2e9, 2e9, math.inf, 1024, "cpu"),
-}
 # For TPU's compiler: there is none that could be asked, none that would be in use, and no complaint
 # about that.
 NO_TPU = {
