@@ -27,10 +27,12 @@ def chunk_logprob(hidden, head, target):
 
 def losses(params, hidden, teacher_head, columns):
     head = CappedHead(unembedding(params), 3.0)
-    at = {"where_NR": columns["weight"] != 0, "chunk": 4}
-    total, logprob = chunked_sum(chunk_loss, hidden, head, columns, teacher_head, **at)
-    again = chunked_map(chunk_logprob, hidden, head, columns["target"], **at)
-    logprob, again = (jnp.where(at["where_NR"], x, 0) for x in (logprob, again))
+    where = columns["weight"] != 0
+    total, logprob = chunked_sum(
+        chunk_loss, hidden, head, columns, teacher_head, where_NR=where, chunk=4
+    )
+    logprob = jnp.where(where, logprob, 0)
+    again = chunked_map(chunk_logprob, hidden, head, columns["target"], chunk=4)
     return 2 * total + (columns["weight"] * again).sum(), (logprob, again)
 
 
@@ -84,12 +86,12 @@ def test_chunks_are_counted_per_device():
         return to_logits(hidden, head).sum() * column.sum(), column
 
     def total(hidden, head, weight):
-        return chunked_sum(loss, hidden, head, weight, where_NR=weight > 0, chunk=6)[0]
+        return chunked_sum(loss, hidden, head, weight, where_NR=weight > 0, chunk=24)[0]
 
     shapes = jnp.ones((N, 12, D)), jnp.ones((D, V)), jnp.ones((N, 12))
     jax.eval_shape(total, *shapes)
-    assert set(seen) == {(1, 6, D)}
+    assert set(seen) == {(24, D)}
     seen.clear()
     with jax.set_mesh(sharding.make_mesh(1, 4, 2)):
-        jax.eval_shape(lambda *x: chunked_sum(loss, *x, where_NR=x[2] > 0, chunk=24)[0], *shapes)
-    assert (1, 12, D) in seen
+        jax.eval_shape(total, *shapes)
+    assert (12, D) in seen

@@ -192,8 +192,7 @@ def test_log_prob_and_entropy_in_chunks_and_their_gradients(chunk):
     with jax.enable_x64(True):
 
         def values(hidden_and_head):
-            columns, where = jnp.array(targets), jnp.ones(targets.shape, bool)
-            return chunked_map(of_chunk, *hidden_and_head, columns, where_NR=where, chunk=chunk)
+            return chunked_map(of_chunk, *hidden_and_head, jnp.array(targets), chunk=chunk)
 
         def total(hidden_and_head):
             logprob, entropy = values(hidden_and_head)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from fdjax.runtime.sharding import map_rows
 
-# (hidden f[1, c, D], head, columns [1, c, ...], constants) -> (sum, {name: f[1, c]}), the head
+# (hidden f[c, D], head, columns [c, ...], constants) -> (sum, {name: f[c]}) of c tokens, the head
 # f[D, V] or any pytree
 ChunkLoss = Callable[[jax.Array, jax.Array, Any, Any], tuple[jax.Array, Any]]
 
@@ -31,9 +31,9 @@ def chunked_sum(
     """Sum `loss` over chunks of about `chunk` tokens. -> (sum f[], per-token values f[N, R]).
 
     `columns` is a pytree of [N, R, ...] cut as the hidden states are; `constants` go to each chunk
-    whole. Tokens are ordered so that those of `where_NR` (bool) come first; a chunk with none of
-    them is skipped, and its values are 0. A chunk may have others beside them: `loss` must multiply
-    by a weight in `columns` that is 0 there.
+    whole. The tokens of `where_NR` (bool) come first, and no chunk without them is computed: its
+    values are 0. A chunk may have others beside them: `loss` must multiply by a weight in `columns`
+    that is 0 there.
 
     Gradients reach hidden states and head only, through the sum only. They are taken chunk by chunk
     in the forward pass, since the sum's cotangent only scales them (as in the fused linear
@@ -51,40 +51,34 @@ def chunked_map(
     head_DV: jax.Array,
     columns: Any,
     *,
-    where_NR: jax.Array,
     chunk: int,
 ) -> Any:
     """`function(hidden, head, columns)` per chunk -> per-token values [N, R], differentiable.
 
-    For losses that are no sum over tokens. Chunks are those of `chunked_sum`. The backward pass
-    computes the logits again.
+    For losses that are no sum over tokens. The backward pass computes the logits again.
     """
 
     def on_rows(rows, head_DV):
         # The head is no carry: the backward pass would keep a copy of it for each chunk.
-        def body(_, chunk):
-            counts, (hidden, column) = chunk
-            value = functools.partial(function, hidden, head_DV, column)
-            return None, jax.lax.cond(counts, value, functools.partial(_zeros, value))
+        split, merge = _chunks(*rows[0].shape[:2], chunk)
+        body = jax.checkpoint(lambda _, xs: (None, function(xs[0], head_DV, xs[1])))
+        _, values = jax.lax.scan(body, None, jax.tree.map(split, rows))
+        return jax.tree.map(merge, values), ()
 
-        chunks, merge = _split(*rows, chunk)
-        return merge(jax.lax.scan(jax.checkpoint(body), None, chunks)[1]), ()
-
-    return map_rows(on_rows, (where_NR, (hidden_NRD, columns)), head_DV)[0]
+    return map_rows(on_rows, (hidden_NRD, columns), head_DV)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _chunked_sum(loss, chunk, hidden, head, columns, constants, where):
-    def on_rows(rows, whole):
-        def body(total, chunk):
-            counts, (hidden, column) = chunk
-            value = functools.partial(loss, hidden, whole[0], column, whole[1])
-            more, per_token = jax.lax.cond(counts, value, functools.partial(_zeros, value))
-            return total + more, per_token
+    def body(whole, total, rows):
+        hidden, column = rows
+        value, per_token = loss(hidden, whole[0], column, whole[1])
+        return total + value, per_token
 
-        chunks, merge = _split(*rows, chunk)
-        total, per_token = jax.lax.scan(body, jnp.zeros((), hidden.dtype), chunks)
-        return merge(per_token), total
+    def on_rows(rows, whole):
+        zero = jnp.zeros((), hidden.dtype)
+        total, per_token = _scan_where(functools.partial(body, whole), zero, *rows, chunk)
+        return per_token, total
 
     per_token, total = map_rows(on_rows, (where, (hidden, columns)), (head, constants))
     return total, per_token
@@ -93,26 +87,15 @@ def _chunked_sum(loss, chunk, hidden, head, columns, constants, where):
 def _forward(loss, chunk, hidden, head, columns, constants, where):
     value_and_grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
 
+    def body(whole, sums, rows):
+        (hidden, column), (total, dhead) = rows, sums
+        (value, per_token), (dhidden, more) = value_and_grad(hidden, whole[0], column, whole[1])
+        return (total + value, jax.tree.map(jnp.add, dhead, more)), (per_token, dhidden)
+
     def on_rows(rows, whole):
-        head, constants = whole
-
-        def add(sums, hidden, column):
-            total, dhead = sums
-            (value, per_token), (dhidden, more) = value_and_grad(hidden, head, column, constants)
-            return (total + value, jax.tree.map(jnp.add, dhead, more)), (per_token, dhidden)
-
-        def body(sums, chunk):
-            counts, (hidden, column) = chunk
-
-            def skip(sums, hidden, column):
-                return sums, _zeros(add, sums, hidden, column)[1]
-
-            return jax.lax.cond(counts, add, skip, sums, hidden, column)
-
-        chunks, merge = _split(*rows, chunk)
-        zeros = (jnp.zeros((), hidden.dtype), jax.tree.map(jnp.zeros_like, head))
-        sums, values = jax.lax.scan(body, zeros, chunks)
-        return merge(values), sums
+        zeros = (jnp.zeros((), hidden.dtype), jax.tree.map(jnp.zeros_like, whole[0]))
+        sums, values = _scan_where(functools.partial(body, whole), zeros, *rows, chunk)
+        return values, sums
 
     values, sums = map_rows(on_rows, (where, (hidden, columns)), (head, constants))
     (per_token, dhidden), (total, dhead) = values, sums
@@ -128,29 +111,56 @@ def _backward(loss, chunk, gradients, cotangents):
 _chunked_sum.defvjp(_forward, _backward)
 
 
-def _zeros(function, *args):
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, *args))
-
-
-def _split(where, rows, chunk):
-    """(tokens of `where` [N, R] first, in chunks; function from values of chunks to [N, R, ...]).
-
-    The chunks are (does it have such a token? bool[count], `rows` as [count, 1, c, ...]).
+def _scan_where(body, init, where, rows, chunk):
+    """`jax.lax.scan` over chunks that have tokens of `where` bool[N, R]. -> (carry, values [N, R,
+    ...], 0 of other chunks).
     """
-    N, R = where.shape
-    # At least two chunks, so that no array has N*R*V elements in small batches either.
-    count = min(N * R, max(2, -(-N * R // chunk)))
-    width = -(-N * R // count)
     order = jnp.argsort(~where.reshape(-1), stable=True)
+    split, merge = _chunks(*where.shape, chunk)
+
+    def forth(x):
+        return split(jnp.take(x.reshape(-1, *x.shape[2:]), order, axis=0).reshape(x.shape))
+
+    def back(x):
+        x = merge(x)
+        return jnp.take(x.reshape(-1, *x.shape[2:]), jnp.argsort(order), axis=0).reshape(x.shape)
+
+    chunks = jax.tree.map(forth, rows)
+    count, width = jax.tree.leaves(chunks)[0].shape[:2]
+    needed = -(-where.sum() // width)
+
+    def take(i):
+        return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunks)
+
+    def turn(state):
+        i, carry, values = state
+        carry, value = body(carry, take(i))
+        values = jax.tree.map(
+            lambda xs, x: jax.lax.dynamic_update_index_in_dim(xs, x, i, 0), values, value
+        )
+        return i + 1, carry, values
+
+    shapes = jax.eval_shape(body, init, take(0))[1]
+    values = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
+    # The constant bound is for readers of the compiled text (training/planning/program.py).
+    _, carry, values = jax.lax.while_loop(
+        lambda state: (state[0] < needed) & (state[0] < count), turn, (0, init, values)
+    )
+    return carry, jax.tree.map(back, values)
+
+
+def _chunks(N, R, chunk):
+    """Functions [N, R, ...] -> chunks [count, c, ...], of about `chunk` tokens, and back."""
+    # At least two, so that no array has N*R*V elements in small batches either.
+    count = min(N * R, max(2, -(-N * R // chunk)))
 
     def split(x):
-        x = jnp.take(x.reshape(N * R, *x.shape[2:]), order, axis=0)
-        x = jnp.pad(x, [(0, count * width - N * R)] + [(0, 0)] * (x.ndim - 1))
-        return x.reshape(count, 1, width, *x.shape[1:])
+        x = x.reshape(N * R, *x.shape[2:])
+        x = jnp.pad(x, [(0, -N * R % count)] + [(0, 0)] * (x.ndim - 1))
+        return x.reshape(count, -1, *x.shape[1:])
 
     def merge(x):
-        x = jnp.take(x.reshape(count * width, *x.shape[3:]), jnp.argsort(order), axis=0)
+        x = x.reshape(-1, *x.shape[2:])[: N * R]
         return x.reshape(N, R, *x.shape[1:])
 
-    chunks = (split(where).any(axis=(1, 2)), jax.tree.map(split, rows))
-    return chunks, functools.partial(jax.tree.map, merge)
+    return split, merge

@@ -118,7 +118,6 @@ class Distillation:
             chunk_logprobs,
             *jax.lax.stop_gradient((hidden, head)),
             columns,
-            where_NR=learned,
             chunk=self.chunk,
         )
         if self.ratio_mean == "sequence":

@@ -110,21 +110,13 @@ class PolicyGradient:
         return total, _metrics(token, batch)
 
     def logprobs(self, model: Model, params: Params, batch: PolicyGradientBatch) -> jax.Array:
-        """Log-probabilities f32[N, R] of the response tokens under `params`; of tokens that
-        are masked they may be 0."""
+        """Log-probabilities f32[N, R] of the response tokens under `params`; also where masked."""
         return self._values(model, params, batch)[0]
 
     def _values(self, model, params, batch):
         """(log-probabilities, entropies) f32[N, R]."""
         hidden, head = _hidden(model, params, batch), model.unembedding(params)
-        return chunked_map(
-            self._chunk_values,
-            hidden,
-            head,
-            _targets(batch),
-            where_NR=batch.loss_mask,
-            chunk=self.chunk,
-        )
+        return chunked_map(self._chunk_values, hidden, head, _targets(batch), chunk=self.chunk)
 
     def _chunk_values(self, hidden, head, target):
         logits = to_logits(hidden, head, self.temperature)
@@ -136,7 +128,7 @@ class PolicyGradient:
         return total, token | {"entropy": entropies}
 
     def _total(self, logprob, column):
-        """(sum, values per token) of columns [N, c]; gspo needs those of whole responses."""
+        """(sum, values per token) of columns [..., tokens]; gspo needs those of whole responses."""
         # The log-probabilities of columns without a weight may be anything.
         learned, constant = column["weight"] > 0, jax.lax.stop_gradient
         token_ratio = jnp.exp(_gap(logprob, column["old"], learned))
