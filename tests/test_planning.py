@@ -13,7 +13,16 @@ from fdjax.config import ConfigError, MeshConfig
 from fdjax.models.config import from_fields
 from fdjax.models.hf import config as hf
 from fdjax.rollout.scheduler import Shapes
-from fdjax.training.planning import command, costs, lengths, peaks, pod, program
+from fdjax.training.planning import (
+    command,
+    costs,
+    estimate,
+    lengths,
+    peaks,
+    pod,
+    program,
+    search,
+)
 
 PUBLISHED = "--config=configs/published.py"
 
@@ -202,6 +211,38 @@ def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
 def test_a_plan_that_does_not_fit_says_by_how_much(capsys):
     code, text, _ = plan(capsys, PUBLISHED, "--model=qwen3_32b", "--topology=a100:2")
     assert code == 0 and "does not fit, over by" in text
+
+
+SLICES = {
+    "v5e-16": ("v5e", 16, "qwen3_8b"),
+    "v6e-16": ("v6e", 16, "qwen3_8b"),
+    "v5p-64": ("v5p", 64, "qwen3_32b"),
+    "v5e-64": ("v5e", 64, "gemma3_12b"),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_sizes_for_slices_fit_by_arithmetic(name):
+    """By the compiler: benchmarks/update_roofline.py."""
+    kind, count, shape = SLICES[name]
+    recipe = f"configs/published.py:{name}"
+    config, chip = command.parse(command.load(recipe, [])), peaks.CHIPS[kind]
+    where = peaks.Slice(name, chip, [peaks.Absent(i, kind) for i in range(count)])
+    given = estimate.Assumed(600, 1200, 2000, 6144, 0.8, lean=10.0, price=None, workers=None)
+    model = pod.read_model(config, recipe, shape)
+    what = search.Question(config, config.blocks["fd"], model, where, given)
+    found = search.answer(what, compile_=False)
+    assert found.estimate.fits
+    assert found.pod.training.devices.size == found.pod.decoding.devices.size == count
+    # most of the chip is used: of the state, keys and values and weights while sampling, or else
+    # of an update
+    assert found.estimate.memory > 0.4 * chip.memory
+
+
+def test_a_slice_without_sizes_is_named(capsys):
+    flags = ("--config=configs/published.py:v4-8", "--model=qwen3_8b", "--topology=h100:8")
+    code, _, error = plan(capsys, *flags)
+    assert code == 2 and "known are v5e-16, v6e-16" in error
 
 
 # --- Model and mesh ------------------------------------------------------------------------------

@@ -132,15 +132,24 @@ def update(
     pod: Pod, shapes: Sequence[Shape], most: int | None = None
 ) -> tuple[dict[Shape, Part], Part]:
     builders, apply = updates.update_programs(pod, shapes)
-    # The moments, too, which no gradient reads: the compiler does not know that they are there.
-    before, found = size(pod.state) + size(updates.gradient(pod)), {}
+    found = {}
     for shape in list(shapes)[:most]:
         built = build_program(f"update {shape}", builders[shape])
-        found[shape] = _part(built, before + size(updates.microbatch(pod, shape)))
+        found[shape] = update_part(pod, shape, built)
     for shape in list(shapes)[len(found) :]:
         near = min(list(shapes)[:most], key=lambda other: _distance(shape, other))
         found[shape] = scaled(found[near], near, shape)
-    return found, _part(build_program(APPLY, apply), before)
+    return found, _part(build_program(APPLY, apply), _state_and_gradient(pod))
+
+
+def update_part(pod: Pod, shape: Shape, built: Any) -> Part:
+    """Of the compiled gradient of a microbatch."""
+    return _part(built, _state_and_gradient(pod) + size(updates.microbatch(pod, shape)))
+
+
+def _state_and_gradient(pod):
+    """With the moments, which no gradient reads: the compiler does not know that they are there."""
+    return size(pod.state) + size(updates.gradient(pod))
 
 
 def _part(built, held):
