@@ -234,9 +234,6 @@ def test_the_sizes_for_slices_fit_by_arithmetic(name):
     found = search.answer(what, compile_=False)
     assert found.estimate.fits
     assert found.pod.training.devices.size == found.pod.decoding.devices.size == count
-    # most of the chip is used: of the state, keys and values and weights while sampling, or else
-    # of an update
-    assert found.estimate.memory > 0.4 * chip.memory
 
 
 def test_a_slice_without_sizes_is_named(capsys):
