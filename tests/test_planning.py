@@ -53,6 +53,18 @@ def test_batches_of_products_count():
     assert read(jnp.matmul, a, b).flops == 2 * 7 * 64 * 32 * 128
 
 
+def test_of_a_conditional_the_dearest_branch_counts_or_the_cheapest():
+    def function(x, w, twice):
+        return jax.lax.cond(twice, lambda: x @ w @ w, lambda: x @ w)
+
+    x, w = jnp.ones((64, 256)), jnp.ones((256, 256))
+    lowered = jax.jit(function).lower(x, w, jnp.bool_(True))
+    text = program.parse(lowered.compile().as_text())
+    once = 2 * 64 * 256 * 256
+    assert costs.cost(text, "ENTRY").flops == 2 * once
+    assert costs.cost(text, "ENTRY", branch=min).flops == once
+
+
 def test_collectives_count_what_a_chip_sends():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     spec = PartitionSpec("x")

@@ -5,7 +5,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fdjax.training.planning.products import flops, kernel_reads
@@ -68,11 +68,12 @@ def cost(
     program: Program,
     name: str,
     counts: Callable[[Op], bool] = lambda op: True,
+    branch: Callable[[Iterable[float]], float] = max,
     seen: set | None = None,
 ) -> Cost:
-    """Of a computation, of its operations that count; of a conditional the dearest branch. `seen`:
-    channels of collectives that were counted: an asynchronous one stands in each fusion that goes
-    on beside it.
+    """Of a computation, of its operations that count; of a conditional the dearest `branch`, or
+    with min the cheapest. `seen`: channels of collectives that were counted: an asynchronous one
+    stands in each fusion that goes on beside it.
     """
     total, seen = Cost(), set() if seen is None else seen
     for op in program[name].values():
@@ -80,15 +81,15 @@ def cost(
             continue
         if op.kind == "fusion":
             [inner] = called(op, "calls")
-            part = cost(program, inner, seen=seen)._replace(hbm=0.0)
+            part = cost(program, inner, branch=branch, seen=seen)._replace(hbm=0.0)
             total = total.plus(part).plus(Cost(_traffic(program, program[name], op)))
             continue
-        inside = [cost(program, other) for other in called(op)]
+        inside = [cost(program, other, branch=branch) for other in called(op)]
         if op.kind == "while":
             for part in inside:
                 total = total.plus(part, trips(program, program[name], op))
         elif op.kind == "conditional":
-            total = total.plus(Cost(*map(max, zip(*inside))))
+            total = total.plus(Cost(*map(branch, zip(*inside))))
         else:  # call, async-start: what runs stands inside
             for part in inside:
                 total = total.plus(part)

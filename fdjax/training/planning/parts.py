@@ -144,7 +144,9 @@ def update(
 
 def update_part(pod: Pod, shape: Shape, built: Any) -> Part:
     """Of the compiled gradient of a microbatch."""
-    return _part(built, _state_and_gradient(pod) + size(updates.microbatch(pod, shape)))
+    held = _state_and_gradient(pod) + size(updates.microbatch(pod, shape))
+    windowed = sum(pod.model.windowed_layers) / pod.model.num_layers if pod.model.window else 0.0
+    return _part(built, held, windowed)
 
 
 def _state_and_gradient(pod):
@@ -152,10 +154,14 @@ def _state_and_gradient(pod):
     return size(pod.state) + size(updates.gradient(pod))
 
 
-def _part(built, held):
-    memory = built.memory_analysis()
+def _part(built, held, windowed=0.0):
+    """`windowed`: the share of layers with a window. Where others stand in the same loop, a
+    conditional chooses between two kernels, and theirs is the cheaper one."""
+    memory, text = built.memory_analysis(), program.parse(built.as_text())
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    cost = costs.cost(program.parse(built.as_text()), "ENTRY")
+    cost = Cost().plus(costs.cost(text, "ENTRY"), 1 - windowed)
+    if windowed:
+        cost = cost.plus(costs.cost(text, "ENTRY", branch=min), windowed)
     temporary = memory.temp_size_in_bytes + new
     return Part(cost, held, temporary, memory.generated_code_size_in_bytes)
 
