@@ -66,7 +66,7 @@ def place_on(config, devices):
         case "v5e-64":  # Gemma-3-12B
             config.mesh.update(fsdp=16, tensor=4)
             budget.microbatch_tokens = 10_240
-            sizes.update(slots=512, memory_gb=8.0)
+            sizes.update(slots=512, memory_gb=7.0)
         case _:
             raise ConfigError(
                 f"--config=configs/published.py:{devices}: known are v5e-16, v6e-16, v5p-64, v5e-64"
