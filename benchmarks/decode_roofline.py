@@ -4,10 +4,10 @@ once takes. No TPU is needed: its compiler is asked, and nothing runs.
     pip install -e '.[tpu]'
     python benchmarks/decode_roofline.py
 
-Qwen3-8B with the sizes of configs/published.py:v5e-16 and v6e-16. Bytes, FLOPs and collectives are read off
-the optimized program, its loop over tokens apart; peaks are the vendor's. Exits with 1 where the
-ratio is above 1.3, where the loop moves weights between chips, or where a chip has no room for
-generation beside the state of Feedback Distillation.
+Qwen3-8B with the sizes of configs/published.py:v5e-16 and v6e-16. Bytes, FLOPs and collectives are
+read off the optimized program, its loop over tokens apart; peaks are the vendor's. Exits with 1
+where the ratio is above 1.3, where the loop moves weights between chips, or where a chip has no
+room for generation beside the state of Feedback Distillation.
 """
 
 import argparse
@@ -42,6 +42,8 @@ def main():
     parser.add_argument("topologies", nargs="*", default=list(SIZES))
     parser.add_argument("--layers", type=int, default=36)
     args = parser.parse_args()
+    if unknown := set(args.topologies) - set(SIZES):
+        parser.error(f"{', '.join(unknown)}: known are {', '.join(SIZES)}")
     if not has_compiler():
         print("not measured: TPU's compiler is missing (pip install -e '.[tpu]')")
         return
