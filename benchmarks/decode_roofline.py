@@ -4,10 +4,10 @@ once takes. No TPU is needed: its compiler is asked, and nothing runs.
     pip install -e '.[tpu]'
     python benchmarks/decode_roofline.py
 
-Qwen3-8B with the sizes of configs/published.py:v5e-16. Bytes, FLOPs and collectives are read off
-the optimized program, its loop over tokens apart; peaks are the vendor's. Exits with 1 where the
-ratio is above 1.3, where the loop moves weights between chips, or where a chip has no room for
-generation beside the state of Feedback Distillation.
+Qwen3-8B with the sizes of configs/published.py:v5e-16 and v6e-16. Bytes, FLOPs and collectives are
+read off the optimized program, its loop over tokens apart; peaks are the vendor's. Exits with 1
+where the ratio is above 1.3, where the loop moves weights between chips, or where a chip has no
+room for generation beside the state of Feedback Distillation.
 """
 
 import argparse
@@ -35,13 +35,16 @@ from fdjax.training.planning.slices import find_slice, has_compiler
 
 AT_MOST = 1.3
 RECIPE = str(Path(__file__).parents[1] / "configs" / "published.py")
+SIZES = {"v5e:4x4": "v5e-16", "v6e:4x4": "v6e-16"}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("topologies", nargs="*", default=["v5e:4x4", "v6e:4x4"])
+    parser.add_argument("topologies", nargs="*", default=list(SIZES))
     parser.add_argument("--layers", type=int, default=36)
     args = parser.parse_args()
+    if unknown := set(args.topologies) - set(SIZES):
+        parser.error(f"{', '.join(unknown)}: known are {', '.join(SIZES)}")
     if not has_compiler():
         print("not measured: TPU's compiler is missing (pip install -e '.[tpu]')")
         return
@@ -52,7 +55,7 @@ def main():
 
 def report(topology: str, layers: int) -> bool:
     """Prints the figures of a slice. -> are they as they should be?"""
-    where, config = find_slice(topology), read(read_recipe(f"{RECIPE}:v5e-16"))
+    where, config = find_slice(topology), read(read_recipe(f"{RECIPE}:{SIZES[topology]}"))
     model = with_layers(read_model(config, RECIPE, "qwen3_8b"), layers)
     chip, pod = where.chip, make_pod(config, config.blocks["fd"], model, where.devices)
     shapes, compiled = pod.shapes, {}

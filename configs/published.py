@@ -5,9 +5,13 @@
         --config.data.train=train.jsonl --config.data.validation=minif2f_valid.jsonl \\
         --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=prover
 
-On 16 chips of TPU v5e: `--config=configs/published.py:v5e-16`, whose sizes TPU's compiler was asked
-about (`fdjax plan`, docs/pods.md). docs/start_my_prover.md walks through it, docs/models.md says
-what of it has not been run. The numbers below are where one would begin, not what was found best.
+On slices of TPUs: `--config=configs/published.py:NAME`, with sizes that fit by TPU's compiler
+(`fdjax plan`, docs/pods.md):
+
+    v5e-16  an 8B, 4x4    v6e-16  an 8B, 4x4    v5p-64  a 32B, 4x4x4    v5e-64  a 12B, 8x8
+
+docs/start_my_prover.md walks through it, docs/models.md says what of it has not been run. The
+numbers below are where one would begin, not what was found best.
 """
 
 from fdjax.config import ConfigError, default
@@ -35,13 +39,33 @@ def get_config(devices: str = ""):
     )
     config.fd.optimizer.update(learning_rate=1e-6, microbatch_tokens=20_480, moments="bfloat16")
     config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8)
+    place_on(config, devices)
+    return config
+
+
+def place_on(config, devices):
+    """A mesh, microbatches that fit beside the state, and keys and values beside the weights for
+    decoding."""
+    sizes, budget = config.generation, config.fd.optimizer
     match devices:
-        case "v5e-16":
+        case "":
+            pass
+        case "v5e-16":  # Qwen3-8B
             # tensor=4: the head, gathered over fsdp once a microbatch, is cut over tensor alone.
             config.mesh.update(fsdp=4, tensor=4)
-            config.fd.optimizer.microbatch_tokens = 10_240
-            # Keys and values, beside the state and the weights for decoding.
-            config.generation.update(slots=128, memory_gb=7.0)
-        case _ if devices:
-            raise ConfigError(f"--config=configs/published.py:{devices}: known is v5e-16")
-    return config
+            budget.microbatch_tokens = 10_240
+            sizes.update(slots=128, memory_gb=7.0)
+        case "v6e-16":  # Qwen3-8B
+            config.mesh.update(fsdp=4, tensor=4)
+            sizes.update(slots=256, memory_gb=20.0)
+        case "v5p-64":  # Qwen3-32B
+            config.mesh.update(fsdp=16, tensor=4)
+            sizes.update(slots=512, memory_gb=60.0)
+        case "v5e-64":  # Gemma-3-12B
+            config.mesh.update(fsdp=16, tensor=4)
+            budget.microbatch_tokens = 10_240
+            sizes.update(slots=512, memory_gb=7.0)
+        case _:
+            raise ConfigError(
+                f"--config=configs/published.py:{devices}: known are v5e-16, v6e-16, v5p-64, v5e-64"
+            )

@@ -13,7 +13,17 @@ from fdjax.config import ConfigError, MeshConfig
 from fdjax.models.config import from_fields
 from fdjax.models.hf import config as hf
 from fdjax.rollout.scheduler import Shapes
-from fdjax.training.planning import command, costs, lengths, pod, program, slices
+from fdjax.runtime import chips
+from fdjax.training.planning import (
+    command,
+    costs,
+    estimate,
+    lengths,
+    pod,
+    program,
+    search,
+    slices,
+)
 
 PUBLISHED = "--config=configs/published.py"
 
@@ -42,6 +52,18 @@ def test_loops_count_as_often_as_they_run():
 def test_batches_of_products_count():
     a, b = jnp.ones((7, 64, 32)), jnp.ones((7, 32, 128))
     assert read(jnp.matmul, a, b).flops == 2 * 7 * 64 * 32 * 128
+
+
+def test_of_a_conditional_the_dearest_branch_counts_or_the_cheapest():
+    def function(x, w, twice):
+        return jax.lax.cond(twice, lambda: x @ w @ w, lambda: x @ w)
+
+    x, w = jnp.ones((64, 256)), jnp.ones((256, 256))
+    lowered = jax.jit(function).lower(x, w, jnp.bool_(True))
+    text = program.parse(lowered.compile().as_text())
+    once = 2 * 64 * 256 * 256
+    assert costs.cost(text, "ENTRY").flops == 2 * once
+    assert costs.cost(text, "ENTRY", branch=min).flops == once
 
 
 def test_collectives_count_what_a_chip_sends():
@@ -205,6 +227,35 @@ def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
 def test_a_plan_that_does_not_fit_says_by_how_much(capsys):
     code, text, _ = plan(capsys, PUBLISHED, "--model=qwen3_32b", "--topology=a100:2")
     assert code == 0 and "does not fit, over by" in text
+
+
+SLICES = {
+    "v5e-16": ("v5e", 16, "qwen3_8b"),
+    "v6e-16": ("v6e", 16, "qwen3_8b"),
+    "v5p-64": ("v5p", 64, "qwen3_32b"),
+    "v5e-64": ("v5e", 64, "gemma3_12b"),
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_sizes_for_slices_fit_by_arithmetic(name):
+    """By the compiler: benchmarks/update_roofline.py."""
+    kind, count, shape = SLICES[name]
+    recipe = f"configs/published.py:{name}"
+    config, chip = command.parse(command.load(recipe, [])), chips.CHIPS[kind]
+    where = slices.Slice(name, chip, [slices.Absent(i, kind) for i in range(count)])
+    given = estimate.Assumed(600, 1200, 2000, 6144, 0.8, lean=10.0, price=None, workers=None)
+    model = pod.read_model(config, recipe, shape)
+    what = search.Question(config, config.blocks["fd"], model, where, given)
+    found = search.answer(what, compile_=False)
+    assert found.estimate.fits
+    assert found.pod.training.devices.size == found.pod.decoding.devices.size == count
+
+
+def test_a_slice_without_sizes_is_named(capsys):
+    flags = ("--config=configs/published.py:v4-8", "--model=qwen3_8b", "--topology=h100:8")
+    code, _, error = plan(capsys, *flags)
+    assert code == 2 and "known are v5e-16, v6e-16" in error
 
 
 # --- Model and mesh ------------------------------------------------------------------------------

@@ -15,7 +15,16 @@ from fdjax.objectives.distillation import DistillationBatch
 from fdjax.rollout import engine, scheduler
 from fdjax.runtime import sharding
 from fdjax.training import build, state, step
-from fdjax.training.planning import estimate, lengths, parts, search, slices
+from fdjax.training.planning import (
+    costs,
+    estimate,
+    lengths,
+    parts,
+    program,
+    search,
+    slices,
+    updates,
+)
 from fdjax.training.planning.pod import lay_mesh
 from tests import tiny_config
 
@@ -169,6 +178,21 @@ def test_memory_is_that_of_a_run(mesh):
     assert part.held + part.temporary == pytest.approx(beside + needed(decode), rel=0.1)
     most = max(beside + needed(decode), moments + needed(accumulate), needed(apply))
     assert found.parts.memory() == pytest.approx(most, rel=0.1)
+
+
+def test_the_head_of_an_update_is_gathered_twice_and_its_gradient_reduced_once():
+    what = question("sampling", fsdp=8, tensor=1)
+    pod = what.make()
+    shape = next(iter(updates.update_shapes(pod, estimate.make_lengths(pod, what.given))))
+    builders, _ = updates.update_programs(pod, [shape])
+    text = program.parse(builders[shape]().as_text())
+    head, update = costs.head_cost(text), costs.cost(text, "ENTRY")
+    sent = 4 * MODEL["width"] * MODEL["vocab_size"] * 7 / 8  # student's and teacher's are apart
+    assert head.all_gather == 2 * sent and head.all_to_all == sent
+    assert head.ici == 3 * sent < update.ici / 2
+    products = 4  # logits of both, gradients of hidden states and of the head
+    each = 2 * MODEL["width"] * MODEL["vocab_size"] * shape.response  # of a chip's one row
+    assert head.flops == products * each
 
 
 def bytes_of_weights(run):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from tiny_updates import distillation
 
+from benchmarks import update_roofline
 from fdjax.models import attention, transformer
 from fdjax.models.attention import Window
 from fdjax.objectives.distillation import DistillationBatch
@@ -108,3 +109,8 @@ def test_splash_keeps_scores_on_the_chip(mesh, heads, head_dim, window, softcap)
     print(f"{dict(mesh.shape)}, {heads}, {head_dim}: {figures} of {hbm[xla]:,.0f}")
     assert temporary(splash) < temporary(xla) / 3
     assert hbm[splash] < hbm[xla] / 5
+
+
+def test_an_update_with_committed_sizes_is_near_the_roofline():
+    """The other slices: benchmarks/update_roofline.py."""
+    assert update_roofline.report("v6e-16", update_roofline.SLICES["v6e-16"])

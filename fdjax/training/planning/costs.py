@@ -5,11 +5,13 @@
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fdjax.training.planning.products import flops, kernel_reads
 from fdjax.training.planning.program import (
     COLLECTIVES,
+    Op,
     Program,
     arrays,
     called,
@@ -48,28 +50,46 @@ def decode_costs(program: Program, steps: int) -> tuple[Cost, Cost]:
     token = Cost()
     for name in called(loop, "body|condition"):
         token = token.plus(cost(program, name))
-    return token, Cost().plus(cost(program, "ENTRY", leave_out=loop.name), 1 / steps)
+    return token, Cost().plus(cost(program, "ENTRY", lambda op: op.name != loop.name), 1 / steps)
 
 
-def cost(program: Program, name: str, leave_out: str = "", seen: set | None = None) -> Cost:
-    """Of a computation; of a conditional the dearest branch. `seen`: channels of collectives that
-    were counted: an asynchronous one stands in each fusion that goes on beside it.
+def head_cost(program: Program) -> Cost:
+    """Of the loss over the vocabulary in an update: what runs on each device's rows
+    (sharding.map_rows), but not in the model's layers, whose kernels do too."""
+
+    def is_head(op):
+        [path] = re.findall(r'op_name="([^"]*)"', op.attributes) or [""]
+        return "shard_map" in path and "Transformer" not in path
+
+    return cost(program, "ENTRY", is_head)
+
+
+def cost(
+    program: Program,
+    name: str,
+    counts: Callable[[Op], bool] = lambda op: True,
+    branch: Callable[[Iterable[float]], float] = max,
+    seen: set | None = None,
+) -> Cost:
+    """Of a computation, of its operations that count; of a conditional the dearest `branch`, or
+    with min the cheapest. `seen`: channels of collectives that were counted: an asynchronous one
+    stands in each fusion that goes on beside it.
     """
     total, seen = Cost(), set() if seen is None else seen
     for op in program[name].values():
-        if op.name == leave_out or op.kind in FREE or op.kind.endswith("-done"):
+        if not counts(op) or op.kind in FREE or op.kind.endswith("-done"):
             continue
         if op.kind == "fusion":
             [inner] = called(op, "calls")
-            part = cost(program, inner, seen=seen)._replace(hbm=0.0)
+            part = cost(program, inner, branch=branch, seen=seen)._replace(hbm=0.0)
             total = total.plus(part).plus(Cost(_traffic(program, program[name], op)))
             continue
-        inside = [cost(program, other) for other in called(op)]
+        inside = [cost(program, other, branch=branch) for other in called(op)]
         if op.kind == "while":
             for part in inside:
                 total = total.plus(part, trips(program, program[name], op))
         elif op.kind == "conditional":
-            total = total.plus(Cost(*map(max, zip(*inside))))
+            total = total.plus(Cost(*map(branch, zip(*inside))))
         else:  # call, async-start: what runs stands inside
             for part in inside:
                 total = total.plus(part)

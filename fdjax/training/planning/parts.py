@@ -132,21 +132,36 @@ def update(
     pod: Pod, shapes: Sequence[Shape], most: int | None = None
 ) -> tuple[dict[Shape, Part], Part]:
     builders, apply = updates.update_programs(pod, shapes)
-    # The moments, too, which no gradient reads: the compiler does not know that they are there.
-    before, found = size(pod.state) + size(updates.gradient(pod)), {}
+    found = {}
     for shape in list(shapes)[:most]:
         built = build_program(f"update {shape}", builders[shape])
-        found[shape] = _part(built, before + size(updates.microbatch(pod, shape)))
+        found[shape] = update_part(pod, shape, built)
     for shape in list(shapes)[len(found) :]:
         near = min(list(shapes)[:most], key=lambda other: _distance(shape, other))
         found[shape] = scaled(found[near], near, shape)
-    return found, _part(build_program(APPLY, apply), before)
+    return found, _part(build_program(APPLY, apply), _state_and_gradient(pod))
 
 
-def _part(built, held):
-    memory = built.memory_analysis()
+def update_part(pod: Pod, shape: Shape, built: Any) -> Part:
+    """Of the compiled gradient of a microbatch."""
+    held = _state_and_gradient(pod) + size(updates.microbatch(pod, shape))
+    windowed = sum(pod.model.windowed_layers) / pod.model.num_layers if pod.model.window else 0.0
+    return _part(built, held, windowed)
+
+
+def _state_and_gradient(pod):
+    """With the moments, which no gradient reads: the compiler does not know that they are there."""
+    return size(pod.state) + size(updates.gradient(pod))
+
+
+def _part(built, held, windowed=0.0):
+    """`windowed`: the share of layers with a window. Where others stand in the same loop, a
+    conditional chooses between two kernels, and theirs is the cheaper one."""
+    memory, text = built.memory_analysis(), program.parse(built.as_text())
     new = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    cost = costs.cost(program.parse(built.as_text()), "ENTRY")
+    cost = Cost().plus(costs.cost(text, "ENTRY"), 1 - windowed)
+    if windowed:
+        cost = cost.plus(costs.cost(text, "ENTRY", branch=min), windowed)
     temporary = memory.temp_size_in_bytes + new
     return Part(cost, held, temporary, memory.generated_code_size_in_bytes)
 

@@ -159,7 +159,13 @@ def step_lines(what: Question, found: Answer) -> list[str]:
     e, given, stage = found.estimate, what.given, what.stage
     attempts = stage.prompts_per_step * stage.samples_per_prompt
     scaled = [p for p in found.parts.updates.values() if p.how.startswith("scaled")]
-    lines = ["~: scaled by its tokens from one that was compiled"] if scaled else []
+    lines = []
+    if scaled:
+        count = len(found.parts.updates)
+        lines.append(
+            f"~: scaled by its tokens: of {count} shapes of microbatches the {count - len(scaled)} "
+            f"largest were compiled; --shapes={count} compiles all"
+        )
     if "layers" in (how := found.parts.generation["weights"].how):
         lines.append(f"generation was {how}, and is carried on to {found.pod.model.num_layers}")
     lines += [
