@@ -141,7 +141,7 @@ def full(rng, shape):
 
 
 CASES = {  # name -> (model, arguments of `compare`, the most that the ratio may be)
-    "mixed": (LARGE, dict(rows=256, teacher=96, longest=128, draw_lengths=lognormal), MIXED),
+    "mixed": (LARGE, dict(rows=64, teacher=96, longest=128, draw_lengths=lognormal), MIXED),
     "equal": (LARGE, dict(rows=64, teacher=96, longest=128, draw_lengths=full), SAME),
     "run": (SMALL, dict(rows=128, teacher=64, longest=28, draw_lengths=like_a_run), SAME),
 }
