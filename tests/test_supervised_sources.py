@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rollouts import THEOREMS, FakeWorker, Steps, attempt, small_generator
 
-from fdjax.config import ExpertIterationStage, SupervisedStage
+from fdjax.config import DataConfig, ExpertIterationStage, SupervisedStage
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
 from fdjax.types import FeedbackContext, Verdict
@@ -37,7 +37,7 @@ def failing_worker(generator):
 
 
 def supervised_steps(stage, worker, start=0):
-    return Steps(supervised(stage, worker, seed=0, start=start), worker)
+    return Steps(supervised(stage, worker, DataConfig(), seed=0, start=start), worker)
 
 
 def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):

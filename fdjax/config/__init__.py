@@ -7,6 +7,7 @@ What is None is off.
 
 from fdjax.config.read import (
     as_config_dict,
+    builtin,
     check_stages,
     default,
     nearest,

@@ -36,6 +36,27 @@ def default() -> ConfigDict:
     return as_config_dict(Config())
 
 
+def builtin(benchmark: str) -> ConfigDict:
+    """`default()` on one of the two built-in benchmarks. Raises ConfigError for another name.
+
+    habits: sft learns Lean 3, which Lean 4 refuses, and theorems are fresh at every step.
+    pool: 96 theorems that are met again and again.
+    """
+    config = default()
+    match benchmark:
+        case "habits":
+            config.data.update(train="2048", dialect="lean3")
+            config.evaluation.update(train_theorems=64, low_temperature=None)
+            for stage in (config.fd, config.grpo):
+                stage.update(steps=64, prompts_per_step=32)  # 2,048: none is met twice
+                stage.optimizer.learning_rate = 1e-4
+        case "pool":
+            pass
+        case _:
+            raise ConfigError(f"benchmark {benchmark!r}: known are habits and pool")
+    return config
+
+
 def as_config_dict(config: Any) -> ConfigDict:
     """The fields of a config class, to be edited by recipes and flags."""
     fields: dict[str, Any] = {}

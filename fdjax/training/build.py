@@ -289,7 +289,7 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
-        return supervised(stage, worker, seed, start)
+        return supervised(stage, worker, run.config.data, seed, start)
     if isinstance(stage, ExpertIterationStage):
         return expert_iteration(stage, worker, seed, start)
     score = make_score(run, stage) if policy_gradient_part(stage) else None

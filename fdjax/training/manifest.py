@@ -58,7 +58,7 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
         "tokenizer": digest(run.generator.prompts.tokenizer.model.hex()),
         "prompt": prompt_manifest(run),
         "lean": lean_manifest(run.farm),
-        "data": {"seed": config.data.seed, stage.theorems: getattr(config.data, stage.theorems)},
+        "data": _data_manifest(config, stage),
         "theorems": theorems_digest(run.theorems[stage.theorems]),
         "feedback": _feedback_manifest(config, stage),
         "stage": {
@@ -71,6 +71,15 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
     source = run.init_source
     published = {"published": source.published} if source and source.published else {}
     return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)} | published
+
+
+def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
+    """A dialect is that of the proofs that supervised stages learn."""
+    data = config.data
+    manifest = {"seed": data.seed, stage.theorems: getattr(data, stage.theorems)}
+    if data.dialect and isinstance(stage, SupervisedStage):
+        manifest["dialect"] = [data.dialect, data.dialect_share]
+    return manifest
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
-from fdjax.config import ConfigError, ExpertIterationStage, SupervisedStage
+from fdjax.config import ConfigError, DataConfig, ExpertIterationStage, SupervisedStage
+from fdjax.data.splits import learned_proof
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
@@ -26,9 +27,11 @@ from fdjax.training.state import TrainState
 from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 
-def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: int) -> Source:
-    """Plain proofs; from step `feedback_start` on also answers to feedback on the policy's own
-    failed attempts of that step: the proof that the feedback leads to.
+def supervised(
+    stage: SupervisedStage, worker: RolloutWorker, data: DataConfig, seed: int, start: int
+) -> Source:
+    """Plain proofs, in the data's dialect; from step `feedback_start` on also answers to feedback
+    on the policy's own failed attempts of that step: the proof that the feedback leads to.
 
     The theorems have reference proofs. Rows over the token budgets are left out and counted on the
     console. Raises ConfigError where none is left.
@@ -51,7 +54,7 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
         return fitting
 
     plain = rows_of(
-        (prompts.student(t), t, parse_candidate(t.reference, t, allow_helpers=True))
+        (prompts.student(t), t, parse_candidate(learned_proof(data, t), t, allow_helpers=True))
         for t in worker.curriculum.theorems
     )
     if not plain:
