@@ -1,6 +1,6 @@
 # `make run` and `make test` set up everything they need; nothing is installed twice.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-WORKDIR ?= runs/fd
+WORKDIR ?= runs
 BIN := .venv/bin
 
 .PHONY: run test test-all bench lint clean
@@ -19,7 +19,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	touch $@
 
 run: .venv
-	$(BIN)/python -m fdjax.main --config=configs/fd.py --workdir=$(WORKDIR)
+	$(BIN)/python launch/first_run.py $(WORKDIR)
 
 test: .venv/installed-for-tests
 	$(BIN)/python -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist loadfile

@@ -2,7 +2,7 @@
 proofs, the baseline that rewards alone have to beat.
 
     python -m fdjax.main --config=configs/expert_iteration.py --workdir=runs/expert_iteration \\
-        --config.init_from=runs/fd/sft
+        --config.init_from=runs/pool/sft
 
 12,288 rollouts in 16 rounds of 6 steps, beside the 12,800 of configs/fd.py. Seen once, at half of
 that (48 steps), 16 samples of each theorem: on the pool pass@1 .160 -> .601, pass@16 .667 -> .729,

@@ -1,4 +1,4 @@
-"""GRPO after the same warm start as FD (reuse one with --config.init_from=runs/fd/sft).
+"""GRPO after the same warm start as FD (reuse one with --config.init_from=runs/sft/sft).
 
     python -m fdjax.main --config=configs/grpo.py --workdir=runs/grpo
 

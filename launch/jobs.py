@@ -42,6 +42,7 @@ def run(jobs: Sequence[Job], description: str) -> None:
     )
     parser.add_argument("--on", choices=("local", "pods"), default="local")
     parser.add_argument("--only", nargs="+", metavar="JOB", help="names of jobs")
+    parser.add_argument("--at_once", type=int, default=1, help="jobs side by side on this machine")
     Pod.add_flags(parser)
     args = parser.parse_args()
     names = [job.name for job in jobs]
@@ -49,8 +50,7 @@ def run(jobs: Sequence[Job], description: str) -> None:
         parser.error(f"no job is named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     chosen = [job for job in jobs if not args.only or job.name in args.only]
     if args.on == "local":
-        for job in chosen:
-            _run_locally(job, args.folder)
+        run_locally(chosen, args.folder, args.at_once)
         return
     pods = {job.name: Pod.from_flags(parser, args, job.name) for job in chosen}
     for wave in waves(chosen):
@@ -78,8 +78,30 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
     return result
 
 
-def _run_locally(job: Job, folder: str) -> None:
-    print(f"=== {job.name}", flush=True)
+def run_locally(jobs: Sequence[Job], folder: str, at_once: int = 1) -> None:
+    """Up to `at_once` jobs side by side, each after the job that it starts from. Raises SystemExit
+    if one fails, once those beside it have ended.
+    """
+    for wave in waves(jobs):
+        with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+            try:
+                codes = list(threads.map(lambda job: _run_locally(job, folder), wave))
+            except KeyboardInterrupt:  # which those that run have got, too
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise SystemExit(130) from None
+        if failed := [f"{job.name} ({code})" for job, code in zip(wave, codes) if code]:
+            raise SystemExit(f"failed, with exit code: {', '.join(failed)}")
+
+
+def _run_locally(job: Job, folder: str) -> int:
+    """The exit code. What the job prints is printed behind its name, without the summary in JSON
+    at its end.
+    """
     command = [sys.executable, "-m", "fdjax.main", *job.arguments(folder)]
-    if code := subprocess.run(command, cwd=ROOT).returncode:
-        raise SystemExit(f"{job.name} ended with exit code {code}")
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            if line.strip() and not line.startswith("{"):
+                print(f"{job.name}: {line}", end="", flush=True)
+    return process.returncode

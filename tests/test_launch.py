@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fdjax.config import read
+from fdjax.config.flags import load
+
 ROOT = Path(__file__).parent.parent
 
 # Takes the arguments of the real one; keeps its state and all calls in a folder. `ssh` runs the
@@ -201,6 +204,49 @@ def test_jobs_wait_for_the_job_that_they_start_from(jobs):
     assert jobs.waves([b, c]) == [[b, c]]  # a was run before
     with pytest.raises(ValueError, match="a, b wait for each other"):
         jobs.waves([b, jobs.Job("a", "x", init_from="b/fd")])
+
+
+# In place of Python: prints its workdir's name and a summary, once all of `beside` have begun.
+PROGRAM = """#!/bin/bash
+for argument; do case $argument in --workdir=*) name=${{argument##*/}};; esac; done
+touch {folder}/$name
+for i in $(seq 100); do
+    [[ $(ls {folder} | wc -l) -ge {beside} ]] && break
+    sleep 0.1
+done
+echo "step of $name beside $(ls {folder} | wc -l)"; echo; echo '{{"stages": 1}}'
+[[ $name != bad ]]
+"""
+
+
+def test_local_jobs_run_side_by_side(jobs, tmp_path, monkeypatch, capsys):
+    program, begun = tmp_path / "python", tmp_path / "begun"
+    begun.mkdir()
+    program.write_text(PROGRAM.format(folder=begun, beside=2))
+    program.chmod(0o755)
+    monkeypatch.setattr(jobs.sys, "executable", str(program))
+    a, b = jobs.Job("a", "x"), jobs.Job("b", "x")
+    jobs.run_locally([a, b], str(tmp_path), at_once=2)
+    printed = sorted(capsys.readouterr().out.splitlines())
+    assert printed == ["a: step of a beside 2", "b: step of b beside 2"]
+    # What waits for a job that fails does not begin.
+    bad, later = jobs.Job("bad", "x"), jobs.Job("c", "x", init_from="bad/sft")
+    with pytest.raises(SystemExit, match=r"failed, with exit code: bad \(1\)"):
+        jobs.run_locally([bad, a, later], str(tmp_path), at_once=2)
+    assert not (begun / "c").exists()
+
+
+def test_the_first_run_compares_equal_budgets(jobs):
+    first_run = importlib.import_module("first_run")
+    attempts = {}
+    for job in first_run.RUNS:
+        config = read(load(job.config, [*job.flags.items()]))
+        stages = [config.blocks[name] for name in config.stages[1:]]
+        attempts[job.name] = sum(
+            s.steps * s.prompts_per_step * s.samples_per_prompt for s in stages
+        )
+        assert config.data.dialect and job.init_from == "sft/sft"
+    assert len(set(attempts.values())) == 1 and set(attempts) == {"fd_grpo", "grpo", "fd"}
 
 
 def test_quotes_in_flags(jobs):

@@ -131,8 +131,9 @@ class LeanConfig:
 class LeanMessagesConfig:
     level: str = setting(
         "error",
-        "verdict: whether Lean accepts; error: also its first error, the line and the goal",
-        choices=("verdict", "error"),
+        "verdict: whether Lean accepts; error: also its first error, the line and the goal; hint: "
+        "also what to write in place of a dialect's form",
+        choices=("verdict", "error", "hint"),
     )
 
 
