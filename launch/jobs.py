@@ -22,6 +22,11 @@ class Job:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # --config.FIELD=VALUE
     init_from: str = ""  # JOB/STAGE: that job must be finished before
 
+    @property
+    def begins_with(self) -> str:
+        """The name of the job that it starts from; empty where there is none."""
+        return self.init_from.split("/")[0]
+
     def arguments(self, folder: str) -> list[str]:
         """Of `fdjax train`; `folder` holds the workdirs of all jobs."""
         flags = dict(self.flags)
@@ -70,7 +75,7 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
     left = list(jobs)
     while left:
         waiting = {job.name for job in left}
-        ready = [job for job in left if job.init_from.split("/")[0] not in waiting]
+        ready = [job for job in left if job.begins_with not in waiting]
         if not ready:
             raise ValueError(f"{', '.join(sorted(waiting))} wait for each other")
         result.append(ready)
@@ -79,18 +84,29 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def run_locally(jobs: Sequence[Job], folder: str, at_once: int = 1) -> None:
-    """Up to `at_once` jobs side by side, each after the job that it starts from. Raises SystemExit
-    if one fails, once those beside it have ended.
+    """Up to `at_once` jobs side by side, in order, each after the job that it starts from. Raises
+    SystemExit if one fails, once those beside it have ended; ValueError for jobs that wait for each
+    other.
     """
-    for wave in waves(jobs):
-        with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
-            try:
-                codes = list(threads.map(lambda job: _run_locally(job, folder), wave))
-            except KeyboardInterrupt:  # which those that run have got, too
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise SystemExit(130) from None
-        if failed := [f"{job.name} ({code})" for job, code in zip(wave, codes) if code]:
-            raise SystemExit(f"failed, with exit code: {', '.join(failed)}")
+    waves(jobs)
+    waiting, running = list(jobs), {}
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+        try:
+            while waiting or running:
+                unfinished = {job.name for job in (*waiting, *running.values())}
+                ready = [job for job in waiting if job.begins_with not in unfinished]
+                for job in ready[: at_once - len(running)]:
+                    waiting.remove(job)
+                    running[threads.submit(_run_locally, job, folder)] = job
+                done, _ = concurrent.futures.wait(
+                    running, return_when=concurrent.futures.FIRST_COMPLETED
+                )
+                for future in done:
+                    job = running.pop(future)
+                    if code := future.result():
+                        raise SystemExit(f"{job.name} failed with exit code {code}")
+        except KeyboardInterrupt:  # which the jobs have got, too
+            raise SystemExit(130) from None
 
 
 def _run_locally(job: Job, folder: str) -> int:

@@ -183,6 +183,12 @@ def test_what_each_run_learned_from(folders):
         "feedback: verified proofs of its group, or else the text of m, which reads a reference "
         "proof"
     )
+    corrections = record("expert_iteration", "", "", **FEEDBACK)
+    corrections["stage"]["corrections"] = True
+    assert compare.learning_source(corrections) == (
+        "proofs that it is trained to write, from feedback: the attempt corrected to a whole "
+        "proof, found by a search"
+    )
     feedback = dict(provider="lean_messages", lean_messages={"level": "error"})
     assert (
         compare.learning_source(record("combined", "", "", **feedback))

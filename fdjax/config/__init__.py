@@ -52,5 +52,6 @@ from fdjax.config.stages import (
     StageConfig,
     SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
 )

@@ -17,8 +17,8 @@ from fdjax.config.stages import (
     DistillationConfig,
     PolicyGradientConfig,
     StageConfig,
-    SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
 )
 from fdjax.models.config import ModelConfig
@@ -165,7 +165,7 @@ def _check_run(config: Config) -> None:
 def check_stages(config: Config, names: Iterable[str]) -> None:
     """Raises ConfigError naming a field of these stages, or of the feedback that they use."""
     stages = {name: config.blocks[name] for name in names}
-    if any(isinstance(s, SupervisedStage) or distillation_part(s) for s in stages.values()):
+    if any(map(learns_from_feedback, stages.values())):
         _check_limits(config.feedback, "feedback.")
         _check_feedback(config.feedback)
     for name, stage in stages.items():

@@ -85,9 +85,14 @@ def learning_source(config: Mapping[str, Any]) -> str:
             return "reference proofs"
         case "policy_gradient":
             return "verdicts only"
-        case "expert_iteration":
+        case "expert_iteration" if not config["stage"].get("corrections"):
             return "verdicts, through its own verified proofs"
-    verdicts = "verdicts, and " if config["stage"]["objective"] == "combined" else ""
+        case "expert_iteration":
+            verdicts = "proofs that it is trained to write, from "
+        case "combined":
+            verdicts = "verdicts, and "
+        case _:
+            verdicts = ""
     feedback = config["feedback"]
     contents = [_feedback_content(n.strip(), feedback) for n in feedback["provider"].split(",")]
     kind = "feedback on other theorems (shuffled)" if feedback.get("shuffle") else "feedback"

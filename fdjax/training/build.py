@@ -20,6 +20,7 @@ from fdjax.config import (
     StageConfig,
     SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
     provider_names,
 )
@@ -300,7 +301,7 @@ def stage_provider(run: Run, stage: StageConfig) -> Provider | None:
     """Supervised stages teach to read true feedback, also those of the shuffled control."""
     if isinstance(stage, SupervisedStage):
         return feedback_provider(run, shuffle=False)
-    return feedback_provider(run) if distillation_part(stage) else None
+    return feedback_provider(run) if learns_from_feedback(stage) else None
 
 
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:

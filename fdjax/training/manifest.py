@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, distillation_part
+from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, learns_from_feedback
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
@@ -86,7 +86,7 @@ def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
     """Supervised stages learn from true feedback, whatever the control does."""
     if isinstance(stage, SupervisedStage):
         return manifest_fields(config.feedback)
-    if distillation_part(stage):
+    if learns_from_feedback(stage):
         return manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle}
     return {}
 

@@ -109,7 +109,8 @@ def _answers(
 def expert_iteration(
     stage: ExpertIterationStage, worker: RolloutWorker, seed: int, start: int
 ) -> Source:
-    """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds.
+    """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds. With
+    `corrections`: on the proofs that feedback on its attempts leads to.
 
     A round begins with rollouts by the policy as it then is; its steps learn from all that was
     verified so far: distinct proofs, the latest `proofs_per_theorem` of each theorem, each as
@@ -129,7 +130,7 @@ def expert_iteration(
         this_round, step_of_round = divmod(step, stage.steps_per_round)
         metrics: Metrics = {}
         for groups in rolled_out:
-            _keep_proofs(groups, verified, prompts, stage.proofs_per_theorem)
+            _keep_proofs(groups, verified, prompts, stage)
         if rolled_out and step_of_round == 0:
             worker.curriculum.note(this_round, rolled_out[-1])
             metrics = rollout_metrics(rolled_out[-1])
@@ -153,14 +154,24 @@ def expert_iteration(
 
 def _keep_proofs(
     groups: list[Group],
-    verified: dict[str, dict[str, arrays.SupervisedRow]],
+    known: dict[str, dict[str, arrays.SupervisedRow]],
     prompts: Prompts,
-    most: int,
+    stage: ExpertIterationStage,
 ) -> None:
-    for theorem, attempt, verdict, _ in (item for g in groups for item in g):
-        if verdict.proved and attempt.finished:
-            rows = verified.setdefault(theorem.id, {})
-            row = arrays.SupervisedRow(prompts.student(theorem), attempt.tokens, attempt.trained)
-            rows.setdefault(normalise(attempt.candidate.text), row)
-            if len(rows) > most:
-                del rows[next(iter(rows))]
+    for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
+        prompt, trained = prompts.student(theorem), None
+        if stage.corrections:
+            proof = feedback and feedback.proof
+            if not proof or not proof.text.startswith(prompts.template.prefill):
+                continue
+            response = prompts.template.response_ids(prompts.tokenizer, theorem, proof)
+            if len(response) > prompts.response_length:
+                continue
+        elif verdict.proved and attempt.finished:
+            proof, response, trained = attempt.candidate, attempt.tokens, attempt.trained
+        else:
+            continue
+        rows = known.setdefault(theorem.id, {})
+        rows.setdefault(normalise(proof.text), arrays.SupervisedRow(prompt, response, trained))
+        if len(rows) > stage.proofs_per_theorem:
+            del rows[next(iter(rows))]
