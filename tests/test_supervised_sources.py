@@ -154,7 +154,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
 
 
 def test_corrections_in_place_of_its_own_proofs(prompts):
-    worker = worker_of_rounds({0: ["wrong", "exact nonsense"], 1: ["intro h9 h9 h9"]})
+    worker = worker_of_rounds({0: ["wrong", "exact nonsense"], 1: ["rfl", "intro h9 h9"]})
     groups_of = worker.groups_of
 
     def corrected(step, refill):
