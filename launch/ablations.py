@@ -58,6 +58,7 @@ RECIPES = (
     "fd_grpo weighted",
     "expert_iteration",
 )
+BOTH = ("grpo", "fd_grpo", "expert_iteration")  # of RECIPES: also for the other benchmark
 CONFIGS = Path(__file__).parent.parent / "configs"
 FULL_STEPS = 100  # of 16 x 8 attempts, in the recipes
 
@@ -119,7 +120,7 @@ def recipes(steps: int) -> Iterator[tuple[str, ConfigDict]]:
     for name in RECIPES:
         file, _, stage = name.partition(" ")
         get_config = runpy.run_path(str(CONFIGS / f"{file}.py"))["get_config"]
-        config = get_config("pool") if file in ("grpo", "fd_grpo") else get_config()
+        config = get_config("pool") if file in BOTH else get_config()
         if stage:
             config.stages = ("sft", stage)
         for trained in config.stages[1:]:

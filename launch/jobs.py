@@ -7,9 +7,12 @@ import argparse
 import concurrent.futures
 import dataclasses
 import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pods import ROOT, Pod
@@ -86,10 +89,12 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
 def run_locally(jobs: Sequence[Job], folder: str, at_once: int = 1) -> None:
     """Up to `at_once` jobs side by side, in order, each after the job that it starts from. Raises
     SystemExit if one fails, once those beside it have ended; ValueError for jobs that wait for each
-    other.
+    other. A job that has ended with the same arguments is not begun again.
     """
     waves(jobs)
-    waiting, running = list(jobs), {}
+    waiting = [job for job in jobs if not has_ended(job, folder)]
+    running: dict[concurrent.futures.Future, Job] = {}
+    took: dict[str, list[float]] = {}  # config -> seconds of its jobs
     with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
         try:
             while waiting or running:
@@ -103,21 +108,50 @@ def run_locally(jobs: Sequence[Job], folder: str, at_once: int = 1) -> None:
                 )
                 for future in done:
                     job = running.pop(future)
-                    if code := future.result():
+                    code, seconds = future.result()
+                    if code:
                         raise SystemExit(f"{job.name} failed with exit code {code}")
+                    took.setdefault(job.config, []).append(seconds)
+                    left = [*waiting, *running.values()]
+                    minutes = expected(left, took) / at_once / 60
+                    print(
+                        f"{job.name}: done after {seconds / 60:.1f} minutes; "
+                        f"{len(left)} jobs left, about {minutes:.0f} minutes",
+                        flush=True,
+                    )
         except KeyboardInterrupt:  # which the jobs have got, too
             raise SystemExit(130) from None
 
 
-def _run_locally(job: Job, folder: str) -> int:
-    """The exit code. What the job prints is printed behind its name, without the summary in JSON
-    at its end.
+def expected(jobs: Sequence[Job], took: Mapping[str, Sequence[float]]) -> float:
+    """Seconds that the jobs will take, one after the other: each as long as those of its config
+    `took` on average, or as those of all configs where it is the first.
     """
-    command = [sys.executable, "-m", "fdjax.main", *job.arguments(folder)]
+    all_of_them = [seconds for of_config in took.values() for seconds in of_config]
+    return sum(statistics.fmean(took.get(job.config, all_of_them)) for job in jobs)
+
+
+def has_ended(job: Job, folder: str) -> bool:
+    """Has it ended well, with the same arguments?"""
+    file = _ended(job, folder)
+    return file.is_file() and file.read_text().splitlines() == job.arguments(folder)
+
+
+def _ended(job: Job, folder: str) -> Path:
+    return Path(folder) / job.name / "job_ended"
+
+
+def _run_locally(job: Job, folder: str) -> tuple[int, float]:
+    """(exit code, seconds). What the job prints is printed behind its name, without the summary in
+    JSON at its end.
+    """
+    command, begin = [sys.executable, "-m", "fdjax.main", *job.arguments(folder)], time.monotonic()
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout:
             if line.strip() and not line.startswith("{"):
                 print(f"{job.name}: {line}", end="", flush=True)
-    return process.returncode
+    if process.returncode == 0:
+        _ended(job, folder).write_text("\n".join(job.arguments(folder)))
+    return process.returncode, time.monotonic() - begin

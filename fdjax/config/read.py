@@ -50,6 +50,10 @@ def builtin(benchmark: str) -> ConfigDict:
             for stage in (config.fd, config.grpo):
                 stage.update(steps=64, prompts_per_step=32)  # 2,048: none is met twice
                 stage.optimizer.learning_rate = 1e-4
+            config.expert_iteration.update(
+                steps=64, save_every=10, steps_per_round=1, prompts_per_step=32, batch_size=256
+            )
+            config.expert_iteration.optimizer.learning_rate = 1e-4
         case "pool":
             pass
         case _:
