@@ -92,7 +92,7 @@ def test_verdicts_follow_the_figures(launch):
         assert verdict.startswith("undecided")
     worse = RATES | {"fd_grpo": (0.1, 0.6, 0.3)}
     assert verdicts(launch, made_up(paper, **worse))[2] == (
-        "not supported (0 of 8 intervals above 0, 8 below)"
+        "not supported (0 of 8 intervals above 0, 7 below)"
     )
     del worse["fd"]
     assert verdicts(launch, made_up(paper, **worse)) == []
