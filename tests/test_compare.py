@@ -292,10 +292,13 @@ def test_files_and_console(folders, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "What each run learned from" in printed and str(out) in printed and "**" not in printed
     page = (out / "comparison.html").read_text()
-    assert checked(page).seen.count("svg") == 1 and "<b>+0.183" in page
+    assert checked(page).seen.count("svg") == 2 and "<b>+0.183" in page
     text = (out / "comparison.md").read_text()
     assert "![Equal rollouts, equal FLOPs](comparison.png)" in text and "**+0.183" in text
     assert "| run | theorems | pass@1 | pass@4 | entropy |\n| --- | --- | --- | --- | --- |" in text
+    assert "![pass@k](pass_at_k.svg)" in text
+    shown = (out / "pass_at_k.svg").read_text()
+    assert shown.index("train") < shown.index("held-out") and ">start<" in shown
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     first = {f.name: f.read_bytes() for f in out.iterdir()}
     compare.main([*map(str, folders), f"--out={out}"])

@@ -2,8 +2,8 @@
 
 A run is a workdir, finished or not. It is compared with the policy that it started from: that of
 its last supervised stage, or of `init_from`. Where stages branch from one policy, each branch is a
-run of its own. The tables go to the console and, with curves, to comparison.md, comparison.html and
-comparison.png in the folder --out.
+run of its own. The tables go to the console and, with figures, to comparison.md and comparison.html
+in the folder --out.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import numpy as np
 import rich.table
 
 from fdjax.reporting import costs
-from fdjax.reporting.figures import LEGEND_COLUMNS, draw_comparison, png, svg
-from fdjax.reporting.page import esc, page, section, table
-from fdjax.reporting.results import Table, in_words, result_tables
+from fdjax.reporting.figures import LEGEND_COLUMNS, draw_comparison, pass_at_k_figure, png, svg
+from fdjax.reporting.page import esc, page, section, standalone, table
+from fdjax.reporting.results import Table, as_summary, in_words, result_tables
 from fdjax.reporting.workdir import RunFolder, read_runs
 from fdjax.runtime.files import write_atomically
 from fdjax.runtime.metrics import console
@@ -209,7 +209,9 @@ def _bold(text: str, template: str) -> str:
 
 
 def write(runs: Sequence[RunFolder], folder: str | Path) -> Path:
-    """comparison.md, comparison.html and, once there were rollouts, comparison.png."""
+    """comparison.md, comparison.html; pass_at_k.svg once there are evaluations, comparison.png once
+    there were rollouts.
+    """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(run.name for run in runs)
@@ -221,6 +223,10 @@ def write(runs: Sequence[RunFolder], folder: str | Path) -> Path:
         text.append("## In words\n\n" + "\n".join(f"* {line}" for line in lines))
         items = "".join(f"<li>{esc(line)}</li>" for line in lines)
         sections.append(section("In words", f"<ul>{items}</ul>"))
+    if figure := pass_at_k_figure(as_summary(runs)):
+        write_atomically(folder / "pass_at_k.svg", standalone(figure))
+        text.append("## pass@k\n\n![pass@k](pass_at_k.svg)")
+        sections.append(section("pass@k", figure))
     if curves := {run.name: path for run in runs if (path := points(run))}:
         draw = functools.partial(draw_comparison, curves=curves)
         height = 6 + 0.2 * math.ceil(len(curves) / LEGEND_COLUMNS)

@@ -127,6 +127,17 @@ def _pairs(found: Sequence[Result]) -> list[tuple[Result, Result, Figures]]:
     ]
 
 
+def as_summary(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """Start and ends in the form of `summarise`, at the highest temperature, for its figure."""
+    seen, stages = trained_splits(runs), {}
+    found = results(runs)
+    for result in found:
+        if result.sampling == found[0].sampling:
+            side = "train" if result.split in seen else "heldout"
+            stages.setdefault(result.name, {})[side] = result.figures
+    return {"stages": stages}
+
+
 def in_words(runs: Sequence[RunFolder]) -> list[str]:
     """Sentences on the theorems that no run trained on, at the highest temperature: at which k an
     interval is above 0, below it, or includes it.
