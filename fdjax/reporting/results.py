@@ -164,13 +164,11 @@ def in_words(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def direction(changes: Figures) -> str:
-    """`higher at k = 4, 16; undecided at k = 1 (+0.006 [-0.013, +0.025])`."""
+    """`higher at k = 4, 16; undecided at k = 1`."""
     groups: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
     for k, change in changes.items():
-        if not excludes_zero(change):
-            groups["undecided"].append(f"{k} ({format_difference(change)})")
-        else:
-            groups["higher" if change["low"] > 0 else "lower"].append(k)
+        decided = "higher" if change["low"] > 0 else "lower"
+        groups[decided if excludes_zero(change) else "undecided"].append(k)
     return "; ".join(f"{word} at k = {', '.join(ks)}" for word, ks in groups.items() if ks)
 
 
