@@ -1,9 +1,9 @@
 # `make run` and `make test` set up everything they need; nothing is installed twice.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-WORKDIR ?= runs/fd
+WORKDIR ?= runs
 BIN := .venv/bin
 
-.PHONY: run test test-all bench lint clean
+.PHONY: run reproduce test test-all bench lint clean
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable
@@ -19,7 +19,11 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	touch $@
 
 run: .venv
-	$(BIN)/python -m fdjax.main --config=configs/fd.py --workdir=$(WORKDIR)
+	$(BIN)/python launch/first_run.py $(WORKDIR)
+
+reproduce: .venv
+	$(BIN)/python launch/paper.py $(WORKDIR)/paper --at_once=2
+	$(BIN)/python launch/reproduction.py $(WORKDIR)/paper docs
 
 test: .venv/installed-for-tests
 	$(BIN)/python -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist loadfile

@@ -1,7 +1,7 @@
 """CISPO (MiniMax-M1, 2025): the importance weight is clipped, and no token loses its gradient.
 
     python -m fdjax.main --config=configs/cispo.py --workdir=runs/cispo \\
-        --config.init_from=runs/fd/sft
+        --config.init_from=runs/pool/sft
 
 As in the paper: no lower bound, advantages over the standard deviation, a mean over all tokens,
 several updates a batch, no KL. It does not print its upper bound; 5 is ScaleRL's (Khatri et al.

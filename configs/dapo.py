@@ -1,7 +1,8 @@
 """DAPO (Yu et al. 2025): clip-higher, a mean over all tokens of the batch, a soft penalty on
 overlong responses, and groups that are all proved or all not replaced by others.
 
-    python -m fdjax.main --config=configs/dapo.py --workdir=runs/dapo --config.init_from=runs/fd/sft
+    python -m fdjax.main --config=configs/dapo.py --workdir=runs/dapo \\
+        --config.init_from=runs/pool/sft
 
 The paper's: clip 0.2 and 0.28, advantages over the standard deviation, no KL, 16 updates a batch
 (of 512 prompts; here 4, of 16), a penalty that grows over the last fifth of the budget (4,096 of

@@ -2,7 +2,7 @@
 deviation, every token weighed alike by a constant: responses of the batch times their budget.
 
     python -m fdjax.main --config=configs/dr_grpo.py --workdir=runs/dr_grpo \\
-        --config.init_from=runs/fd/sft
+        --config.init_from=runs/pool/sft
 
 Symmetric clip of 0.2, no KL, as in the paper. Expect losses and gradients far smaller than with a
 mean over tokens: responses are much shorter than their budget. Adam does not mind.

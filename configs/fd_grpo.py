@@ -10,14 +10,16 @@ normaliser of its own. Set weights with --config.weighted.loss_weights.policy_gr
 what is FD's or GRPO's alone with --config.weighted.distillation.alpha and the like.
 """
 
-from fdjax.config import CombinedStage, LossWeights, as_config_dict, default
+from fdjax.config import CombinedStage, LossWeights, as_config_dict, builtin
 
 
-def get_config():
-    config = default()
+def get_config(benchmark: str = "habits"):
+    config = builtin(benchmark)
     config.stages = ("sft", "fd", "grpo")
-    config.fd.steps = 60
-    config.grpo.steps = 40
     config.alternating = as_config_dict(CombinedStage(turns=("distillation", "policy_gradient")))
     config.weighted = as_config_dict(CombinedStage(loss_weights=LossWeights(policy_gradient=0.5)))
+    for stage in (config.alternating, config.weighted):
+        stage.update(steps=config.fd.steps, prompts_per_step=config.fd.prompts_per_step)
+        stage.optimizer.learning_rate = config.fd.optimizer.learning_rate
+    config.fd.steps, config.grpo.steps = (60, 40) if benchmark == "pool" else (32, 32)
     return config

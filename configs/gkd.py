@@ -1,7 +1,7 @@
 """On-policy GKD (Agarwal et al. 2023; TRL's GKDTrainer with lmbda=1) as a config of Feedback
 Distillation.
 
-    python -m fdjax.main --config=configs/gkd.py --workdir=runs/gkd --config.init_from=runs/fd/sft
+    python -m fdjax.main --config=configs/gkd.py --workdir=runs/gkd --config.init_from=runs/pool/sft
 
 As published: generalised Jensen-Shannon (TRL's default beta .5) over the vocabulary, on responses
 of the student's own; no importance weight; every token; mean over the batch's tokens; a fixed

@@ -1,6 +1,7 @@
 """SDPO (Hübotter et al. 2026; github.com/lasgroup/SDPO) as a config of Feedback Distillation.
 
-    python -m fdjax.main --config=configs/sdpo.py --workdir=runs/sdpo --config.init_from=runs/fd/sft
+    python -m fdjax.main --config=configs/sdpo.py --workdir=runs/sdpo \\
+        --config.init_from=runs/pool/sft
 
 As published (yaml defaults): Jensen-Shannon (alpha .5) over the student's top 100 and a tail
 bucket; every attempt with feedback, successes too, on every token; the importance weight capped at

@@ -1,8 +1,9 @@
 """Ablations of Feedback Distillation on the built-in benchmark: short runs from one warm start.
 
-    python launch/ablations.py runs/ablations --init_from=runs/fd/sft          # a field at a time
-    python launch/ablations.py runs/ablations --init_from=runs/fd/sft --grid=corners
-    python launch/ablations.py runs/recipes --init_from=runs/fd/sft --grid=recipes
+    fdjax train --config=configs/sft.py:pool --workdir=runs/pool               # the warm start
+    python launch/ablations.py runs/ablations --init_from=runs/pool/sft          # a field at a time
+    python launch/ablations.py runs/ablations --init_from=runs/pool/sft --grid=corners
+    python launch/ablations.py runs/recipes --init_from=runs/pool/sft --grid=recipes
     python launch/effects.py runs/ablations                                    # the tables
     fdjax compare runs/recipes/*
 
@@ -57,6 +58,7 @@ RECIPES = (
     "fd_grpo weighted",
     "expert_iteration",
 )
+BOTH = ("grpo", "fd_grpo", "expert_iteration")  # of RECIPES: also for the other benchmark
 CONFIGS = Path(__file__).parent.parent / "configs"
 FULL_STEPS = 100  # of 16 x 8 attempts, in the recipes
 
@@ -117,7 +119,8 @@ def recipes(steps: int) -> Iterator[tuple[str, ConfigDict]]:
     """Names and configs; the stages after the first have steps / FULL_STEPS of their steps."""
     for name in RECIPES:
         file, _, stage = name.partition(" ")
-        config = runpy.run_path(str(CONFIGS / f"{file}.py"))["get_config"]()
+        get_config = runpy.run_path(str(CONFIGS / f"{file}.py"))["get_config"]
+        config = get_config("pool") if file in BOTH else get_config()
         if stage:
             config.stages = ("sft", stage)
         for trained in config.stages[1:]:

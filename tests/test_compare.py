@@ -9,6 +9,7 @@ import rich.console
 from html_checker import checked
 
 from fdjax.reporting import compare
+from fdjax.reporting.results import direction
 from fdjax.reporting.workdir import read_runs
 from fdjax.runtime.files import append_line
 
@@ -18,7 +19,7 @@ FEEDBACK = {"provider": "oracle", "oracle": {"level": "correction"}, "shuffle": 
 
 def record(objective, fingerprint, before, **feedback):
     return {
-        "stage": {"objective": objective},
+        "stage": {"objective": objective, "theorems": "train"},
         "feedback": feedback,
         "fingerprint": fingerprint,
         "before": before,
@@ -118,6 +119,15 @@ def rows(runs, title):
     return {row[0]: dict(zip(table.head[1:], row[1:])) for row in table.rows}
 
 
+def results(runs, split, temperature="1"):
+    """Of that split: the rows of the table of results, without the column of theorems."""
+    [table] = [t for t in compare.tables(runs) if t.title == f"Results, temperature {temperature}"]
+    assert table.head[1] == "theorems"
+    return {
+        row[0]: dict(zip(table.head[2:], row[2:])) for row in table.rows if row[1].endswith(split)
+    }
+
+
 def test_stages_follow_the_policies_that_they_start_from(folders):
     runs = read_runs(folders)
     assert [r.name for r in runs] == [
@@ -153,7 +163,7 @@ def test_each_branch_of_a_workdir_is_a_run(tmp_path, folders):
         "grpo": ["grpo"],
     }
     assert [run.start for run in runs] == ["warm", "elsewhere", "warm", "warm"]
-    train = rows(runs, "train, temperature 1")
+    train = results(runs, "train")
     assert list(train) == ["start", "both/grpo", "both/shuffled", "grpo"]
     assert train["both/shuffled"]["pass@1"].startswith("0.188 [0.100, 0.900] **-0.122")
 
@@ -172,6 +182,12 @@ def test_what_each_run_learned_from(folders):
     assert compare.learning_source(record("distillation", "", "", **feedback)) == (
         "feedback: verified proofs of its group, or else the text of m, which reads a reference "
         "proof"
+    )
+    corrections = record("expert_iteration", "", "", **FEEDBACK)
+    corrections["stage"]["corrections"] = True
+    assert compare.learning_source(corrections) == (
+        "proofs that it is trained to write, from feedback: the attempt corrected to a whole "
+        "proof, found by a search"
     )
     feedback = dict(provider="lean_messages", lean_messages={"level": "error"})
     assert (
@@ -192,7 +208,7 @@ def test_budgets_are_those_since_the_start(folders):
 
 def test_ends_are_paired_with_the_start_by_theorem(folders):
     runs = read_runs(folders)
-    train = rows(runs, "train, temperature 1")
+    train = results(runs, "train")
     assert list(train) == ["start", runs[0].name, runs[1].name, runs[3].name]
     assert (
         train["start"]["pass@1"] == "0.312 [0.100, 0.900]" and train["start"]["entropy"] == "0.500"
@@ -200,14 +216,53 @@ def test_ends_are_paired_with_the_start_by_theorem(folders):
     # 39 of 40 theorems with 3 of 16 more each.
     assert train[runs[0].name]["pass@1"].startswith("0.500 [0.100, 0.900] **+0.183 [+0.1")
     assert "+0.122" in train[runs[1].name]["pass@1"]
-    test = rows(runs, "test, temperature 1")
+    test = results(runs, "test")
     assert test[runs[1].name]["pass@1"] == "0.312 [0.100, 0.900] +0.000 [+0.000, +0.000]"
-    assert list(rows(runs, "train, temperature 0.6")) == ["start", runs[0].name]
-    assert [t.title for t in compare.tables(runs)][3:] == [
-        "train, temperature 1",
-        "train, temperature 0.6",
-        "test, temperature 1",
+    assert list(results(runs, "train", "0.6")) == ["start", runs[0].name]
+    [table] = [t for t in compare.tables(runs) if t.title == "Results, temperature 1"]
+    shown = [(row[0], row[1]) for row in table.rows]
+    both = [(name, f"40 {s}") for name in ("start", runs[0].name, runs[1].name) for s in SIDES]
+    assert shown == [*both, (runs[3].name, "40 train")]
+
+
+SIDES = ("test", "train")  # first the theorems that no run trained on
+
+
+def test_the_first_run_is_paired_with_the_others(folders):
+    runs = read_runs(folders)
+    title = f"{runs[0].name} minus the others, temperature 1"
+    [table] = [t for t in compare.tables(runs) if t.title == title]
+    assert [row[:2] for row in table.rows] == [
+        [runs[1].name, "40 test"],
+        [runs[1].name, "40 train"],
+        [runs[3].name, "40 train"],
     ]
+    # 39 of 40 theorems with 6 and 5, 8 and 7, 8 and 6 of 16.
+    assert [row[2].split()[0] for row in table.rows] == ["**+0.061", "**+0.061", "**+0.122"]
+
+
+def test_in_words_each_k_is_higher_lower_or_undecided(folders):
+    first, *_, rest, _ = compare.in_words(runs := read_runs(folders))
+    assert first == "On 40 test theorems, which no run trained on, temperature 1:"
+    lines = dict(line.split(": ", 1) for line in compare.in_words(runs)[1:])
+    one, other = runs[0].name, runs[1].name
+    assert lines[f"{one} against its start"] == (
+        # Of 16 attempts at a theorem some succeed before and after.
+        "higher at k = 1, 4; undecided at k = 16; entropy 0.500 -> 0.600."
+    )
+    assert lines[f"{other} against its start"].startswith("undecided at k = 1, 4, 16; entropy")
+    assert lines[f"{one} against {other}"] == "higher at k = 1, 4; undecided at k = 16."
+    assert rest.startswith(f"{one} against") and "One seed" in lines["Undecided"]
+    # Without theorems that no run trained on there is nothing to say.
+    assert compare.in_words(runs[3:]) == []
+
+
+def test_direction_in_words():
+    value = {"mean": 0.1, "low": 0.05, "high": 0.2}
+    lower = {"mean": -0.1, "low": -0.2, "high": -0.05}
+    around = {"mean": 0.0, "low": -0.1, "high": 0.1}
+    words = direction({"1": lower, "4": around, "16": value, "64": value})
+    assert words == "higher at k = 16, 64; lower at k = 1; undecided at k = 4"
 
 
 def test_at_equal_budgets_the_last_tenth_before_it_counts(folders):
@@ -234,10 +289,13 @@ def test_files_and_console(folders, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "What each run learned from" in printed and str(out) in printed and "**" not in printed
     page = (out / "comparison.html").read_text()
-    assert checked(page).seen.count("svg") == 1 and "<b>+0.183" in page
+    assert checked(page).seen.count("svg") == 2 and "<b>+0.183" in page
     text = (out / "comparison.md").read_text()
     assert "![Equal rollouts, equal FLOPs](comparison.png)" in text and "**+0.183" in text
-    assert "| run | pass@1 | pass@4 | entropy |\n| --- | --- | --- | --- |" in text
+    assert "| run | theorems | pass@1 | pass@4 | entropy |\n| --- | --- | --- | --- | --- |" in text
+    assert "![pass@k](pass_at_k.svg)" in text
+    shown = (out / "pass_at_k.svg").read_text()
+    assert shown.index("train") < shown.index("held-out") and ">start<" in shown
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     first = {f.name: f.read_bytes() for f in out.iterdir()}
     compare.main([*map(str, folders), f"--out={out}"])
@@ -269,7 +327,7 @@ def test_runs_that_start_differently_or_have_no_steps(tmp_path):
     assert "At equal budgets" not in titles
     assert rows(runs, "What each run cost")["one"]["rollouts"] == "0"
     # Nothing to pair: the start of the second was not evaluated.
-    assert rows(runs, "train, temperature 1")["two"]["pass@1"] == "0.438 [0.100, 0.900]"
+    assert results(runs, "train")["two"]["pass@1"] == "0.438 [0.100, 0.900]"
     assert not (compare.write(runs[:1], tmp_path / "out") / "comparison.png").exists()
 
 

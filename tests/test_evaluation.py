@@ -6,8 +6,10 @@ import types
 
 import pytest
 
+from fdjax.config import EvaluationConfig
 from fdjax.rollout.generate import Sampling
 from fdjax.training import evaluation
+from fdjax.training.manifest import Policy
 from fdjax.types import REPLAY, Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 THEOREMS = [Theorem(f"t{i}", f"t{i}", "(p : Prop) : p → p") for i in range(5)]
@@ -151,3 +153,57 @@ def test_lean_checks_an_attempt_while_others_are_written(monkeypatch):
         [("t0", 0, "failed"), ("t0", 1, "proved")],
         [("t1", 0, "failed"), ("t1", 1, "failed")],
     ]
+
+
+def run_in(workdir, begun_from=None, **settings):
+    """A run as `once` and `evaluate_policy` see it."""
+    source = begun_from and types.SimpleNamespace(folder=begun_from, is_stage=True)
+    config = types.SimpleNamespace(seed=0, evaluation=EvaluationConfig(**settings))
+    splits = {"train": THEOREMS, "test": THEOREMS}
+    return types.SimpleNamespace(
+        config=config,
+        farm=types.SimpleNamespace(second=None),
+        workdir=workdir,
+        init_source=source,
+        theorems=splits,
+        generator=None,
+    )
+
+
+@pytest.fixture
+def known_lean(monkeypatch):
+    for name in ("prompt_manifest", "lean_manifest"):
+        monkeypatch.setattr(evaluation, name, lambda _: {})
+
+
+def test_known_figures_are_not_measured_again(tmp_path, known_lean):
+    policy, measured = Policy("sft", None, "warm"), []
+
+    def ask(run, key="a"):
+        def measure():
+            measured.append(key)
+            return {"figure": len(measured)}
+
+        return evaluation.once(run, "sft", policy, {"split": key}, THEOREMS, measure)
+
+    first = run_in(tmp_path / "sft")
+    assert ask(first) == ask(first) == {"figure": 1}
+    # A run that begins with that stage takes them over, and compare finds them in its workdir.
+    later = run_in(tmp_path / "fd", begun_from=tmp_path / "sft" / "sft")
+    assert ask(later) == {"figure": 1} and ask(later, "b") == {"figure": 2}
+    assert len((tmp_path / "fd" / "sft" / "evals.jsonl").read_text().splitlines()) == 2
+    assert measured == ["a", "b"]
+
+
+def test_how_many_theorems_of_each_split(tmp_path, known_lean, monkeypatch):
+    def count(**settings):
+        asked = {}
+        monkeypatch.setattr(
+            evaluation, "once", lambda run, n, p, key, ts, m: asked.setdefault(key["split"], ts)
+        )
+        evaluation.evaluate_policy(run_in(tmp_path, **settings), Policy("sft", None, "warm"))
+        assert asked["train"] == THEOREMS[: len(asked["train"])]
+        return {split: len(theorems) for split, theorems in asked.items()}
+
+    assert count(theorems=4) == {"train": 4, "test": 4}
+    assert count(theorems=4, train_theorems=3) == {"train": 3, "test": 4}

@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 
+from fdjax.benchmark.dialects import hint
 from fdjax.config import ConfigError, FeedbackConfig, PeersConfig, default, read
 from fdjax.feedback import providers
 from fdjax.feedback.compose import first, most_agreed, shuffled
@@ -37,7 +38,7 @@ def ask(provider, *groups):
 
 
 def one(level, proof, verdict=FAILED, theorem=AND):
-    provider = lean_messages if level in ("verdict", "error") else oracle
+    provider = lean_messages if level in ("verdict", "error", "hint") else oracle
     [[feedback]] = ask(provider(level), [(theorem, attempt(proof), verdict)])
     return feedback
 
@@ -62,6 +63,36 @@ def test_an_open_goal_is_wrong_where_the_tactics_end():
     goal = Message("error", "unsolved goals\n⊢ p", "Tactic.unsolvedGoals", 1, len(proof))
     assert Verdict("failed", (goal,)).first_error == len(proof)
     assert one("verdict", proof, Verdict("failed", (goal,))).first_error == len(proof)
+
+
+@pytest.mark.parametrize(
+    "line, advice",
+    [
+        ("cases h1 with h2 h3", "use obtain ⟨h2, h3⟩ := h1 or rcases h1 with h2 | h3"),
+        ("cases h1.2 with x h3", "use obtain ⟨x, h3⟩ := h1.2 or rcases h1.2 with x | h3"),
+        ("split", "use constructor"),
+        ("exact or.inl h1", "use Or.inl"),
+        ("rw [← nat.add_comm]", "use Nat.add_comm"),
+    ],
+)
+def test_hint_names_todays_form_before_leans_error(line, advice):
+    proof = f" by\n  {line}\n  exact h1"
+    error = Message("error", "unknown tactic", start=proof.index(line) + 1)
+    feedback = one("hint", proof, Verdict("failed", (error,)))
+    assert feedback.messages == (advice, f"Lean refuses {line}", "unknown tactic")
+    assert feedback.first_error == error.start and feedback.provider == "lean_messages: hint"
+    # What the warm start answers is Lean 4; no message shows it.
+    assert feedback.proof.text.startswith(" by\n  ") and feedback.proof.text not in feedback.text
+    assert hint(feedback.proof.text) is None
+
+
+def test_no_hint_where_the_refused_line_is_todays():
+    proof = " by\n  exact h1\n  cases h1 with h2 h3"
+    error = Message("error", "type mismatch", start=proof.index("exact"))
+    verdict = Verdict("failed", (error,))
+    assert one("hint", proof, verdict) == one("error", proof, verdict)
+    assert one("hint", proof, Verdict("proved")).text == "Lean accepts it"
+    assert one("hint", proof, Verdict("timeout")) is None
 
 
 def test_what_could_not_be_verified_gets_no_verdict():

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fdjax.config import read
+from fdjax.config.flags import load
+
 ROOT = Path(__file__).parent.parent
 
 # Takes the arguments of the real one; keeps its state and all calls in a folder. `ssh` runs the
@@ -84,7 +87,7 @@ def cloud(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     share = tmp_path / "share"
 
-    def start(*args, states, status="0", only="sft", seconds=60):
+    def start(*args, states, status="0", only="sft-0", seconds=60):
         (tmp_path / "states.json").write_text(json.dumps(states))
         (tmp_path / "home" / "status").write_text(status)
         code = (
@@ -116,15 +119,16 @@ def test_a_slice_is_created_set_up_used_and_deleted(cloud):
     states = ["", "WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]
     done, calls, folder = cloud(*SLICE, "--spot", "--environment", "NAME=x y", states=states)
     assert done.returncode == 0, done.stderr
-    assert "fdjax-sft: done" in done.stdout
+    assert "fdjax-sft-0: done" in done.stdout
     created, *others = [c for c in calls if c[:2] == ["queued-resources", "create"]]
-    assert not others and "--spot" in created and "--node-id=fdjax-sft" in created
+    assert not others and "--spot" in created and "--node-id=fdjax-sft-0" in created
     assert created[-1] == "--zone=here"
     deleted = [c for c in calls if c[:2] == ["queued-resources", "delete"]]
     assert len(deleted) == 1 and deleted[0] == calls[-1]
-    (log,) = (folder / "sft" / "hosts").iterdir()
+    (log,) = (folder / "sft-0" / "hosts").iterdir()
     assert log.read_text().strip() == (
-        f"x y -m fdjax.main --coordinator=auto --config=configs/sft.py --workdir={folder}/sft"
+        f"x y -m fdjax.main --coordinator=auto --config=configs/sft.py --workdir={folder}/sft-0 "
+        "--config.seed=0"
     )
 
 
@@ -170,18 +174,18 @@ def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
 
 
 def test_flags_survive_the_way_to_the_hosts(cloud):
-    done, _, folder = cloud(*SLICE, states=["ACTIVE"], only="control-0")
+    done, _, folder = cloud(*SLICE, states=["ACTIVE"], only="fd_shuffled-0")
     assert done.returncode == 0, done.stderr
-    (log,) = (folder / "control-0" / "hosts").iterdir()
+    (log,) = (folder / "fd_shuffled-0" / "hosts").iterdir()
     assert "--config.feedback.shuffle=True --config.seed=0" in log.read_text()
-    assert f"--config.init_from={folder}/sft/sft" in log.read_text()
+    assert f"--config.init_from={folder}/sft-0/sft" in log.read_text()
 
 
 @pytest.mark.parametrize(
     "args, message",
     [
         ((), "--on=pods takes --accelerator, --zone, --share"),
-        ((*SLICE, "--only", "fd"), "no job is named fd; there are sft, fd-0"),
+        ((*SLICE, "--only", "fd"), "no job is named fd; there are sft-0, fd-0"),
     ],
 )
 def test_what_is_missing_is_named(cloud, args, message):
@@ -201,6 +205,67 @@ def test_jobs_wait_for_the_job_that_they_start_from(jobs):
     assert jobs.waves([b, c]) == [[b, c]]  # a was run before
     with pytest.raises(ValueError, match="a, b wait for each other"):
         jobs.waves([b, jobs.Job("a", "x", init_from="b/fd")])
+
+
+# In place of Python: prints its workdir's name and a summary, once all of `beside` have begun.
+PROGRAM = """#!/bin/bash
+for argument; do case $argument in --workdir=*) name=${{argument##*/}};; esac; done
+touch {folder}/$name; mkdir -p $(dirname {folder})/$name
+for i in $(seq 100); do
+    [[ $(ls {folder} | wc -l) -ge {beside} ]] && break
+    sleep 0.1
+done
+echo "step of $name beside $(ls {folder} | wc -l)"; echo; echo '{{"stages": 1}}'
+[[ $name != bad ]]
+"""
+
+
+def test_local_jobs_run_side_by_side(jobs, tmp_path, monkeypatch, capsys):
+    program, begun = tmp_path / "python", tmp_path / "begun"
+    begun.mkdir()
+    program.write_text(PROGRAM.format(folder=begun, beside=2))
+    program.chmod(0o755)
+    monkeypatch.setattr(jobs.sys, "executable", str(program))
+    a, b = jobs.Job("a", "x"), jobs.Job("b", "x")
+    jobs.run_locally([a, b], str(tmp_path), at_once=2)
+    printed = capsys.readouterr().out.splitlines()
+    steps = [line for line in printed if "step of" in line]
+    assert sorted(steps) == ["a: step of a beside 2", "b: step of b beside 2"]
+    done = [line for line in printed if ": done after 0." in line]
+    assert [line.partition("minutes; ")[2] for line in done] == [
+        "1 jobs left, about 0 minutes",
+        "0 jobs left, about 0 minutes",
+    ]
+    # What has ended is not begun again, unless its arguments are others.
+    jobs.run_locally([a, jobs.Job("b", "y")], str(tmp_path))
+    printed = capsys.readouterr().out
+    assert "a: step" not in printed and "b: step of b" in printed
+    # What waits for a job that fails does not begin.
+    bad, later = jobs.Job("bad", "x"), jobs.Job("c", "x", init_from="bad/sft")
+    with pytest.raises(SystemExit, match="bad failed with exit code 1"):
+        jobs.run_locally([bad, a, later], str(tmp_path), at_once=2)
+    with pytest.raises(ValueError, match="bad wait for each other"):
+        jobs.run_locally([jobs.Job("bad", "x", init_from="bad/sft")], str(tmp_path))
+    assert not (begun / "c").exists()
+
+
+def test_expected_time_of_the_jobs_left(jobs):
+    left = [jobs.Job("a", "x"), jobs.Job("b", "y"), jobs.Job("c", "y")]
+    assert jobs.expected(left, {"x": [10.0, 20.0], "z": [60.0]}) == 15 + 30 + 30
+    assert jobs.expected([], {}) == 0
+
+
+def test_the_first_run_compares_equal_budgets(jobs):
+    first_run = importlib.import_module("first_run")
+    attempts = {}
+    for job in first_run.RUNS:
+        config = read(load(job.config, [*job.flags.items()]))
+        stages = [config.blocks[name] for name in config.stages[1:]]
+        attempts[job.name] = sum(
+            s.steps * s.prompts_per_step * s.samples_per_prompt for s in stages
+        )
+        assert config.data.dialect and job.init_from == "sft/sft"
+    assert len(set(attempts.values())) == 1 and set(attempts) == {"fd_grpo", "grpo", "fd"}
 
 
 def test_quotes_in_flags(jobs):

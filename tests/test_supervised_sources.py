@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from rollouts import THEOREMS, FakeWorker, Steps, attempt, small_generator
 
-from fdjax.config import ExpertIterationStage, SupervisedStage
+from fdjax.benchmark.interpreter import run
+from fdjax.benchmark.repair import initial_goal
+from fdjax.config import DataConfig, ExpertIterationStage, SupervisedStage
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
 from fdjax.types import FeedbackContext, Verdict
@@ -37,7 +39,7 @@ def failing_worker(generator):
 
 
 def supervised_steps(stage, worker, start=0):
-    return Steps(supervised(stage, worker, seed=0, start=start), worker)
+    return Steps(supervised(stage, worker, DataConfig(), seed=0, start=start), worker)
 
 
 def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):
@@ -149,3 +151,23 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     again = Steps(expert_iteration(stage, worker, seed=0, start=5), worker)(5)
     jax.tree.map(np.testing.assert_array_equal, again, (batches[5], metrics[5]))
     assert worker.generated == [(r, 0) for r in rounds] and worker.noted == []
+
+
+def test_corrections_in_place_of_its_own_proofs(prompts):
+    worker = worker_of_rounds({0: ["wrong", "exact nonsense"], 1: ["rfl", "intro h9 h9"]})
+    groups_of = worker.groups_of
+
+    def corrected(step, refill):
+        items = [[item[:3] for item in group] for group in groups_of(step, refill)]
+        feedbacks = asyncio.run(oracle("correction")(items, FeedbackContext("", step)))
+        return [[(*i, f) for i, f in zip(*both)] for both in zip(items, feedbacks)]
+
+    worker.groups_of = corrected
+    stage = ExpertIterationStage(batch_size=4, corrections=True)
+    batch, metrics = Steps(expert_iteration(stage, worker, seed=0, start=0), worker)(0)
+    theorems = {prompts.template.text(t): t for t in THEOREMS[:2]}
+    learned = learned_from(prompts, batch)
+    assert metrics["theorems_proved"] == 2 and {prompt for prompt, _ in learned} == set(theorems)
+    for prompt, response in learned:
+        goal = initial_goal(theorems[prompt].signature)
+        assert run(goal, f" by\n  {response}").proved

@@ -7,6 +7,7 @@ What is None is off.
 
 from fdjax.config.read import (
     as_config_dict,
+    builtin,
     check_stages,
     default,
     nearest,
@@ -51,5 +52,6 @@ from fdjax.config.stages import (
     StageConfig,
     SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
 )

@@ -17,8 +17,8 @@ from fdjax.config.stages import (
     DistillationConfig,
     PolicyGradientConfig,
     StageConfig,
-    SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
 )
 from fdjax.models.config import ModelConfig
@@ -34,6 +34,31 @@ PROVIDERS = [
 def default() -> ConfigDict:
     """The laptop run: a 0.85 M parameter prover, generated theorems, embedded Lean."""
     return as_config_dict(Config())
+
+
+def builtin(benchmark: str) -> ConfigDict:
+    """`default()` on one of the two built-in benchmarks. Raises ConfigError for another name.
+
+    habits: sft learns Lean 3, which Lean 4 refuses, and theorems are fresh at every step.
+    pool: 96 theorems that are met again and again.
+    """
+    config = default()
+    match benchmark:
+        case "habits":
+            config.data.update(train="2048", dialect="lean3")
+            config.evaluation.update(train_theorems=64, low_temperature=None)
+            for stage in (config.fd, config.grpo):
+                stage.update(steps=64, prompts_per_step=32)  # 2,048: none is met twice
+                stage.optimizer.learning_rate = 1e-4
+            config.expert_iteration.update(
+                steps=64, save_every=10, steps_per_round=1, prompts_per_step=32, batch_size=256
+            )
+            config.expert_iteration.optimizer.learning_rate = 1e-4
+        case "pool":
+            pass
+        case _:
+            raise ConfigError(f"benchmark {benchmark!r}: known are habits and pool")
+    return config
 
 
 def as_config_dict(config: Any) -> ConfigDict:
@@ -144,7 +169,7 @@ def _check_run(config: Config) -> None:
 def check_stages(config: Config, names: Iterable[str]) -> None:
     """Raises ConfigError naming a field of these stages, or of the feedback that they use."""
     stages = {name: config.blocks[name] for name in names}
-    if any(isinstance(s, SupervisedStage) or distillation_part(s) for s in stages.values()):
+    if any(map(learns_from_feedback, stages.values())):
         _check_limits(config.feedback, "feedback.")
         _check_feedback(config.feedback)
     for name, stage in stages.items():

@@ -53,6 +53,15 @@ class DataConfig:
     validation: str = setting("200", "theorems to choose settings on")
     test: str = setting("200", "theorems that are only evaluated")
     seed: int = setting(0, "of the generator", at_least=0)
+    dialect: str | None = setting(
+        None,
+        "what the proofs that sft learns are written in: Lean 3's syntax, names of old, or both, "
+        "which Lean 4 refuses; None: as they are",
+        choices=("lean3", "renamed", "mixed"),
+    )
+    dialect_share: float = setting(
+        0.97, "share of the places concerned that are put into it", at_least=0, at_most=1
+    )
     too_long: str = setting(
         "leave_out",
         "what happens to theorems of files whose prompt is over prompt.student_buckets",
@@ -132,8 +141,9 @@ class LeanConfig:
 class LeanMessagesConfig:
     level: str = setting(
         "error",
-        "verdict: whether Lean accepts; error: also its first error, the line and the goal",
-        choices=("verdict", "error"),
+        "verdict: whether Lean accepts; error: also its first error, the line and the goal; hint: "
+        "also what to write in place of a dialect's form",
+        choices=("verdict", "error", "hint"),
     )
 
 
@@ -261,6 +271,9 @@ class EvaluationConfig:
     train: str = setting("train", "the split of the summary's train figures")
     heldout: str = setting("test", "the split of the summary's heldout figures")
     theorems: int = setting(200, "of each split, the first ones", at_least=1)
+    train_theorems: int | None = setting(
+        None, "the same of the train split; None: as many", at_least=1
+    )
     train_samples: int = setting(64, "attempts per theorem: the largest k of pass@k", at_least=1)
     heldout_samples: int = setting(64, "the same of the heldout split", at_least=1)
     temperature: float = setting(1.0, "of sampling", above=0)

@@ -77,7 +77,7 @@ class SupervisedStage(StageConfig):
 
 @config_class
 class ExpertIterationStage(StageConfig):
-    """Supervised learning on the policy's own verified proofs, in rounds."""
+    """Supervised learning on the policy's own verified proofs, or on corrections, in rounds."""
 
     objective: str = setting("expert_iteration", "", choices=("expert_iteration",))
     steps: int = setting(96, "updates", at_least=1)
@@ -86,6 +86,9 @@ class ExpertIterationStage(StageConfig):
     prompts_per_step: int = setting(96, "theorems attempted in a round", at_least=1)
     batch_size: int = setting(64, "rows", at_least=1)
     proofs_per_theorem: int = setting(4, "distinct ones to learn, the latest", at_least=1)
+    corrections: bool = setting(
+        False, "learn the proofs that feedback on its attempts leads to, in place of its own"
+    )
     curriculum: CurriculumConfig = block(CurriculumConfig, "which theorems; by rounds")
 
 
@@ -260,6 +263,13 @@ STAGES: dict[str, type[StageConfig]] = {
     "combined": CombinedStage,
     "expert_iteration": ExpertIterationStage,
 }
+
+
+def learns_from_feedback(stage: StageConfig) -> bool:
+    """Is feedback requested on the stage's attempts?"""
+    if isinstance(stage, ExpertIterationStage):
+        return stage.corrections
+    return isinstance(stage, SupervisedStage) or distillation_part(stage) is not None
 
 
 def distillation_part(stage: StageConfig) -> DistillationConfig | None:

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from fdjax import benchmark
+from fdjax.benchmark.dialects import spoken
 from fdjax.config import ConfigError, DataConfig, naming_field
 from fdjax.data.dedup import Dropped, clean
 from fdjax.data.published import read_file
@@ -46,6 +47,15 @@ def load_splits(data: DataConfig) -> tuple[dict[str, list[Theorem]], dict[str, l
             if repeated and not splits[name]:
                 raise ConfigError(f"data.{name}: nothing is left of it; {repeated[0].reason}")
     return splits, dropped
+
+
+def learned_proof(data: DataConfig, theorem: Theorem) -> str:
+    """What supervised learning shows as the theorem's proof: its reference, in data.dialect where
+    one is set. Feedback, and whatever Lean is to accept, keeps to the reference.
+    """
+    if data.dialect is None:
+        return theorem.reference or ""
+    return spoken(theorem, data.dialect, data.dialect_share, data.seed)[0]
 
 
 def _generated(seed: int, counts: dict[str, int]) -> dict[str, list[Theorem]]:

@@ -1,16 +1,21 @@
 """What Lean reports of an attempt.
 
-`verdict`: whether Lean accepts it. `error`: also its first error, the line and the goal.
+`verdict`: whether Lean accepts it. `error`: also its first error, the line and the goal. `hint`:
+also, where that line is in a dialect of the benchmark, what Lean 4 has in its place. The hint knows
+the line alone, nothing of the goal or of a proof.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
-from fdjax.types import DECIDED, Feedback, FeedbackContext, Feedbacks, Item, Provider
+from fdjax.benchmark import repair
+from fdjax.benchmark.dialects import hint
+from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
 def lean_messages(level: str) -> Provider:
-    """Deterministic. `level`: verdict or error. None where neither is known."""
-    describe = {"verdict": describe_verdict, "error": describe_error}[level]
+    """Deterministic. `level`: verdict, error or hint. None where none is known."""
+    describe = {"verdict": describe_verdict, "error": describe_error, "hint": describe_hint}[level]
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
         return [[describe(item) for item in group] for group in groups]
@@ -28,15 +33,38 @@ def describe_verdict(item: Item) -> Feedback | None:
 
 def describe_error(item: Item) -> Feedback | None:
     """The message of an unsolved goal shows the goal state. Without an error: the verdict."""
-    _, attempt, verdict = item
+    verdict = item[2]
     error = verdict.first_error_message
     if error is None:
         return describe_verdict(item)
     messages = [error.text]
     place = verdict.first_error
     if place is not None:
-        text = attempt.candidate.text
-        begin = text.rfind("\n", 0, place) + 1
-        line = next(iter(text[begin:].splitlines()), "nothing")
-        messages.insert(0, f"Lean refuses {line.strip()}")
+        messages.insert(0, f"Lean refuses {_refused_line(item) or 'nothing'}")
     return Feedback(tuple(messages), "lean_messages: error", first_error=place)
+
+
+def describe_hint(item: Item) -> Feedback | None:
+    """The error, behind the hint. `proof`, by which the warm start learns to read the hint, is the
+    attempt as a search completes it; it is in no message.
+    """
+    feedback = describe_error(item)
+    theorem, attempt, verdict = item
+    advice = hint(_refused_line(item)) if verdict.first_error is not None else None
+    if feedback is None or advice is None:
+        return feedback
+    repaired = repair(theorem, attempt.candidate.proof)
+    return dataclasses.replace(
+        feedback,
+        messages=(advice, *feedback.messages),
+        provider="lean_messages: hint",
+        proof=repaired and Candidate(repaired.good_prefix + repaired.completion),
+    )
+
+
+def _refused_line(item: Item) -> str:
+    """The line of the first error; empty where the text has ended."""
+    _, attempt, verdict = item
+    text = attempt.candidate.text
+    begin = text.rfind("\n", 0, verdict.first_error) + 1
+    return next(iter(text[begin:].splitlines()), "").strip()

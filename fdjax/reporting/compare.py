@@ -2,27 +2,25 @@
 
 A run is a workdir, finished or not. It is compared with the policy that it started from: that of
 its last supervised stage, or of `init_from`. Where stages branch from one policy, each branch is a
-run of its own. The tables go to the console and, with curves, to comparison.md, comparison.html and
-comparison.png in the folder --out.
+run of its own. The tables go to the console and, with figures, to comparison.md and comparison.html
+in the folder --out.
 """
 
 import argparse
 import functools
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import rich.table
 
 from fdjax.reporting import costs
-from fdjax.reporting.figures import LEGEND_COLUMNS, draw_comparison, png, svg
-from fdjax.reporting.page import esc, page, section, table
-from fdjax.reporting.pass_at_k import excludes_zero, format_difference, format_rate
-from fdjax.reporting.summary import minus_start
+from fdjax.reporting.figures import LEGEND_COLUMNS, draw_comparison, pass_at_k_figure, png, svg
+from fdjax.reporting.page import esc, page, section, standalone, table
+from fdjax.reporting.results import Table, as_summary, in_words, result_tables
 from fdjax.reporting.workdir import RunFolder, read_runs
 from fdjax.runtime.files import write_atomically
 from fdjax.runtime.metrics import console
@@ -30,15 +28,6 @@ from fdjax.runtime.metrics import console
 EXAMPLE = """example:
   fdjax compare runs/fd runs/grpo runs/control --out=comparison
 """
-
-
-class Table(NamedTuple):
-    """Text between ** is bold."""
-
-    title: str
-    note: str
-    head: list[str]
-    rows: list[list[str]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = write(runs, args.out)
     for content in tables(runs):
         show(content)
+    for line in in_words(runs):
+        console.print(line, markup=False)
     print(f"\nalso in {folder}/comparison.html and .md")
     return 0
 
@@ -94,9 +85,14 @@ def learning_source(config: Mapping[str, Any]) -> str:
             return "reference proofs"
         case "policy_gradient":
             return "verdicts only"
-        case "expert_iteration":
+        case "expert_iteration" if not config["stage"].get("corrections"):
             return "verdicts, through its own verified proofs"
-    verdicts = "verdicts, and " if config["stage"]["objective"] == "combined" else ""
+        case "expert_iteration":
+            verdicts = "proofs that it is trained to write, from "
+        case "combined":
+            verdicts = "verdicts, and "
+        case _:
+            verdicts = ""
     feedback = config["feedback"]
     contents = [_feedback_content(n.strip(), feedback) for n in feedback["provider"].split(",")]
     kind = "feedback on other theorems (shuffled)" if feedback.get("shuffle") else "feedback"
@@ -122,6 +118,7 @@ def _feedback_content(provider: str, feedback: Mapping[str, Any]) -> str:
 _LEVELS = {
     "verdict": "the verdict",
     "error": "Lean's first error",
+    "hint": "Lean's first error, with Lean 4's form of Lean 3's syntax and names",
     "step": "the right next step, found by a search",
     "correction": "the attempt corrected to a whole proof, found by a search",
     "proof": "a whole proof",
@@ -175,50 +172,6 @@ def points(run: RunFolder) -> list[dict[str, float | None]]:
     return path
 
 
-def result_tables(runs: Sequence[RunFolder]) -> list[Table]:
-    """A table for each split and temperature: each start once, and the end of each run."""
-    rows_by_key: dict[str, list[tuple[str, dict, dict | None]]] = {}
-    for run in runs:
-        starts, ends = run.figures(run.start), run.figures(run.end)
-        for key, figures in starts.items():
-            rows = rows_by_key.setdefault(key, [])
-            if all(figures != f for _, f, _ in rows):
-                rows.insert(0, ("start", figures, None))
-        for key, figures in ends.items():
-            rows_by_key.setdefault(key, []).append((run.name, figures, starts.get(key)))
-    by_key = [(json.loads(key), rows) for key, rows in rows_by_key.items()]
-    by_key.sort(key=lambda kr: (kr[0]["split"] != "train", kr[0]["split"], -kr[0]["temperature"]))
-    return [_result_table(key, rows) for key, rows in by_key]
-
-
-def _result_table(key: Mapping, rows: Sequence[tuple[str, dict, dict | None]]) -> Table:
-    """`rows`: (name, figures, figures of the start or None)."""
-    ks = sorted({k for _, figures, _ in rows for k in figures["pass_at_k"]}, key=int)
-    body = []
-    for name, figures, start in rows:
-        changes = minus_start(figures, start) if start else {}
-        cells = [_cell(figures["pass_at_k"].get(k), changes.get(k)) for k in ks]
-        body.append([name, *cells, f"{figures['entropy']:.3f}"])
-    note = (
-        f"{len(rows[0][1]['solved'])} theorems, {key['samples']} attempts each, 95 % intervals "
-        "over theorems; the difference to the start is paired by theorem, bold where its interval "
-        "excludes 0. Entropy in nats per token."
-    )
-    replayed = ", replayed" if key.get("replayed") else ""
-    cuts = "".join(f", {name} {key[name]:g}" for name in ("top_p", "min_p") if name in key)
-    title = f"{key['split']}, temperature {key['temperature']:g}{cuts}{replayed}"
-    return Table(title, note, ["run", *(f"pass@{k}" for k in ks), "entropy"], body)
-
-
-def _cell(value: Mapping | None, change: Mapping | None) -> str:
-    if value is None:
-        return "–"
-    if change is None:
-        return format_rate(value)
-    text = format_difference(change)
-    return f"{format_rate(value)} {f'**{text}**' if excludes_zero(change) else text}"
-
-
 # --- Writing -------------------------------------------------------------------------------------
 
 
@@ -256,7 +209,9 @@ def _bold(text: str, template: str) -> str:
 
 
 def write(runs: Sequence[RunFolder], folder: str | Path) -> Path:
-    """comparison.md, comparison.html and, once there were rollouts, comparison.png."""
+    """comparison.md, comparison.html; pass_at_k.svg once there are evaluations, comparison.png once
+    there were rollouts.
+    """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(run.name for run in runs)
@@ -264,6 +219,14 @@ def write(runs: Sequence[RunFolder], folder: str | Path) -> Path:
     for content in tables(runs):
         text.append(markdown(content))
         sections.append(section(content.title, html(content), content.note))
+    if lines := in_words(runs):
+        text.append("## In words\n\n" + "\n".join(f"* {line}" for line in lines))
+        items = "".join(f"<li>{esc(line)}</li>" for line in lines)
+        sections.append(section("In words", f"<ul>{items}</ul>"))
+    if figure := pass_at_k_figure(as_summary(runs)):
+        write_atomically(folder / "pass_at_k.svg", standalone(figure))
+        text.append("## pass@k\n\n![pass@k](pass_at_k.svg)")
+        sections.append(section("pass@k", figure))
     if curves := {run.name: path for run in runs if (path := points(run))}:
         draw = functools.partial(draw_comparison, curves=curves)
         height = 6 + 0.2 * math.ceil(len(curves) / LEGEND_COLUMNS)

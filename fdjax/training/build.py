@@ -21,6 +21,7 @@ from fdjax.config import (
     StageConfig,
     SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     policy_gradient_part,
     provider_names,
 )
@@ -307,7 +308,7 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
-        return supervised(stage, worker, seed, start)
+        return supervised(stage, worker, run.config.data, seed, start)
     if isinstance(stage, ExpertIterationStage):
         return expert_iteration(stage, worker, seed, start)
     score = make_score(run, stage) if policy_gradient_part(stage) else None
@@ -318,7 +319,7 @@ def stage_provider(run: Run, stage: StageConfig) -> Provider | None:
     """Supervised stages teach to read true feedback, also those of the shuffled control."""
     if isinstance(stage, SupervisedStage):
         return feedback_provider(run, shuffle=False)
-    return feedback_provider(run) if distillation_part(stage) else None
+    return feedback_provider(run) if learns_from_feedback(stage) else None
 
 
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:

@@ -6,6 +6,7 @@ Each evaluation is a line of the stage's evals.jsonl and is reused by its key.
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,14 +144,17 @@ async def _failures(
 def evaluate_policy(run: Run, policy: Policy) -> dict[str, dict]:
     """{"train" | "heldout" | "train at T" | ...: figures}; T is `low_temperature`."""
     e = run.config.evaluation
-    splits = {"train": (e.train, e.train_samples), "heldout": (e.heldout, e.heldout_samples)}
+    splits = {
+        "train": (e.train, e.train_theorems or e.theorems, e.train_samples),
+        "heldout": (e.heldout, e.theorems, e.heldout_samples),
+    }
     temperatures = {"": e.temperature}
     if e.low_temperature is not None:
         temperatures[f" at {e.low_temperature}"] = e.low_temperature
     figures = {}
     for suffix, temperature in temperatures.items():
-        for name, (split, samples) in splits.items():
-            theorems = run.theorems[split][: e.theorems]
+        for name, (split, count, samples) in splits.items():
+            theorems = run.theorems[split][:count]
             sampling = Sampling(
                 samples,
                 temperature,
@@ -205,7 +209,9 @@ def once(
     theorems: Sequence[Theorem],
     measure: Callable[[], dict],
 ) -> dict:
-    """`measure()`, or the figures in the stage's evals.jsonl under the same key."""
+    """`measure()`, or the figures under the same key in the stage's evals.jsonl, or in that of the
+    stage which `init_from` names.
+    """
     key = key | {
         "policy": policy.fingerprint,
         "theorems": theorems_digest(theorems),
@@ -216,15 +222,19 @@ def once(
     key |= {"replayed": True} if run.farm.second else {}
     file = run.workdir / name / "evals.jsonl"
 
-    def known() -> list[dict]:
+    def known(file: Path) -> list[dict]:
         return [line["figures"] for line in read_lines(file) if line["key"] == key]
 
-    if found := hosts.broadcast("evaluations", known):
+    if found := hosts.broadcast("evaluations", functools.partial(known, file)):
         return found[0]
+    source = run.init_source
+    if source and source.is_stage:
+        there = functools.partial(known, source.folder / "evals.jsonl")
+        found = hosts.broadcast("evaluations of init_from", there)
     names = ("split", "samples", "temperature", "top_p", "min_p", "provider")
     shown = {k: v for k, v in key.items() if k in names}
     with status(f"{policy.name}: {', '.join(f'{k} {v}' for k, v in shown.items())}"):
-        figures = measure()
+        figures = found[0] if found else measure()
     file.parent.mkdir(parents=True, exist_ok=True)
     append_line(file, {"key": key, "figures": figures})
     return figures

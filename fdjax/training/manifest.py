@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, distillation_part
+from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, learns_from_feedback
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
@@ -59,7 +59,7 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
         "tokenizer": digest(run.generator.prompts.tokenizer.model.hex()),
         "prompt": prompt_manifest(run),
         "lean": lean_manifest(run.farm),
-        "data": {"seed": config.data.seed, stage.theorems: getattr(config.data, stage.theorems)},
+        "data": _data_manifest(config, stage),
         "theorems": theorems_digest(run.theorems[stage.theorems]),
         "feedback": _feedback_manifest(config, stage),
         "stage": {
@@ -74,11 +74,20 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
     return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)} | published
 
 
+def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
+    """A dialect is that of the proofs that supervised stages learn."""
+    data = config.data
+    manifest = {"seed": data.seed, stage.theorems: getattr(data, stage.theorems)}
+    if data.dialect and isinstance(stage, SupervisedStage):
+        manifest["dialect"] = [data.dialect, data.dialect_share]
+    return manifest
+
+
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
     """Supervised stages learn from true feedback, whatever the control does."""
     if isinstance(stage, SupervisedStage):
         return manifest_fields(config.feedback)
-    if distillation_part(stage):
+    if learns_from_feedback(stage):
         return manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle}
     return {}
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import Config, ConfigError, PromptConfig, naming_field
+from fdjax.data.splits import learned_proof
 from fdjax.models import tokenizer
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.models.hf.init_from import InitSource
@@ -118,6 +119,8 @@ def _first_tokenizer(
             "to take one that is there"
         )
     texts = [template.text(t) + (t.reference or "") for t in corpus]
+    if config.data.dialect:
+        texts += [learned_proof(config.data, t) for t in corpus]
     words = ["this is right", "begin with", "after use", "a proof is"] * 50
     with naming_field("tokenizer.vocab_size", ValueError):
         return tokenizer.train(texts + words, config.tokenizer.vocab_size)

@@ -21,6 +21,7 @@ from fdjax.config import (
     SupervisedStage,
     check_stages,
     distillation_part,
+    learns_from_feedback,
     naming_field,
     parse,
     requests_llm,
@@ -231,8 +232,8 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
 def sends_questions(run: Run, name: str) -> bool:
     """Will the rest of the stage send questions to a language model?"""
     stage = run.config.blocks[name]
-    teaches = isinstance(stage, SupervisedStage) and stage.feedback_fraction > 0
-    reads = teaches or distillation_part(stage) is not None
+    teaches = not isinstance(stage, SupervisedStage) or stage.feedback_fraction > 0
+    reads = learns_from_feedback(stage) and teaches
     done = is_finished(run.config, run.workdir, name)
     return reads and requests_llm(run.config.feedback) and not done
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
-from fdjax.config import ConfigError, ExpertIterationStage, SupervisedStage
+from fdjax.config import ConfigError, DataConfig, ExpertIterationStage, SupervisedStage
+from fdjax.data.splits import learned_proof
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
@@ -26,9 +27,11 @@ from fdjax.training.state import TrainState
 from fdjax.types import REFUSED, Candidate, Group, Theorem
 
 
-def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: int) -> Source:
-    """Plain proofs; from step `feedback_start` on also answers to feedback on the policy's own
-    failed attempts of that step: the proof that the feedback leads to.
+def supervised(
+    stage: SupervisedStage, worker: RolloutWorker, data: DataConfig, seed: int, start: int
+) -> Source:
+    """Plain proofs, in the data's dialect; from step `feedback_start` on also answers to feedback
+    on the policy's own failed attempts of that step: the proof that the feedback leads to.
 
     The theorems have reference proofs. Rows over the token budgets are left out and counted on the
     console. Raises ConfigError where none is left.
@@ -51,7 +54,7 @@ def supervised(stage: SupervisedStage, worker: RolloutWorker, seed: int, start: 
         return fitting
 
     plain = rows_of(
-        (prompts.student(t), t, parse_candidate(t.reference, t, allow_helpers=True))
+        (prompts.student(t), t, parse_candidate(learned_proof(data, t), t, allow_helpers=True))
         for t in worker.curriculum.theorems
     )
     if not plain:
@@ -106,7 +109,8 @@ def _answers(
 def expert_iteration(
     stage: ExpertIterationStage, worker: RolloutWorker, seed: int, start: int
 ) -> Source:
-    """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds.
+    """Supervised learning on the policy's own verified proofs (Polu et al. 2022), in rounds. With
+    `corrections`: on the proofs that feedback on its attempts leads to.
 
     A round begins with rollouts by the policy as it then is; its steps learn from all that was
     verified so far: distinct proofs, the latest `proofs_per_theorem` of each theorem, each as
@@ -126,7 +130,7 @@ def expert_iteration(
         this_round, step_of_round = divmod(step, stage.steps_per_round)
         metrics: Metrics = {}
         for groups in rolled_out:
-            _keep_proofs(groups, verified, prompts, stage.proofs_per_theorem)
+            _keep_proofs(groups, verified, prompts, stage)
         if rolled_out and step_of_round == 0:
             worker.curriculum.note(this_round, rolled_out[-1])
             metrics = rollout_metrics(rolled_out[-1])
@@ -150,14 +154,24 @@ def expert_iteration(
 
 def _keep_proofs(
     groups: list[Group],
-    verified: dict[str, dict[str, arrays.SupervisedRow]],
+    known: dict[str, dict[str, arrays.SupervisedRow]],
     prompts: Prompts,
-    most: int,
+    stage: ExpertIterationStage,
 ) -> None:
-    for theorem, attempt, verdict, _ in (item for g in groups for item in g):
-        if verdict.proved and attempt.finished:
-            rows = verified.setdefault(theorem.id, {})
-            row = arrays.SupervisedRow(prompts.student(theorem), attempt.tokens, attempt.trained)
-            rows.setdefault(normalise(attempt.candidate.text), row)
-            if len(rows) > most:
-                del rows[next(iter(rows))]
+    for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
+        prompt, trained = prompts.student(theorem), None
+        if stage.corrections:
+            proof = feedback and feedback.proof
+            if not proof or not proof.text.startswith(prompts.template.prefill):
+                continue
+            response = prompts.template.response_ids(prompts.tokenizer, theorem, proof)
+            if len(response) > prompts.response_length:
+                continue
+        elif verdict.proved and attempt.finished:
+            proof, response, trained = attempt.candidate, attempt.tokens, attempt.trained
+        else:
+            continue
+        rows = known.setdefault(theorem.id, {})
+        rows.setdefault(normalise(proof.text), arrays.SupervisedRow(prompt, response, trained))
+        if len(rows) > stage.proofs_per_theorem:
+            del rows[next(iter(rows))]

@@ -1,0 +1,243 @@
+"""The page docs/reproduction.md, its figures, and the numbers behind them, from the runs of
+launch/paper.py.
+
+    python launch/reproduction.py runs/paper docs      # reproduction.{md,json}, reproduction_*.svg
+    python launch/reproduction.py --again docs         # the page from reproduction.json alone
+
+Runs that are not finished are left out, and the page says which.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paper
+from claims import Claim, Method, claims, method, over_both, over_seeds
+from matplotlib.figure import Figure
+
+from fdjax.reporting.compare import learning_source, markdown_rows, points
+from fdjax.reporting.costs import total
+from fdjax.reporting.figures import svg
+from fdjax.reporting.page import standalone
+from fdjax.reporting.pass_at_k import KS, excludes_zero, format_difference
+from fdjax.reporting.workdir import read_runs
+
+START = "start (sft)"
+SPLIT = "test"
+CURVE = 64  # points of a run's curve in the JSON, at most
+Runs = dict[str, dict[str, Any]]  # name of the job -> its numbers
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folders", nargs="+", help="of the runs, and of the page")
+    parser.add_argument("--again", action="store_true", help="take the numbers of the page")
+    args = parser.parse_args()
+    if len(args.folders) != (1 if args.again else 2):
+        parser.error("it takes the folder of the runs and that of the page; with --again the last")
+    folder = Path(args.folders[-1])
+    file = folder / "reproduction.json"
+    if not args.again:
+        file.write_text(json.dumps(collect(Path(args.folders[0])), separators=(",", ":")) + "\n")
+    runs = json.loads(file.read_text())
+    if not runs:
+        parser.error(f"{args.folders[0]} holds no finished run of launch/paper.py")
+    (folder / "reproduction.md").write_text(page(runs))
+    for name, draw, height in figures(runs):
+        text = standalone(svg(draw, name, height=height))
+        (folder / f"reproduction_{name}.svg").write_text(text)
+    return 0
+
+
+# --- The numbers ---------------------------------------------------------------------------------
+
+
+def collect(folder: Path) -> Runs:
+    """Of the finished runs of launch/paper.py in `folder`, with those of their starts."""
+    found: Runs = {}
+    for job in paper.comparison():
+        if not job.init_from or not (folder / job.name / "summary.json").exists():
+            continue
+        [run] = read_runs([folder / job.name])
+        curve = points(run)
+        spent = total(line for stage in run.stages for line in stage.metrics)
+        steps = sorted({round(i) for i in np.linspace(0, len(curve) - 1, min(CURVE, len(curve)))})
+        found.setdefault(job.begins_with, _figures(run.figures(run.start)))
+        found[job.name] = _figures(run.figures(run.end)) | {
+            "learned from": "; then ".join(
+                dict.fromkeys(learning_source(stage.config) for stage in run.stages)
+            ),
+            "rollouts": spent["rollouts"],
+            "flops": spent["flops"],
+            "curve": [_rounded(curve[i]) for i in steps],
+        }
+    return found
+
+
+def _figures(by_key: Mapping[str, Mapping]) -> dict[str, Any]:
+    """Of the evaluation on SPLIT at the full temperature."""
+    [figures] = [
+        f
+        for key, f in by_key.items()
+        if (k := json.loads(key))["split"] == SPLIT and k["temperature"] == 1
+    ]
+    solved = [figures["solved"][theorem] for theorem in sorted(figures["solved"])]
+    return {"samples": figures["samples"], "solved": solved, "entropy": figures["entropy"]}
+
+
+def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
+    """[rollouts, FLOPs, solve rate, entropy]"""
+    values = (point[name] for name in ("rollouts", "flops", "solve_rate", "entropy"))
+    return [value if value is None else float(f"{value:.4g}") for value in values]
+
+
+def by_method(runs: Runs, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
+    """Method -> its runs, those of START first; only seeds at which all methods are there."""
+    names = {START: "sft"} | {m: m for m in paper.METHODS}
+    there = {
+        title: {seed for seed in paper.SEEDS if f"{prefix}{name}-{seed}" in runs}
+        for title, name in names.items()
+    }
+    there = {title: seeds for title, seeds in there.items() if seeds}
+    seeds = sorted(set.intersection(*there.values())) if there else []
+    return {t: [runs[f"{prefix}{names[t]}-{s}"] for s in seeds] for t in there if seeds}
+
+
+# --- The page ------------------------------------------------------------------------------------
+
+
+def page(runs: Runs) -> str:
+    found = by_method(runs)
+    stats = {name: method(of_method) for name, of_method in found.items()}
+    seeds = len(found[START])
+    parts = [
+        INTRODUCTION.format(seeds=seeds, theorems=len(found[START][0]["solved"])),
+        missing(runs),
+        "## The claims",
+        *(_claim_text(claim) for claim in claims(stats)),
+        "## Results",
+        markdown_rows(*results_table(stats)),
+        "![pass@k](reproduction_pass.svg)",
+        "## What each method saw, and what it cost",
+        markdown_rows(*sources_table(found)),
+        "![while training](reproduction_training.svg)",
+    ]
+    for strength, share in paper.STRENGTHS.items():
+        if further := by_method(runs, f"{strength}-"):
+            further_stats = {name: method(r) for name, r in further.items()}
+            parts += [
+                f"## A {strength} habit: {share:.1%} of the places, {len(further[START])} seeds",
+                markdown_rows(*results_table(further_stats)),
+                *(_claim_text(claim) for claim in claims(further_stats)),
+            ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+INTRODUCTION = """# The paper's claims, reproduced on the benchmark of habits
+
+Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the numbers are in
+[reproduction.json](reproduction.json). {seeds} seeds, each with a warm start of its own, {theorems}
+theorems that no run trained on, 64 attempts at each at temperature 1.
+
+Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
+draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
+entropy are Student's over seeds. With so few seeds the bootstrap's are somewhat too narrow. The
+learning rate is 1e-4 for every method."""
+
+
+def missing(runs: Runs) -> str:
+    names = [job.name for job in paper.comparison() if job.init_from and job.name not in runs]
+    return f"Not finished, and left out: {', '.join(names)}." if names else ""
+
+
+def _claim_text(claim: Claim) -> str:
+    values = "\n".join(f"* {name}: {_bold(value)}" for name, value in claim.statistics.items())
+    return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
+
+
+def results_table(stats: Mapping[str, Method]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    start = stats[START]
+    for name, one in stats.items():
+        cells = []
+        for i, mean in enumerate(one.pass_STK.mean((0, 1))):
+            change = over_both((one.pass_STK - start.pass_STK)[:, :, i : i + 1])[0]
+            cells.append(f"{mean:.3f}" + (f" {_bold(change)}" if name != START else ""))
+        entropy = f"{one.entropy_S.mean():.3f}"
+        if name != START and len(one.entropy_S) > 1:
+            entropy += f" {_bold(over_seeds(one.entropy_S - start.entropy_S))}"
+        rows.append([name, *cells, entropy])
+    return ["method", *(f"pass@{k}" for k in KS), "entropy"], rows
+
+
+def sources_table(found: Mapping[str, Sequence[Mapping]]) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [name, runs[0]["learned from"], f"{runs[0]['rollouts']:,.0f}", f"{_flops(runs):.3g}"]
+        for name, runs in found.items()
+        if name != START
+    ]
+    return ["method", "learned from", "rollouts", "FLOPs"], rows
+
+
+def _flops(runs: Sequence[Mapping]) -> float:
+    return float(np.mean([run["flops"] for run in runs]))
+
+
+def _bold(value: Mapping[str, float]) -> str:
+    text = format_difference(value)
+    return f"**{text}**" if excludes_zero(value) else text
+
+
+# --- Figures -------------------------------------------------------------------------------------
+
+
+def figures(runs: Runs) -> list[tuple]:
+    """(name, a function that draws it, height in inches)"""
+    found = by_method(runs)
+
+    def draw_pass(figure: Figure) -> None:
+        axis = figure.subplots()
+        for i, (name, of_method) in enumerate(found.items()):
+            values = over_both(method(of_method).pass_STK)
+            low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
+            axis.fill_between(KS, low, high, color=f"C{i}", alpha=0.12, linewidth=0)
+            style = "-" if i < 8 else (0, (4, 2))
+            axis.plot(
+                KS, mean, color=f"C{i}", marker="o", markersize=4, linestyle=style, label=name
+            )
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(KS, [str(k) for k in KS])
+        axis.minorticks_off()
+        axis.set(title="pass@k on theorems never trained on", xlabel="k", ylim=(0, 1))
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+    def draw_training(figure: Figure) -> None:
+        grid = figure.subplots(2, 2, sharex="col", sharey="row")
+        for row, (axes, title) in enumerate(zip(grid, ("solve rate", "entropy, nats per token"))):
+            for column, axis in enumerate(axes):
+                for i, (name, of_method) in enumerate(list(found.items())[1:], 1):
+                    x, y = mean_curve(of_method, column, 2 + row)
+                    axis.plot(x, y, color=f"C{i}", label=name)
+                axis.set(title=title, ylim=(0, None))
+        for axis, label in zip(grid[-1], ("rollouts", "FLOPs")):
+            axis.set_xlabel(f"{label} since the start")
+        lines = grid[0][0].get_legend_handles_labels()
+        figure.legend(*lines, loc="outside lower center", ncols=4)
+
+    return [("pass", draw_pass, 4.2), ("training", draw_training, 6.5)]
+
+
+def mean_curve(runs: Sequence[Mapping], x: int, y: int) -> tuple[list[float], list[float]]:
+    """The means over seeds of column `x` and `y` of the curves, each smoothed over an eighth."""
+    curves = np.array([[[p[x], p[y]] for p in run["curve"]] for run in runs], float).mean(0)
+    window = max(1, len(curves) // 8)
+    smooth = [curves[max(0, i + 1 - window) : i + 1, 1].mean() for i in range(len(curves))]
+    return curves[:, 0].tolist(), smooth
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The page of the paper's comparison, from made-up runs: intervals, verdicts, what is left out."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from fdjax.reporting.pass_at_k import bootstrap, bootstrap_seeds
+
+LAUNCH = Path(__file__).parent.parent / "launch"
+
+
+@pytest.fixture
+def launch(monkeypatch):
+    """Imports a module of launch/."""
+    monkeypatch.syspath_prepend(str(LAUNCH))
+    return importlib.import_module
+
+
+def made_up(paper, seed_effect=0.0, **rates):
+    """Runs of 60 theorems: `rates` gives each method's (solve rate, share of theorems that it can
+    solve, entropy)."""
+    runs, rng = {}, np.random.default_rng(0)
+    for name, (rate, solvable, entropy) in rates.items():
+        for seed in paper.SEEDS:
+            can = np.arange(60) < 60 * solvable
+            p = np.clip(rate * (1 + seed_effect * rng.normal()), 0, 1)
+            solved = np.where(can, rng.binomial(64, p, 60), 0)
+            runs[f"{name}-{seed}"] = {
+                "samples": 64,
+                "solved": solved.tolist(),
+                "entropy": entropy + 0.01 * rng.normal(),
+                "learned from": "verdicts only",
+                "rollouts": 16384,
+                "flops": 2e14,
+                "curve": [[256 * i, 3e12 * i, 0.1 + i / 100, 0.3] for i in range(10)],
+            }
+    return runs
+
+
+RATES = {  # as the paper has it
+    "sft": (0.2, 0.6, 0.3),
+    "fd": (0.2, 0.8, 0.45),
+    "grpo": (0.5, 0.6, 0.2),
+    "fd_grpo": (0.6, 1.0, 0.3),
+}
+
+
+def test_intervals_over_seeds_and_theorems():
+    """Against resampling one by one; without differences between seeds it is that of theorems."""
+    values = np.random.default_rng(1).random((4, 30, 2))
+    rng, means = np.random.default_rng(2), []
+    for _ in range(4000):
+        seeds, theorems = rng.integers(0, 4, 4), rng.integers(0, 30, 30)
+        means.append(values[seeds][:, theorems].mean((0, 1)))
+    expected = np.quantile(means, [0.025, 0.975], axis=0)
+    np.testing.assert_allclose(bootstrap_seeds(values), expected, atol=0.008)
+    same = np.repeat(values[:1], 4, axis=0)
+    np.testing.assert_allclose(bootstrap_seeds(same), bootstrap(values[0]), atol=0.005)
+
+
+def test_students_interval(launch):
+    claims = launch("claims")
+    values = np.array([0.1, 0.2, 0.15, 0.3, 0.22])
+    low, high = scipy.stats.t.interval(0.95, 4, values.mean(), scipy.stats.sem(values))
+    found = claims.over_seeds(values)
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-4)
+    for freedom, quantile in claims._T.items():
+        assert quantile == pytest.approx(scipy.stats.t.ppf(0.975, freedom), abs=1e-3)
+    assert np.isinf(claims.over_seeds(values[:1])["high"])
+
+
+def verdicts(launch, runs):
+    stats = {
+        name: launch("claims").method(of_method)
+        for name, of_method in launch("reproduction").by_method(runs).items()
+    }
+    return [claim.verdict for claim in launch("claims").claims(stats)]
+
+
+def test_verdicts_follow_the_figures(launch):
+    paper = launch("paper")
+    assert verdicts(launch, made_up(paper, **RATES)) == ["supported"] * 3
+    swapped = RATES | {"fd": RATES["grpo"], "grpo": RATES["fd"]}
+    kept, scales, both = verdicts(launch, made_up(paper, **swapped))
+    assert kept == "not supported" and scales.startswith("not supported") and both == "supported"
+    alike = dict.fromkeys(RATES, (0.3, 0.6, 0.3))
+    for verdict in verdicts(launch, made_up(paper, **alike)):
+        assert verdict.startswith("undecided")
+    worse = RATES | {"fd_grpo": (0.1, 0.6, 0.3)}
+    assert verdicts(launch, made_up(paper, **worse))[2] == (
+        "not supported (0 of 8 intervals above 0, 7 below)"
+    )
+    del worse["fd"]
+    assert verdicts(launch, made_up(paper, **worse)) == []
+
+
+def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypatch):
+    paper, reproduction = launch("paper"), launch("reproduction")
+    runs = made_up(paper, seed_effect=0.1, **RATES)
+    runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "01"}
+    del runs["fd-4"]
+    (tmp_path / "reproduction.json").write_text(json.dumps(runs))
+    monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
+    assert reproduction.main() == 0
+    page = (tmp_path / "reproduction.md").read_text()
+    assert "4 seeds" in page and "Not finished, and left out: fd_shuffled-0" not in page
+    assert "fd-4, " in page.split("left out: ")[1] and "A strong habit: 99.8% of the places" in page
+    assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
+    assert "| start (sft) | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
+    for name in ("pass", "training"):
+        assert f"](reproduction_{name}.svg)" in page
+        assert "<svg" in (tmp_path / f"reproduction_{name}.svg").read_text()
+
+
+def test_numbers_are_read_from_workdirs(launch, tmp_path):
+    reproduction = launch("reproduction")
+    folder = tmp_path / "fd-0"
+    stage = {"objective": "distillation", "theorems": "train"}
+    feedback = {"provider": "oracle", "oracle": {"level": "correction"}}
+    (folder / "fd").mkdir(parents=True)
+    (folder / "sft").mkdir()
+    config = {"stage": stage, "feedback": feedback, "fingerprint": "f", "before": "s"}
+    (folder / "fd" / "config.json").write_text(json.dumps(config))
+    step = {"cost/rollouts": 256, "cost/flops": 1e12, "solve_rate": 0.5, "policy_entropy": 0.2}
+    (folder / "fd" / "metrics.jsonl").write_text(
+        "".join(json.dumps({"step": i} | step) + "\n" for i in range(200))
+    )
+    for stage, policy, solved in (("sft", "s", 3), ("fd", "f", 9)):
+        lines = [
+            {
+                "key": {"split": split, "temperature": temperature, "policy": policy},
+                "figures": {"solved": {"b": solved, "a": 0}, "samples": 64, "entropy": 0.3},
+            }
+            for split, temperature in (("test", 1.0), ("train", 1.0), ("test", 0.6))
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / stage / "evals.jsonl").write_text(text)
+    assert reproduction.collect(tmp_path) == {}  # it has not ended
+    (folder / "summary.json").write_text("{}")
+    found = reproduction.collect(tmp_path)
+    assert found["sft-0"] == {"samples": 64, "solved": [0, 3], "entropy": 0.3}
+    assert found["fd-0"]["solved"] == [0, 9] and found["fd-0"]["rollouts"] == 51200
+    curve = found["fd-0"]["curve"]
+    assert len(curve) == 64 and curve[0] == [0, 0, 0.5, 0.2] and curve[-1][0] == 50940
