@@ -126,7 +126,7 @@ def movement(kind, cuts, tiny, mesh=None):
 def test_the_gradient_is_that_of_the_padded_batch(kind):
     whole = movement(kind, [ragged(kind)], tiny_transformer)
     moved, metrics = movement(kind, [c.batch for c in cut(ragged(kind))], tiny_transformer)
-    assert relative_distance(moved, whole[0]) < 1e-5
+    assert relative_distance(moved, whole[0]) < 2e-5
     for name, value in whole[1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -150,9 +150,11 @@ def test_on_eight_devices():
 
 
 def test_shapes_are_few(monkeypatch):
-    """Over many batches of 32 rows of up to 64 tokens."""
+    """Over many batches: for each width the numbers of rows that the budget holds."""
     shapes = set()
     for seed in range(30):
         for part in cut(ragged("supervised", rows=32, seed=seed), prompts=(12,)):
             shapes.add(part.batch.tokens.shape + part.batch.weights.shape)
-    assert len(shapes) <= 3 * 4 and module.SHORTEST == 16
+    widths = response_widths(R, prompt=12)
+    most = [sum(n * (12 + width) <= 256 for n in module.ROWS) for width in widths]
+    assert widths == [16, 24, 32, 48, 64] and len(shapes) <= sum(most) == 22

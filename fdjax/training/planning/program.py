@@ -114,7 +114,9 @@ def is_collective(op):
 
 
 def trips(program, ops, loop):
-    """How often a loop runs: its condition compares with a constant, maybe one that it carries."""
+    """How often a loop runs at most: its condition compares with a constant, maybe one that it
+    carries, beside whatever else may end it.
+    """
     if known := re.search(r"known_trip_count\W+n\W+(\d+)", loop.attributes):
         return int(known[1])
     condition = program[called(loop, "condition")[0]]
@@ -125,6 +127,10 @@ def trips(program, ops, loop):
         for name in condition:
             if (value := _constant(ops, loop, condition, name)) is not None:
                 return math.ceil(value / _step(program, loop, condition, compare))
+        for fused in (program[name] for op in condition.values() for name in called(op)):
+            for op in fused.values():
+                if op.kind == "compare" and fused[op.operands[-1]].kind == "constant":
+                    return int(fused[op.operands[-1]].inside.strip("()"))
     raise ValueError(f"how often does this loop run? {loop.name}")
 
 
