@@ -12,7 +12,6 @@ Without tunix nothing is measured.
 """
 
 import argparse
-import functools
 import sys
 
 import jax
@@ -44,9 +43,12 @@ def make_step(params, stage, batch):
     settings.epsilon_high, settings.temperature = stage.clip_high, 1.0
     model = make_model(params)
     trainer = PeftTrainer(model, build.stage_optimizer(stage), TrainingConfig(eval_every_n_steps=1))
-    trainer = trainer.with_loss_fn(
-        functools.partial(grpo_loss_fn, algo_config=settings, pad_id=PAD, eos_id=-1), has_aux=True
-    ).with_gen_model_input_fn(lambda example: {"train_example": example})
+
+    def loss(model, train_example):
+        return grpo_loss_fn(model, train_example, settings, PAD, -1)
+
+    trainer = trainer.with_loss_fn(loss, has_aux=True)
+    trainer = trainer.with_gen_model_input_fn(lambda example: {"train_example": example})
     wrote, tokens = batch.loss_mask, batch.student_tokens
     example = TrainExample(
         prompt_ids=jnp.asarray(tokens[:, :PROMPT]),
