@@ -13,6 +13,7 @@ than twice as fast. Without tunix nothing is measured.
 
 import argparse
 import functools
+import importlib.util
 import sys
 
 import jax
@@ -109,16 +110,21 @@ def sampled(sampler, work, together: int, **drawing) -> list[np.ndarray]:
     return out
 
 
+def has_tunix(text: str) -> bool:
+    """Is it installed? If not, prints how to: lines 3 to 5 of a benchmark's docstring `text`."""
+    if importlib.util.find_spec("tunix"):
+        return True
+    print("tunix is not installed, nothing is measured; to install it:")
+    print("\n".join(text.splitlines()[2:5]))
+    return False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--together", type=int, default=128)
     args = parser.parse_args()
-    try:
-        import tunix  # noqa: F401
-    except ImportError:
-        print("tunix is not installed, nothing is measured; to install it:")
-        print("\n".join(__doc__.splitlines()[2:5]))
+    if not has_tunix(__doc__):
         return 0
 
     work = make_work(LARGE, 64, 8, 128, lognormal)

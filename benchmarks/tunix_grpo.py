@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from generation import LARGE, PROMPT, interleaved, lognormal
-from tunix_generation import make_model
+from tunix_generation import has_tunix, make_model
 from updates import make_batch
 
 from fdjax.batches.microbatches import microbatches
@@ -72,11 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    try:
-        import tunix  # noqa: F401
-    except ImportError:
-        print("tunix is not installed, nothing is measured; to install it:")
-        print("\n".join(__doc__.splitlines()[2:5]))
+    if not has_tunix(__doc__):
         return 0
 
     stage = PolicyGradientStage(aggregation="token_mean")

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 
 from fdjax.reporting.compare import learning_source, markdown_rows, points
 from fdjax.reporting.costs import total
-from fdjax.reporting.figures import svg
+from fdjax.reporting.figures import smooth, svg
 from fdjax.reporting.page import standalone
-from fdjax.reporting.pass_at_k import KS, excludes_zero, format_difference
+from fdjax.reporting.pass_at_k import KS, bold_difference
 from fdjax.reporting.workdir import read_runs
 
 START = "start (sft)"
@@ -155,7 +155,9 @@ def missing(runs: Runs) -> str:
 
 
 def _claim_text(claim: Claim) -> str:
-    values = "\n".join(f"* {name}: {_bold(value)}" for name, value in claim.statistics.items())
+    values = "\n".join(
+        f"* {name}: {bold_difference(value)}" for name, value in claim.statistics.items()
+    )
     return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
 
 
@@ -166,10 +168,10 @@ def results_table(stats: Mapping[str, Method]) -> tuple[list[str], list[list[str
         cells = []
         for i, mean in enumerate(one.pass_STK.mean((0, 1))):
             change = over_both((one.pass_STK - start.pass_STK)[:, :, i : i + 1])[0]
-            cells.append(f"{mean:.3f}" + (f" {_bold(change)}" if name != START else ""))
+            cells.append(f"{mean:.3f}" + (f" {bold_difference(change)}" if name != START else ""))
         entropy = f"{one.entropy_S.mean():.3f}"
         if name != START and len(one.entropy_S) > 1:
-            entropy += f" {_bold(over_seeds(one.entropy_S - start.entropy_S))}"
+            entropy += f" {bold_difference(over_seeds(one.entropy_S - start.entropy_S))}"
         rows.append([name, *cells, entropy])
     return ["method", *(f"pass@{k}" for k in KS), "entropy"], rows
 
@@ -185,11 +187,6 @@ def sources_table(found: Mapping[str, Sequence[Mapping]]) -> tuple[list[str], li
 
 def _flops(runs: Sequence[Mapping]) -> float:
     return float(np.mean([run["flops"] for run in runs]))
-
-
-def _bold(value: Mapping[str, float]) -> str:
-    text = format_difference(value)
-    return f"**{text}**" if excludes_zero(value) else text
 
 
 # --- Figures -------------------------------------------------------------------------------------
@@ -234,9 +231,7 @@ def figures(runs: Runs) -> list[tuple]:
 def mean_curve(runs: Sequence[Mapping], x: int, y: int) -> tuple[list[float], list[float]]:
     """The means over seeds of column `x` and `y` of the curves, each smoothed over an eighth."""
     curves = np.array([[[p[x], p[y]] for p in run["curve"]] for run in runs], float).mean(0)
-    window = max(1, len(curves) // 8)
-    smooth = [curves[max(0, i + 1 - window) : i + 1, 1].mean() for i in range(len(curves))]
-    return curves[:, 0].tolist(), smooth
+    return curves[:, 0].tolist(), smooth(curves[:, 1], parts=8)
 
 
 if __name__ == "__main__":

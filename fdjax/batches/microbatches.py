@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 SHORTEST = 16  # response columns: a narrower microbatch saves little
-PARTS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # widths, of the longest response
+PARTS = (3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # further widths, of the longest response
 ROWS = sorted(odd << k for odd in (1, 3) for k in range(20))  # of a microbatch, on a shard
 SAVING = 0.1  # the least share of a row's columns that the next width saves
 
@@ -44,7 +44,7 @@ def microbatches(
     found = []
     for width, count, rows in plan(lengths_N, response, longest, tokens, shards):
         prompt = least(prompts, prompts_N[rows].max())
-        found.append(Microbatch(rows, _cut(batch, rows, count, prompt, width)))
+        found.append(Microbatch(rows, _cut(batch, response, rows, count, prompt, width)))
     return found
 
 
@@ -100,11 +100,10 @@ def least(widths: Sequence[int], length: int) -> int:
     return min((w for w in widths if w >= length), default=max(widths))
 
 
-def _cut(batch, rows, count, prompt, width):
-    """Some rows; of tokens [N, P+R] the last `prompt` columns before the response and its first
-    `width`, of other arrays [N, R] the first `width`.
+def _cut(batch, response, rows, count, prompt, width):
+    """Some rows; of tokens [N, P+R], R = `response`, the last `prompt` columns before the response
+    and its first `width`, of other arrays [N, R] the first `width`.
     """
-    response = learned(batch).shape[1]
 
     def cut(name, x):
         x = x[rows]

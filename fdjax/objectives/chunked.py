@@ -116,6 +116,7 @@ def _scan_where(body, init, where, rows, chunk):
     ...], 0 of other chunks).
     """
     order = jnp.argsort(~where.reshape(-1), stable=True)
+    place = jnp.argsort(order)
     split, merge = _chunks(*where.shape, chunk)
 
     def forth(x):
@@ -123,7 +124,7 @@ def _scan_where(body, init, where, rows, chunk):
 
     def back(x):
         x = merge(x)
-        return jnp.take(x.reshape(-1, *x.shape[2:]), jnp.argsort(order), axis=0).reshape(x.shape)
+        return jnp.take(x.reshape(-1, *x.shape[2:]), place, axis=0).reshape(x.shape)
 
     chunks = jax.tree.map(forth, rows)
     count, width = jax.tree.leaves(chunks)[0].shape[:2]

@@ -101,7 +101,7 @@ def training_figure(metrics: Metrics, stages: Sequence[str] = ()) -> str:
                     colour = f"C{stages.index(stage)}"
                     steps, values = zip(*points)
                     axis.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
-                    axis.plot(steps, _smooth(values), color=colour, label=stage)
+                    axis.plot(steps, smooth(values), color=colour, label=stage)
                     axis.set_ylim(bottom=min(0, axis.get_ylim()[0] if min(values) < 0 else 0))
                 axis.set(title=title, xlabel="step")
                 axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
@@ -122,9 +122,9 @@ def _curves(metrics: Metrics, *names: str) -> dict[str, list[tuple[int, float]]]
     return curves
 
 
-def _smooth(values: Sequence[float]) -> list[float]:
-    """At each step the mean of the last values: as many as a tenth of all."""
-    window = max(1, len(values) // 10)
+def smooth(values: Sequence[float], parts: int = 10) -> list[float]:
+    """At each step the mean of the last values: as many as one of `parts` of all."""
+    window = max(1, len(values) // parts)
     return [statistics.fmean(values[max(0, i + 1 - window) : i + 1]) for i in range(len(values))]
 
 
@@ -183,7 +183,7 @@ def draw_comparison(figure: Figure, curves: Mapping[str, Sequence[Mapping]]) -> 
                 x, y = [p[cost] for p in points], [p[value] for p in points]
                 style = {"color": f"C{i}", "linestyle": dashes[i // colours % len(dashes)]}
                 axis.plot(x, y, alpha=0.25, linewidth=1, **style)
-                axis.plot(x, _smooth(y), label=run, **style)
+                axis.plot(x, smooth(y), label=run, **style)
             axis.set(title=title, ylim=(0, None))
             axis.locator_params(axis="x", nbins=5)
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))

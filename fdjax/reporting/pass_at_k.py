@@ -88,6 +88,12 @@ def format_difference(value: Mapping[str, float]) -> str:
     return "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**value)
 
 
+def bold_difference(value: Mapping[str, float]) -> str:
+    """As `format_difference`, between ** where the interval excludes 0."""
+    text = format_difference(value)
+    return f"**{text}**" if excludes_zero(value) else text
+
+
 def excludes_zero(value: Mapping[str, float]) -> bool:
     return value["low"] > 0 or value["high"] < 0
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fdjax.reporting.pass_at_k import Figures, excludes_zero, format_difference, format_rate
+from fdjax.reporting.pass_at_k import Figures, bold_difference, excludes_zero, format_rate
 from fdjax.reporting.summary import minus_start
 from fdjax.reporting.workdir import RunFolder
 
@@ -183,7 +183,4 @@ def _cell(value: Mapping | None, change: Mapping | None) -> str:
 
 
 def _bold(change: Mapping | None) -> str:
-    if change is None:
-        return "–"
-    text = format_difference(change)
-    return f"**{text}**" if excludes_zero(change) else text
+    return "–" if change is None else bold_difference(change)
