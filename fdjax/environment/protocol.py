@@ -1,0 +1,59 @@
+"""The protocol of environments: what a model's turn holds, and what an environment answers.
+
+An environment has two calls. What they return is plain data, so that a journal can keep it: on
+resume the journaled `Step` stands in for the call.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from fdjax.types import Theorem
+
+
+class Call(NamedTuple):
+    """A call of a tool, as a call format read it in a model's turn."""
+
+    tool: str
+    arguments: Mapping[str, Any]  # JSON data
+    # Of a text argument: where each of its characters begins in the turn's text.
+    places: Mapping[str, Sequence[int]] = {}
+
+
+class Turn(NamedTuple):
+    """A model's turn."""
+
+    text: str  # without the stop token
+    calls: tuple[Call, ...] = ()
+    problem: str | None = None  # what is wrong with a malformed call; its answer says so
+
+
+class Submission(NamedTuple):
+    """What Lean judges at the end."""
+
+    # An answer as in a single turn: the proof (after `:=`), or with its statement and helper lemmas
+    text: str
+    turn: int  # index among the model's turns
+    places: Sequence[int] | None  # where each character of `text` begins in that turn's text
+
+
+class Step(NamedTuple):
+    """What an environment does with a model's turn."""
+
+    episode: Any  # the environment's own immutable state
+    # To the calls, in their order; a malformed call's comes after them. Plain text, within the
+    # budget of an answer.
+    answers: tuple[str, ...] = ()
+    submission: Submission | None = None  # the latest; judged if the episode ends now, however
+    done: bool = False  # then `answers` are not read
+    seconds: float = 0.0  # of Lean in this step
+
+
+class Environment(Protocol):
+    def reset(self, theorem: Theorem) -> Any:
+        """The episode before its first turn."""
+        ...
+
+    async def step(self, episode: Any, turn: Turn) -> Step:
+        """What follows `turn`: deterministic but for Lean's verdicts. It may wait for the farm, and
+        raises only what the farm raises: whatever a model wrote gets an answer."""
+        ...
