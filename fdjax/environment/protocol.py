@@ -1,10 +1,11 @@
 """The protocol of environments: what a model's turn holds, and what an environment answers.
 
-An environment has two calls. What they return is plain data, so that a journal can keep it: on
-resume the journaled `Step` stands in for the call.
+An episode is `reset`, then a `step` for each turn of the model. All of a `Step` but its episode is
+plain data that a journal keeps. On resume the kept step stands in for the call, and `replay` gives
+the episode after it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fdjax.types import Theorem
@@ -48,6 +49,12 @@ class Step(NamedTuple):
     seconds: float = 0.0  # of Lean in this step
 
 
+# (what the turn's text gives as its proof, for `Submission.text`; where each of its characters
+# begins in the text). Characters of a prefill come before the text: negative places.
+# Raises extract.NoProof.
+FindProof = Callable[[str, Theorem], tuple[str, Sequence[int]]]
+
+
 class Environment(Protocol):
     def reset(self, theorem: Theorem) -> Any:
         """The episode before its first turn."""
@@ -56,4 +63,9 @@ class Environment(Protocol):
     async def step(self, episode: Any, turn: Turn) -> Step:
         """What follows `turn`: deterministic but for Lean's verdicts. It may wait for the farm, and
         raises only what the farm raises: whatever a model wrote gets an answer."""
+        ...
+
+    def replay(self, episode: Any, turn: Turn, step: Step) -> Any:
+        """The episode after `turn` was answered by `step`, whose own episode is not read: of the
+        same value as the one that `step` returned at the time. Without Lean, and at once."""
         ...
