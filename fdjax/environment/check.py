@@ -124,7 +124,7 @@ def _asked(text: str, theorem: Theorem, limit: int) -> tuple[Wrapped, Message | 
         _of_snippet(theorem), Candidate(head + text), lambda offset: max(offset - len(head), 0)
     )
     marks = [match.span() for match in _ASKED.finditer(text)]
-    if text[: marks[0][0]].strip(" \n\t"):
+    if not marks or text[: marks[0][0]].strip(" \n\t"):
         raise NoProof("nothing may stand before the first `#check`")
     ends = [start for start, _ in marks[1:]] + [len(text)]
     for (_, start), end in zip(marks, ends, strict=True):

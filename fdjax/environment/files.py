@@ -31,9 +31,7 @@ def file_tools(limits: Limits) -> tuple[Tool, Tool, Tool]:
         count = text.count(old) if old else 0
         if count != 1:
             found = f"`old` occurs {count} times" if old else "`old` is empty"
-            remedy = (
-                "more of what surrounds it makes it unique" if count else "`read` shows the file"
-            )
+            remedy = "add what surrounds it" if count else "`read` shows the file"
             return Answer((f"{name} is unchanged: {found} in it; {remedy}",))
         return _saved(scene, name, File(text.replace(old, new), scene.turn), limits)
 

@@ -84,10 +84,8 @@ class ToolEnvironment:
             reason = fit(reasons, self.answer_budget, self.measure)
             return Step(_ended(episode), (reason,), None, True, seconds, malformed)
         if more := len(turn.calls) - len(calls):
-            limit = self.limits.calls_per_turn
-            texts.append(
-                cut(f"{more:,} more calls: {limit} in a turn are run", budget, self.measure)
-            )
+            text = f"{more:,} more calls are not run: {self.limits.calls_per_turn} in a turn are"
+            texts.append(cut(text, budget, self.measure))
         if turn.problem is not None:
             text = f"{turn.problem}. {usage(self._by_name)}"
             texts.append(cut(text, budget, self.measure))
