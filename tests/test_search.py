@@ -262,7 +262,7 @@ def test_a_toolchain_lists_its_declarations(backend, library, tmp_path, monkeypa
     monkeypatch.setattr(program_module, "PARTS", 5)
     with backend_named(backend, tmp_path) as backend:
         assert set(backend.declarations(("Mathlib",))) == set(library)
-        with pytest.raises(BackendUnavailable, match="cannot import|unknown module"):
+        with pytest.raises(BackendUnavailable, match=r"import|cannot list"):
             list(backend.declarations(("Nowhere",)))
 
 
@@ -283,7 +283,7 @@ def test_on_the_command_line(capsys, tmp_path, monkeypatch):
 
 def test_figures_of_a_small_index(tmp_path):
     figures = benchmark.measure(5000, 50, tmp_path / "index.sqlite")
-    assert figures["query_ms_median"] < 20 and figures["index_seconds"] < 30
+    assert figures["query_cpu_ms_p50"] < 20 and figures["index_seconds"] < 30
 
 
 @pytest.mark.slow
