@@ -4,8 +4,8 @@
 
 Names, types and docstrings have the look of Mathlib's. Queries are names, words, fragments of types
 of declarations of the index, and words in any order; each is asked three times, and the fastest
-counts. A search is one thread's work: its CPU time is what it takes on an idle machine. Exits with 1
-above the limits.
+counts. A search is one thread's work: its CPU time is what it takes on an idle machine. Exits with
+1 above the limits.
 """
 
 import argparse

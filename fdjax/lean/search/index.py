@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.search.query import (
     Declaration,
     Query,
@@ -42,7 +43,7 @@ _MATCH = "SELECT rowid FROM words WHERE words MATCH ?"
 _WEIGHTS = "10.0, 3.0, 1.0"  # of words in a name, a type, a docstring
 
 
-class BadIndex(RuntimeError):
+class BadIndex(BackendUnavailable):
     """The file is no index, or of another version; the message names it and a remedy."""
 
 
