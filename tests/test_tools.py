@@ -10,6 +10,7 @@ from fdjax.environment.protocol import Call, Submission, Turn
 from fdjax.environment.tools import Answer, Limits, Tool
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
+from fdjax.types import Candidate
 
 WHOLE = f"theorem swap {SWAP.signature} := {GOOD}"
 
@@ -209,6 +210,15 @@ def test_schemas_are_json_and_name_what_is_required(farm):
     assert [s["function"]["name"] for s in schemas] == ["check", "write", "edit", "read", "submit"]
     assert schemas[2]["function"]["parameters"]["required"] == ["file", "old", "new"]
     assert all(s["type"] == "function" and s["function"]["description"] for s in schemas)
+
+
+def test_what_is_checked_is_not_replayed(monkeypatch):
+    second = Farm(EmbeddedBackend(), workers=1)
+    with Farm(EmbeddedBackend(), workers=1, second=second) as farm:
+        [step] = play(environment(farm), [call("check", code=GOOD)])
+        assert step.answers == ("Lean accepts this proof",) and second.counters.submitted == 0
+        farm.submit(SWAP, Candidate(GOOD), urgent=True).result()
+        assert second.counters.submitted == 1
 
 
 # --- Calls that cannot be run --------------------------------------------------------------------
