@@ -227,8 +227,13 @@ def test_what_is_checked_is_not_replayed(monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (call("chek", code="x"), "there is no tool 'chek', did you mean 'check'?. Tools: check(co"),
-        (call("check", cod="x"), "check: it has no argument 'cod', did you mean 'code'?. Its form"),
+        (call("chek", code="x"), "there is no tool 'chek', did you mean 'check'? Tools: check(co"),
+        (
+            Call(["check"], {}),
+            "there is no tool 'array'. Tools: check(code?, file?), write(file, t",
+        ),
+        (Call("", {}), "there is no tool ''. Tools: check(code?, file?), write(file, text), edit("),
+        (call("check", cod="x"), "check: it has no argument 'cod', did you mean 'code'? Its form"),
         (
             call("write", file="a"),
             "write: argument `text` is missing. Its form is write(file, ",
@@ -273,7 +278,7 @@ def test_limits_are_data(farm):
     assert first.answers == (
         "a has 1 lines now",
         "b is not written: there are 1 files, the limit",
-        "1 more calls are not run: 2 in a turn are",
+        "1 of the calls not run: a turn may have 2",
     )
     assert second.answers[:2] == ("a: 1 characters", "not run: 3 calls were made, the limit")
     [answer] = answers(farm, call("check", code="x" * 21), limits=limits)
