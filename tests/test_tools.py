@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from cheats import honest_proofs
 from lean_samples import GOOD, SWAP, WRONG
 from tool_episodes import call, environment, judged, play
 
@@ -135,6 +136,18 @@ def test_check_shows_goals_and_places_in_the_text_as_written(farm):
     )
     [answer] = answers(farm, call("check", code="by\n  constructor\n  · exact h.2\n  sorry"))
     assert answer.startswith("Lean refuses it\n") and "depends on axioms: sorryAx" in answer
+
+
+def test_honest_proofs_pass(farm):
+    """As bare proofs, as whole theorems, and as examples of a snippet."""
+    for theorem, proof in honest_proofs(10):
+        stated = f"{theorem.signature} := {proof.lstrip()}"
+        codes = [proof, f"theorem {theorem.name} {stated}", f"-- mine\nexample {stated}"]
+        [step] = play(environment(farm), [call("check", code=c) for c in codes], theorem=theorem)
+        firsts = [answer.split("\n")[0] for answer in step.answers]
+        assert firsts == ["Lean accepts this proof"] * 2 + ["no errors"], (theorem, proof)
+        [step] = play(environment(farm), [call("submit", proof=codes[1])], theorem=theorem)
+        assert judged(farm, step, theorem).proved
 
 
 def test_check_of_a_snippet(farm):
