@@ -1,0 +1,93 @@
+"""Lean's messages about a candidate as text for a model."""
+
+from collections.abc import Callable, Sequence
+
+from fdjax.types import Message, Verdict
+
+GAP = "..."  # stands for what was cut
+
+
+def refused_line(verdict: Verdict, text: str) -> str:
+    """The line of the first error in the candidate's `text`; empty where the text has ended, or
+    where the error has no place."""
+    if (place := verdict.first_error) is None:
+        return ""
+    begin = text.rfind("\n", 0, place) + 1
+    return next(iter(text[begin:].splitlines()), "").strip()
+
+
+def error_messages(verdict: Verdict, text: str) -> tuple[str, ...]:
+    """The line of the first error and what Lean says of it, which shows an unsolved goal. Empty
+    without an error."""
+    error = verdict.first_error_message
+    if error is None:
+        return ()
+    if verdict.first_error is None:
+        return (error.text,)
+    return f"Lean refuses {refused_line(verdict, text) or 'nothing'}", error.text
+
+
+def located(message: Message, text: str) -> str:
+    """`LINE:COLUMN: severity: what Lean says`, with the line from 1 and the column from 0, as Lean
+    counts them, in the candidate's `text`; without a place it begins with the severity."""
+    said = f"{message.severity}: {message.text}"
+    if message.place is None:
+        return said
+    line = text.count("\n", 0, message.place) + 1
+    column = message.place - (text.rfind("\n", 0, message.place) + 1)
+    return f"{line}:{column}: {said}"
+
+
+def cut(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
+    """`text` within `budget`, by `measure`: characters, or the tokens of a tokenizer.
+
+    Of a text that shows goals the first goal is kept if possible: what follows it is left out, then
+    lines between the beginning and the goal. Of others the beginning is kept.
+    """
+    text = text.strip("\n")
+    if measure(text) <= budget:
+        return text
+    goal = text.find("⊢")
+    end = text.find("\n\n", goal) if goal >= 0 else -1
+    if end >= 0 and measure(f"{text[:end]}\n{GAP}") <= budget:
+        return f"{text[:end]}\n{GAP}"
+    lines = (text if end < 0 else text[:end]).split("\n")
+
+    def kept(number: int) -> str:
+        head = (number + 1) // 2
+        return "\n".join([*lines[:head], GAP, *lines[len(lines) - (number - head) :]])
+
+    if goal >= 0 and len(lines) > 2 and measure(kept(2)) <= budget:
+        return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
+    size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
+    return text[:size] + GAP if size else ""
+
+
+def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) -> str:
+    """The first of `parts`, one below the other, within `budget`; the last of them is cut, and a
+    line says how many are left out."""
+    text = ""
+    for i, part in enumerate(parts):
+        left = len(parts) - i - 1
+        more = f"\n({left} more)" if left else ""
+        before = f"{text}\n" if text else ""
+        if measure(f"{before}{part}{more}") > budget:
+            shorter = cut(part, budget, lambda p: measure(f"{before}{p}{more}"))  # noqa: B023
+            if shorter:
+                return f"{before}{shorter}{more}"
+            more = f"\n({left + 1} more)"
+            return f"{text}{more}" if text and measure(f"{text}{more}") <= budget else text
+        text = f"{before}{part}"
+    return text
+
+
+def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The largest number from `low` to `high` that the predicate holds for, by bisection; `low` if
+    it holds for none."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
