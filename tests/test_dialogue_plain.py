@@ -1,4 +1,4 @@
-"""Dialogues of completions: ids between proofs, the proof in a turn, answers that would be turns."""
+"""Dialogues of completions: ids between proofs, proofs in turns, answers that would be turns."""
 
 import pytest
 

@@ -15,6 +15,7 @@ import numpy as np
 from fdjax.config import ConfigError
 from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.models.tokenizer import Tokenizer
+from fdjax.models.tokenizer.protocol import Message
 from fdjax.rollout.until import until_table
 from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem
 
@@ -59,13 +60,15 @@ class Template:
         """
         if not self.chat:
             return tokenizer.encode_prompt(text)
-        turns = [{"role": "user", "content": text}]
-        if self.system:
-            turns.insert(0, {"role": "system", "content": self.system})
         try:
-            return tokenizer.encode_chat(turns, self.thinking)
+            return tokenizer.encode_chat(self.messages(text), self.thinking)
         except ValueError as error:
             raise ConfigError(f"prompt.template is a chat: {error}") from error
+
+    def messages(self, text: str) -> list[Message]:
+        """The turns of a chat up to the user's first, which is `text`."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": text}]
 
     def response(self, theorem: Theorem, candidate: Candidate) -> str:
         """A response that gives `candidate`."""
