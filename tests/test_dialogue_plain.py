@@ -9,9 +9,7 @@ from fdjax.types import Theorem
 from tests import tiny_tokenizers
 
 TEMPLATE = Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  ")
-THEOREM = Theorem(
-    id="t", name="t", signature="(p q : Prop) (h : p ∧ q) : q", goal="h : p ∧ q\n⊢ q"
-)
+THEOREM = Theorem(id="t", name="t", signature="(p q : Prop) (h : p ∧ q) : q", goal="h : p ∧ q\n⊢ q")
 ERROR = "Lean refuses exact h\ntype mismatch\n⊢ q"
 
 

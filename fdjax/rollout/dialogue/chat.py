@@ -7,6 +7,7 @@ drops their thoughts), an episode keeps its ids. `Chat.notes` says where that di
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Sequence
 
@@ -105,7 +106,6 @@ class Chat:
             for i, (name, text) in enumerate(zip(names, texts))
         ]
 
-
     def _without_frame(self, answer: str) -> str:
         """A space is put into what would end the answer, or begin another."""
         for tag in self.frame:
@@ -168,10 +168,13 @@ def make_chat(
         )
 
 
-def _text(chat: Chat, more: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
+def _ids(chat: Chat, more: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
     messages = [*chat.messages("?"), *more]
-    ids = chat.tokenizer.encode_chat(messages, chat.template.thinking, tools)
-    return chat.tokenizer.decode(ids)
+    return chat.tokenizer.encode_chat(messages, chat.template.thinking, tools)
+
+
+def _text(chat: Chat, more: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
+    return chat.tokenizer.decode(_ids(chat, more, tools))
 
 
 def _between(chat: Chat) -> str:
@@ -189,7 +192,9 @@ def _format(chat: Chat, declared: bool, name: str | None) -> CallFormat | Fences
         return known[name]
     found = _written_format(chat)
     if found is None:
-        told = "tells tools but writes their calls" if declared else "tells no tools and writes calls"
+        told = (
+            "tells tools but writes their calls" if declared else "tells no tools and writes calls"
+        )
         raise ValueError(
             f"the chat template {told} in no format that is known; environment.format can be "
             f"fences, {', '.join(known)}: then the system's turn tells tools and format"
@@ -200,18 +205,18 @@ def _format(chat: Chat, declared: bool, name: str | None) -> CallFormat | Fences
 def _written_format(chat: Chat) -> CallFormat | None:
     """The format that reads the call which the chat template writes."""
     tool, arguments = _CALL
+    chat = dataclasses.replace(chat, format=None, declared=True)
     for written in (arguments, json.dumps(arguments)):  # templates want one or the other
         function = {"name": tool, "arguments": written}
         call = {"type": "function", "id": "call00000", "function": function}
         turn = {"role": "assistant", "content": "", "tool_calls": [call]}
         try:
-            text = _text(dataclasses.replace(chat, format=None, declared=True), [turn])
+            ids, prompt = _ids(chat, [turn]), _ids(chat, [])
         except ValueError:
             continue
-        for format in sorted(formats().values(), key=lambda format: not format.begin):
-            starts = [0] if format.begin else [m.start() for m in re.finditer("{", text)]
-            reads = (format.read(text, start) for start in starts)
-            if any([(c.tool, c.arguments) for c in read.calls] == [_CALL] for read in reads):
+        text = chat.tokenizer.decode(ids[len(os.path.commonprefix([ids, prompt])) :])
+        for format in formats().values():
+            if [(call.tool, call.arguments) for call in format.read(text).calls] == [_CALL]:
                 return format
     return None
 
