@@ -1,4 +1,4 @@
-"""Reading calls of tools: what was written comes back with its places, and nothing hostile raises."""
+"""Reading calls of tools: what was written comes back with its places, and nothing raises."""
 
 import json
 import time
@@ -73,9 +73,9 @@ MALFORMED = {
     '{"name": "check", "arguments": {"a": 1, "a": 2}}': "the field 'a' is there twice",
     '{"name": "check", "arguments": {"a": NaN}}': "NaN is no number of JSON",
     '{"name": "check", "arguments": {"a": 1e999}}': "too large a number",
-    '{"name": "check", "arguments": {"a": %s}}' % ("9" * 9999): "too many digits",
-    '{"name": "check", "arguments": {"a": %s' % ("[" * 10**6): "nested too deep",
-    '{"name": "check", "arguments": {"a": %s%s}}' % ("[" * 99, "]" * 99): "nested too deep",
+    '{"name": "check", "arguments": {"a": ' + "9" * 9999: "too many digits",
+    '{"name": "check", "arguments": {"a": ' + "[" * 10**6: "nested too deep",
+    '{"name": "check", "arguments": {"a": ' + "[" * 99 + "]" * 99 + "}}": "nested too deep",
     '{"name": "check", "arguments": "{}"}': "the field 'arguments' is no JSON object",
     '{"name": 7, "arguments": {}}': "the field 'name' is no string",
     '{"arguments": {}}': "no field 'name'",

@@ -6,8 +6,8 @@ drops their thoughts), an episode keeps its ids. `Chat.notes` says where that di
 """
 
 import dataclasses
+import itertools
 import json
-import os
 import re
 from collections.abc import Sequence
 
@@ -214,7 +214,8 @@ def _written_format(chat: Chat) -> CallFormat | None:
             ids, prompt = _ids(chat, [turn]), _ids(chat, [])
         except ValueError:
             continue
-        text = chat.tokenizer.decode(ids[len(os.path.commonprefix([ids, prompt])) :])
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ids, prompt))
+        text = chat.tokenizer.decode(ids[sum(1 for _ in same) :])  # of the turn
         for format in formats().values():
             if [(call.tool, call.arguments) for call in format.read(text).calls] == [_CALL]:
                 return format
@@ -245,7 +246,7 @@ def _notes(chat: Chat) -> list[str]:
     prompt = _text(chat, [], chat._told)
     if not plain.startswith(prompt):
         notes.append(
-            f"what begins a turn ({prompt[-30:]!r}) stays there; the chat template leaves it out of "
+            f"what begins a turn ({prompt[-30:]!r}) stays there; the chat template drops it from "
             "earlier turns"
         )
     return notes
