@@ -158,6 +158,8 @@ def test_a_format_of_that_name_there_is_none(tokenizers):
     trained = tk.train(tiny_tokenizers.TEXTS, 400)
     with pytest.raises(ConfigError, match=r"environment.format=hermes is of chats"):
         make_dialogue(trained, read_template("plain"), TOOLS, "hermes")
+    with pytest.raises(ConfigError, match=r"end inside a proof, where no call.* plain_tools"):
+        make_dialogue(trained, read_template("plain"), TOOLS)
     with pytest.raises(ConfigError, match=r"prompt.template is a chat: .* no chat template"):
         make_dialogue(trained, PLAIN)
 

@@ -293,7 +293,7 @@ def test_a_response_is_never_tokenized_again(folders):
 
 
 def test_bad_templates_are_named(tmp_path, folders):
-    with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of deep"):
+    with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of chat"):
         read_template("x")
     for text, message in (
         ("student = 1x", "prompt.template=.*mine.toml: "),

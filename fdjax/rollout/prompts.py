@@ -41,6 +41,7 @@ class Template:
     until: str = ""  # text that ends the proof of a completion, and its sample, where it occurs
     answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False
+    fenced: bool = False  # a completion whose proof is found as a chat's
     system: str = ""  # the system's turn, before the user's
     thinking: bool | None = None  # `enable_thinking` of the chat template; None: its default
 
@@ -76,7 +77,7 @@ class Template:
         if candidate.has_helpers:
             fields["header"] += candidate.helpers.rstrip().lstrip("\n") + "\n\n"
         proof = candidate.proof.removeprefix(self.prefill)
-        if self.chat and not proof[:1].isspace():
+        if (self.chat or self.fenced) and not proof[:1].isspace():
             proof = " " + proof
         return self.answer.format(proof=proof, **fields)
 
@@ -89,8 +90,8 @@ class Template:
 
     def find_proof(self, response: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
         """The place of the proof in `response`, without prefill; in a chat with its helper lemmas,
-        where they are allowed. Raises NoProof, in a chat only."""
-        if self.chat:
+        where they are allowed. Raises NoProof, in a chat (or `fenced`) only."""
+        if self.chat or self.fenced:
             return extract(response, theorem, allow_helpers)
         end = response.find(self.until) if self.until else -1
         return Span(0, len(response) if end < 0 else end)

@@ -38,4 +38,9 @@ def make_dialogue(
             f"environment.format={format} is of chats, and prompt.template is none; a completion "
             "calls tools in fences"
         )
+    if not template.fenced:
+        raise ConfigError(
+            "the prompts of prompt.template end inside a proof, where no call of a tool can begin; "
+            "plain_tools has others"
+        )
     return FencedCompletion(tokenizer, template, Fences(tools))

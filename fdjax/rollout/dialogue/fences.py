@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdjax.environment.protocol import Call, Turn
-from fdjax.lean.extract import extract
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.models.tokenizer.protocol import Tool
 from fdjax.rollout.dialogue.calls import MAX_CALLS
@@ -156,7 +155,7 @@ class FencedCompletion:
     def find_proof(
         self, text: str, theorem: Theorem, allow_helpers: bool = False
     ) -> tuple[str, Sequence[int]]:
-        start, end = extract(text, theorem, allow_helpers)
+        start, end = self.template.find_proof(text, theorem, allow_helpers)
         return text[start:end], range(start, end)
 
     def answers(
