@@ -73,12 +73,16 @@ def compare(folder, messages, template=TEMPLATE):
     prompt = dialogue.prompt(THEOREM)
     assert text == template.text(THEOREM) and expected[: len(prompt)] == prompt
     at, turns = len(prompt), 0
-    for answer in [m["content"] for m in messages if m["role"] == "tool"]:
+    for i, answer in [(i, m["content"]) for i, m in enumerate(messages) if m["role"] == "tool"]:
         end = expected.index(ours.chat_eos_id, at) + 1
         turn = dialogue.read(ours.decode(expected[at : end - 1]))
         assert [c.tool for c in turn.calls] == ["check"] and turn.problem is None
         between = dialogue.answers([answer], turn.calls, ended=True, last_ids=expected[at:end])
         assert expected[end : end + len(between)] == between, ours.decode(between)
+        asked = theirs.apply_chat_template(
+            messages[: i + 1], tools=list(TOOLS), add_generation_prompt=True, return_dict=False
+        )
+        assert asked == expected[: end + len(between)]  # also while it was the last
         at, turns = end + len(between), turns + 1
     end = expected.index(ours.chat_eos_id, at) + 1
     assert dialogue.read(ours.decode(expected[at : end - 1])).calls == ()
@@ -100,6 +104,11 @@ def test_ids_of_four_turns_are_those_of_transformers(folders, name, thoughts):
     else:
         template = TEMPLATE
     assert compare(folders[name], messages, template).notes == ()
+
+
+def test_ids_of_four_turns_by_a_template_that_drops_thoughts(folders):
+    dialogue = compare(folders["deepseek_v31"], episode("deepseek_v31", thoughts=False))
+    assert dialogue.notes == ("thoughts of earlier turns are kept; the chat template drops them",)
 
 
 PUBLISHED = {
@@ -155,6 +164,20 @@ def test_what_a_template_does_to_earlier_turns_is_told(tokenizers):
     assert notes("qwen3").startswith("thoughts of earlier turns are kept")  # after a user's turn
     assert "<think>\\n\\n</think>" in notes("qwen3", TOOLS, thinking=False)
     assert notes("deepseek_v31", TOOLS).startswith("thoughts of earlier turns are kept")
+
+
+def test_an_answer_stays_as_it_was_when_it_was_the_last(tmp_path):
+    """As in a published template for Hermes: a line break more where turns follow."""
+    source = (tool_chats.FOLDER / "hermes.jinja").read_text()
+    end = "}\\n</tool_response><|im_end|>\\n' }}"
+    more = "}\\n</tool_response>' + ('' if loop.last else '\\n') + '<|im_end|>\\n' }}"
+    assert source.count(end) == 1
+    template = source.replace(end, more)
+    tokenizer = tk.load(tool_chats.make(tmp_path, "hermes", template))
+    dialogue = make_dialogue(tokenizer, PLAIN, TOOLS)
+    assert "an answer stays as it was when it was the last" in " ".join(dialogue.notes)
+    text = tokenizer.decode(dialogue.answers(["no"], [Call("check", {})], ended=True))
+    assert text.endswith('"no"}\n</tool_response>\nassistant\n')
 
 
 def test_what_begins_a_turn_begins_every_turn(tokenizers):

@@ -231,22 +231,26 @@ def _takes_tool_turns(chat: Chat) -> bool:
 
 def _notes(chat: Chat) -> list[str]:
     """What the chat template does to turns that are past, and an episode does not."""
-    thoughtful = f"{_THOUGHT}\n{_REASON}\n{_THOUGHT_END}\n\n{_WORDS}"
-    answers, told = chat._answer_messages([_ANSWER], ()), chat._told
-    try:
-        later, plain = (
-            _text(chat, [{"role": "assistant", "content": said, "trusted": True}, *answers], told)
-            for said in (thoughtful, _WORDS)
-        )
-    except ValueError:
-        return []
+    answers = chat._answer_messages([_ANSWER], ())
+
+    def prompt(*turns: str) -> str:
+        messages: list[Message] = []
+        for turn in turns:
+            messages += [{"role": "assistant", "content": turn, "trusted": True}, *answers]
+        return _text(chat, messages, chat._told)
+
     notes = []
-    if _REASON not in later:
+    if _REASON not in prompt(f"{_THOUGHT}\n{_REASON}\n{_THOUGHT_END}\n\n{_WORDS}"):
         notes.append("thoughts of earlier turns are kept; the chat template drops them")
-    prompt = _text(chat, [], chat._told)
-    if not plain.startswith(prompt):
+    first, second, third = prompt(), prompt(_WORDS), prompt(_WORDS, _WORDS)
+    if not second.startswith(first):
         notes.append(
-            f"what begins a turn ({prompt[-30:]!r}) stays there; the chat template drops it from "
+            f"what begins a turn ({first[-30:]!r}) stays there; the chat template drops it from "
             "earlier turns"
+        )
+    elif not third.startswith(second):
+        notes.append(
+            "an answer stays as it was when it was the last; the chat template writes it otherwise "
+            "where turns follow"
         )
     return notes
