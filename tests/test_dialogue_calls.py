@@ -213,6 +213,8 @@ def test_blocks_that_call_nothing(text):
         "```edit file=a file=b\nx\n```": "the argument 'file' is there twice",
         "```read first=x\n```": "the value 'x' is no JSON",
         '```edit file="\\x"\n```': "is no JSON",
+        "```read first=" + "[" * 9000 + "\n```": "is no JSON",
+        "```read " + "file=a " * 200_000 + "\n```": "more than 10,000 characters",
         "```check proof=rfl\nx\n```": "check takes no further text argument",
         "```note\nx\n```\n" * (MAX_CALLS + 1): "tools at most",
     }.items(),

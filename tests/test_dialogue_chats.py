@@ -4,6 +4,8 @@ import itertools
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fdjax.config import ConfigError
 from fdjax.environment.protocol import Call
@@ -238,6 +240,33 @@ def test_an_answer_cannot_forge_a_turn(tokenizers, name, with_tools):
     for text in hostile(tokenizer):
         assert frame(text) == expected, text
         assert frame("harmless", tool=text) == expected, text
+
+
+@every
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_mixture_forges_a_turn(tokenizers, name, data):
+    tokenizer = tokenizers[name]
+    dialogue = make_dialogue(tokenizer, PLAIN, TOOLS)
+    control = control_ids(tokenizer)
+    pieces = [
+        *tokenizer._control,
+        *dialogue.frame,
+        "<",
+        "|",
+        ">",
+        "\n",
+        '"',
+        "\\",
+        "\ufdd0",
+        "\ufdd1",
+    ]
+    parts = st.lists(st.one_of(st.sampled_from(pieces), st.text(max_size=3)), max_size=8)
+    text = "".join(data.draw(parts))
+    between = [dialogue.answers([a], [Call("check", {})], ended=False) for a in ("so", text)]
+    first, second = ([i for i in ids if i in control] for ids in between)
+    assert first == second
+    assert not any(tag in dialogue._without_frame(text) for tag in dialogue.frame)
 
 
 @every

@@ -29,6 +29,7 @@ CLOSE = "\n```\n"
 _BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)(?:^```|\Z)", re.M | re.S)
 _LANGUAGES = ("", "lean", "lean4", "text", "txt", "plaintext", "plain")
 _GIVEN = re.compile(r'\s*(?P<name>\w+)=(?P<value>"(?:[^"\\]|\\.)*"|[^\s"]+)(?=\s|\Z)')
+_MAX_LINE = 10_000
 _PART = re.compile(r"^=======(?:\n|\Z)", re.M)
 
 DECLARATION = """\
@@ -76,8 +77,10 @@ def _call(block: re.Match, tool: str, given: str, parameters: Mapping[str, Any])
     """Raises ValueError saying what is wrong."""
     properties = parameters.get("properties", {})
     arguments: dict[str, Any] = {}
-    at = 0
-    while given[at:].strip():
+    at, given = 0, given.rstrip()
+    if len(given) > _MAX_LINE:
+        raise ValueError(f"its first line has more than {_MAX_LINE:,} characters")
+    while at < len(given):
         found = _GIVEN.match(given, at)
         if found is None:
             raise ValueError(f"{given[at : at + 40]!r} behind the tool's name is no argument=value")
@@ -114,7 +117,7 @@ def _value(text: str, is_text: bool) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the value {text[:40]!r} is no JSON") from error
 
 
