@@ -37,13 +37,13 @@ class Template:
     student: str
     teacher: str
     prefill: str = ""  # the beginning of every proof
-    retry: str = ""  # completion: what follows a proof that was answered, up to the next one
     until: str = ""  # text that ends the proof of a completion, and its sample, where it occurs
     answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False
-    fenced: bool = False  # a completion whose proof is found as a chat's
     system: str = ""  # the system's turn, before the user's
     thinking: bool | None = None  # `enable_thinking` of the chat template; None: its default
+    fenced: bool = False  # a completion whose proof is found as a chat's
+    retry: str = ""  # completion: what follows a proof that was answered, up to the next one
 
     def text(self, theorem: Theorem, feedback: str | None = None) -> str:
         if feedback is None:
