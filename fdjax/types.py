@@ -68,11 +68,21 @@ class Attempt:
     finished: bool  # ended by a stop id, or by the text `until`: both are kept among the tokens
     candidate: Candidate  # its text is the template's prefill and the proof in the response
     # Where each token's text starts, in characters from the start of `candidate.text`: negative for
-    # tokens before that text, len(text) or more for tokens after it.
+    # tokens before that text, len(text) or more for tokens after it. All are negative where no
+    # token wrote the text.
     offsets: tuple[int, ...]
     entropy: float = 0.0  # mean over the model's tokens of their distributions' entropy, nats
     # Why no proof could be read; `candidate.text` is then the whole response.
     refusal: str | None = None
+    # Of an episode of several turns (fdjax/environment):
+    calls: int = 0  # of tools, malformed ones included
+    malformed: int = 0  # those that could not be read
+    tool_seconds: float = 0.0  # of Lean, spent by tools; the verdict's are its own
+
+    @property
+    def turns(self) -> int:
+        """The model's; an attempt of one answer has one."""
+        return sum(segment.origin == "model" for segment in self.segments)
 
     @property
     def tokens(self) -> tuple[int, ...]:
