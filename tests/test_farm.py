@@ -15,7 +15,7 @@ from fdjax.lean import jobs
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
-from fdjax.types import Theorem, Verdict
+from fdjax.types import Candidate, Theorem, Verdict
 
 THEOREM = Theorem("t", "t", ": True")
 
@@ -239,6 +239,20 @@ def test_what_is_urgent_goes_first(monkeypatch):
             future.result(5)
     assert backend.batches[1] == ["wrong 0", "wrong 1", "wrong 2"]
     assert sum(map(len, backend.batches)) == 24
+
+
+def test_what_a_tool_asks_goes_after_urgent_candidates_and_before_others(monkeypatch):
+    with busy(monkeypatch) as (backend, farm, first, waiting):
+        asked = farm.inquire(THEOREM, Candidate("wrong tool"))
+        hastened = farm.inquire(THEOREM, Candidate("good 19"))
+        refused = farm.inquire(THEOREM, Candidate("sorry"))
+        unaudited = farm.inquire(THEOREM, Candidate("wrong sorry"), audited=False)
+        urgent = submit(farm, THEOREM, "wrong urgent", urgent=True)
+        assert refused.result().status == "rejected"
+        backend.release.set()
+        for future in [first, asked, hastened, unaudited, urgent, *waiting]:
+            future.result(5)
+    assert backend.batches[1:3] == [["wrong urgent"], ["wrong tool", "good 19", "wrong sorry"]]
 
 
 def test_an_urgent_duplicate_hastens_what_waits(monkeypatch):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fdjax.benchmark import repair
 from fdjax.benchmark.dialects import hint
+from fdjax.lean.report import error_messages, refused_line
 from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
@@ -33,15 +34,11 @@ def describe_verdict(item: Item) -> Feedback | None:
 
 def describe_error(item: Item) -> Feedback | None:
     """The message of an unsolved goal shows the goal state. Without an error: the verdict."""
-    verdict = item[2]
-    error = verdict.first_error_message
-    if error is None:
+    _, attempt, verdict = item
+    messages = error_messages(verdict, attempt.candidate.text)
+    if not messages:
         return describe_verdict(item)
-    messages = [error.text]
-    place = verdict.first_error
-    if place is not None:
-        messages.insert(0, f"Lean refuses {_refused_line(item) or 'nothing'}")
-    return Feedback(tuple(messages), "lean_messages: error", first_error=place)
+    return Feedback(messages, "lean_messages: error", first_error=verdict.first_error)
 
 
 def describe_hint(item: Item) -> Feedback | None:
@@ -50,7 +47,8 @@ def describe_hint(item: Item) -> Feedback | None:
     """
     feedback = describe_error(item)
     theorem, attempt, verdict = item
-    advice = hint(_refused_line(item)) if verdict.first_error is not None else None
+    line = refused_line(verdict, attempt.candidate.text)
+    advice = hint(line) if verdict.first_error is not None else None
     if feedback is None or advice is None:
         return feedback
     repaired = repair(theorem, attempt.candidate.proof)
@@ -60,11 +58,3 @@ def describe_hint(item: Item) -> Feedback | None:
         provider="lean_messages: hint",
         proof=repaired and Candidate(repaired.good_prefix + repaired.completion),
     )
-
-
-def _refused_line(item: Item) -> str:
-    """The line of the first error; empty where the text has ended."""
-    _, attempt, verdict = item
-    text = attempt.candidate.text
-    begin = text.rfind("\n", 0, verdict.first_error) + 1
-    return next(iter(text[begin:].splitlines()), "").strip()

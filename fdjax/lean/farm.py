@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, BackendUnavailable, Submission, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.lean.jobs import Counters, Job, JobQueue
+from fdjax.lean.jobs import BULK, TOOL, URGENT, Counters, Job, JobQueue
 from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
 
 MAX_WAITING = 50_000  # candidates; `submit` blocks while so many are not yet verified
@@ -33,8 +33,8 @@ class Farm:
     `timeout`: wall seconds for one candidate. One that exceeds it or kills its Lean is tried once
     more alone, then reported as `timeout` or `crashed`. `allow_helpers`: may candidates have helper
     lemmas? `second`: a farm over replay.ReplayBackend, closed with this one. An urgent candidate,
-    or one with helpers, counts as proved only if `second` agrees. `submit` and `check` are
-    thread-safe.
+    or one with helpers, counts as proved only if `second` agrees. `submit`, `inquire` and `check`
+    are thread-safe.
     """
 
     def __init__(
@@ -122,10 +122,20 @@ class Farm:
         while MAX_WAITING candidates are not yet verified; so do not submit from a future's
         callback. Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        [first] = self._submit([(theorem, candidate)], urgent=urgent)
+        [first] = self._submit([(theorem, candidate)], priority=URGENT if urgent else BULK)
         if self.second and (urgent or candidate.has_helpers):
             return self._confirmed(first, theorem, candidate)
         return first
+
+    def inquire(
+        self, theorem: Theorem, candidate: Candidate, *, audited: bool = True
+    ) -> Future[Verdict]:
+        """What Lean says of a candidate, for a tool of an episode: as `submit`, after urgent ones
+        and before all others, and without blocking. Its verdict counts for nothing: `second` is not
+        asked. `audited=False`: for text that the caller has audited, and completed.
+        """
+        [verdict] = self._submit([(theorem, candidate)], audited=audited, priority=TOOL)
+        return verdict
 
     def check(self, pairs: Iterable[Submission]) -> list[Verdict]:
         """One verdict for each (theorem, candidate), in order."""
@@ -182,7 +192,7 @@ class Farm:
     # --- From submission to the queue ------------------------------------------------------------
 
     def _submit(
-        self, pairs: list[Submission], *, audited: bool = True, urgent: bool = False
+        self, pairs: list[Submission], *, audited: bool = True, priority: int = BULK
     ) -> list[Future[Verdict]]:
         if any(self.backend.missing(imports) for imports in {t.imports for t, _ in pairs}):
             self.require(theorem for theorem, _ in pairs)
@@ -191,7 +201,7 @@ class Farm:
         done = []
         with self._lock:
             for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
-                while len(self._jobs) >= MAX_WAITING and not urgent and not self._closed:
+                while len(self._jobs) >= MAX_WAITING and not priority and not self._closed:
                     self._work.notify()
                     self._room.wait()
                 if self._closed:
@@ -201,7 +211,7 @@ class Farm:
                 self._counts["submitted"] += 1
                 if refusal is not None:
                     verdict = Verdict("rejected", (refusal,), backend=self.backend.name)
-                elif verdict := self._enqueue(theorem, candidate, future, urgent):
+                elif verdict := self._enqueue(theorem, candidate, future, priority):
                     self._counts["cache_hits"] += 1
                 if verdict:
                     self._count(verdict, 1)
@@ -224,7 +234,7 @@ class Farm:
         )
 
     def _enqueue(
-        self, theorem: Theorem, candidate: Candidate, future: Future[Verdict], urgent: bool
+        self, theorem: Theorem, candidate: Candidate, future: Future[Verdict], priority: int
     ) -> Verdict | None:
         """The verdict if the cache holds it; else `future` waits for it."""
         key = cache_key(self.backend, theorem, candidate)
@@ -233,10 +243,10 @@ class Farm:
         if job := self._jobs.get(key):
             self._counts["joined"] += 1
             job.futures.append(future)
-            if urgent and not job.urgent:
-                self._queue.hasten(job)
+            if priority > job.priority:
+                self._queue.hasten(job, priority)
             return None
-        job = self._jobs[key] = Job(key, theorem, candidate, [future], urgent)
+        job = self._jobs[key] = Job(key, theorem, candidate, [future], priority)
         self._queue.add(job)
         return None
 

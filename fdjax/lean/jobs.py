@@ -10,6 +10,8 @@ from fdjax.lean.backend import Backend
 from fdjax.types import Candidate, Theorem
 
 MIN_BATCH = 16  # candidates; fewer do not pay for the start of a process
+# Priorities. An episode waits for what its tools ask, an evaluation for all its verdicts.
+BULK, TOOL, URGENT = range(3)
 
 
 @dataclasses.dataclass(eq=False)
@@ -20,35 +22,36 @@ class Job:
     theorem: Theorem
     candidate: Candidate
     futures: list[Future]
-    urgent: bool = False
+    priority: int = BULK
     tries: int = 0
     suspect: bool = False  # Lean was at this candidate when it died or had to be killed
 
 
 class JobQueue:
-    """Jobs that may share a batch wait in one group; groups take turns, urgent ones first. Jobs
-    that must be checked alone wait apart. Not thread-safe: the farm's lock guards it.
+    """Jobs that may share a batch wait in one group; groups take turns, those of the highest
+    priority first. Jobs that must be checked alone wait apart. Not thread-safe: the farm's lock
+    guards it.
     """
 
     def __init__(self, backend: Backend, workers: int):
         self._backend, self._workers = backend, workers
-        # (urgent, imports, the backend's pool) -> jobs, in the order of the groups' turns; a group
-        # is never empty
-        self._groups: dict[tuple[bool, Hashable, Hashable], collections.deque[Job]] = {}
-        self._alone: collections.deque[Job] = collections.deque()
+        # (priority, imports, the backend's pool) -> jobs, in the order of the groups' turns; a
+        # group is never empty
+        self._groups: dict[tuple[int, Hashable, Hashable], collections.deque[Job]] = {}
+        self._alone: list[Job] = []
         self._running_alone = 0
 
     def add(self, job: Job) -> None:
         self._groups.setdefault(self._group(job), collections.deque()).append(job)
 
     def add_alone(self, job: Job) -> None:
-        (self._alone.appendleft if job.urgent else self._alone.append)(job)
+        self._alone.append(job)
 
-    def hasten(self, job: Job) -> None:
-        """Makes `job` urgent; moves it if it waits in a group."""
+    def hasten(self, job: Job, priority: int) -> None:
+        """Gives `job` this priority; moves it if it waits in a group."""
         group = self._group(job)
         waiting = self._groups.get(group, ())
-        job.urgent = True
+        job.priority = priority
         if job in waiting:
             waiting.remove(job)
             if not waiting:
@@ -63,10 +66,12 @@ class JobQueue:
         spare = not self._groups or self._running_alone < max(1, self._workers // 2)
         if self._alone and spare:
             self._running_alone += 1
-            return [self._alone.popleft()], True
+            job = max(self._alone, key=lambda job: job.priority)  # the first of its priority
+            self._alone.remove(job)
+            return [job], True
         if not self._groups:
             return None
-        group = next((g for g in self._groups if g[0]), next(iter(self._groups)))
+        group = max(self._groups, key=lambda group: group[0])  # the first of its priority
         jobs = self._groups.pop(group)
         share = math.ceil(len(jobs) / self._workers)
         size = min(self._backend.max_batch, max(MIN_BATCH, share), len(jobs))
@@ -82,8 +87,8 @@ class JobQueue:
         self._groups.clear()
         self._alone.clear()
 
-    def _group(self, job: Job) -> tuple[bool, Hashable, Hashable]:
-        return job.urgent, job.theorem.imports, self._backend.pool(job.theorem)
+    def _group(self, job: Job) -> tuple[int, Hashable, Hashable]:
+        return job.priority, job.theorem.imports, self._backend.pool(job.theorem)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Lean's messages about a candidate as text for a model."""
+
+from collections.abc import Callable
+
+from fdjax.types import Message, Verdict
+
+GAP = "..."  # stands for what was cut
+
+
+def refused_line(verdict: Verdict, text: str) -> str:
+    """The line of the first error in the candidate's `text`; empty where the text has ended, or
+    where the error has no place."""
+    if (place := verdict.first_error) is None:
+        return ""
+    begin = text.rfind("\n", 0, place) + 1
+    return next(iter(text[begin:].splitlines()), "").strip()
+
+
+def error_messages(verdict: Verdict, text: str) -> tuple[str, ...]:
+    """The line of the first error and what Lean says of it, which shows an unsolved goal. Empty
+    without an error."""
+    error = verdict.first_error_message
+    if error is None:
+        return ()
+    if verdict.first_error is None:
+        return (error.text,)
+    return f"Lean refuses {refused_line(verdict, text) or 'nothing'}", error.text
+
+
+def located(message: Message, text: str) -> str:
+    """`LINE:COLUMN: severity: what Lean says`, with the line from 1 and the column from 0, as Lean
+    counts them, in the candidate's `text`; without a place it begins with the severity."""
+    said = f"{message.severity}: {message.text}"
+    if message.place is None:
+        return said
+    line = text.count("\n", 0, message.place) + 1
+    column = message.place - (text.rfind("\n", 0, message.place) + 1)
+    return f"{line}:{column}: {said}"
+
+
+def cut(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
+    """`text` within `budget`, by `measure`: characters, or the tokens of a tokenizer.
+
+    Lines are left out of the middle, since Lean's messages begin with what is wrong and end with
+    the goal; where not even two lines fit, the end of the text is cut.
+    """
+    text = text.strip("\n")
+    if measure(text) <= budget:
+        return text
+    lines = text.split("\n")
+
+    def kept(number: int) -> str:
+        head = (number + 1) // 2
+        return "\n".join([*lines[:head], GAP, *lines[len(lines) - (number - head) :]])
+
+    if measure(kept(2)) <= budget and len(lines) > 2:
+        return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
+    size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
+    return text[:size] + GAP if size else ""
+
+
+def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The largest number from `low` to `high` that the predicate holds for, by bisection; `low` if
+    it holds for none."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,41 @@
+"""Lean's messages as text for a model: places, and cuts that keep what matters."""
+
+import pytest
+
+from fdjax.lean.report import cut, error_messages, located
+from fdjax.types import Message, Verdict
+
+TEXT = " by\n  intro h\n  exact k"
+
+
+def test_the_first_error_is_shown_with_its_line():
+    place = TEXT.index("exact")
+    error = Message("error", "Unknown identifier `k`", start=place + 6, end=place + 7)
+    verdict = Verdict("failed", (error,))
+    assert error_messages(verdict, TEXT) == ("Lean refuses exact k", "Unknown identifier `k`")
+    assert located(error, TEXT) == "3:8: error: Unknown identifier `k`"
+
+
+def test_without_a_place_or_an_error():
+    nowhere = Verdict("failed", (Message("error", "no theorem was added"),))
+    assert error_messages(nowhere, TEXT) == ("no theorem was added",)
+    assert located(nowhere.messages[0], TEXT) == "error: no theorem was added"
+    assert error_messages(Verdict("proved"), TEXT) == ()
+
+
+GOALS = "unsolved goals\n" + "".join(f"h{i} : p{i}\n" for i in range(50)) + "⊢ q ∧ p"
+
+
+def test_a_cut_keeps_the_first_and_the_last_line():
+    short = cut(GOALS, 60)
+    assert 40 < len(short) <= 60
+    assert short.startswith("unsolved goals\n") and short.endswith("\n⊢ q ∧ p")
+    assert short.count("...") == 1
+    assert cut(GOALS, len(GOALS)) == GOALS
+
+
+@pytest.mark.parametrize("budget", range(0, 40, 3))
+def test_a_cut_is_within_its_budget_by_any_measure(budget):
+    for measure in (len, lambda text: len(text.split()), lambda text: len(text.encode())):
+        for text in (GOALS, GOALS.replace("\n", ""), "⊢" * 100, "", "\n\n"):
+            assert measure(cut(text, budget, measure)) <= budget
