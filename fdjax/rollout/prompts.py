@@ -28,6 +28,7 @@ class Template:
     """The texts of prompts, and where in a response the proof is.
 
     Completion: the prompt ends with the proof's `prefill`, and the response continues the proof.
+    In episodes, `retry` with its {answer} stands between two proofs.
     Chat: the prompt is the user's turn, and the response's last fenced Lean block holds the proof.
     Feedback is part of the same turn, or the same text, as the theorem.
     """
@@ -35,6 +36,7 @@ class Template:
     student: str
     teacher: str
     prefill: str = ""  # the beginning of every proof
+    retry: str = ""  # completion: what follows a proof that was answered, up to the next one
     until: str = ""  # text that ends the proof of a completion, and its sample, where it occurs
     answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False

@@ -160,6 +160,8 @@ def make_template(prompt: PromptConfig) -> Template:
             f"{named}student={template.student!r} does not show the theorem; {{goal}} or "
             "{signature} would"
         )
+    if template.retry and "{answer}" not in template.retry:
+        raise ConfigError(f"{named}retry={template.retry!r} has no place for {{answer}}")
     if prompt.thinking and not template.chat:
         raise ConfigError(f"prompt.thinking={prompt.thinking}, but prompt.template is no chat")
     thinking = None if prompt.thinking is None else prompt.thinking == "on"

@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fdjax.models.tokenizer.engines import MARK
-from fdjax.models.tokenizer.protocol import Message
+from fdjax.models.tokenizer.protocol import Message, Tool
 
 DATE = datetime.date(2024, 7, 26)  # as in the templates of Llama 3 that have one
 _BREAK = "\ufdd1"  # put inside spelled control tokens while the template is rendered
+_WORDS = "\ufdd2"  # stands for what the assistant says
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +29,37 @@ class ChatTemplate:
     tokens: Mapping[str, str]  # variables of the template: bos_token, eos_token, ...
     control: tuple[str, ...]  # names of the control tokens
 
-    def marked(self, messages: Sequence[Message], thinking: bool | None = None) -> str:
+    def marked(
+        self,
+        messages: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """The chat up to the assistant's answer, with MARK before each control token.
 
         Raises ValueError if the template refuses the messages.
         """
-        safe = [message | {"content": self._broken(message["content"])} for message in messages]
-        switch = {} if thinking is None else {"enable_thinking": thinking}
-        text = self._rendered(safe, add_generation_prompt=True, **switch)
-        return self._pattern.sub(rf"{MARK}\g<0>", text).replace(_BREAK, "")
+        return self._with_marks(self._prompt(self._safe(messages), thinking, tools))
+
+    def between(
+        self,
+        messages: Sequence[Message],
+        answers: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> str:
+        """What stands between the assistant's words, which follow `messages`, and its next words,
+        which follow `answers`; as `marked`.
+
+        Raises ValueError if the template refuses the messages, or does not write an assistant's
+        words just as they are.
+        """
+        words = {"role": "assistant", "content": _WORDS}
+        chat = [*self._safe(messages), words, *self._safe(answers)]
+        _, *after = self._prompt(chat, thinking, tools).split(_WORDS)
+        if len(after) != 1:
+            raise ValueError("the chat template leaves out, or repeats, what the assistant said")
+        return self._with_marks(after[0])
 
     def after_answer(self) -> list[str]:
         """The control tokens that directly follow the assistant's words, in order, up to the first
@@ -61,16 +84,27 @@ class ChatTemplate:
         names = sorted(self.control, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
+    def _safe(self, messages: Sequence[Message]) -> list[Message]:
+        return [message | {"content": self._broken(message["content"])} for message in messages]
+
+    def _prompt(self, messages, thinking: bool | None, tools: Sequence[Tool]) -> str:
+        switch = {} if thinking is None else {"enable_thinking": thinking}
+        return self._rendered(messages, tools, add_generation_prompt=True, **switch)
+
+    def _with_marks(self, text: str) -> str:
+        return self._pattern.sub(rf"{MARK}\g<0>", text).replace(_BREAK, "")
+
     def _broken(self, content: str) -> str:
-        content = re.sub(f"[{MARK}{_BREAK}]", "\ufffd", content)
+        content = re.sub(f"[{MARK}{_BREAK}{_WORDS}]", "\ufffd", content)
         return re.sub(rf"(?=(?:{self._pattern.pattern})).", rf"\g<0>{_BREAK}", content, flags=re.S)
 
-    def _rendered(self, messages, **variables) -> str:
+    def _rendered(self, messages, tools: Sequence[Tool] = (), **variables) -> str:
         import jinja2
 
+        tools = list(tools) or None
         try:
             return self._compiled.render(
-                messages=messages, tools=None, documents=None, **self.tokens, **variables
+                messages=messages, tools=tools, documents=None, **self.tokens, **variables
             )
         except (jinja2.TemplateError, TypeError) as error:
             raise ValueError(f"the chat template refuses the messages: {error}") from error

@@ -3,9 +3,11 @@
 import bisect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-Message = Mapping[str, str]  # {"role": "system", "user" or "assistant", "content": text}
+# {"role": "system", "user", "assistant" or "tool", "content": text}; templates may read more keys
+Message = Mapping[str, Any]
+Tool = Mapping[str, Any]  # {"type": "function", "function": {"name", "description", "parameters"}}
 
 
 class Tokenizer(Protocol):
@@ -50,11 +52,33 @@ class Tokenizer(Protocol):
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of text that begins a sequence, with bos before it if the model uses one."""
 
-    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> list[int]:
         """Ids of a chat by the model's template, up to where the assistant's answer begins.
 
-        thinking: the template's `enable_thinking`; None leaves its default. Raises ValueError if
-        there is no template, or if it refuses these messages.
+        thinking: the template's `enable_thinking`; None leaves its default. tools: declared where
+        the template declares them. Raises ValueError if there is no template, or if it refuses
+        these messages.
+        """
+
+    def encode_between(
+        self,
+        messages: Sequence[Message],
+        answers: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+        *,
+        ended: bool,
+    ) -> list[int]:
+        """Ids between the assistant's words, which follow `messages`, and its next words, which
+        follow `answers`. The words themselves are not looked at.
+
+        ended: the words have their end already (`chat_eos_id`). Raises ValueError as `encode_chat`,
+        and if the template does not write an assistant's words just as they are.
         """
 
     def token_bytes(self, ids: Sequence[int]) -> list[bytes]:

@@ -12,7 +12,7 @@ from typing import Any
 from fdjax.models.tokenizer import engines
 from fdjax.models.tokenizer.chat import ChatTemplate
 from fdjax.models.tokenizer.engines import MARK, Added, Engine, Entry
-from fdjax.models.tokenizer.protocol import Message, character_offsets, decode_bytes
+from fdjax.models.tokenizer.protocol import Message, Tool, character_offsets, decode_bytes
 from fdjax.runtime.files import write_atomically
 
 FILES = (
@@ -127,10 +127,36 @@ class PublishedTokenizer:
         ids = self._engine.encode_marked(first) + self.encode(mark + rest)
         return [bos, *ids] if with_bos and bos is not None else ids
 
-    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> list[int]:
         if self._template is None:
             raise ValueError("the tokenizer has no chat template")
-        return self._engine.encode_marked(self._template.marked(messages, thinking))
+        return self._engine.encode_marked(self._template.marked(messages, thinking, tools))
+
+    def encode_between(
+        self,
+        messages: Sequence[Message],
+        answers: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+        *,
+        ended: bool,
+    ) -> list[int]:
+        if self._template is None:
+            raise ValueError("the tokenizer has no chat template")
+        between = self._template.between(messages, answers, thinking, tools)
+        text, mark, marked = between.partition(MARK)
+        ids = [*self.encode(text), *self._engine.encode_marked(mark + marked)]
+        if not ended or self.chat_eos_id not in ids:
+            return ids
+        end = ids.index(self.chat_eos_id)
+        control = {token.id for token in self._control.values()}
+        is_first = all(i in control or not self.decode([i]).strip() for i in ids[:end])
+        return ids[end + 1 :] if is_first else ids
 
     def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
         pieces, special = self._engine.pieces, self._special_ids

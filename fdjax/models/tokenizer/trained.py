@@ -16,7 +16,7 @@ from pathlib import Path
 import sentencepiece
 
 from fdjax.models.tokenizer.engines import import_tokenizers, parse_pieces, piece_bytes
-from fdjax.models.tokenizer.protocol import Message, character_offsets, decode_bytes
+from fdjax.models.tokenizer.protocol import Message, Tool, character_offsets, decode_bytes
 from fdjax.runtime.files import write_atomically
 
 
@@ -80,7 +80,15 @@ class SentencePieceTokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         return [self.bos_id, *self.encode(text)]
 
-    def encode_chat(self, messages: Sequence[Message], thinking: bool | None = None) -> list[int]:
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        thinking: bool | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> list[int]:
+        raise ValueError("a tokenizer trained here has no chat template")
+
+    def encode_between(self, messages, answers, thinking=None, tools=(), *, ended) -> list[int]:
         raise ValueError("a tokenizer trained here has no chat template")
 
     def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
