@@ -107,7 +107,7 @@ def plan(
     starts = max(1, slots // 4)
     prompts = math.ceil(max(1, starts // 4) / rows) * rows
     store = math.ceil(slots * _STORE / rows) * rows if episodes else 0
-    return Shapes(slots, columns, chunk, prompt, prompts, starts, store and max(store, starts + 1), answer)
+    return Shapes(slots, columns, chunk, prompt, prompts, starts, store, answer)
 
 
 _STORE = 0.75  # rows of the store for each slot: a third of them is `starts`
@@ -142,6 +142,7 @@ def run(
                 busy = time.perf_counter()
         ended = []
         if not chunk:
+            figures.done = len(queue) - board.open
             continue
         if not _is_ready(chunk):
             chunk = jax.block_until_ready(chunk)
@@ -195,8 +196,8 @@ class _Board:
         `told`: does the conversation know all turns that have ended?
         """
         with jax.set_mesh(self.mesh):
-            if self.waiting:
-                self._go_on(told)
+            while self.waiting and self._go_on(told) and not self.held:
+                pass  # all that were answered have ended
             while self.free and self.next < len(self.queue):
                 self._start()
             if not self.held:
@@ -262,23 +263,20 @@ class _Board:
                 self.free.append(before.slot)
         self.waiting += moved
 
-    def _go_on(self, told: bool) -> None:
+    def _go_on(self, told: bool) -> bool:
         """Answers the turns that are due, as far as slots are free; or all, if nothing else is
-        left to do."""
-        due = [w for w in self.waiting if self.sent - w.chunk >= self.conversation.lag]
+        left to do. Were there any?"""
+        chosen = self._with_slots(
+            [w for w in self.waiting if self.sent - w.chunk >= self.conversation.lag]
+        )
         left = self.held or (self.free and self.next < len(self.queue))
-        if not due and not left and told:
-            due = list(self.waiting)
-        chosen, free = [], len(self.free)
-        for w in due:
-            if w.row is None or free:
-                chosen.append(w)
-                free -= w.row is not None
-        if not chosen:
-            return
-        self.waiting = [w for w in self.waiting if w not in chosen]
+        if not chosen and not left and told:
+            chosen = self._with_slots(self.waiting)
+        taken = {w.sample for w in chosen}
+        self.waiting = [w for w in self.waiting if w.sample not in taken]
         going_on = []
-        for w, answer in zip(chosen, self.conversation.answers([w.sample for w in chosen])):
+        answers = self.conversation.answers([w.sample for w in chosen]) if chosen else ()
+        for w, answer in zip(chosen, answers):
             if answer:
                 going_on.append((w, answer))
                 continue
@@ -289,6 +287,16 @@ class _Board:
         self.free.sort(reverse=True)
         for begin in range(0, len(going_on), self.shapes.starts):
             self._resume(going_on[begin : begin + self.shapes.starts])
+        return bool(chosen)
+
+    def _with_slots(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Those that need no slot, that have theirs, or for which one is free."""
+        chosen, free = [], len(self.free)
+        for w in waiting:
+            if w.row is None or free:
+                chosen.append(w)
+                free -= w.row is not None
+        return chosen
 
     def _resume(self, going_on: list[tuple[Waiting, Answer]]) -> None:
         ready, rows = self.store.read(going_on, self.slots, self.free), []
