@@ -35,7 +35,8 @@ class Shapes(NamedTuple):
     prompts: int  # read at a time
     starts: int  # samples that begin, or go on, at a time
     store: int = 0  # rows for samples that wait
-    answer: int = 0  # tokens of an answer that are read at a time
+    readers: int = 0  # samples that read their answers at a time
+    answer: int = 0  # tokens of an answer that each reads at a time
 
 
 class Sample(NamedTuple):
@@ -78,7 +79,7 @@ def plan(
     turn, answer = response, 0
     if episodes:
         turn = episodes.turn_tokens or response // episodes.turns
-        answer = min(math.ceil(episodes.answer_tokens / 8) * 8, 64)
+        answer = min(math.ceil(episodes.answer_tokens / 3 / 8) * 8, 64)
     chunk = config.chunk or min(max(8, turn // 8), 64)
     columns = prompt + response + max(chunk, answer)
     unit = 128 if columns >= 1024 else 8
@@ -106,8 +107,12 @@ def plan(
     slots = math.ceil(slots / rows) * rows
     starts = max(1, slots // 4)
     prompts = math.ceil(max(1, starts // 4) / rows) * rows
-    store = math.ceil(slots * _STORE / rows) * rows if episodes else 0
-    return Shapes(slots, columns, chunk, prompt, prompts, starts, store, answer)
+    made = Shapes(slots, columns, chunk, prompt, prompts, starts)
+    if episodes:
+        store = math.ceil(slots * _STORE / rows) * rows
+        readers = math.ceil(max(1, starts // 2) / rows) * rows
+        made = made._replace(store=store, readers=readers, answer=answer)
+    return made
 
 
 _STORE = 0.75  # rows of the store for each slot: a third of them is `starts`

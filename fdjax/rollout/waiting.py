@@ -88,7 +88,8 @@ class Store:
     def read(
         self, going_on: Sequence[tuple[Waiting, Answer]], slots: engine.Slots, free: list[int]
     ) -> list[Ready]:
-        """Reads answers, of at most `starts` samples; those without a slot take one of `free`."""
+        """Reads answers. Of those that wait in their slots there are at most `starts`; those without
+        a slot take one of `free`."""
         own = [w for w, _ in going_on if w.slot is not None]
         rows = {w.sample: self.free.pop() for w in own}
         self._park([w._replace(row=rows[w.sample]) for w in own], slots)
@@ -114,14 +115,16 @@ class Store:
             self.cache = engine.park(self.cache, slots, slot_M, row_M)
 
     def _extend(self, rows: Sequence[int], given: Sequence[Sequence[int]]) -> None:
-        """Piece after piece: one shape, whatever the length of an answer."""
-        M, T = self.shapes.starts, self.shapes.answer
-        row_M = np.array([*rows, *[self.shapes.store] * (M - len(rows))], np.int32)
-        for begin in range(0, max(map(len, given), default=0), T):
-            tokens_MT, count_M = np.zeros((M, T), np.int32), np.zeros(M, np.int32)
-            for m, ids in enumerate(given):
-                piece = ids[begin : begin + T]
-                tokens_MT[m, : len(piece)], count_M[m] = piece, len(piece)
-            self.cache = engine.extend(
-                self.model, self.weights, self.cache, row_M, tokens_MT, count_M
-            )
+        """Piece after piece, of few rows at a time: one shape, whatever the lengths of answers."""
+        M, T, nobody = self.shapes.readers, self.shapes.answer, (self.shapes.store, ())
+        for at in range(0, max(map(len, given), default=0), T):
+            pieces = [(row, ids[at : at + T]) for row, ids in zip(rows, given) if len(ids) > at]
+            for begin in range(0, len(pieces), M):
+                some = pieces[begin : begin + M]
+                tokens_MT, count_M = np.zeros((M, T), np.int32), np.zeros(M, np.int32)
+                for m, (_, ids) in enumerate(some):
+                    tokens_MT[m, : len(ids)], count_M[m] = ids, len(ids)
+                row_M = np.array([r for r, _ in some + [nobody] * (M - len(some))], np.int32)
+                self.cache = engine.extend(
+                    self.model, self.weights, self.cache, row_M, tokens_MT, count_M
+                )
