@@ -1,4 +1,4 @@
-"""Dialogues of completions: ids between proofs, the proof in a turn, answers that would be turns."""
+"""Dialogues of completions: ids between proofs, proofs in turns, answers that would be turns."""
 
 import pytest
 
@@ -9,9 +9,7 @@ from fdjax.types import Theorem
 from tests import tiny_tokenizers
 
 TEMPLATE = Template("{goal}\n:= by\n  ", "{goal}\n{feedback}\n:= by\n  ", " by\n  ")
-THEOREM = Theorem(
-    id="t", name="t", signature="(p q : Prop) (h : p ∧ q) : q", goal="h : p ∧ q\n⊢ q"
-)
+THEOREM = Theorem(id="t", name="t", signature="(p q : Prop) (h : p ∧ q) : q", goal="h : p ∧ q\n⊢ q")
 ERROR = "Lean refuses exact h\ntype mismatch\n⊢ q"
 
 

@@ -45,7 +45,11 @@ def config(tmp_path, monkeypatch):
         ("prompt.student", "{feedback}", "^prompt.student"),
         ("prompt.student", "Prove it.", "^prompt.student='Prove it.' does not show the theorem"),
         ("prompt.teacher", "{", "^prompt.teacher"),
-        ("prompt.template", "x", "^prompt.template=x: no such file, and none of deepseek_"),
+        (
+            "prompt.template",
+            "x",
+            "^prompt.template=x: no such file, and none of chat_tools, ",
+        ),
         ("prompt.template", "kimina_prover", "kimina_prover is a chat: it takes a published"),
         ("prompt.thinking", "on", "^prompt.thinking=on, but prompt.template is no chat"),
     ],

@@ -78,9 +78,23 @@ TURNS = {  # name -> (the student's text, the teacher's)
         f"# Problem:{THEOREM.informal}\n# Formal statement:\n```lean4\n{CODE}```\n"
         f"# Feedback on an earlier attempt:\n{FEEDBACK}\n",
     ),
+    "chat_tools": (
+        f"Prove this theorem:\n\n```lean4\n{CODE}  sorry\n```",
+        f"Prove this theorem:\n\n```lean4\n{CODE}  sorry\n```\n\n"
+        f"Feedback on an earlier attempt:\n\n{FEEDBACK}",
+    ),
+    "plain_tools": (
+        f"A theorem to prove in Lean 4:\n\n```lean\n{CODE}  sorry\n```\n\n",
+        f"A theorem to prove in Lean 4:\n\n```lean\n{CODE}  sorry\n```\n\n"
+        f"Feedback on an earlier attempt:\n{FEEDBACK}\n\n",
+    ),
     "plain": (CODE, f"/-\nFeedback on an earlier attempt:\n{FEEDBACK}\n-/\n{CODE}"),
 }
-SYSTEM = {"kimina_prover": "You are an expert in mathematics and Lean 4."}
+SYSTEM = {
+    "kimina_prover": "You are an expert in mathematics and Lean 4.",
+    "chat_tools": "You are an expert in Lean 4. Work in steps: try proofs with the tools and read "
+    "their answers. End with a proof of the theorem as it is stated.",
+}
 THOUGHT = "<think>\n\n</think>\n\n"
 
 
@@ -279,7 +293,7 @@ def test_a_response_is_never_tokenized_again(folders):
 
 
 def test_bad_templates_are_named(tmp_path, folders):
-    with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of deep"):
+    with pytest.raises(ConfigError, match=r"prompt\.template=x: no such file, and none of chat"):
         read_template("x")
     for text, message in (
         ("student = 1x", "prompt.template=.*mine.toml: "),

@@ -41,12 +41,14 @@ class Step(NamedTuple):
     """What an environment does with a model's turn."""
 
     episode: Any  # the environment's own immutable state
-    # To the calls, in their order; a malformed call's comes after them. Plain text, within the
-    # budget of an answer.
+    # To the calls, in their order, of plain text and bounded length. Of too many calls all but the
+    # first share one answer. A malformed call's comes last.
     answers: tuple[str, ...] = ()
     submission: Submission | None = None  # the latest; judged if the episode ends now, however
-    done: bool = False  # then `answers` are not read
+    # The model has no further turn. Without a submission `answers` then say why there is none.
+    done: bool = False
     seconds: float = 0.0  # of Lean in this step
+    malformed: int = 0  # calls that were not run: malformed, of no tool, with wrong arguments
 
 
 # (what the turn's text gives as its proof, for `Submission.text`; where each of its characters

@@ -297,9 +297,10 @@ def _modified(tokens: Sequence[Token], i: int) -> int:
 
 
 def _line_start(text: str, i: int) -> int:
-    """The end of the line before if only space follows it (columns matter to Lean); else i."""
+    """The end of the line before if only space follows it (columns matter to Lean); else i. The
+    start of the first line."""
     start = text.rfind("\n", 0, i)
-    return i if text[start + 1 : i].strip() else start
+    return i if text[start + 1 : i].strip() else max(start, 0)
 
 
 def _not_a_helper(word: str, allowed: bool) -> str:

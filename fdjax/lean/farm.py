@@ -145,6 +145,18 @@ class Farm:
             futures = [self._confirmed(f, *pair) for f, pair in zip(futures, pairs, strict=True)]
         return [future.result() for future in futures]
 
+    def refusal(self, theorem: Theorem, candidate: Candidate) -> Message | None:
+        """The audit's message if it refuses the candidate."""
+        limit = self.backend.max_heartbeats
+        if not (candidate.has_helpers and self.allow_helpers):
+            return audit(candidate.text, limit)
+        if refusal := audit(candidate.helpers, limit, theorem.name):
+            return refusal
+        refusal, shift = audit(candidate.proof, limit), candidate.main_start
+        return refusal and dataclasses.replace(
+            refusal, start=shift + refusal.start, end=shift + refusal.end
+        )
+
     @property
     def counters(self) -> Counters:
         with self._lock:
@@ -196,7 +208,7 @@ class Farm:
     ) -> list[Future[Verdict]]:
         if any(self.backend.missing(imports) for imports in {t.imports for t, _ in pairs}):
             self.require(theorem for theorem, _ in pairs)
-        refusals = [self._refusal(*pair) if audited else None for pair in pairs]
+        refusals = [self.refusal(*pair) if audited else None for pair in pairs]
         futures: list[Future[Verdict]] = []
         done = []
         with self._lock:
@@ -220,18 +232,6 @@ class Farm:
         for future, verdict in done:
             _answer(future, verdict)
         return futures
-
-    def _refusal(self, theorem: Theorem, candidate: Candidate) -> Message | None:
-        """The audit's message if it refuses the candidate."""
-        limit = self.backend.max_heartbeats
-        if not (candidate.has_helpers and self.allow_helpers):
-            return audit(candidate.text, limit)
-        if refusal := audit(candidate.helpers, limit, theorem.name):
-            return refusal
-        refusal, shift = audit(candidate.proof, limit), candidate.main_start
-        return refusal and dataclasses.replace(
-            refusal, start=shift + refusal.start, end=shift + refusal.end
-        )
 
     def _enqueue(
         self, theorem: Theorem, candidate: Candidate, future: Future[Verdict], priority: int

@@ -1,6 +1,6 @@
 """Lean's messages about a candidate as text for a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fdjax.types import Message, Verdict
 
@@ -57,6 +57,24 @@ def cut(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
         return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
     size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
     return text[:size] + GAP if size else ""
+
+
+def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) -> str:
+    """The first of `parts`, one below the other, within `budget`; the last of them is cut, and a
+    line says how many are left out."""
+    text = ""
+    for i, part in enumerate(parts):
+        left = len(parts) - i - 1
+        more = f"\n({left} more)" if left else ""
+        before = f"{text}\n" if text else ""
+        if measure(f"{before}{part}{more}") > budget:
+            shorter = cut(part, budget, lambda p: measure(f"{before}{p}{more}"))  # noqa: B023
+            if shorter:
+                return f"{before}{shorter}{more}"
+            more = f"\n({left + 1} more)"
+            return f"{text}{more}" if text and measure(f"{text}{more}") <= budget else text
+        text = f"{before}{part}"
+    return text
 
 
 def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:

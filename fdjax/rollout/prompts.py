@@ -15,6 +15,7 @@ import numpy as np
 from fdjax.config import ConfigError
 from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.models.tokenizer import Tokenizer
+from fdjax.models.tokenizer.protocol import Message
 from fdjax.rollout.until import until_table
 from fdjax.types import Attempt, Candidate, Feedback, Segment, Theorem
 
@@ -36,12 +37,13 @@ class Template:
     student: str
     teacher: str
     prefill: str = ""  # the beginning of every proof
-    retry: str = ""  # completion: what follows a proof that was answered, up to the next one
     until: str = ""  # text that ends the proof of a completion, and its sample, where it occurs
     answer: str = "{proof}"  # the response that gives a proof (without prefill), to learn from
     chat: bool = False
     system: str = ""  # the system's turn, before the user's
     thinking: bool | None = None  # `enable_thinking` of the chat template; None: its default
+    fenced: bool = False  # a completion whose proof is found as a chat's
+    retry: str = ""  # completion: what follows a proof that was answered, up to the next one
 
     def text(self, theorem: Theorem, feedback: str | None = None) -> str:
         if feedback is None:
@@ -59,13 +61,15 @@ class Template:
         """
         if not self.chat:
             return tokenizer.encode_prompt(text)
-        turns = [{"role": "user", "content": text}]
-        if self.system:
-            turns.insert(0, {"role": "system", "content": self.system})
         try:
-            return tokenizer.encode_chat(turns, self.thinking)
+            return tokenizer.encode_chat(self.messages(text), self.thinking)
         except ValueError as error:
             raise ConfigError(f"prompt.template is a chat: {error}") from error
+
+    def messages(self, text: str) -> list[Message]:
+        """The turns of a chat up to the user's first, which is `text`."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": text}]
 
     def response(self, theorem: Theorem, candidate: Candidate) -> str:
         """A response that gives `candidate`."""
@@ -73,7 +77,7 @@ class Template:
         if candidate.has_helpers:
             fields["header"] += candidate.helpers.rstrip().lstrip("\n") + "\n\n"
         proof = candidate.proof.removeprefix(self.prefill)
-        if self.chat and not proof[:1].isspace():
+        if (self.chat or self.fenced) and not proof[:1].isspace():
             proof = " " + proof
         return self.answer.format(proof=proof, **fields)
 
@@ -86,8 +90,8 @@ class Template:
 
     def find_proof(self, response: str, theorem: Theorem, allow_helpers: bool = False) -> Span:
         """The place of the proof in `response`, without prefill; in a chat with its helper lemmas,
-        where they are allowed. Raises NoProof, in a chat only."""
-        if self.chat:
+        where they are allowed. Raises NoProof, in a chat (or `fenced`) only."""
+        if self.chat or self.fenced:
             return extract(response, theorem, allow_helpers)
         end = response.find(self.until) if self.until else -1
         return Span(0, len(response) if end < 0 else end)

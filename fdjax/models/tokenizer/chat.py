@@ -85,7 +85,9 @@ class ChatTemplate:
         return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     def _safe(self, messages: Sequence[Message]) -> list[Message]:
-        return [message | {"content": self._broken(message["content"])} for message in messages]
+        return [
+            m if m.get("trusted") else m | {"content": self._broken(m["content"])} for m in messages
+        ]
 
     def _prompt(self, messages, thinking: bool | None, tools: Sequence[Tool]) -> str:
         switch = {} if thinking is None else {"enable_thinking": thinking}

@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-# {"role": "system", "user", "assistant" or "tool", "content": text}; templates may read more keys
+# {"role": "system", "user", "assistant" or "tool", "content": text}; templates may read more keys.
+# With "trusted" true, what spells a control token becomes one.
 Message = Mapping[str, Any]
 Tool = Mapping[str, Any]  # {"type": "function", "function": {"name", "description", "parameters"}}
 

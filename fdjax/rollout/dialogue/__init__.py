@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from fdjax.config import ConfigError
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.models.tokenizer.protocol import Tool
+from fdjax.rollout.dialogue.chat import make_chat
+from fdjax.rollout.dialogue.fences import FencedCompletion, Fences
 from fdjax.rollout.dialogue.plain import Plain
 from fdjax.rollout.dialogue.protocol import Dialogue
 from fdjax.rollout.prompts import Template
@@ -26,6 +28,19 @@ def make_dialogue(
     tools: declared to the model; none in repair. format: how it calls them; None: by the template.
     Raises ConfigError naming what the template or the tokenizer cannot do.
     """
-    if not tools and not template.chat:
+    tools = tuple(tools)
+    if template.chat:
+        return make_chat(tokenizer, template, tools, format)
+    if not tools:
         return Plain(tokenizer, template)
-    raise ConfigError("not there yet")
+    if format not in (None, "fences"):
+        raise ConfigError(
+            f"environment.format={format} is of chats, and prompt.template is none; a completion "
+            "calls tools in fences"
+        )
+    if not template.fenced:
+        raise ConfigError(
+            "the prompts of prompt.template end inside a proof, where no call of a tool can begin; "
+            "plain_tools has others"
+        )
+    return FencedCompletion(tokenizer, template, Fences(tools))
