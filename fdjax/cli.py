@@ -35,7 +35,11 @@ COMMANDS = {
     ),
     "config": Command("fdjax.config.describe", "main", "every field of a config, and its meaning"),
     "data": Command("fdjax.data.__main__", "main", "clean files of published theorems"),
-    "lean": Command("fdjax.lean.__main__", "main", "check proofs; bench and doctor of a backend"),
+    "lean": Command(
+        "fdjax.lean.__main__",
+        "main",
+        "check proofs, find declarations; bench and doctor of a backend",
+    ),
 }
 
 

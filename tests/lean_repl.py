@@ -15,11 +15,12 @@ import textwrap
 import time
 from pathlib import Path
 
-MODULES = {"Init", "Mathlib", "Aesop"}
+MODULES = {"Init", "Mathlib", "Aesop", "Lean"}
 SWALLOWED = "Swallowed"  # imports of it fail, and no message says so: the environment is empty
 EVALUATED = {"1": "1", "Lean.versionString": '"4.35.0"', "Lean.githash": '"9f3ac1"'}
 VERSION = "v4.35.0"
 GROWN: list[bytearray] = []
+LISTED: list = []
 _HEAD = "prelude\nimport FdPrelude\n"
 
 
@@ -124,6 +125,9 @@ def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
             for number, line in enumerate(command.split("\n"), 1)
             if line.startswith("#eval ")
         ]
+    if listing := re.search(r"name\.hash\.toNat % (\d+) == (\d+)", command):
+        text = declarations(*map(int, listing.groups()))
+        return [message("info", f"declarations:\n{text}\n", 1, 0)]
     if prefix.startswith(SWALLOWED):
         return [
             message("error", f"unknown constant '{name}'", 1, 0)
@@ -141,6 +145,21 @@ def run(prefix: str, command: str, timeout: float | None = None) -> list[dict]:
         severity = m["severity"].replace("information", "info")
         messages.append({"severity": severity, "data": m["data"], **places})
     return messages
+
+
+def declarations(parts: int, part: int) -> str:
+    """What the program that lists declarations says: those of the embedded library."""
+    from fdjax.lean.backends.embedded import prelude
+    from fdjax.lean.backends.embedded.declarations import library_declarations
+
+    if not LISTED:
+        LISTED.extend(library_declarations(prelude.ensure_prelude()))
+    lines = (
+        json.dumps([name, f"{name}.{{u}} {signature}", doc])
+        for name, signature, doc in LISTED
+        if len(name) % parts == part
+    )
+    return "\n".join(lines)
 
 
 def misbehave(act: str, command: str) -> None:

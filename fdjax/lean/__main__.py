@@ -1,8 +1,10 @@
 """Lean on the command line: `fdjax lean check FILE.jsonl` gives verdicts for theorems and
-proofs in JSON lines, `doctor` reports what a backend lacks on this machine, `bench` its speed.
+proofs in JSON lines, `doctor` reports what a backend lacks on this machine, `bench` its speed;
+`index` and `search` find declarations.
 """
 
 import argparse
+import functools
 import json
 import os
 import queue
@@ -13,12 +15,14 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from fdjax.lean import bench, doctor
+from fdjax.lean.backend import Backend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import BACKENDS, make_backend
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
+from fdjax.lean.search.cached import open_index
 from fdjax.lean.statements import normal_text, parse_statement
 from fdjax.types import Message, Theorem, Verdict
 
@@ -135,6 +139,8 @@ def main(argv: list[str] | None = None) -> int:
     if flags.command == "doctor":
         return doctor.main(flags.backend, options)
     try:
+        if flags.command in ("index", "search"):
+            return search(make_backend(flags.backend, options), flags)
         if flags.ray_address:
             backend = RayCluster(flags.backend, options, flags.ray_address)
         else:
@@ -155,6 +161,20 @@ def main(argv: list[str] | None = None) -> int:
         print(f"fdjax lean {flags.command}: {error}", file=sys.stderr)
         return 2
     return check(source, farm)
+
+
+def search(backend: Backend, flags: argparse.Namespace) -> int:
+    """Prints what is found, or the path of the index."""
+    words = " ".join(getattr(flags, "words", []))
+    with open_index(
+        backend, tuple(flags.imports), functools.partial(print, file=sys.stderr)
+    ) as index:
+        if not words:
+            print(f"{index.path}: {index.count:,} declarations")
+            return 0
+        found = index.search(words, flags.limit)
+    print("\n".join(map(str, found)) or "nothing found", flush=True)
+    return 0 if found else 1
 
 
 # Fields of the backends' classes that have a flag.
@@ -199,7 +219,22 @@ def parse_flags(argv: list[str] | None) -> argparse.Namespace:
     )
     bench_flags.add_argument("--count", type=int, default=500, help="candidates; default: 500")
     bench_flags.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
-    for command in (check_flags, doctor_flags, bench_flags):
+    index_flags = commands.add_parser(
+        "index",
+        help="list the declarations of a backend's environment, for `search`",
+        description="Prints the path of the index. It is built on first use: minutes for Mathlib.",
+    )
+    search_flags = commands.add_parser(
+        "search",
+        help="find declarations by name, by words, or by a part of a type",
+        description="Exits with 1 if nothing is found.",
+        epilog="example: fdjax lean search 'n + m = m + n'",
+    )
+    search_flags.add_argument("words", nargs="+", help="of names, types and docstrings")
+    search_flags.add_argument("--limit", type=int, default=10, help="default: 10")
+    for command in (index_flags, search_flags):
+        command.add_argument("--imports", nargs="*", default=[], help="modules, such as Mathlib")
+    for command in (check_flags, doctor_flags, bench_flags, index_flags, search_flags):
         default = None if command is doctor_flags else "embedded"
         command.add_argument(
             "--backend",

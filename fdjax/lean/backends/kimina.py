@@ -5,11 +5,12 @@ runs Lean: whether its messages make a proof is decided here, by the rules of al
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from fdjax.config import KiminaConfig
 from fdjax.lean import evidence
@@ -24,6 +25,8 @@ from fdjax.lean.backends.kimina_client import (
     Unreachable,
     httpx,
 )
+from fdjax.lean.search.program import listed, with_lean
+from fdjax.lean.search.query import Declaration
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
 DEFAULTS = KiminaConfig()
@@ -98,6 +101,9 @@ class KiminaBackend:
 
     def pool(self, theorem: Theorem) -> Hashable:
         return None
+
+    def declarations(self, imports: tuple[str, ...]) -> Iterator[Declaration]:
+        return listed(functools.partial(self._run, with_lean(imports)))
 
     def worker(self) -> "KiminaWorker":
         return KiminaWorker(self)

@@ -26,7 +26,7 @@ from fdjax.lean.search.query import (
     words,
 )
 
-FORMAT = 1  # of the file: an index of another format is built again
+FORMAT = 2  # of the file: an index of another format is built again
 CACHE_KIB = 16_384  # SQLite's cache of pages
 COMMON = 1000  # declarations; of words that occur in more, the number is kept
 MAX_RANKED = 3000  # declarations that BM25 weighs; of more the first are taken
@@ -35,6 +35,8 @@ MAX_RANKED = 3000  # declarations that BM25 weighs; of more the first are taken
 MAX_VISITED = 100_000
 CANDIDATES = 100  # of each kind, to be ranked
 SHAPES = 1000  # candidates whose types are compared with a query's
+TRIGRAMS = 5  # of a query's type, the rarest, that a candidate must hold
+SAMPLE = 16  # of so many declarations one is counted to tell which trigrams are rare
 _BATCH = 2000
 _MATCH = "SELECT rowid FROM words WHERE words MATCH ?"
 _WEIGHTS = "10.0, 3.0, 1.0"  # of words in a name, a type, a docstring
@@ -88,6 +90,7 @@ def _fill(database: sqlite3.Connection, declarations: Iterable[Declaration]) -> 
             " fts5(text, content='', detail=none, tokenize='trigram')"
         )
     counts: collections.Counter[str] = collections.Counter()
+    of_sample: collections.Counter[str] = collections.Counter()
     cursor = run("SELECT id, name, signature, doc, shape FROM declarations ORDER BY id")
     while rows := cursor.fetchmany(_BATCH):
         texts = [(i, *map(words, parts)) for i, *parts, _ in rows]
@@ -99,11 +102,15 @@ def _fill(database: sqlite3.Connection, declarations: Iterable[Declaration]) -> 
         )
         named = ((i, letters(name)) for i, name, *_ in rows)
         database.executemany("INSERT INTO names(rowid, text) VALUES(?, ?)", named)
-        shaped = ((i, of_type) for i, *_, of_type in rows)
+        shaped = [(i, of_type) for i, *_, of_type in rows]
         database.executemany("INSERT INTO shapes(rowid, text) VALUES(?, ?)", shaped)
+        for _, of_type in shaped[::SAMPLE]:
+            of_sample.update(trigrams(of_type.lower()))
     run("CREATE TABLE common(word TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID")
     common = ((word, number) for word, number in counts.items() if number > COMMON)
     database.executemany("INSERT INTO common VALUES(?, ?)", common)
+    run("CREATE TABLE sampled(trigram TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+    database.executemany("INSERT INTO sampled VALUES(?, ?)", of_sample.items())
     [[count]] = run("SELECT count(*) FROM declarations")
     run(f"PRAGMA user_version={FORMAT}")
     run("COMMIT")
@@ -188,13 +195,14 @@ class Index:
 
     def _by_shape(self, query: Query) -> list[int]:
         """Whose types hold the query's fragments."""
-        wanted = [trigram for fragment in query.fragments for trigram in trigrams(fragment)]
+        wanted = {t for fragment in query.fragments for t in trigrams(fragment.lower())}
         if not wanted:
             return []
+        rare_first = sorted(wanted, key=lambda trigram: (self._sampled(trigram), trigram))
         rows = self._database.execute(
             "SELECT id, shape FROM declarations WHERE id IN"
             f" (SELECT rowid FROM shapes WHERE shapes MATCH ? LIMIT {SHAPES}) ORDER BY id",
-            [quoted(wanted)],
+            [quoted(rare_first[:TRIGRAMS])],
         )
         found = (i for i, of_type in rows if query.matches_shape(of_type))
         return list(itertools.islice(found, CANDIDATES))
@@ -203,6 +211,10 @@ class Index:
         """How many declarations hold a word; COMMON for any number up to that."""
         found = self._ids("SELECT number FROM common WHERE word = ?", word)
         return found[0] if found else COMMON
+
+    def _sampled(self, trigram: str) -> int:
+        found = self._ids("SELECT number FROM sampled WHERE trigram = ?", trigram)
+        return found[0] if found else 0
 
     def _rows(self, ids: Iterable[int]) -> dict[int, Declaration]:
         ids = list(ids)
@@ -221,7 +233,7 @@ def _merit(query: Query, found: Declaration) -> float:
     name, merit = found.name.lower(), -len(found.name) / 50
     wanted = query.text.lower()
     if name == wanted:
-        merit += 100
+        merit += 100 + (found.name == query.text)
     elif name.endswith(f".{wanted}"):
         merit += 50
     elif query.letters and query.letters in letters(found.name):

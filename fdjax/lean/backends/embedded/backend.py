@@ -4,13 +4,15 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fdjax.lean import sandbox
 from fdjax.lean.backend import Submission
 from fdjax.lean.backends.embedded import prelude, process, replay_child
+from fdjax.lean.backends.embedded.declarations import library_declarations
 from fdjax.lean.batch_process import BatchFile, Processes, cpu_seconds, run
+from fdjax.lean.search.query import Declaration
 from fdjax.types import Candidate, Theorem, Verdict
 
 START_SECONDS = 20.0  # on a machine that is busy
@@ -65,6 +67,9 @@ class EmbeddedBackend:
 
     def worker(self) -> "EmbeddedWorker":
         return EmbeddedWorker(self)
+
+    def declarations(self, imports: tuple[str, ...]) -> Iterator[Declaration]:
+        return library_declarations(self.prelude)
 
     # A check uses the first two of these methods, kernel replay all three.
 

@@ -5,11 +5,12 @@ after these imports, in an environment without other candidates; tactic mode is 
 """
 
 import collections
+import contextlib
 import dataclasses
 import os
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 from fdjax.config import LeanInteractConfig
@@ -26,6 +27,8 @@ from fdjax.lean.evidence import (
     render,
     split_context,
 )
+from fdjax.lean.search.program import listed, with_lean
+from fdjax.lean.search.query import Declaration
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
 DEFAULTS = LeanInteractConfig()
@@ -100,6 +103,13 @@ class LeanInteractBackend:
 
     def worker(self) -> "LeanInteractWorker":
         return LeanInteractWorker(self._sessions)
+
+    def declarations(self, imports: Imports) -> Iterator[Declaration]:
+        imports = with_lean(imports)
+        if reason := self._sessions.missing(imports):
+            raise BackendUnavailable(reason)
+        with self._sessions.session(imports) as session:
+            yield from listed(session.messages)
 
     # For kernel replay.
 
@@ -204,6 +214,13 @@ class Session:
             raise ReplEnded("crashed", "the REPL gave no report on this theorem")
         return verdict
 
+    def messages(self, commands: str) -> list[dict]:
+        """Lean's messages about trusted commands after the imports. Raises BackendUnavailable."""
+        try:
+            return self._run(commands, self._environment, self._backend.start_seconds)[1]
+        except ReplEnded as ended:
+            raise BackendUnavailable(str(ended)) from ended
+
     def worn(self) -> bool:
         return (
             not self.repl.alive()
@@ -300,6 +317,19 @@ class Sessions:
         if spare:
             self.end(spare.repl)
         return self._start(imports)
+
+    @contextlib.contextmanager
+    def session(self, imports: Imports) -> Iterator["Session"]:
+        """A session for one user. Raises as `take` does."""
+        self.open()
+        try:
+            session = self.take(imports)
+            try:
+                yield session
+            finally:
+                self.end(session.repl)
+        finally:
+            self.leave()
 
     def end(self, repl: Repl) -> None:
         repl.close()
