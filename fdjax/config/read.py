@@ -288,6 +288,11 @@ def _check_policy_gradient(
             f"{name}.samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an "
             "attempt is compared with its group"
         )
+    if grpo.reward and variants.turn_discount:
+        raise ConfigError(
+            f"{name}.variants.turn_discount={variants.turn_discount} is of the verdict's reward: "
+            f"{name}.reward={grpo.reward!r} sees attempt.turns itself; set one of them to None"
+        )
     if (variants.overlong_buffer or 0) > response_length:
         raise ConfigError(
             f"{name}.variants.overlong_buffer is {variants.overlong_buffer}, must be at most "
