@@ -41,3 +41,20 @@ def refused(place: int | None = None, kind: str = "", status="failed") -> Verdic
     start = 0 if kind else place
     end = place if kind else place + 1
     return Verdict(status, (Message("error", "no", kind, start, end),))
+
+
+def spoken(tokenizer, *texts: str, proof: str = PROOF, **changes) -> Attempt:
+    """The texts by turns: the model's, what is answered to it, the model's, and so on. The judged
+    text stands in none of them."""
+    segments = tuple(
+        Segment(tuple(tokenizer.encode(text)), "tool" if i % 2 else "model")
+        for i, text in enumerate(texts)
+    )
+    count = sum(len(segment.tokens) for segment in segments)
+    fields = {
+        "logprobs": (-0.1,) * count,
+        "finished": True,
+        "candidate": Candidate(proof),
+        "offsets": (-1,) * count,
+    }
+    return Attempt("t", 0, segments, **fields | changes)

@@ -18,7 +18,7 @@ from fdjax.batches.token_weights import first_token_at, token_lines, token_weigh
 from fdjax.config import DistillationConfig, DistillationVariants
 from fdjax.objectives.supervised import Supervised
 from fdjax.rollout.attempts import policy_entropy
-from fdjax.types import Candidate, Feedback, Verdict
+from fdjax.types import Candidate, Verdict
 
 V, D, R = 40, 3, 24
 PROMPTS = ([1, 2], [2], [1, 1, 2])
@@ -188,37 +188,36 @@ def test_lengths_and_entropy_are_of_the_models_tokens():
 
 def test_the_first_wrong_token_may_be_in_any_turn():
     """episode(4, 6): four tokens, two of a tool, six of the proof from character 6 on."""
-    attempt = ATTEMPTS[0]
-    assert attempt.offsets == (-6, -5, -4, -3, -2, -1, 6, 7, 8, 9, 10, 11)
-    found = [first_token_at(attempt, p) for p in (0, 6, 8, 11, 99)]
-    assert found == [6, 6, 8, 11, 11]
-    # A place before the judged text is in an earlier turn, never in a tool's answer.
-    assert [first_token_at(attempt, p) for p in (-6, -4, -1, -99)] == [0, 2, 3, 0]
+    last = ATTEMPTS[0]
+    assert last.offsets == (-6, -5, -4, -3, -2, -1, 6, 7, 8, 9, 10, 11)
+    assert [first_token_at(last, p) for p in (0, 6, 8, 11, 99)] == [6, 6, 8, 11, 11]
+    # The first turn submitted the proof, and the second said more.
+    first = dataclasses.replace(last, offsets=(6, 7, 8, 11, *[11] * 8))
+    assert [first_token_at(first, p) for p in (0, 7, 11, 99)] == [0, 1, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "offsets, learned",
+    [
+        ((-1,) * 6 + (6, 7, 8, 9, 10, 11), ("111100111000", "000000001111")),
+        ((6, 7, 8, 11) + (11,) * 8, ("111000000000", "001100111111")),
+    ],
+)
+def test_weights_end_or_begin_at_the_wrong_token(offsets, learned):
+    attempt = dataclasses.replace(ATTEMPTS[0], offsets=offsets)
+    for tokens, expected in zip(("up_to_error", "from_error"), learned):
+        config = DistillationConfig(learn_tokens=tokens)
+        [weighted] = token_weights(config, [[(THEOREM, attempt, refused(8), FEEDBACK)]])
+        assert "".join(str(int(w > 0)) for w in weighted.weights) == expected
 
 
 def test_nothing_is_known_to_be_wrong_in_a_text_that_no_token_wrote():
     nowhere = dataclasses.replace(ATTEMPTS[0], offsets=(-1,) * 12)
     assert first_token_at(nowhere, 3) is None
-    [weighted] = token_weights(
-        DistillationConfig(success_weight=1.0), [[(THEOREM, nowhere, refused(3), FEEDBACK)]]
-    )
+    item = (THEOREM, nowhere, refused(3), FEEDBACK)
+    [weighted] = token_weights(DistillationConfig(), [[item]])
     assert weighted.first_error_token is None
     assert weighted.weights == [float(x) for x in nowhere.trained]
-
-
-@pytest.mark.parametrize(
-    "place, up_to, from_error",
-    [
-        (8, "111100111000", "000000001111"),
-        (-4, "111000000000", "001100111111"),
-    ],
-)
-def test_weights_end_or_begin_at_the_wrong_token(place, up_to, from_error):
-    feedback = Feedback(("use this",), "test", first_error=place)
-    for tokens, expected in (("up_to_error", up_to), ("from_error", from_error)):
-        config = DistillationConfig(learn_tokens=tokens)
-        [weighted] = token_weights(config, [[(THEOREM, ATTEMPTS[0], refused(), feedback)]])
-        assert "".join(str(int(w > 0)) for w in weighted.weights) == expected
 
 
 def test_lines_are_those_of_the_judged_proof_and_other_turns_are_one_each():

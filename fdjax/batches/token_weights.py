@@ -96,20 +96,14 @@ def first_error_token(attempt: Attempt, verdict: Verdict, feedback: Feedback) ->
 
 
 def first_token_at(attempt: Attempt, position: int) -> int | None:
-    """Index of the model's token whose text holds the character at `position` of `candidate.text`;
-    None where no token wrote that text.
-
-    A negative position is in the turns before the judged one, if there are any.
+    """Index of the token whose text holds the character at `position` of `candidate.text`, in the
+    turn that is judged, whichever that is; None where no token wrote that text.
     """
-    starts = attempt.offsets
-    judged = judged_tokens(attempt)
+    starts, judged = attempt.offsets, judged_tokens(attempt)
     if not judged:
         return None
-    found = [*judged]
-    if position < min(starts[judged[0]], 0):
-        found = [i for i, by_model in enumerate(attempt.trained[: judged.stop]) if by_model]
-    at = max([starts[i] for i in found if starts[i] <= position], default=starts[found[0]])
-    return next(i for i in found if starts[i] == at)  # the first of byte tokens of a character
+    at = max([starts[i] for i in judged if starts[i] <= position], default=starts[judged[0]])
+    return next(i for i in judged if starts[i] == at)  # the first of byte tokens of a character
 
 
 def judged_tokens(attempt: Attempt) -> range:
