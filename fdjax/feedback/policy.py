@@ -134,8 +134,9 @@ def _check_prompt(config: PolicyFeedbackConfig) -> None:
         _prompt(config, theorem, Attempt("", 0, (), (), True, Candidate(""), ()))
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
-            f"feedback.policy.prompt={config.prompt!r} is no template ({error}). Its fields are "
-            "{goal} {signature} {name} {context} {informal} {header} {doc} {attempt} {lean} {turns}."
+            f"feedback.policy.prompt={config.prompt!r} is no template ({error}). Its fields can "
+            "be {goal} {signature} {name} {context} {informal} {header} {doc} {attempt} {lean} "
+            "{turns}."
         ) from error
 
 
