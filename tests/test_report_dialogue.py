@@ -6,9 +6,11 @@ from html_checker import checked
 from rollouts import small_generator
 
 from fdjax.reporting import report
+from fdjax.reporting.budgets import episode_figures
 from fdjax.reporting.dialogue import MAX_CHARS, counted, dialogue, turns_of
 from fdjax.reporting.workdir import read_stages
 from fdjax.rollout.journal import Journal
+from fdjax.types import Verdict
 
 EVIL = "</pre><script>h1</script>"
 
@@ -61,6 +63,22 @@ def test_an_attempt_of_one_turn_is_shown_as_ever(tokenizer):
     assert turns_of(tokenizer, episode(4)) == () and counted(episode(4)) == ""
     plain = report.ShownAttempt("fd", 0, THEOREM, episode(4), refused(8), None)
     assert "turn" not in report.card(plain) and "judged" not in report.card(plain)
+
+
+def test_figures_by_budget_have_a_table():
+    groups = [
+        [(THEOREM, episode(*turns), verdict) for turns, verdict in pairs]
+        for pairs in (
+            (((3,), Verdict("proved")), ((3, 3), Verdict("proved")), ((3, 3), refused())),
+            (((3, 3), refused()), ((3, 3), refused()), ((3, 3), refused())),
+        )
+    ]
+    figures = {"episodes": episode_figures(groups)}
+    html = report.budget_table({"stages": {"fd": {"heldout": figures, "train": {}}}})
+    checked(f"<!doctype html><html lang=en><title>t</title><body>{html}</body></html>")
+    assert html.count("<tr") == 2 and "minus 2 attempts" in html and "held-out" in html
+    assert "0.167 [0.000, 0.333]" in html and "0.333 [0.000, 0.667]" in html
+    assert report.budget_table({"stages": {"fd": {"heldout": {}}}}) == ""
 
 
 def test_long_turns_are_cut():

@@ -89,6 +89,13 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
             "stage at the lower temperature is compared with itself at the full one.",
         ),
         section(
+            "By budget of turns and tokens",
+            budget_table(summary),
+            "Of episodes. Solve rate within so many turns; minus that of as many independent "
+            "attempts, and minus that of as many independent attempts as write the same tokens, "
+            "both paired by theorem.",
+        ),
+        section(
             "Costs",
             cost_table(summary),
             "Of each stage's own training, without evaluations. FLOPs are the model's on real "
@@ -226,6 +233,43 @@ def figures_table(summary: Mapping) -> str:
     )
 
 
+def budget_table(summary: Mapping) -> str:
+    rows, head = [], ["", "stage"]
+    for split, name, temperature, figures in evaluated(summary):
+        if not (episodes := figures.get("episodes")):
+            continue
+        within, minus = episodes["within_turns"], episodes.get("minus_attempts", {})
+        equal = episodes.get("equal_tokens")
+        counts = ("turns", "calls", "malformed", "tool_seconds")
+        suffix = "" if temperature is None else f" at T = {temperature}"
+        rows.append(
+            [
+                esc(SPLITS[split]),
+                esc(name + suffix),
+                *(format_rate(value) for value in within.values()),
+                *(bold(minus.get(k)) for k in within if k != "1"),
+                bold(equal and equal["difference"]),
+                number(equal and equal["attempts"]),
+                *(number(episodes[count]) for count in counts),
+            ]
+        )
+        head = [
+            *["", "stage", *(f"within {k}" for k in within)],
+            *(f"minus {k} attempts" for k in within if k != "1"),
+            *["minus equal tokens", "attempts for these tokens", "turns", "calls"],
+            *["malformed share of calls", "tools' share of Lean's seconds"],
+        ]
+    return table(head, rows, headers=2) if rows else ""
+
+
+def bold(difference: Mapping | None, before: str = "") -> str:
+    """Bold where the interval excludes 0."""
+    if not difference:
+        return "–"
+    text = before + format_difference(difference)
+    return f"<b>{text}</b>" if excludes_zero(difference) else text
+
+
 def teacher_table(summary: Mapping) -> str:
     rates = {
         name: stage["teacher_solve_rate"]
@@ -253,9 +297,7 @@ def rate(figures: Mapping, k: str) -> str:
         return "–"
     text = format_rate(figures["pass_at_k"][k]).replace(" ", " <small>", 1) + "</small>"
     if change := figures.get("minus_start", {}).get(k):
-        difference = f"Δ {format_difference(change)}"
-        bold = f"<b>{difference}</b>" if excludes_zero(change) else difference
-        text += f"<br><small>{bold}</small>"
+        text += f"<br><small>{bold(change, 'Δ ')}</small>"
     return text
 
 

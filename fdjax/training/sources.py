@@ -32,6 +32,7 @@ from fdjax.config import (
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.reporting import costs
+from fdjax.reporting.budgets import episode_metrics
 from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.generate import Generator
 from fdjax.rollout.prompts import bucket
@@ -127,6 +128,7 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
         "truncated": float((~out.finished).mean()),
         "unverified": int((~out.decided).sum()),
         "from_cache": float(np.mean([v.from_cache for g in groups for _, _, v, _ in g])),
+        **episode_metrics([[item[:3] for item in group] for group in groups]),
     } | feedback_metrics(groups)
 
 
