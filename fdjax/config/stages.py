@@ -53,7 +53,7 @@ class StageConfig:
 
 @config_class
 class SupervisedStage(StageConfig):
-    """Reference proofs; from step feedback_start on also answers to feedback."""
+    """Reference proofs; from step feedback_start on also answers to feedback, and dialogues."""
 
     objective: str = setting("supervised", "", choices=("supervised",))
     theorems: str = setting("sft", "the split that it trains on")
@@ -67,6 +67,13 @@ class SupervisedStage(StageConfig):
     feedback_fraction: float = setting(
         0.6,
         "share of rows that answer feedback with the proof that it leads to",
+        at_least=0,
+        at_most=1,
+    )
+    dialogue_fraction: float = setting(
+        0.0,
+        "share of rows in which a failed attempt and Lean's answer to it are read, and the attempt "
+        "mended is learned: for environment.name=repair",
         at_least=0,
         at_most=1,
     )
