@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from fdjax.config import (
 from fdjax.training import sources
 from fdjax.types import Verdict
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 PROVED, FAILED = Verdict("proved"), Verdict("failed")
 
 
@@ -103,6 +105,19 @@ def test_a_reward_of_ones_own_replaces_the_verdicts_and_not_in_the_metrics(modul
     np.testing.assert_allclose(batch.advantages, given - given.mean(), rtol=1e-6)
     assert metrics["reward"] == pytest.approx(0.05)
     assert sources.rollout_metrics([items])["solve_rate"] == pytest.approx(1 / 3)
+
+
+def test_the_example_of_the_docs(tmp_path, monkeypatch):
+    page = DOCS.joinpath("start_my_loss.md").read_text()
+    source = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_rewards.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    reward = load_reward("my_rewards:brief")
+    called = episode(10, 10, calls=3, malformed=1)
+    assert reward(THEOREM, episode(10), PROVED) == pytest.approx(0.99)
+    assert reward(THEOREM, called, PROVED) == pytest.approx(1 - 0.02 - 0.1 + 0.05)
+    assert reward(THEOREM, called, FAILED) == pytest.approx(0.05)
+    assert source.count("\n") <= 10
 
 
 def test_the_digest_is_of_the_source(module, tmp_path):
