@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,10 +11,17 @@ from rollouts import THEOREMS, FakeWorker, Steps, attempt, small_generator
 
 from fdjax.benchmark.interpreter import run
 from fdjax.benchmark.repair import initial_goal
-from fdjax.config import DataConfig, ExpertIterationStage, SupervisedStage
+from fdjax.config import (
+    ConfigError,
+    DataConfig,
+    ExpertIterationStage,
+    SupervisedStage,
+    default,
+    read,
+)
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
-from fdjax.types import FeedbackContext, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Segment, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +87,108 @@ def test_rows_over_the_budget_are_counted_on_the_console(prompts, capsys):
     batch, _ = supervised_steps(SupervisedStage(), worker)(0)
     assert len({row.tobytes() for row in batch.tokens}) <= kept < len(THEOREMS)
     assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
+
+
+# --- Dialogues -----------------------------------------------------------------------------------
+
+
+def answer_ids(prompts):
+    """What an environment would answer, written as a dialogue writes it."""
+
+    def ids(item):
+        _, attempt, verdict = item
+        assert verdict.status == "failed" and attempt.finished
+        return prompts.tokenizer.encode("\nLean refuses it\n:= by\n  ")
+
+    return ids
+
+
+def dialogue_steps(prompts, worker, start=0, **fields):
+    stage = SupervisedStage(**dict(batch_size=20, feedback_start=2, feedback_fraction=0.0) | fields)
+    source = supervised(stage, worker, DataConfig(), 0, start, answer_ids(prompts))
+    return Steps(source, worker)
+
+
+def test_a_mended_attempt_is_learned_after_the_failed_one_and_its_answer(prompts):
+    fields = {"dialogue_fraction": 0.5, "feedback_fraction": 0.25}
+    steps = dialogue_steps(prompts, failing_worker(small_generator()), **fields)
+    decode = prompts.tokenizer.decode
+    for index, expected in ((1, 0), (2, 10), (3, 10)):
+        batch, metrics = steps(index)
+        tokens, mask, weights = batch
+        budget, found, answers = weights.shape[1], 0, 0
+        for row in range(20):
+            ids, read, learned = tokens[row, -budget:], mask[row, -budget:], weights[row] > 0
+            prompt = decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
+            answers += "a proof is" in prompt
+            if (read == learned).all():
+                continue
+            found += 1
+            assert "a proof is" not in prompt and prompt.endswith(":= by\n  ")
+            begin = int(learned.argmax())
+            assert learned[begin : read.sum()].all() and read[: read.sum()].all()
+            before = decode(ids[:begin].tolist())
+            assert before == "exact nonsense\nLean refuses it\n:= by\n  "
+            # The failed attempt is as it was sampled, its end included.
+            assert prompts.tokenizer.eos_id in ids[:begin]
+            mended = decode(ids[begin : read.sum() - 1].tolist())
+            [theorem] = [t for t in THEOREMS if decode(prompts.student(t)) == prompt]
+            assert run(initial_goal(theorem.signature), f" by\n  {mended}").proved
+        assert found == expected and answers == (5 if expected else 0)
+        assert 20 < metrics["dialogue_rows"] < len(THEOREMS) if expected else not found
+
+
+def test_of_an_episode_as_many_turns_are_read_as_fit(prompts):
+    """Two failed turns before the mended one, or only the first of them."""
+    short = prompts.tokenizer.encode("exact h1")
+    answer = prompts.tokenizer.encode("no")
+
+    def worker(length):
+        generator = small_generator()
+        generator = dataclasses.replace(
+            generator, prompts=dataclasses.replace(prompts, response_length=length)
+        )
+
+        def groups_of(step, refill):
+            theorem = THEOREMS[0]
+            single = attempt(prompts, theorem, "exact h1")
+            segments = (Segment(tuple(short)), Segment(tuple(answer), "tool"), *single.segments)
+            several = dataclasses.replace(single, segments=segments)
+            proof = Candidate(theorem.reference)
+            feedback = Feedback(("use it",), "test", proof=proof)
+            return [[(theorem, several, Verdict("failed"), feedback)]]
+
+        return FakeWorker(generator, groups_of)
+
+    def read_ids(length):
+        batch, _ = dialogue_steps(prompts, worker(length), dialogue_fraction=1.0)(2)
+        begin = int((batch.weights[0] > 0).argmax())
+        return batch.tokens[0, -length:][:begin].tolist()
+
+    whole = [*short, *answer, *short, prompts.tokenizer.eos_id]
+    whole += answer_ids(prompts)((None, SimpleNamespace(finished=True), Verdict("failed")))
+    longest = len(whole) + len(prompts.tokenizer.encode(THEOREMS[0].reference))
+    assert read_ids(longest + 1) == whole
+    assert read_ids(longest - 8) == [*short, *answer]
+
+
+def test_a_run_without_dialogues_is_as_ever(prompts):
+    stage = SupervisedStage(batch_size=20, feedback_start=2)
+    one = supervised_steps(stage, failing_worker(small_generator()))
+    two = dialogue_steps(prompts, failing_worker(small_generator()), feedback_fraction=0.6)
+    for step in (1, 2, 3):
+        (first, metrics), (second, _) = one(step), two(step)
+        jax.tree.map(np.testing.assert_array_equal, first, second)
+        assert "dialogue_rows" not in metrics
+
+
+def test_dialogues_need_an_environment_that_answers_proofs():
+    with pytest.raises(ConfigError, match=r"dialogue_fraction: only environment\.name=repair"):
+        supervised_steps(SupervisedStage(dialogue_fraction=0.3), failing_worker(small_generator()))
+    config = default()
+    config.sft.update(feedback_fraction=0.6, dialogue_fraction=0.5)
+    with pytest.raises(ConfigError, match=r"sft\.feedback_fraction is 0\.6 and sft\.dialogue_fra"):
+        read(config)
 
 
 # --- Expert iteration ----------------------------------------------------------------------------

@@ -188,7 +188,8 @@ class PolicyFeedbackConfig:
     """The policy writes feedback on its own attempts."""
 
     prompt: str = setting(
-        "{goal}\n:={attempt}\n{lean}\n", "fields as in prompt, and {attempt}, {lean}: its errors"
+        "{goal}\n:={attempt}\n{lean}\n",
+        "fields as in prompt, and {attempt}, {lean}: its errors, {turns}: an episode's",
     )
     by_teacher: bool = setting(False, "does the EMA teacher write, where there is one?")
     response_length: int = setting(28, "tokens", at_least=1)

@@ -88,13 +88,16 @@ def read_prompt(name: str) -> str:
     return text
 
 
-def describe(item: Item, proof: Candidate | None) -> str:
-    """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data."""
+def describe(item: Item, proof: Candidate | None, turns: Sequence[tuple[str, str]] = ()) -> str:
+    """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data. `turns`:
+    those that led to the attempt, of `trajectory.turn_blocks`.
+    """
     theorem, attempt, verdict = item
     text, helped = attempt.candidate.text, attempt.candidate.has_helpers
     written = "helper lemmas, the theorem again, its proof" if helped else "what follows :="
     blocks = [
         *theorem_blocks(theorem),
+        *turns,
         (f"the student's attempt, {written}", text.rstrip()),
         ("what Lean says of it", _lean_report(text, verdict)),
     ]

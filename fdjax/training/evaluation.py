@@ -14,6 +14,7 @@ import numpy as np
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
+from fdjax.reporting.budgets import episode_figures
 from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
 from fdjax.rollout.attempts import Verdicts, policy_entropy
@@ -60,7 +61,8 @@ def evaluate(
     `entropy`: nats per token, of the full softmax at the sampling temperature. `distinct_proofs`
     counts among verified attempts, `unique_ratio` and `distinct_2` among all. `solved`: verified
     attempts per theorem, for paired comparisons with other evaluations of the same theorems.
-    `replay_refused`, where successes are replayed: those that the kernel refused.
+    `replay_refused`, where successes are replayed: those that the kernel refused. `episodes`, where
+    attempts have several turns: `reporting.budgets.episode_figures`.
     """
     prompts = [generator.prompts.student(t) for t in theorems]
     groups = attempt(generator, params, farm, theorems, prompts, sampling)
@@ -68,6 +70,7 @@ def evaluate(
     attempts = [a for g in groups for _, a, _ in g]
     verdicts = [v for g in groups for _, _, v in g]
     replayed = {"replay_refused": sum(v.refused_on_replay for v in verdicts)} if farm.second else {}
+    episodes = episode_figures(groups)
     proofs = [[a.candidate.text for _, a, _ in g] for g in groups]
     proved = [[a.candidate.text for _, a, v in g if v.proved] for g in groups]
     return {
@@ -76,10 +79,11 @@ def evaluate(
         "distinct_proofs": distinct_proofs(proved),
         "unique_ratio": unique_ratio(proofs),
         "distinct_2": distinct_n(proofs, 2),
-        "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
+        "response_tokens": float(np.mean([sum(a.trained) for a in attempts])),
         "truncated": float(np.mean([not a.finished for a in attempts])),
         "unverified": sum(v.status not in DECIDED for v in verdicts),
         **replayed,
+        **({"episodes": episodes} if episodes else {}),
         "samples": sampling.samples,
         "temperature": sampling.temperature,
         "solved": dict(zip((t.id for t in theorems), solved.tolist())),
