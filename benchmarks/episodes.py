@@ -3,12 +3,10 @@
     python benchmarks/episodes.py [small] [large] [--repeats=5] [--latency=0.005]
 
 Responses have the same lengths: an episode's three turns of the model with the answers between
-them, each `latency` seconds after its turn; and one turn in which the model writes all of it. Prints
-tokens/s of responses (medians of interleaved repeats) and their ratio; the exit code is 1 where it
-is below 0.7. `drawn` counts only what the model writes. `again`: seconds, estimated from the speed
-of prefill, if an episode were read again before each turn in place of keeping its cache.
-
-The host's work on text is left out.
+them, each `latency` seconds after its turn; and one turn in which the model writes all of it.
+Prints tokens/s of responses (medians of interleaved repeats) and their ratio; the exit code is 1
+where it is below 0.7. `drawn` counts only what the model writes. The host's work on text is left
+out.
 """
 
 import argparse

@@ -45,7 +45,7 @@ def policy(
         template=Template("", ""),  # the whole response is feedback: no proof is looked for
         response_length=config.response_length,
     )
-    writer = dataclasses.replace(generator, prompts=writing)
+    writer = dataclasses.replace(generator, prompts=writing, episodes=None)
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
         places = attempts_to_ask_about(groups, context, successes)

@@ -25,7 +25,7 @@ from fdjax.rollout.waiting import Answer, Written
 from fdjax.runtime import hosts
 from fdjax.types import Attempt, Segment, Theorem
 
-NO_PROOF = "the attempt ended without a proof: no turn submitted one"
+NO_PROOF = "the attempt was cut off before a turn submitted a proof"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +76,13 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "submission": submission,
         "done": step.done,
         "seconds": step.seconds,
+        "malformed": step.malformed,
     }
 
 
 def step_from_json(data: dict[str, Any]) -> Step:
     submission = data["submission"] and Submission(**data["submission"])
-    rest = {name: data[name] for name in ("done", "seconds")}
+    rest = {name: data[name] for name in ("done", "seconds", "malformed")}
     return Step(None, answers=tuple(data["answers"]), submission=submission, **rest)
 
 
@@ -124,7 +125,8 @@ def read_episode(prompts: Prompts, dialogue: Dialogue, episode: Episode) -> Atte
     if submission is None:
         last = len(episode.turns) - 1
         text = episode.turns[last].text
-        submission, refusal = Submission(text, last, range(len(text))), NO_PROOF
+        submission = Submission(text, last, range(len(text)))
+        refusal = "\n".join(episode.step.answers) if episode.step.done else NO_PROOF
     helpers = prompts.allow_helpers and refusal is None
     return Attempt(
         theorem_id=episode.theorem.id,
@@ -136,7 +138,7 @@ def read_episode(prompts: Prompts, dialogue: Dialogue, episode: Episode) -> Atte
         offsets=tuple(_offsets(prompts, dialogue, episode, submission)),
         entropy=float(np.concatenate([turn.entropy for turn in episode.written]).mean()),
         refusal=refusal,
-        calls=sum(len(turn.calls) for turn in episode.turns) + episode.malformed,
+        calls=sum(len(turn.calls) + (turn.problem is not None) for turn in episode.turns),
         malformed=episode.malformed,
         tool_seconds=episode.seconds,
     )
@@ -254,7 +256,6 @@ class Conversations:
         read = self.dialogue.read(self.prompts.tokenizer.decode(_body(turn, self.dialogue)))
         e.written.append(turn)
         e.turns.append(read)
-        e.malformed += read.problem is not None
         ids = zlib.crc32(np.asarray(turn.tokens, np.int32).tobytes())
         e.place, e.coming = Place(request, sample, len(e.turns) - 1, ids), None
         if hosts.is_mine(request) and self._log.get(e.place) is None:
@@ -292,6 +293,7 @@ class Conversations:
     def _answer(self, sample: int, step: Step) -> Answer | None:
         e = self._open[sample]
         e.step, e.seconds = step, e.seconds + step.seconds
+        e.malformed += step.malformed
         turn, read = e.written[-1], e.turns[-1]
         if not step.done and len(e.turns) < self.config.turns:
             ended, ids = _stopped(turn, self.dialogue), turn.tokens.tolist()

@@ -88,8 +88,8 @@ class Store:
     def read(
         self, going_on: Sequence[tuple[Waiting, Answer]], slots: engine.Slots, free: list[int]
     ) -> list[Ready]:
-        """Reads answers. Of those that wait in their slots there are at most `starts`; those without
-        a slot take one of `free`."""
+        """Reads answers. Those that wait in their slots are at most `starts`; those without a slot
+        take one of `free`."""
         own = [w for w, _ in going_on if w.slot is not None]
         rows = {w.sample: self.free.pop() for w in own}
         self._park([w._replace(row=rows[w.sample]) for w in own], slots)

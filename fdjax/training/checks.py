@@ -26,6 +26,7 @@ def check_generation(run: Run) -> None:
         samples=run.config.generation.slots,
         prompt=max(*prompts.student_buckets, *prompts.teacher_buckets),
         response=prompts.response_length,
+        episodes=run.generator.episodes and run.generator.episodes.config,
     )
 
 

@@ -23,7 +23,13 @@ from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import console, status
 from fdjax.training.build import feedback_provider
-from fdjax.training.manifest import Policy, Run, lean_manifest, prompt_manifest
+from fdjax.training.manifest import (
+    Policy,
+    Run,
+    environment_manifest,
+    lean_manifest,
+    prompt_manifest,
+)
 from fdjax.types import DECIDED, REFUSED, Feedback, FeedbackContext, Item, Provider, Theorem
 
 # --- A policy on a set of theorems ---------------------------------------------------------------
@@ -222,6 +228,7 @@ def once(
         "prompt": digest(prompt_manifest(run)),
         "lean": lean_manifest(run.farm),
         "seed": run.config.seed,
+        **environment_manifest(run.config),
     }
     key |= {"replayed": True} if run.farm.second else {}
     file = run.workdir / name / "evals.jsonl"

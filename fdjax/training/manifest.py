@@ -85,6 +85,7 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
             if name not in _WITHOUT_EFFECT
         },
         "before": before,
+        **environment_manifest(config),
     }
     grpo = policy_gradient_part(stage)
     if grpo and grpo.reward:
@@ -109,6 +110,12 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
     if data.dialect and isinstance(stage, SupervisedStage):
         manifest["dialect"] = [data.dialect, data.dialect_share]
     return manifest
+
+
+def environment_manifest(config: Config) -> dict[str, Any]:
+    """Empty without one: attempts of one answer are what they were before there were others."""
+    environment = config.environment
+    return {"environment": dataclasses.asdict(environment)} if environment.name else {}
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
