@@ -365,9 +365,8 @@ def test_a_sample_goes_on_behind_the_text_of_others(config):
     slots, first = decode(begun(config, weights, prompts, 4, 32, budget=3), 3, 8)
     drawn = first.token_SN[:3].tolist()
     slots = resumed(config, weights, slots, prompts, drawn, given)
-    assert slots.drawn_S.tolist() == [3, 6, 4, 5] and slots.active_S.tolist() == [False] + 3 * [
-        True
-    ]
+    assert slots.drawn_S.tolist() == [3, 6, 4, 5]
+    assert slots.active_S.tolist() == [False, True, True, True]
     assert slots.matched_S.tolist() == [0] * 4  # the text of others ends no match
     _, second = decode(slots, R, 16)
     assert second.count_S.tolist() == [0, 2, 2, 2]
