@@ -46,16 +46,20 @@ REPAIR = (
     "--config.generation.chunk=3",
     "--config.generation.slots=6",
     "--config.feedback.provider=lean_messages",
+    "--config.evaluation.train_samples=1",
+    "--config.evaluation.heldout_samples=1",
+    "--config.evaluation.low_temperature=None",
 )
 
 
 @pytest.mark.slow
 def test_killed_at_ten_moments_of_episodes_a_run_ends_the_same(tmp_path):
-    """With Lean's own verdicts, whenever they come."""
+    """With Lean's own verdicts, whenever they come. Each is killed while it keeps steps."""
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "CHUNKS": str(tmp_path / "chunks"),
+        "CHUNKS": str(tmp_path / "kept"),
+        "DYING_OF": "steps",
     }
 
     def run(folder, number, seconds):
@@ -66,13 +70,13 @@ def test_killed_at_ten_moments_of_episodes_a_run_ends_the_same(tmp_path):
 
     code, output = run("whole", 0, 0)
     assert code == 0, output
-    total, rng = int((tmp_path / "chunks").read_text()), random.Random()
+    total, rng = int((tmp_path / "kept").read_text()), random.Random()
     moments = [(rng.randint(1, total // 6), round(rng.uniform(0, 0.01), 4)) for _ in range(10)]
     for moment in moments:
         code, output = run("killed", *moment)
         assert code == -signal.SIGKILL, (moments, output)
     code, output = run("killed", 0, 0)
     assert code == 0, (moments, output)
-    assert int((tmp_path / "chunks").read_text()) < total
+    assert int((tmp_path / "kept").read_text()) < total
     assert_same(tmp_path / "whole", tmp_path / "killed", ("sft", "fd"))
     assert_same_costs(tmp_path / "whole", tmp_path / "killed", ("sft", "fd"))
