@@ -3,8 +3,9 @@
     python benchmarks/search.py --count=300000
 
 Names, types and docstrings have the look of Mathlib's. Queries are names, words, fragments of types
-of declarations of the index, and words in any order; each is asked three times and its fastest
-counts, since other work on the machine is no cost of the search. Exits with 1 above the limits.
+of declarations of the index, and words in any order; each is asked three times, and the fastest
+counts. A search is one thread's work: its CPU time is what it takes on an idle machine. Exits with
+1 above the limits.
 """
 
 import argparse
@@ -99,26 +100,31 @@ def measure(count: int, asked: int, path: Path) -> dict[str, float]:
     build_index(path, declarations(count))
     seconds = time.perf_counter() - began
     some = list(declarations(min(count, 2000)))
-    milliseconds = []
+    wall, cpu = [], []
     with Index(path) as index:
         for query in queries(some, asked):
-            tries = []
-            for _ in range(3):
-                began = time.perf_counter()
-                index.search(query)
-                tries.append(1000 * (time.perf_counter() - began))
-            milliseconds.append(min(tries))
-    milliseconds.sort()
+            tries = [_time(index, query) for _ in range(3)]
+            wall.append(min(seconds for seconds, _ in tries))
+            cpu.append(min(seconds for _, seconds in tries))
     scale = 1 << (20 if sys.platform == "darwin" else 10)
-    return {
+    figures = {
         "declarations": count,
         "index_seconds": round(seconds, 1),
         "index_mb": round(path.stat().st_size / 1e6, 1),
-        "query_ms_median": round(milliseconds[len(milliseconds) // 2], 2),
-        "query_ms_p99": round(milliseconds[int(len(milliseconds) * 0.99)], 2),
-        "query_ms_max": round(milliseconds[-1], 2),
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale, 1),
     }
+    for name, times in (("wall", sorted(wall)), ("cpu", sorted(cpu))):
+        for part in (50, 99, 100):
+            place = min(len(times) * part // 100, len(times) - 1)
+            figures[f"query_{name}_ms_p{part}"] = round(1000 * times[place], 2)
+    return figures
+
+
+def _time(index: Index, query: str) -> tuple[float, float]:
+    """Seconds of a search: by the clock, of the CPU."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    index.search(query)
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def main() -> int:
@@ -131,7 +137,7 @@ def main() -> int:
     print(json.dumps(figures))
     good = (
         figures["index_seconds"] < MAX_INDEX_SECONDS
-        and figures["query_ms_p99"] < MAX_QUERY_MS
+        and figures["query_cpu_ms_p100"] < MAX_QUERY_MS
         and figures["memory_mb"] < MAX_MEMORY_MB
     )
     return 0 if good else 1

@@ -11,6 +11,7 @@ from lean_samples import GOOD, SWAP
 from tool_episodes import call, environment, judged, play
 
 from fdjax.environment.protocol import Call, Turn
+from fdjax.environment.tools import DEFAULT_LIMITS
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 
@@ -51,6 +52,16 @@ def test_a_call_of_a_megabyte_is_refused_at_once(farm):
     assert step.answers[0].startswith("check: argument `code` has 1,048,576 characters, the limit")
     [step] = play(environment(farm), Turn(long, (), f"no JSON: {long}"))
     assert len(step.answers[0]) <= 4000 and step.malformed == 1
+
+
+@pytest.mark.parametrize("text", ["`", "```", "~", "```lean\n", "/-", "«", 'r#"', "theorem swap\n"])
+def test_no_text_takes_long_to_be_read(farm, text):
+    """The event loop of all episodes stands still meanwhile: seconds at worst, where thousands of
+    backticks once took minutes."""
+    text *= DEFAULT_LIMITS.argument_chars // len(text)
+    began = time.process_time()
+    [step] = play(environment(farm), [call("check", code=text), call("submit", proof=f"{text}`")])
+    assert time.process_time() - began < 15 and all(step.answers or [step.submission])
 
 
 def test_ten_thousand_calls_get_nine_answers(farm):

@@ -19,12 +19,10 @@ from fdjax.lean.__main__ import main
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
-from fdjax.lean.search import cached
+from fdjax.lean.search import declarations as declarations_module
 from fdjax.lean.search import index as index_module
-from fdjax.lean.search import program as program_module
-from fdjax.lean.search.cached import index_path, open_index
+from fdjax.lean.search.declarations import index_path, open_index, program, signature
 from fdjax.lean.search.index import BadIndex, Index, build_index
-from fdjax.lean.search.program import program, signature
 from fdjax.lean.search.query import MAX_QUERY, Declaration, parse, shape, words
 
 
@@ -224,7 +222,7 @@ def test_an_index_that_fails_leaves_nothing_and_a_new_one_replaces_the_old(tmp_p
 
 
 def test_each_environment_has_its_own_index(tmp_path, monkeypatch):
-    monkeypatch.setattr(cached, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(declarations_module, "cache_folder", lambda: tmp_path)
     backend, notes = EmbeddedBackend(), []
     with open_index(backend, note=notes.append) as index:
         assert index.path == index_path(backend, ()) and index.count > 1000
@@ -259,15 +257,15 @@ def test_signatures_are_without_names_and_universes():
 
 @pytest.mark.parametrize("backend", ["lean_interact", "kimina"])
 def test_a_toolchain_lists_its_declarations(backend, library, tmp_path, monkeypatch):
-    monkeypatch.setattr(program_module, "PARTS", 5)
+    monkeypatch.setattr(declarations_module, "PARTS", 5)
     with backend_named(backend, tmp_path) as backend:
         assert set(backend.declarations(("Mathlib",))) == set(library)
-        with pytest.raises(BackendUnavailable, match="cannot import|unknown module"):
+        with pytest.raises(BackendUnavailable, match=r"import|cannot list"):
             list(backend.declarations(("Nowhere",)))
 
 
 def test_on_the_command_line(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(cached, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(declarations_module, "cache_folder", lambda: tmp_path)
     assert main(["index"]) == 0
     assert re.search(r"embedded-\w+\.sqlite: 1,\d{3} declarations\n", capsys.readouterr().out)
     assert main(["search", "n + m", "=", "m + n", "--limit=2"]) == 0
@@ -283,7 +281,7 @@ def test_on_the_command_line(capsys, tmp_path, monkeypatch):
 
 def test_figures_of_a_small_index(tmp_path):
     figures = benchmark.measure(5000, 50, tmp_path / "index.sqlite")
-    assert figures["query_ms_median"] < 20 and figures["index_seconds"] < 30
+    assert figures["query_cpu_ms_p50"] < 20 and figures["index_seconds"] < 30
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from fdjax.environment.submit import submit_tool
 from fdjax.environment.tools import DEFAULT_LIMITS, Limits, Tool
 from fdjax.environment.tools_environment import ToolEnvironment
 from fdjax.lean.farm import Farm
-from fdjax.lean.search.cached import open_index
+from fdjax.lean.search.declarations import open_index
 
 ENVIRONMENTS = ("repair", "tools")
 TOOLS = ("check", "write", "edit", "read", "search", "submit")

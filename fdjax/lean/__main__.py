@@ -22,7 +22,7 @@ from fdjax.lean.cache import VerdictCache
 from fdjax.lean.extract import parse_candidate
 from fdjax.lean.farm import Farm
 from fdjax.lean.replay import replaying_farm
-from fdjax.lean.search.cached import open_index
+from fdjax.lean.search.declarations import open_index
 from fdjax.lean.statements import normal_text, parse_statement
 from fdjax.types import Message, Theorem, Verdict
 

@@ -18,9 +18,11 @@ from fdjax.lean.audit import COMMANDS, word_set
 from fdjax.lean.tokens import Refused, Token, tokenize
 from fdjax.types import Candidate, Theorem
 
-# The end of the answer ends a block that is not closed. `~~~` is an operator, too.
+# The end of the answer ends a block that is not closed. `~~~` is an operator, too. What has matched
+# is not given back (`+`): a search among thousands of backticks would take minutes.
 _BLOCK = re.compile(
-    r"(?P<fence>```+|^[ \t]*~~~+)[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)(?=(?P=fence)|\Z)",
+    r"(?P<fence>(?<!`)`{3,}+|^[ \t]*+~{3,}+)[ \t]*+(?P<info>[^\n`]*)\n"
+    r"(?P<code>.*?)(?=(?P=fence)|\Z)",
     re.S | re.M,
 )
 _LEAN = re.compile(r"\W*lean[ \t]*4?\b", re.I)

@@ -25,7 +25,7 @@ from fdjax.lean.backends.kimina_client import (
     Unreachable,
     httpx,
 )
-from fdjax.lean.search.program import listed, with_lean
+from fdjax.lean.search.declarations import listed, with_lean
 from fdjax.lean.search.query import Declaration
 from fdjax.types import Candidate, Message, Theorem, Verdict
 

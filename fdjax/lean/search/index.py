@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.search.query import (
     Declaration,
     Query,
@@ -29,11 +30,11 @@ from fdjax.lean.search.query import (
 FORMAT = 2  # of the file: an index of another format is built again
 CACHE_KIB = 16_384  # SQLite's cache of pages
 COMMON = 1000  # declarations; of words that occur in more, the number is kept
-MAX_RANKED = 3000  # declarations that BM25 weighs; of more the first are taken
+MAX_RANKED = 2000  # declarations that BM25 weighs; of more the first are taken
 # Declarations that hold words of a query, counted per word: beyond that the most common words are
 # left out.
 MAX_VISITED = 100_000
-CANDIDATES = 100  # of each kind, to be ranked
+CANDIDATES = 150  # of each kind, to be ranked
 SHAPES = 1000  # candidates whose types are compared with a query's
 TRIGRAMS = 5  # of a query's type, the rarest, that a candidate must hold
 SAMPLE = 16  # of so many declarations one is counted to tell which trigrams are rare
@@ -42,7 +43,7 @@ _MATCH = "SELECT rowid FROM words WHERE words MATCH ?"
 _WEIGHTS = "10.0, 3.0, 1.0"  # of words in a name, a type, a docstring
 
 
-class BadIndex(RuntimeError):
+class BadIndex(BackendUnavailable):
     """The file is no index, or of another version; the message names it and a remedy."""
 
 
@@ -176,22 +177,27 @@ class Index:
             chosen = [w for w, visited in zip(left, sums) if visited <= MAX_VISITED] or left[:1]
             match = quoted(chosen)
             found = self._ids(f"{_MATCH} LIMIT {MAX_RANKED}", match)
-            if 0 < len(found) < MAX_RANKED:
+            if CANDIDATES < len(found) < MAX_RANKED:
                 ranked = f"{_MATCH} ORDER BY bm25(words, {_WEIGHTS}) LIMIT {CANDIDATES}"
                 return self._ids(ranked, match)
-            if found:
+            if len(found) == MAX_RANKED:
                 named = self._ids(f"{_MATCH} LIMIT {CANDIDATES}", f"name: ({match})")
                 return list(dict.fromkeys([*named, *found[:CANDIDATES]]))
+            if found:
+                return found
             left = left[: len(left) * 2 // 3]
         return []
 
-    def _by_letters(self, letters: str) -> list[int]:
-        """Whose names hold each three letters in a row of `letters`."""
-        if not (wanted := trigrams(letters)):
+    def _by_letters(self, wanted: str) -> list[int]:
+        """Whose names hold the letters `wanted`. Every third three of them lead to candidates."""
+        if len(wanted) < 3:
             return []
-        return self._ids(
-            f"SELECT rowid FROM names WHERE names MATCH ? LIMIT {CANDIDATES}", quoted(wanted)
+        rows = self._database.execute(
+            "SELECT id, name FROM declarations WHERE id IN"
+            f" (SELECT rowid FROM names WHERE names MATCH ? LIMIT {CANDIDATES}) ORDER BY id",
+            [quoted(trigrams(wanted)[::3])],
         )
+        return [i for i, name in rows if wanted in letters(name)]
 
     def _by_shape(self, query: Query) -> list[int]:
         """Whose types hold the query's fragments."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded import names_child, process
 from fdjax.lean.backends.embedded.prelude import MODULES
-from fdjax.lean.search.program import signature
+from fdjax.lean.search.declarations import signature
 from fdjax.lean.search.query import Declaration
 
 _BORROWED = "FdBorrowed"  # binds Lean's own notation and tactics: nothing that a proof would use

@@ -27,7 +27,7 @@ from fdjax.lean.evidence import (
     render,
     split_context,
 )
-from fdjax.lean.search.program import listed, with_lean
+from fdjax.lean.search.declarations import listed, with_lean
 from fdjax.lean.search.query import Declaration
 from fdjax.types import Candidate, Message, Theorem, Verdict
 
