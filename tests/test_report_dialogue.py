@@ -82,5 +82,5 @@ def test_figures_by_budget_have_a_table():
 
 
 def test_long_turns_are_cut():
-    html = dialogue([("model", "x" * 10**6), ("tool", "no"), ("model", "y")])
-    assert len(html) < MAX_CHARS + 400 and "characters are left out" in html
+    html = dialogue([("model", "x\n" * 10**6), ("tool", "no"), ("model", "y")])
+    assert len(html) < MAX_CHARS + 400 and "x\n...\nx" in html

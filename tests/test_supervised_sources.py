@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -21,7 +20,7 @@ from fdjax.config import (
 )
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
-from fdjax.types import Candidate, Feedback, FeedbackContext, Segment, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -138,38 +137,30 @@ def test_a_mended_attempt_is_learned_after_the_failed_one_and_its_answer(prompts
         assert 20 < metrics["dialogue_rows"] < len(THEOREMS) if expected else not found
 
 
-def test_of_an_episode_as_many_turns_are_read_as_fit(prompts):
-    """Two failed turns before the mended one, or only the first of them."""
-    short = prompts.tokenizer.encode("exact h1")
-    answer = prompts.tokenizer.encode("no")
-
-    def worker(length):
-        generator = small_generator()
-        generator = dataclasses.replace(
-            generator, prompts=dataclasses.replace(prompts, response_length=length)
-        )
-
-        def groups_of(step, refill):
-            theorem = THEOREMS[0]
-            single = attempt(prompts, theorem, "exact h1")
-            segments = (Segment(tuple(short)), Segment(tuple(answer), "tool"), *single.segments)
-            several = dataclasses.replace(single, segments=segments)
-            proof = Candidate(theorem.reference)
-            feedback = Feedback(("use it",), "test", proof=proof)
-            return [[(theorem, several, Verdict("failed"), feedback)]]
-
-        return FakeWorker(generator, groups_of)
-
-    def read_ids(length):
-        batch, _ = dialogue_steps(prompts, worker(length), dialogue_fraction=1.0)(2)
-        begin = int((batch.weights[0] > 0).argmax())
-        return batch.tokens[0, -length:][:begin].tolist()
-
-    whole = [*short, *answer, *short, prompts.tokenizer.eos_id]
-    whole += answer_ids(prompts)((None, SimpleNamespace(finished=True), Verdict("failed")))
-    longest = len(whole) + len(prompts.tokenizer.encode(THEOREMS[0].reference))
-    assert read_ids(longest + 1) == whole
-    assert read_ids(longest - 8) == [*short, *answer]
+def test_two_failed_attempts_at_a_theorem_are_also_two_turns_of_one_row(prompts):
+    generator, theorem = small_generator(), THEOREMS[0]
+    feedback = Feedback(("use it",), "test", proof=Candidate(theorem.reference))
+    first, second = (attempt(prompts, theorem, text) for text in ("exact h1", "exact h2"))
+    group = [
+        (theorem, first, Verdict("failed"), feedback),
+        (theorem, first, Verdict("proved"), feedback),
+        (theorem, attempt(prompts, theorem, "cut", finished=False), Verdict("failed"), feedback),
+        (theorem, second, Verdict("failed"), feedback),
+    ]
+    longer = dataclasses.replace(prompts, response_length=200)
+    generator = dataclasses.replace(generator, prompts=longer)
+    worker = FakeWorker(generator, lambda step, refill: [group])
+    batch, metrics = dialogue_steps(prompts, worker, dialogue_fraction=1.0)(2)
+    answer = answer_ids(prompts)((theorem, first, Verdict("failed")))
+    one, two = ([*a.tokens, *answer] for a in (first, second))
+    mended = longer.template.response_ids(prompts.tokenizer, theorem, feedback.proof)
+    found = set()
+    for tokens, mask, weights in zip(*batch):
+        ids = tokens[-200:][mask[-200:]].tolist()
+        read = int((weights > 0).argmax())
+        assert ids[read:] == mended and weights.sum() == len(mended)
+        found.add(tuple(ids[:read]))
+    assert found == {tuple(one), tuple(two), (*one, *two)} and metrics["dialogue_rows"] == 3
 
 
 def test_a_run_without_dialogues_is_as_ever(prompts):
