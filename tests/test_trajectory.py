@@ -97,7 +97,7 @@ def test_the_language_model_is_shown_the_turns(tokenizer, tmp_path, monkeypatch)
 
 
 def test_the_policy_reads_as_much_of_the_turns_as_fits(monkeypatch):
-    prompts = dataclasses.replace(small_generator().prompts, teacher_buckets=(600,))
+    prompts = dataclasses.replace(small_generator().prompts, teacher_buckets=(900,))
     generator, read_prompts = dataclasses.replace(small_generator(), prompts=prompts), []
 
     def generate(generator, params, requests, sampling):
