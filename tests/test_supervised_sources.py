@@ -55,26 +55,23 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):
     steps = supervised_steps(stage, worker)
     for index, expected in ((0, 0), (1, 0), (2, 12), (3, 12)):
         batch, metrics = steps(index)
-        tokens, mask, weights = batch
-        budget = weights.shape[1]
         answers = 0
-        for row in range(20):
-            prompt = prompts.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
-            answer = tokens[row, -budget:][weights[row] > 0].tolist()
+        assert len(batch.tokens) == 20
+        for prompt, answer in rows_of(batch):
+            prompt = prompts.tokenizer.decode(prompt)
             assert answer[-1] == prompts.tokenizer.eos_id and prompt.endswith(":= by\n  ")
             if "a proof is" in prompt:
                 answers += 1
                 shown = prompt.split("a proof is\n  ")[1].removesuffix("\n:= by\n  ")
                 assert shown == prompts.tokenizer.decode(answer[:-1])
         assert answers == expected
-        np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
         assert metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
     assert worker.generated == [(2, 0)]
     # A run that resumes after `feedback_start` begins the rollout of that same step.
     worker = failing_worker(small_generator())
     again, metrics = supervised_steps(stage, worker, start=3)(3)
     assert worker.generated == [(2, 0)]
-    np.testing.assert_array_equal(again.tokens, tokens)
+    np.testing.assert_array_equal(again.tokens, batch.tokens)
     assert "cost/rollouts" not in metrics  # step 2 has counted them
 
 
@@ -206,15 +203,20 @@ def worker_of_rounds(*proofs):
     return FakeWorker(generator, groups_of)
 
 
-def learned_from(prompts, batch):
-    """[(prompt, response)] of the batch as text, sorted."""
-    budget = batch.weights.shape[1]
+def rows_of(batch):
+    """[(prompt ids, response ids)] of the batch: what is learned comes last, then padding."""
     rows = []
     for tokens, mask, weights in zip(*batch):
-        assert (weights == mask[-budget:]).all()
-        prompt, response = tokens[:-budget][mask[:-budget]], tokens[-budget:][mask[-budget:]]
-        rows.append(tuple(prompts.tokenizer.decode(x.tolist()) for x in (prompt, response)))
-    return sorted(rows)
+        learned = np.pad(weights > 0, (len(tokens) - len(weights), 0))
+        start, length = np.flatnonzero(learned)[0], mask.sum()
+        assert mask[:length].all() and (learned == mask)[start:].all()
+        rows.append((tokens[:start].tolist(), tokens[start:length].tolist()))
+    return rows
+
+
+def learned_from(prompts, batch):
+    """[(prompt, response)] of the batch as text, sorted."""
+    return sorted(tuple(map(prompts.tokenizer.decode, row)) for row in rows_of(batch))
 
 
 def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(prompts):

@@ -105,8 +105,7 @@ def supervised(
             )
             for i in in_epochs(len(rows), count, step, (seed, 2))
         ]
-        prompt = longest if from_feedback else max(prompts.student_buckets)
-        shape = Shape(stage.batch_size, prompt, response)
+        shape = Shape(stage.batch_size, longest, response)
         batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
         metrics |= {"dialogue_rows": len(dialogues)} if stage.dialogue_fraction else {}
         return batch, {"feedback_rows": len(answers)} | metrics
