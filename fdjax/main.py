@@ -16,6 +16,7 @@ from absl import logging
 
 from fdjax.config import ConfigError
 from fdjax.config.flags import load, split_flags
+from fdjax.runtime.startup import keep_compiled_programs, keep_freed_memory
 
 
 def main_train(argv: Sequence[str]) -> int:
@@ -109,6 +110,8 @@ def _start(program: str, argv: Sequence[str], text: str, *, train: bool) -> int:
 
 
 def _run(flags: argparse.Namespace, train: bool) -> None:
+    keep_freed_memory()
+    keep_compiled_programs()
     from fdjax.lean.backend import BackendUnavailable  # after the flags: --help without JAX
     from fdjax.runtime.files import CorruptFile
     from fdjax.training import experiment

@@ -2,6 +2,7 @@
 claim of the paper.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,19 @@ class Claim(NamedTuple):
     text: str
     statistics: dict[str, Value]  # each is above 0 where the claim is true
     verdict: str
+
+
+def evaluation(by_key: Mapping[str, Mapping], split: str) -> dict[str, Any]:
+    """What `method` reads of a policy's evaluations, {key as JSON: figures}: that on `split` at the
+    full temperature.
+    """
+    [figures] = [
+        figures
+        for text, figures in by_key.items()
+        if (key := json.loads(text))["split"] == split and key["temperature"] == 1
+    ]
+    solved = [figures["solved"][theorem] for theorem in sorted(figures["solved"])]
+    return {"samples": figures["samples"], "solved": solved, "entropy": figures["entropy"]}
 
 
 def method(runs: Sequence[Mapping[str, Any]]) -> Method:

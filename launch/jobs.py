@@ -42,8 +42,10 @@ class Job:
         ]
 
 
-def run(jobs: Sequence[Job], description: str) -> None:
-    """The command line of a script of jobs. Raises SystemExit if a job fails."""
+def run(jobs: Sequence[Job], description: str) -> str:
+    """The command line of a script of jobs. Returns the folder of their workdirs; raises SystemExit
+    if a job fails.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "folder", type=os.path.expanduser, help="of the workdirs; for pods in /mnt/fdjax"
@@ -59,7 +61,7 @@ def run(jobs: Sequence[Job], description: str) -> None:
     chosen = [job for job in jobs if not args.only or job.name in args.only]
     if args.on == "local":
         run_locally(chosen, args.folder, args.at_once)
-        return
+        return args.folder
     pods = {job.name: Pod.from_flags(parser, args, job.name) for job in chosen}
     for wave in waves(chosen):
         with concurrent.futures.ThreadPoolExecutor(len(wave)) as threads:
@@ -67,6 +69,7 @@ def run(jobs: Sequence[Job], description: str) -> None:
                 list(threads.map(lambda j: pods[j.name].run(j.arguments(args.folder)), wave))
             except RuntimeError as error:
                 raise SystemExit(f"error: {error}") from None
+    return args.folder
 
 
 def waves(jobs: Sequence[Job]) -> list[list[Job]]:

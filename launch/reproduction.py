@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import paper
-from claims import Claim, Method, claims, method, over_both, over_seeds
+from claims import Claim, Method, claims, evaluation, method, over_both, over_seeds
 from matplotlib.figure import Figure
 
 from fdjax.reporting.compare import learning_source, markdown_rows, points
@@ -66,8 +66,8 @@ def collect(folder: Path) -> Runs:
         curve = points(run)
         spent = total(line for stage in run.stages for line in stage.metrics)
         steps = sorted({round(i) for i in np.linspace(0, len(curve) - 1, min(CURVE, len(curve)))})
-        found.setdefault(job.begins_with, _figures(run.figures(run.start)))
-        found[job.name] = _figures(run.figures(run.end)) | {
+        found.setdefault(job.begins_with, evaluation(run.figures(run.start), SPLIT))
+        found[job.name] = evaluation(run.figures(run.end), SPLIT) | {
             "learned from": "; then ".join(
                 dict.fromkeys(learning_source(stage.config) for stage in run.stages)
             ),
@@ -76,17 +76,6 @@ def collect(folder: Path) -> Runs:
             "curve": [_rounded(curve[i]) for i in steps],
         }
     return found
-
-
-def _figures(by_key: Mapping[str, Mapping]) -> dict[str, Any]:
-    """Of the evaluation on SPLIT at the full temperature."""
-    [figures] = [
-        f
-        for key, f in by_key.items()
-        if (k := json.loads(key))["split"] == SPLIT and k["temperature"] == 1
-    ]
-    solved = [figures["solved"][theorem] for theorem in sorted(figures["solved"])]
-    return {"samples": figures["samples"], "solved": solved, "entropy": figures["entropy"]}
 
 
 def _rounded(point: Mapping[str, float | None]) -> list[float | None]:

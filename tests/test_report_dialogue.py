@@ -76,11 +76,16 @@ def test_figures_by_budget_have_a_table():
     figures = {"episodes": episode_figures(groups)}
     html = report.budget_table({"stages": {"fd": {"heldout": figures, "train": {}}}})
     checked(f"<!doctype html><html lang=en><title>t</title><body>{html}</body></html>")
-    assert html.count("<tr") == 2 and "minus 2 attempts" in html and "held-out" in html
-    assert "0.167 [0.000, 0.333]" in html and "0.333 [0.000, 0.667]" in html
+    assert html.count("<tr") == 2 and "within 2 turns" in html and "held-out" in html
+    cells = html.split("<td>")
+    assert cells[1].startswith("0.167 <small>[0.000, 0.333]</small></td>")
+    assert cells[2].startswith("0.333 <small>[0.000, 0.667]</small><br><small>Δ +0.000 [")
+    equal = figures["episodes"]["equal_tokens"]
+    assert cells[3].startswith(f"{equal['attempts_rate']['mean']:.3f} <small>[")
+    assert f"Δ {equal['difference']['mean']:+.3f} [" in cells[3]
     assert report.budget_table({"stages": {"fd": {"heldout": {}}}}) == ""
 
 
 def test_long_turns_are_cut():
-    html = dialogue([("model", "x" * 10**6), ("tool", "no"), ("model", "y")])
-    assert len(html) < MAX_CHARS + 400 and "characters are left out" in html
+    html = dialogue([("model", "x\n" * 10**6), ("tool", "no"), ("model", "y")])
+    assert len(html) < MAX_CHARS + 400 and "x\n...\nx" in html

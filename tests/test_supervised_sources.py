@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -21,7 +20,7 @@ from fdjax.config import (
 )
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
-from fdjax.types import Candidate, Feedback, FeedbackContext, Segment, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +55,23 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):
     steps = supervised_steps(stage, worker)
     for index, expected in ((0, 0), (1, 0), (2, 12), (3, 12)):
         batch, metrics = steps(index)
-        tokens, mask, weights = batch
-        budget = weights.shape[1]
         answers = 0
-        for row in range(20):
-            prompt = prompts.tokenizer.decode(tokens[row, :-budget][mask[row, :-budget]].tolist())
-            answer = tokens[row, -budget:][weights[row] > 0].tolist()
+        assert len(batch.tokens) == 20
+        for prompt, answer in rows_of(batch):
+            prompt = prompts.tokenizer.decode(prompt)
             assert answer[-1] == prompts.tokenizer.eos_id and prompt.endswith(":= by\n  ")
             if "a proof is" in prompt:
                 answers += 1
                 shown = prompt.split("a proof is\n  ")[1].removesuffix("\n:= by\n  ")
                 assert shown == prompts.tokenizer.decode(answer[:-1])
         assert answers == expected
-        np.testing.assert_array_equal(mask[:, -budget:], weights > 0)
         assert metrics.get("cost/rollouts", 0) == (len(THEOREMS) if index == 2 else 0)
     assert worker.generated == [(2, 0)]
     # A run that resumes after `feedback_start` begins the rollout of that same step.
     worker = failing_worker(small_generator())
     again, metrics = supervised_steps(stage, worker, start=3)(3)
     assert worker.generated == [(2, 0)]
-    np.testing.assert_array_equal(again.tokens, tokens)
+    np.testing.assert_array_equal(again.tokens, batch.tokens)
     assert "cost/rollouts" not in metrics  # step 2 has counted them
 
 
@@ -138,38 +134,30 @@ def test_a_mended_attempt_is_learned_after_the_failed_one_and_its_answer(prompts
         assert 20 < metrics["dialogue_rows"] < len(THEOREMS) if expected else not found
 
 
-def test_of_an_episode_as_many_turns_are_read_as_fit(prompts):
-    """Two failed turns before the mended one, or only the first of them."""
-    short = prompts.tokenizer.encode("exact h1")
-    answer = prompts.tokenizer.encode("no")
-
-    def worker(length):
-        generator = small_generator()
-        generator = dataclasses.replace(
-            generator, prompts=dataclasses.replace(prompts, response_length=length)
-        )
-
-        def groups_of(step, refill):
-            theorem = THEOREMS[0]
-            single = attempt(prompts, theorem, "exact h1")
-            segments = (Segment(tuple(short)), Segment(tuple(answer), "tool"), *single.segments)
-            several = dataclasses.replace(single, segments=segments)
-            proof = Candidate(theorem.reference)
-            feedback = Feedback(("use it",), "test", proof=proof)
-            return [[(theorem, several, Verdict("failed"), feedback)]]
-
-        return FakeWorker(generator, groups_of)
-
-    def read_ids(length):
-        batch, _ = dialogue_steps(prompts, worker(length), dialogue_fraction=1.0)(2)
-        begin = int((batch.weights[0] > 0).argmax())
-        return batch.tokens[0, -length:][:begin].tolist()
-
-    whole = [*short, *answer, *short, prompts.tokenizer.eos_id]
-    whole += answer_ids(prompts)((None, SimpleNamespace(finished=True), Verdict("failed")))
-    longest = len(whole) + len(prompts.tokenizer.encode(THEOREMS[0].reference))
-    assert read_ids(longest + 1) == whole
-    assert read_ids(longest - 8) == [*short, *answer]
+def test_two_failed_attempts_at_a_theorem_are_also_two_turns_of_one_row(prompts):
+    generator, theorem = small_generator(), THEOREMS[0]
+    feedback = Feedback(("use it",), "test", proof=Candidate(theorem.reference))
+    first, second = (attempt(prompts, theorem, text) for text in ("exact h1", "exact h2"))
+    group = [
+        (theorem, first, Verdict("failed"), feedback),
+        (theorem, first, Verdict("proved"), feedback),
+        (theorem, attempt(prompts, theorem, "cut", finished=False), Verdict("failed"), feedback),
+        (theorem, second, Verdict("failed"), feedback),
+    ]
+    longer = dataclasses.replace(prompts, response_length=200)
+    generator = dataclasses.replace(generator, prompts=longer)
+    worker = FakeWorker(generator, lambda step, refill: [group])
+    batch, metrics = dialogue_steps(prompts, worker, dialogue_fraction=1.0)(2)
+    answer = answer_ids(prompts)((theorem, first, Verdict("failed")))
+    one, two = ([*a.tokens, *answer] for a in (first, second))
+    mended = longer.template.response_ids(prompts.tokenizer, theorem, feedback.proof)
+    found = set()
+    for tokens, mask, weights in zip(*batch):
+        ids = tokens[-200:][mask[-200:]].tolist()
+        read = int((weights > 0).argmax())
+        assert ids[read:] == mended and weights.sum() == len(mended)
+        found.add(tuple(ids[:read]))
+    assert found == {tuple(one), tuple(two), (*one, *two)} and metrics["dialogue_rows"] == 3
 
 
 def test_a_run_without_dialogues_is_as_ever(prompts):
@@ -215,15 +203,20 @@ def worker_of_rounds(*proofs):
     return FakeWorker(generator, groups_of)
 
 
-def learned_from(prompts, batch):
-    """[(prompt, response)] of the batch as text, sorted."""
-    budget = batch.weights.shape[1]
+def rows_of(batch):
+    """[(prompt ids, response ids)] of the batch: what is learned comes last, then padding."""
     rows = []
     for tokens, mask, weights in zip(*batch):
-        assert (weights == mask[-budget:]).all()
-        prompt, response = tokens[:-budget][mask[:-budget]], tokens[-budget:][mask[-budget:]]
-        rows.append(tuple(prompts.tokenizer.decode(x.tolist()) for x in (prompt, response)))
-    return sorted(rows)
+        learned = np.pad(weights > 0, (len(tokens) - len(weights), 0))
+        start, length = np.flatnonzero(learned)[0], mask.sum()
+        assert mask[:length].all() and (learned == mask)[start:].all()
+        rows.append((tokens[:start].tolist(), tokens[start:length].tolist()))
+    return rows
+
+
+def learned_from(prompts, batch):
+    """[(prompt, response)] of the batch as text, sorted."""
+    return sorted(tuple(map(prompts.tokenizer.decode, row)) for row in rows_of(batch))
 
 
 def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(prompts):

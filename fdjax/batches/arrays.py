@@ -96,9 +96,18 @@ def policy_gradient_batch(
 
 
 def supervised_batch(rows: Sequence[SupervisedRow], shape: Shape, pad_id: int) -> SupervisedBatch:
-    tokens, mask = _tokens([r.prompt for r in rows], [r.response for r in rows], shape, pad_id)
-    learned = [[True] * len(r.response) if r.learned is None else r.learned for r in rows]
-    return SupervisedBatch(tokens, mask, weights=_columns(learned, shape, np.float32))
+    """All columns but the first are the response's: the rest of a prompt stands there with weight
+    0. So a row has padding at its end alone, and its length says which microbatch it suits.
+    """
+    first, rest, weights = [], [], []
+    for prompt, response, learned in rows:
+        first.append(prompt[:1])
+        rest.append([*prompt[1:], *response])
+        learned = [True] * len(response) if learned is None else learned
+        weights.append([0] * len(prompt[1:]) + [*learned])
+    columns = Shape(shape.rows, 1, shape.prompt - 1 + shape.response)
+    tokens, mask = _tokens(first, rest, columns, pad_id)
+    return SupervisedBatch(tokens, mask, weights=_columns(weights, columns, np.float32))
 
 
 def minibatches(batch: Any, count: int) -> list[Any]:

@@ -13,6 +13,7 @@ SHORTEST = 16  # response columns: a narrower microbatch saves little
 PARTS = (3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # further widths, of the longest response
 ROWS = sorted(odd << k for odd in (1, 3) for k in range(20))  # of a microbatch, on a shard
 SAVING = 0.1  # the least share of a row's columns that the next width saves
+FEWEST = 1 / 8  # of a batch's rows, in a microbatch: fewer make shapes to compile, and save little
 
 
 class Microbatch(NamedTuple):
@@ -38,6 +39,8 @@ def microbatches(
         ]
     masks = attention_masks(batch)
     response = learned(batch).shape[1]
+    columns = max(mask.shape[1] for mask in masks) - response
+    prompts = [min(width, columns) for width in prompts]
     lengths_N = masks[0][:, -response:].sum(axis=1)
     prompts_N = np.max([mask[:, :-response].sum(axis=1) for mask in masks], axis=0)
     longest = least(prompts, prompts_N.max(initial=0))
@@ -54,13 +57,14 @@ def plan(
     """(response columns, rows with padding, which rows) of each microbatch."""
     widths = response_widths(response, prompt)
     order, found = np.argsort(-lengths_N, kind="stable"), []
+    fewest = int(FEWEST * len(lengths_N))
     while len(order):
         longest = lengths_N[order[0]]
         width = least(widths, longest)
         most = max((n for n in ROWS if n * (prompt + width) <= tokens), default=1)
         # As many as need this width; shorter ones fill the rest.
         need = int((lengths_N[order] > max([w for w in widths if w < width], default=-1)).sum())
-        count = shards * min(least(ROWS, -(-need // shards)), most)
+        count = shards * min(least(ROWS, -(-max(need, fewest) // shards)), most)
         found.append((width, count, np.sort(order[:count])))
         order = order[count:]
     return found

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from fdjax.lean.report import cut
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.rollout.attempts import turn_texts
 from fdjax.types import Attempt
 
 MAX_CHARS = 8000  # of all turns and answers together
-LEAST = 200  # characters that a turn or an answer is cut to, before others are left out
+LEAST = 100  # characters that a turn or an answer is cut to, before others are left out
 
 
 def turn_blocks(
@@ -23,14 +24,14 @@ def turn_blocks(
     for origin, text in turn_texts(tokenizer, attempt):
         turn += origin == "model"
         what = "what the student wrote" if origin == "model" else "what was answered to it"
-        blocks.append((f"turn {turn} of {attempt.turns}: {what}", text.strip("\n")))
+        blocks.append((f"turn {turn} of {attempt.turns}: {what}", text))
     kept = max(max_chars // LEAST, 2)
     if len(blocks) > kept:
         head, tail = blocks[: kept // 2], blocks[len(blocks) - (kept - kept // 2) :]
         left_out = len(blocks) - kept
         blocks = [*head, (f"{left_out} turns and answers are left out here", ""), *tail]
     longest = common_bound([len(text) for _, text in blocks], max_chars)
-    return [(title, cut_middle(text, longest)) for title, text in blocks]
+    return [(title, cut(text, longest)) for title, text in blocks]
 
 
 def as_text(blocks: Sequence[tuple[str, str]]) -> str:
@@ -46,12 +47,3 @@ def common_bound(lengths: Sequence[int], total: int) -> int:
             return share
         left -= length
     return max(lengths, default=total)
-
-
-def cut_middle(text: str, max_chars: int) -> str:
-    """`text` within `max_chars` characters, with its beginning and its end."""
-    if len(text) <= max_chars:
-        return text
-    gap = f"\n… {len(text) - max_chars:,} characters are left out …\n"
-    kept = max(max_chars - len(gap), 0)
-    return f"{text[: (kept + 1) // 2]}{gap}{text[len(text) - kept // 2 :]}"[:max_chars]

@@ -13,7 +13,7 @@ from fdjax.objectives.protocol import Mean, Metrics, Model, Params, response_hid
 
 
 class SupervisedBatch(NamedTuple):
-    """The response is the last R columns of `tokens`; its prompt is left-padded before it."""
+    """The last R columns of `tokens` have weights; P columns precede them."""
 
     tokens: jax.Array  # i32[N, P+R]
     attention_mask: jax.Array  # bool[N, P+R]

@@ -13,7 +13,7 @@ import numpy as np
 from fdjax.reporting.pass_at_k import Figures, bootstrap, estimate
 from fdjax.types import Item
 
-TURNS = (1, 2, 4)
+TURNS = (1, 2, 4)  # and as many as an attempt had
 
 
 class Spent(NamedTuple):
@@ -43,7 +43,7 @@ def episode_figures(
     spent = count_spent(groups)
     figures = {
         "turns": float(spent.turns_TS.mean()),
-        "within_turns": _figures({str(k): within(spent, k).mean(1) for k in TURNS}),
+        "within_turns": _figures({str(k): within(spent, k).mean(1) for k in budgets(spent)}),
     } | tool_figures(groups)
     calls = any(attempt.calls for attempt in attempts)
     if independent is None and calls:
@@ -89,18 +89,24 @@ def first_turns(groups: Sequence[Sequence[Item]]) -> Spent:
     return Spent(within(spent, 1), one, np.array(tokens))
 
 
+def budgets(spent: Spent) -> list[int]:
+    """Those of TURNS that an attempt had, and the most that one had."""
+    most = int(spent.turns_TS.max())
+    return sorted({most, *(k for k in TURNS if k < most)})
+
+
 def within(spent: Spent, turns: int) -> np.ndarray:
     """bool[T, S]: which episodes end with a proof after at most so many turns."""
     return spent.solved_TS & (spent.turns_TS <= turns)
 
 
 def minus_attempts(spent: Spent, independent: Spent) -> Figures:
-    """n -> the solve rate within n turns minus pass@n of independent attempts, n > 1 of TURNS."""
+    """n -> the solve rate within n turns minus pass@n of independent ones, 1 < n of `budgets`."""
     samples = independent.solved_TS.shape[1]
     return _figures(
         {
             str(n): within(spent, n).mean(1) - attempts_rate(independent, np.full(len(spent[0]), n))
-            for n in TURNS
+            for n in budgets(spent)
             if 1 < n <= samples
         }
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fdjax.feedback.trajectory import cut_middle
+from fdjax.lean.report import cut
 from fdjax.models import tokenizer as tokenizers
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.reporting.page import esc
@@ -10,7 +10,7 @@ from fdjax.reporting.workdir import StageFolder
 from fdjax.rollout.attempts import turn_texts
 from fdjax.types import Attempt
 
-MAX_CHARS = 3000  # of a turn or an answer
+MAX_CHARS = 2000  # of a turn or an answer
 Turns = Sequence[tuple[str, str]]  # origin, "model" or "tool"; text
 
 
@@ -38,7 +38,7 @@ def dialogue(turns: Turns) -> str:
         turn += by_model
         title = f"turn {turn}" if by_model else f"answer to turn {turn}"
         kind = "turn" if by_model else "message tool"
-        shown = esc(cut_middle(text.strip("\n"), MAX_CHARS))
+        shown = esc(cut(text.rstrip(), MAX_CHARS))
         parts.append(f"<p class=meta>{title}</p><pre class='{kind}'>{shown}</pre>")
     return "".join(parts)
 

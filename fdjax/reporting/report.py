@@ -91,9 +91,10 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
         section(
             "By budget of turns and tokens",
             budget_table(summary),
-            "Of episodes. Solve rate within so many turns; minus that of as many independent "
-            "attempts, and minus that of as many independent attempts as write the same tokens, "
-            "both paired by theorem.",
+            "Of attempts with several turns. Solve rate within so many turns, and below it the "
+            "difference to as many independent attempts. Then the solve rate of as many "
+            "independent attempts as write the same tokens, and below it what the attempts with "
+            "several turns solve more. Differences are paired by theorem.",
         ),
         section(
             "Costs",
@@ -234,40 +235,31 @@ def figures_table(summary: Mapping) -> str:
 
 
 def budget_table(summary: Mapping) -> str:
-    rows, head = [], ["", "stage"]
-    for split, name, temperature, figures in evaluated(summary):
-        if not (episodes := figures.get("episodes")):
-            continue
+    found = [(*e[:3], e[3]["episodes"]) for e in evaluated(summary) if "episodes" in e[3]]
+    turns = sorted({k for *_, episodes in found for k in episodes["within_turns"]}, key=int)
+    counts = {"turns": "turns", "calls": "calls", "malformed": "malformed share of calls"}
+    if not any(episodes["calls"] for *_, episodes in found):
+        counts = {"turns": "turns"}
+    counts["tool_seconds"] = "tools' share of Lean's seconds"
+    rows, split_before = [], None
+    for split, name, temperature, episodes in found:
         within, minus = episodes["within_turns"], episodes.get("minus_attempts", {})
         equal = episodes.get("equal_tokens")
-        counts = ("turns", "calls", "malformed", "tool_seconds")
         suffix = "" if temperature is None else f" at T = {temperature}"
         rows.append(
             [
-                esc(SPLITS[split]),
+                esc(SPLITS[split]) if split != split_before else "",
                 esc(name + suffix),
-                *(format_rate(value) for value in within.values()),
-                *(bold(minus.get(k)) for k in within if k != "1"),
-                bold(equal and equal["difference"]),
+                *(rate_cell(within[k], minus.get(k)) if k in within else "–" for k in turns),
+                rate_cell(equal["attempts_rate"], equal["difference"]) if equal else "–",
                 number(equal and equal["attempts"]),
                 *(number(episodes[count]) for count in counts),
             ]
         )
-        head = [
-            *["", "stage", *(f"within {k}" for k in within)],
-            *(f"minus {k} attempts" for k in within if k != "1"),
-            *["minus equal tokens", "attempts for these tokens", "turns", "calls"],
-            *["malformed share of calls", "tools' share of Lean's seconds"],
-        ]
+        split_before = split
+    head = ["", "stage", *(f"within {k} turn{'s' * (k != '1')}" for k in turns)]
+    head += ["attempts for these tokens", "how many attempts", *counts.values()]
     return table(head, rows, headers=2) if rows else ""
-
-
-def bold(difference: Mapping | None, before: str = "") -> str:
-    """Bold where the interval excludes 0."""
-    if not difference:
-        return "–"
-    text = before + format_difference(difference)
-    return f"<b>{text}</b>" if excludes_zero(difference) else text
 
 
 def teacher_table(summary: Mapping) -> str:
@@ -295,9 +287,16 @@ def rate(figures: Mapping, k: str) -> str:
     """pass@k, and below it the difference to the start, if there is one."""
     if k not in figures["pass_at_k"]:
         return "–"
-    text = format_rate(figures["pass_at_k"][k]).replace(" ", " <small>", 1) + "</small>"
-    if change := figures.get("minus_start", {}).get(k):
-        text += f"<br><small>{bold(change, 'Δ ')}</small>"
+    return rate_cell(figures["pass_at_k"][k], figures.get("minus_start", {}).get(k))
+
+
+def rate_cell(value: Mapping, change: Mapping | None) -> str:
+    """A rate, and below it a difference, bold where its interval excludes 0."""
+    text = format_rate(value).replace(" ", " <small>", 1) + "</small>"
+    if change:
+        difference = f"Δ {format_difference(change)}"
+        bold = f"<b>{difference}</b>" if excludes_zero(change) else difference
+        text += f"<br><small>{bold}</small>"
     return text
 
 

@@ -105,8 +105,7 @@ def supervised(
             )
             for i in in_epochs(len(rows), count, step, (seed, 2))
         ]
-        prompt = longest if from_feedback else max(prompts.student_buckets)
-        shape = Shape(stage.batch_size, prompt, response)
+        shape = Shape(stage.batch_size, longest, response)
         batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
         metrics |= {"dialogue_rows": len(dialogues)} if stage.dialogue_fraction else {}
         return batch, {"feedback_rows": len(answers)} | metrics
@@ -132,24 +131,24 @@ def _mended(
     groups: list[Group], prompts: Prompts, answer_ids: AnswerIds
 ) -> Iterator[arrays.SupervisedRow]:
     """A failed attempt, the answer to it, and the proof that the feedback leads to, of which alone
-    the row learns. Of an attempt of several turns as many of the first are read as fit beside it.
+    the row learns. Where another attempt of the group failed before it, also a row that reads that
+    one and its answer first: a third turn.
     """
     template, tokenizer = prompts.template, prompts.tokenizer
-    for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
-        proof = feedback and feedback.proof
-        if verdict.status not in REFUSED or not attempt.finished or not proof:
-            continue
-        if not proof.text.startswith(template.prefill):
-            continue
-        mended = template.response_ids(tokenizer, theorem, proof)
-        # Up to the answer to each turn; the last has been verified, not answered.
-        ends = [i + 1 for i, segment in enumerate(attempt.segments) if segment.origin == "tool"]
-        before = [[t for s in attempt.segments[:end] for t in s.tokens] for end in ends]
-        before.append([*attempt.tokens, *answer_ids((theorem, attempt, verdict))])
-        fits = [ids for ids in before if len(ids) + len(mended) <= prompts.response_length]
-        read = fits[-1] if fits else before[0]  # one that does not fit is left out, and counted
-        learned = [False] * len(read) + [True] * len(mended)
-        yield arrays.SupervisedRow(prompts.student(theorem), [*read, *mended], learned)
+    for group in groups:
+        before: list[int] = []
+        for theorem, attempt, verdict, feedback in group:
+            proof = feedback and feedback.proof
+            if verdict.status not in REFUSED or not attempt.finished or not proof:
+                continue
+            if not proof.text.startswith(template.prefill):
+                continue
+            failed = [*attempt.tokens, *answer_ids((theorem, attempt, verdict))]
+            mended = template.response_ids(tokenizer, theorem, proof)
+            for read in (failed, before + failed)[: 2 if before else 1]:
+                learned = [False] * len(read) + [True] * len(mended)
+                yield arrays.SupervisedRow(prompts.student(theorem), [*read, *mended], learned)
+            before = failed
 
 
 def expert_iteration(
