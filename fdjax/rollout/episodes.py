@@ -23,6 +23,7 @@ from fdjax.rollout.dialogue.protocol import Dialogue
 from fdjax.rollout.prompts import Prompts
 from fdjax.rollout.waiting import Answer, Written
 from fdjax.runtime import hosts
+from fdjax.runtime.metrics import Timers
 from fdjax.types import Attempt, Segment, Theorem
 
 NO_PROOF = "the attempt was cut off before a turn submitted a proof"
@@ -193,7 +194,8 @@ class Conversations:
     """The `waiting.Conversation` of a generation.
 
     `theorems`: of the requests. `queue`: request and sample index of each sample. A host steps the
-    episodes of its own requests; all hosts know all steps.
+    episodes of its own requests; all hosts know all steps. `timers` gets the seconds of
+    "environment", in which generation waits for it.
     """
 
     def __init__(
@@ -204,6 +206,7 @@ class Conversations:
         queue: Sequence[tuple[int, int]],
         stream: str,
         log: StepLog,
+        timers: Timers,
     ):
         self.environment, self.dialogue, self.config = (
             episodes.environment,
@@ -211,7 +214,8 @@ class Conversations:
             episodes.config,
         )
         self.prompts, self.theorems, self.queue = prompts, theorems, queue
-        self.lag, self._stream, self._log = episodes.config.lag, stream, log
+        self.lag, self._stream = episodes.config.lag, stream
+        self._log, self._timers = log, timers
         self._open: dict[int, Episode] = {}
         self._ended: list[tuple[int, Attempt]] = []
         self._loop = asyncio.new_event_loop()
@@ -284,9 +288,10 @@ class Conversations:
             return found
 
         if new:
-            for found in hosts.allgather(f"steps {self._stream}", own):
-                for i, step in found.items():
-                    steps[i] = step
+            with self._timers("environment"):
+                of_hosts = hosts.allgather(f"steps {self._stream}", own)
+            for i, step in (pair for found in of_hosts for pair in found.items()):
+                steps[i] = step
             self._log.keep([(episodes[i].place, steps[i]) for i in new])
         return steps
 

@@ -66,8 +66,9 @@ def generate(
 
     An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
     never on what was written beside it; an episode also on what its environment answers. All
-    prompts are padded to one bucket. `timers` gets the seconds of "weights" and "device", and the
-    count of DECODE_BYTES; `log` the environment's steps, those that it has are not taken again.
+    prompts are padded to one bucket. `timers` gets the seconds of "weights", "device" and of waiting
+    for the "environment", and the count of DECODE_BYTES; `log` the environment's steps, of which
+    those that it has are not taken again.
     """
     if not requests:
         return
@@ -108,8 +109,8 @@ def generate(
     if episodes:
         theorems = [request.theorem for request in requests]
         places = [(sample.prompt, sample.index) for sample in queue]
-        log = log or StepLog()
-        conversation = Conversations(episodes, prompts, theorems, places, sampling.stream, log)
+        of_run = sampling.stream, log or StepLog(), timers
+        conversation = Conversations(episodes, prompts, theorems, places, *of_run)
     written = run(
         shapes,
         model,
