@@ -21,7 +21,7 @@ def config(tmp_path, monkeypatch):
 
 def repaired(config, **changes):
     config.environment.update(
-        **{"name": "repair", "turn_tokens": 20, "answer_tokens": 12} | changes
+        **{"name": "repair", "turn_tokens": 20, "answer_tokens": 30} | changes
     )
     config.prompt.response_length = 80
     return config
@@ -64,7 +64,7 @@ def test_what_repair_would_answer(config, tmp_path):
     verdict = Verdict("failed", (Message("error", "what is x?", start=6, end=7),))
     answer_ids = repair_answer_ids(run.generator)
     found = answer_ids((theorem, whole, verdict))
-    assert "x?" in tokenizer.decode(found) and tokenizer.eos_id not in found
+    assert "what is" in tokenizer.decode(found) and tokenizer.eos_id not in found
     # A turn that its budget cut is ended first.
     cut = dataclasses.replace(whole, segments=(Segment(ids),), finished=False)
     assert answer_ids((theorem, cut, verdict)) == [tokenizer.eos_id, *found]
@@ -82,7 +82,9 @@ def test_what_repair_would_answer(config, tmp_path):
         ({"environment.name": "repairs"}, r"^environment\.name is 'repairs', must be one of "),
         ({"environment.lag": 0}, r"^environment\.lag is 0, must be at least 1"),
         ({"environment.turns": 0}, r"^environment\.turns is 0, must be at least 1"),
-        ({"environment.name": "tools"}, r"plain_tools"),  # its template holds no calls
+        # The template has no place for calls.
+        ({"environment.name": "tools", "environment.tools": ("check", "submit")}, "plain_tools"),
+        ({"environment.name": "tools", "environment.tools": ("chek",)}, r"environment\.tools has "),
     ],
 )
 def test_what_is_refused(config, tmp_path, fields, error):
