@@ -158,7 +158,7 @@ def compare(name: str, work: Work, repeats: int, latency: float) -> bool:
 
 CASES = {
     "small": lambda: make_work(SMALL, 16, 8, 14, 28, 48),
-    "large": lambda: make_work(LARGE, 16, 8, 40, 96, 96),
+    "large": lambda: make_work(LARGE, 8, 4, 40, 96, 96),
 }
 
 
