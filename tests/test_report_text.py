@@ -26,12 +26,24 @@ def test_without_a_place_or_an_error():
 GOALS = "unsolved goals\n" + "".join(f"h{i} : p{i}\n" for i in range(50)) + "⊢ q ∧ p"
 
 
-def test_a_cut_keeps_the_first_and_the_last_line():
+def test_a_cut_keeps_the_beginning_and_the_goal():
     short = cut(GOALS, 60)
     assert 40 < len(short) <= 60
     assert short.startswith("unsolved goals\n") and short.endswith("\n⊢ q ∧ p")
     assert short.count("...") == 1
     assert cut(GOALS, len(GOALS)) == GOALS
+
+
+def test_of_several_goals_the_first_is_kept():
+    two = f"{GOALS}\n\ncase right\n⊢ r"
+    assert cut(two, len(GOALS) + 4) == f"{GOALS}\n..."
+    assert cut(two, 60) == cut(GOALS, 60)
+
+
+def test_without_a_goal_the_beginning_is_kept():
+    assert cut("Invalid field `mpr`: there is\nnone of\nthat name", 30) == (
+        "Invalid field `mpr`: there ..."
+    )
 
 
 @pytest.mark.parametrize("budget", range(0, 40, 3))

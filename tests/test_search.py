@@ -4,6 +4,7 @@ queries; and indexes in files."""
 import random
 import re
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
@@ -232,6 +233,13 @@ def test_each_environment_has_its_own_index(tmp_path, monkeypatch):
     assert index_path(backend, ("FdPrelude",)) != index.path
     with pytest.raises(BackendUnavailable, match="the embedded Lean has no Mathlib"):
         open_index(backend, ("Mathlib",))
+
+
+def test_a_backend_that_cannot_list_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(declarations_module, "cache_folder", lambda: tmp_path)
+    cluster = SimpleNamespace(name="embedded", version="1", missing=lambda imports: None)
+    with pytest.raises(BackendUnavailable, match="run `fdjax lean index` on a machine with its"):
+        open_index(cluster)
 
 
 def test_lean_parses_the_program_that_lists_declarations():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from cheats import honest_proofs
 from lean_samples import GOOD, SWAP, WRONG
 from tool_episodes import call, environment, judged, play
 
@@ -10,6 +11,7 @@ from fdjax.environment.protocol import Call, Submission, Turn
 from fdjax.environment.tools import Answer, Limits, Tool
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
+from fdjax.types import Candidate
 
 WHOLE = f"theorem swap {SWAP.signature} := {GOOD}"
 
@@ -136,6 +138,18 @@ def test_check_shows_goals_and_places_in_the_text_as_written(farm):
     assert answer.startswith("Lean refuses it\n") and "depends on axioms: sorryAx" in answer
 
 
+def test_honest_proofs_pass(farm):
+    """As bare proofs, as whole theorems, and as examples of a snippet."""
+    for theorem, proof in honest_proofs(10):
+        stated = f"{theorem.signature} := {proof.lstrip()}"
+        codes = [proof, f"theorem {theorem.name} {stated}", f"-- mine\nexample {stated}"]
+        [step] = play(environment(farm), [call("check", code=c) for c in codes], theorem=theorem)
+        firsts = [answer.split("\n")[0] for answer in step.answers]
+        assert firsts == ["Lean accepts this proof"] * 2 + ["no errors"], (theorem, proof)
+        [step] = play(environment(farm), [call("submit", proof=codes[1])], theorem=theorem)
+        assert judged(farm, step, theorem).proved
+
+
 def test_check_of_a_snippet(farm):
     text = (
         "lemma one (p : Prop) : p → p := id\n"
@@ -211,14 +225,28 @@ def test_schemas_are_json_and_name_what_is_required(farm):
     assert all(s["type"] == "function" and s["function"]["description"] for s in schemas)
 
 
+def test_what_is_checked_is_not_replayed(monkeypatch):
+    second = Farm(EmbeddedBackend(), workers=1)
+    with Farm(EmbeddedBackend(), workers=1, second=second) as farm:
+        [step] = play(environment(farm), [call("check", code=GOOD)])
+        assert step.answers == ("Lean accepts this proof",) and second.counters.submitted == 0
+        farm.submit(SWAP, Candidate(GOOD), urgent=True).result()
+        assert second.counters.submitted == 1
+
+
 # --- Calls that cannot be run --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (call("chek", code="x"), "there is no tool 'chek', did you mean 'check'?. Tools: check(co"),
-        (call("check", cod="x"), "check: it has no argument 'cod', did you mean 'code'?. Its form"),
+        (call("chek", code="x"), "there is no tool 'chek', did you mean 'check'? Tools: check(co"),
+        (
+            Call(["check"], {}),
+            "there is no tool 'array'. Tools: check(code?, file?), write(file, t",
+        ),
+        (Call("", {}), "there is no tool ''. Tools: check(code?, file?), write(file, text), edit("),
+        (call("check", cod="x"), "check: it has no argument 'cod', did you mean 'code'? Its form"),
         (
             call("write", file="a"),
             "write: argument `text` is missing. Its form is write(file, ",
@@ -263,7 +291,7 @@ def test_limits_are_data(farm):
     assert first.answers == (
         "a has 1 lines now",
         "b is not written: there are 1 files, the limit",
-        "1 more calls are not run: 2 in a turn are",
+        "1 of the calls not run: a turn may have 2",
     )
     assert second.answers[:2] == ("a: 1 characters", "not run: 3 calls were made, the limit")
     [answer] = answers(farm, call("check", code="x" * 21), limits=limits)

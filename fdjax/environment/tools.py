@@ -90,11 +90,11 @@ DEFAULT_LIMITS = Limits()
 
 def problem(call: Call, tools: Mapping[str, Tool], limits: Limits) -> str | None:
     """What is wrong with a call, and what would be right; None if its tool may be run."""
-    tool = tools.get(call.tool)
+    tool = tools.get(call.tool) if isinstance(call.tool, str) else None
     if tool is None:
-        return f"there is no tool {_shown(call.tool)}{_nearest(call.tool, tools)}. {usage(tools)}"
+        return f"there is no tool {_shown(call.tool)}{_nearest(call.tool, tools)} {usage(tools)}"
     wrong = _wrong_arguments(tool, call.arguments, limits)
-    return wrong and f"{tool.name}: {wrong}. Its form is {tool.usage}"
+    return wrong and f"{tool.name}: {wrong} Its form is {tool.usage}"
 
 
 def usage(tools: Mapping[str, Tool]) -> str:
@@ -103,14 +103,14 @@ def usage(tools: Mapping[str, Tool]) -> str:
 
 def _wrong_arguments(tool: Tool, arguments: Any, limits: Limits) -> str | None:
     if not isinstance(arguments, Mapping):
-        return f"its arguments must be an object, not {_kind(arguments)}"
+        return f"its arguments must be an object, not {_kind(arguments)}."
     for name, value in arguments.items():
         if name not in tool.properties:
             return f"it has no argument {_shown(name)}{_nearest(name, tool.properties)}"
         if wrong := _wrong_value(value, tool.properties[name]["type"], limits):
-            return f"argument `{name}` {wrong}"
+            return f"argument `{name}` {wrong}."
     missing = [name for name in tool.required if name not in arguments]
-    return f"argument `{missing[0]}` is missing" if missing else None
+    return f"argument `{missing[0]}` is missing." if missing else None
 
 
 def _wrong_value(value: Any, kind: str, limits: Limits) -> str | None:
@@ -145,4 +145,4 @@ def _shown(name: Any) -> str:
 
 def _nearest(name: Any, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name[:40], known, n=1) if isinstance(name, str) else []
-    return f", did you mean {near[0]!r}?" if near else ""
+    return f", did you mean {near[0]!r}?" if near else "."

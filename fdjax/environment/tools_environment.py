@@ -84,7 +84,7 @@ class ToolEnvironment:
             reason = fit(reasons, self.answer_budget, self.measure)
             return Step(_ended(episode), (reason,), None, True, seconds, malformed)
         if more := len(turn.calls) - len(calls):
-            text = f"{more:,} more calls are not run: {self.limits.calls_per_turn} in a turn are"
+            text = f"{more:,} of the calls not run: a turn may have {self.limits.calls_per_turn}"
             texts.append(cut(text, budget, self.measure))
         if turn.problem is not None:
             text = f"{turn.problem}. {usage(self._by_name)}"

@@ -41,19 +41,23 @@ def located(message: Message, text: str) -> str:
 def cut(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
     """`text` within `budget`, by `measure`: characters, or the tokens of a tokenizer.
 
-    Lines are left out of the middle, since Lean's messages begin with what is wrong and end with
-    the goal; where not even two lines fit, the end of the text is cut.
+    Of a text that shows goals the first goal is kept if possible: what follows it is left out, then
+    lines between the beginning and the goal. Of others the beginning is kept.
     """
     text = text.strip("\n")
     if measure(text) <= budget:
         return text
-    lines = text.split("\n")
+    goal = text.find("⊢")
+    end = text.find("\n\n", goal) if goal >= 0 else -1
+    if end >= 0 and measure(f"{text[:end]}\n{GAP}") <= budget:
+        return f"{text[:end]}\n{GAP}"
+    lines = (text if end < 0 else text[:end]).split("\n")
 
     def kept(number: int) -> str:
         head = (number + 1) // 2
         return "\n".join([*lines[:head], GAP, *lines[len(lines) - (number - head) :]])
 
-    if measure(kept(2)) <= budget and len(lines) > 2:
+    if goal >= 0 and len(lines) > 2 and measure(kept(2)) <= budget:
         return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
     size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
     return text[:size] + GAP if size else ""
