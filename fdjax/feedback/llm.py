@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from fdjax.config import naming_field
 from fdjax.feedback.client import Answer, LLMClient, Question
 from fdjax.feedback.compose import with_costs
-from fdjax.feedback.questions import as_messages, attempts_to_ask_about, describe, read_prompt
+from fdjax.feedback.questions import (
+    as_messages,
+    attempts_to_ask_about,
+    describe,
+    read_prompt,
+    turn_blocks,
+)
 from fdjax.feedback.reference import Solution, Solve
-from fdjax.feedback.trajectory import turn_blocks
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
 

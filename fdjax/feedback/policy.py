@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 from fdjax.config import ConfigError, PolicyFeedbackConfig
 from fdjax.feedback.lean_messages import describe_error
-from fdjax.feedback.questions import as_messages, attempts_to_ask_about, without_thoughts
-from fdjax.feedback.trajectory import MAX_CHARS as MAX_TURN_CHARS
-from fdjax.feedback.trajectory import as_text, turn_blocks
+from fdjax.feedback.questions import (
+    MAX_TURNS_CHARS,
+    as_messages,
+    as_text,
+    attempts_to_ask_about,
+    turn_blocks,
+    without_thoughts,
+)
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.prompts import Template, theorem_fields
@@ -64,7 +69,7 @@ def policy(
         error = describe_error(item)
         lines = error.text.splitlines() if error else []
         several = attempt.turns > 1 and "{turns}" in config.prompt
-        sizes = [MAX_TURN_CHARS >> halved for halved in range(6)] if several else [0]
+        sizes = [MAX_TURNS_CHARS >> halved for halved in range(6)] if several else [0]
         budgets = [(len(lines), size) for size in sizes]
         budgets += [(kept, sizes[-1]) for kept in range(len(lines) - 1, -1, -1)]
         for kept, size in budgets:

@@ -15,8 +15,7 @@ from fdjax.config import PolicyFeedbackConfig, default, read
 from fdjax.feedback import policy as policy_lib
 from fdjax.feedback.policy import policy
 from fdjax.feedback.providers import Resources, make_provider
-from fdjax.feedback.questions import describe
-from fdjax.feedback.trajectory import common_bound, turn_blocks
+from fdjax.feedback.questions import common_bound, describe, turn_blocks
 from fdjax.types import FeedbackContext
 
 TURNS = ("exact h1", "\nLean refuses exact h1\n", "exact h1.right", "\nno\n", "intro h2")
