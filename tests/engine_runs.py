@@ -70,6 +70,7 @@ def begun(config, weights, prompts, slots, columns, budget=7, of=None) -> engine
         prompt_M=each,
         token_M=np.array([ids[-1] for ids in prompts], np.int32),
         length_M=lengths,
+        drawn_M=np.zeros(count, np.int32),
         budget_M=np.full(count, budget, np.int32),
         name_M=(100 + each).astype(np.uint32),
         sample_M=np.zeros(count, np.uint32),

@@ -100,7 +100,7 @@ def test_training_adapters_as_xla_counts_it():
 
     params = lora.split(jax.eval_shape(lambda k: transformer.init(model, k), jax.random.key(0)))
     counted = jax.jit(jax.grad(loss)).lower(*params).compile().cost_analysis()["flops"]
-    assert 0.95 * counted < costs.training_flops(model, tokens > 0, 32) < counted
+    assert 0.95 * counted < costs.training_flops(model, tokens > 0, (tokens > 0).sum(1)) < counted
 
 
 def attempt(*segments, proof="x"):
@@ -117,7 +117,9 @@ def test_rollouts():
         (theorem, attempt((4, "model"), proof="a"), Verdict("proved", **lean), feedback),
         (
             theorem,
-            attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"),
+            dataclasses.replace(
+                attempt((2, "model"), (3, "tool"), (1, "model"), proof="b"), tool_seconds=1.5
+            ),
             Verdict("failed", **lean),
             None,
         ),
@@ -131,14 +133,14 @@ def test_rollouts():
         ),
     ]
     cost = total([of_rollouts(MODEL, {"t": [1] * 9}, [group])])
-    flops = by_hand(0, 9, 0) + 2 * by_hand(9, 13, 4) + by_hand(9, 15, 6) + by_hand(9, 10, 1)
+    flops = by_hand(0, 9, 0) + 2 * by_hand(9, 13, 4) + by_hand(9, 15, 3) + by_hand(9, 10, 1)
     assert cost == {
         "rollouts": 4,
         "tokens_generated": 4 + 3 + 4 + 1,
         "flops": flops,
         "flops_sampling": flops,
         "flops_feedback": 0,
-        "lean_seconds": 0.5,
+        "lean_seconds": 0.5 + 1.5,
         "feedback_tokens": 22,
         "feedback_seconds": 1.0,
         "feedback_money": 0.0,
@@ -164,7 +166,8 @@ def test_updates():
     mask = rows([3, 6, 0], [5, 2, 0])
     learned = np.zeros((3, 5), bool)
     learned[0, :3] = learned[1, 1] = True
-    forward = by_hand(0, 8, 5) + by_hand(0, 8, 2)  # the last row is padding
+    # No logits are needed of a tool's tokens. The last row is padding.
+    forward = by_hand(0, 8, 3) + by_hand(0, 8, 1)
 
     def cost(objective, batch):
         return {k: v for k, v in total([of_update(MODEL, objective, batch)]).items() if v}
@@ -175,11 +178,15 @@ def test_updates():
     nothing = np.zeros((3, 5))
     rewarded = PolicyGradientBatch(mask, mask, learned, nothing, nothing, np.ones(3))
     assert cost(policy_gradient(), rewarded) == expected
-    teacher = by_hand(0, 9, 5) + by_hand(0, 4, 2)
+    # FD's metrics are over all tokens that the model wrote: of the first row without a tool's.
+    wrote = mask[:, -5:] & (np.arange(5) != 3)
+    rewarded_forward, forward = forward, by_hand(0, 8, 4) + by_hand(0, 8, 2)
+    teacher = by_hand(0, 9, 4) + by_hand(0, 4, 2)
     teacher_mask = rows([4, 2, 0], [5, 2, 0])
     values = {f: nothing for f in DistillationBatch._fields} | {
         "student_attention_mask": mask,
         "teacher_attention_mask": teacher_mask,
+        "response_mask": wrote,
         "weights": learned * 0.3,
     }
     batch = DistillationBatch(**values)
@@ -191,7 +198,7 @@ def test_updates():
     }
     trust_region = cost(distillation(trust_rate=0.1), batch)
     assert trust_region["flops_teacher"] == 2 * teacher
-    logits = by_hand(0, 0, 5 + 2)  # of the student and of the teacher
+    logits = by_hand(0, 0, 4 + 2)  # of the student and of the teacher
     weighed = cost(distillation(ratio_mean="sequence"), batch)
     assert weighed["flops_teacher"] == teacher + 2 * logits
     # Both at once, for two epochs; and the scores of two other policies.
@@ -199,11 +206,11 @@ def test_updates():
     twice = total([of_update(MODEL, both, {"a": batch, "b": rewarded}, epochs=2)])
     assert twice == {
         "tokens_trained": 2 * 8,
-        "flops": 2 * (6 * forward + teacher),
-        "flops_training": 2 * 6 * forward,
+        "flops": 2 * (3 * (forward + rewarded_forward) + teacher),
+        "flops_training": 2 * 3 * (forward + rewarded_forward),
         "flops_teacher": 2 * teacher,
     }
-    assert total([of_scoring(MODEL, rewarded, 2)])["flops"] == 2 * forward
+    assert total([of_scoring(MODEL, rewarded, 2)])["flops"] == 2 * rewarded_forward
 
 
 def test_adapters():

@@ -12,6 +12,7 @@ from engine_runs import (
     TINY,
     begun,
     drawing,
+    key,
     random_prompts,
     sample_key,
     samples,
@@ -320,77 +321,77 @@ def test_a_chunk_ends_once_enough_slots_are_free(weights, monkeypatch):
     assert decoded(range(TINY.vocab_size))[0] == 1
 
 
+def resumed(config, weights, slots, prompts, drawn, given, pieces=(2, 2)):
+    """Slots whose samples have read what was `given` to them behind what they drew. They passed
+    through the rows of a store in reverse, and each goes on in the next slot."""
+    count = len(prompts)
+    each = np.arange(count, dtype=np.int32)
+    store = engine.empty_store(config, rows=count + 1, columns=32)
+    store = engine.park(store, slots, each, each[::-1])
+    # The last token drawn is not in the cache yet; the last one given is what the slot has.
+    whole = [[ids[-1], *more] for ids, more in zip(drawn, given)]
+    at = 0
+    for size in pieces:
+        parts = [ids[:-1][at : at + size] for ids in whole]
+        tokens = np.array([ids + [0] * (size - len(ids)) for ids in parts], np.int32)
+        counts = np.array([*map(len, parts)], np.int32)
+        store = engine.extend(config, weights, store, each[::-1], tokens, counts)
+        at += size
+    lengths = [len(p) + len(ids) + len(more) for p, ids, more in zip(prompts, drawn, given)]
+    positions = np.array([len(ids) + len(more) for ids, more in zip(drawn, given)], np.int32)
+    start = engine.Start(
+        slot_M=(each + 1) % len(slots.token_S),
+        prompt_M=each[::-1],
+        token_M=np.array([ids[-1] for ids in whole], np.int32),
+        length_M=np.array(lengths, np.int32),
+        drawn_M=positions,
+        budget_M=positions + 2,
+        name_M=(100 + each).astype(np.uint32),
+        sample_M=np.zeros(count, np.uint32),
+    )
+    return engine.insert(slots, store.layers, start, key())
+
+
 @pytest.mark.parametrize("config", [TINY, GEMMA], ids=["tiny", "gemma"])
-def test_extended_slots_go_on_as_if_the_prompt_had_held_the_tokens(config):
-    given = ([], [7, 8, 9, 1], [2], [5, 5])
-    wholes = [PROMPTS[0], *(PROMPTS[i][:3] + given[i] for i in (1, 2, 3))]
-    starts = [ids[: len(ids) - len(more)] for ids, more in zip(wholes, given)]
+def test_a_sample_goes_on_behind_the_text_of_others(config):
+    """As if its prompt had held that text and what it drew before; the place in the response
+    decides about the noise, the text of others included."""
     weights = decoding.weights(config, random_params(config), sharding.make_mesh())
-    tokens = np.zeros((5, 4), np.int32)
-    for row, more in zip(tokens, given):
-        row[: len(more)] = more
-    counts = np.array([*map(len, given), 0], np.int32)
-
-    def go_on(slots, width=16, how=None):
-        how = how or drawing()
-        return engine.decode(config, weights, slots, how, 5, steps=R, width=width)
-
-    def extended(slots, width=8):
-        return engine.extend(config, weights, slots, tokens, counts, width=width)
-
-    before = begun(config, weights, starts, 5, 32)
-    slots = extended(before)
-    assert slots.token_S[:4].tolist() == [ids[-1] for ids in wholes]
-    assert slots.cache.length_S[:4].tolist() == [len(ids) - 1 for ids in wholes]
-    assert not slots.drawn_S.any() and slots.budget_S[:4].tolist() == [7] * 4
-    _, drawn = go_on(slots)
-    _, expected = go_on(begun(config, weights, wholes, 5, 32))
-    np.testing.assert_array_equal(drawn.token_SN, expected.token_SN)
-    np.testing.assert_allclose(drawn.logprob_SN, expected.logprob_SN, atol=2e-5)
-    assert drawn.count_S.tolist() == [7] * 4 + [0]
-
-
-def test_a_sample_that_ended_goes_on_behind_the_text_of_others():
-    """One whose budget is used up does not."""
-    weights = decoding.weights(TINY, random_params(TINY), sharding.make_mesh())
-
-    def decode(slots):
-        any_token = drawing(1.0, range(TINY.vocab_size))
-        return engine.decode(TINY, weights, slots, any_token, 4, steps=3, width=16)
-
-    started = begun(TINY, weights, PROMPTS[:2], 4, 32)
-    started = started._replace(budget_S=started.budget_S.at[1].set(1))
-    slots, first = decode(started)
-    assert first.ended_S.tolist() == [True, True, False, False]
-    slots = slots._replace(matched_S=slots.matched_S + 2)
-    given, counts = np.ones((4, 2), np.int32), np.array([2, 2, 0, 0], np.int32)
-    slots = engine.extend(TINY, weights, slots, given, counts, width=16)
-    assert slots.active_S.tolist() == [True, False, False, False]
-    assert slots.matched_S.tolist() == [0, 0, 2, 2]  # text of others ends no match
-    _, second = decode(slots)
-    assert second.count_S.tolist() == [1, 0, 0, 0]
-
-
-def test_the_text_of_others_between_two_chunks():
-    """Is neither drawn nor counted to the budget; what follows has read it."""
-    weights = decoding.weights(GEMMA, random_params(GEMMA), sharding.make_mesh())
-    greedy = drawing(0.0)
 
     def decode(slots, steps, width):
-        return engine.decode(GEMMA, weights, slots, greedy, 4, steps=steps, width=width)
+        return engine.decode(config, weights, slots, drawing(), 4, steps=steps, width=width)
 
-    slots, first = decode(begun(GEMMA, weights, PROMPTS[:3], 4, 32, budget=5), 3, 8)
-    given = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 0, 0]], np.int32)
-    counts = np.array([3, 1, 0, 0], np.int32)
-    slots, second = decode(engine.extend(GEMMA, weights, slots, given, counts, width=16), R, 16)
-    assert second.count_S.tolist() == [2, 2, 2, 0] and slots.drawn_S.tolist() == [5, 5, 5, 0]
-    wholes = [
-        [*prompt, *np.asarray(tokens).tolist(), *row[:count].tolist()]
-        for prompt, tokens, row, count in zip(PROMPTS, first.token_SN[:3], given, counts)
-    ]
-    _, expected = decode(begun(GEMMA, weights, wholes, 4, 32), R, 16)
-    np.testing.assert_array_equal(second.token_SN[:, :2], expected.token_SN[:, :2])
-    np.testing.assert_allclose(second.logprob_SN[:, :2], expected.logprob_SN[:, :2], atol=2e-5)
+    prompts, given = PROMPTS[:3], ([1, 2, 3], [4], [7, 8])
+    slots, first = decode(begun(config, weights, prompts, 4, 32, budget=3), 3, 8)
+    drawn = first.token_SN[:3].tolist()
+    slots = resumed(config, weights, slots, prompts, drawn, given)
+    assert slots.drawn_S.tolist() == [3, 6, 4, 5]
+    assert slots.active_S.tolist() == [False, True, True, True]
+    assert slots.matched_S.tolist() == [0] * 4  # the text of others ends no match
+    _, second = decode(slots, R, 16)
+    assert second.count_S.tolist() == [0, 2, 2, 2]
+    wholes = [p + ids + more for p, ids, more in zip(prompts, drawn, given)]
+    expected = begun(config, weights, wholes, 4, 32)
+    positions = np.array([6, 4, 5, 0], np.int32)
+    expected = expected._replace(drawn_S=positions, budget_S=positions + 2)
+    _, expected = decode(expected, R, 16)
+    np.testing.assert_array_equal(second.token_SN[1:, :2], expected.token_SN[:3, :2])
+    np.testing.assert_allclose(second.logprob_SN[1:, :2], expected.logprob_SN[:3, :2], atol=2e-5)
+
+
+def test_rows_and_slots_that_do_not_exist_take_nothing(weights):
+    slots = begun(TINY, weights, PROMPTS[:2], 2, 32)
+    store = engine.empty_store(TINY, rows=2, columns=32)
+    store = engine.park(store, slots, np.array([1, 0], np.int32), np.array([0, 2], np.int32))
+    kept = [store.layers[0].values[0], slots.cache.layers[0].values[1]]
+    np.testing.assert_array_equal(*kept)
+    assert store.length_S.tolist() == [slots.cache.length_S[1], 0]
+    tokens = np.ones((2, 3), np.int32)
+    rows, counts = np.array([2, 1], np.int32), np.array([3, 1], np.int32)
+    before = store.layers[0].values[0]
+    store = engine.extend(TINY, weights, store, rows, tokens, counts)
+    assert store.length_S.tolist() == [slots.cache.length_S[1], 1]
+    np.testing.assert_array_equal(store.layers[0].values[0], before)
 
 
 @pytest.mark.parametrize("key", [jax.random.key(0, impl="rbg"), jax.random.PRNGKey(0)])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +94,56 @@ def test_theorems_and_plain_data(tmp_path):
     journal.append(0, "theorems", [theorem])
     journal.append(0, "dropped", {"too long": 2})
     assert journal.read(0) == {"theorems": [theorem], "dropped": {"too long": 2}}
+
+
+def test_what_comes_bit_by_bit_is_one_list(tmp_path):
+    journal = Journal(tmp_path)
+    journal.extend(0, "steps", [{"a": 1}, {"b": "∀"}])
+    journal.append(0, "theorems", [])
+    journal.extend(0, "steps", [[2]])
+    assert journal.read(0) == {"steps": [{"a": 1}, {"b": "∀"}, [2]], "theorems": []}
+    file = tmp_path / "000000.jsonl"
+    file.write_bytes(file.read_bytes()[:-3])  # a crash
+    journal.extend(0, "steps", [3])
+    assert journal.read(0)["steps"] == [{"a": 1}, {"b": "∀"}, 3]
+
+
+def test_the_cost_of_adding_does_not_grow(tmp_path, monkeypatch):
+    """Only the end of the file is read, in blocks where its last line was torn."""
+    journal, read = Journal(tmp_path), []
+    journal.extend(0, "steps", ["x" * 500_000])
+    open_file = Path.open
+
+    def noting(path, mode="r"):
+        file = open_file(path, mode)
+        if mode != "rb":
+            return file
+        whole = file.read
+
+        class Noted:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                file.close()
+
+            def seek(self, *where):
+                return file.seek(*where)
+
+            def read(self, count=-1):
+                read.append(count)
+                return whole(count)
+
+        return Noted()
+
+    monkeypatch.setattr(Path, "open", noting)
+    journal.extend(0, "steps", ["y"])
+    assert sum(read) <= 1 << 16 and len(read) == 1
+    torn = tmp_path / "000000.jsonl"
+    torn.write_bytes(torn.read_bytes() + b"z" * 200_000)
+    journal.extend(0, "steps", ["w"])
+    monkeypatch.undo()
+    assert journal.read(0)["steps"] == ["x" * 500_000, "y", "w"]
 
 
 def test_an_unknown_step_is_empty(tmp_path):

@@ -47,6 +47,26 @@ def test_every_other_field_of_a_stage_has_an_effect(config, tmp_path):
     assert fields - manifest["stage"].keys() == {"show_every", "save_every", "min_gap"}
 
 
+def test_fields_that_came_later_are_recorded_where_they_are_set(config, tmp_path, monkeypatch):
+    """The stages of runs before them keep their fingerprints."""
+    reward = "own_reward_of_manifest:one"
+    (tmp_path / "own_reward_of_manifest.py").write_text("def one(theorem, attempt, verdict): ...")
+    monkeypatch.chdir(tmp_path)
+    config.stages = ("sft", "grpo")
+    run, *_ = set_up(config, tmp_path / "w")
+    off = stage_manifest(run, "grpo", "x")
+    later = {"turn_discount": 0.9, "process_reward": 0.5, "process_credit": "all"}
+    assert "reward" not in off["stage"] and not later.keys() & off["stage"]["variants"].keys()
+    config.grpo.update(reward=reward)
+    config.grpo.variants.update(process_reward=0.5, process_credit="all")
+    on = stage_manifest(run._replace(config=read(config)), "grpo", "x")
+    assert on["stage"]["reward"] == reward and on["stage"]["variants"]["process_reward"] == 0.5
+    source = on["reward_source"]
+    (tmp_path / "own_reward_of_manifest.py").write_text("def one(theorem, attempt, verdict): 1")
+    again = stage_manifest(run._replace(config=read(config)), "grpo", "x")
+    assert again["reward_source"] != source and again["fingerprint"] != on["fingerprint"]
+
+
 def test_an_evaluation_is_reused_only_of_the_same_lean(config, tmp_path, monkeypatch):
     run, *_ = set_up(config, tmp_path / "w")
     measured = []

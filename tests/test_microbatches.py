@@ -20,18 +20,22 @@ R, P = 64, 8
 
 
 def ragged(kind, rows=24, seed=0):
-    """A batch whose responses have 1 to R tokens and whose prompts 1 to P."""
+    """Responses have 1 to R tokens, some of them a tool's, prompts 1 to P."""
     if kind == "combined":
         return {part: ragged(part, rows, seed) for part in ("distillation", "policy_gradient")}
     batch = make_batch(kind, N=rows, P=P, Q=P + 4, R=R)
     lengths = np.clip(np.random.default_rng(seed).lognormal(2.5, 1, rows), 1, R).astype(int)
     lengths[:2] = R, 1
-    wrote = np.arange(R)[None] < lengths[:, None]
+    attended = np.arange(R)[None] < lengths[:, None]
+    tool = (np.arange(R) >= 6) & (np.arange(R) < 14)  # also at the end of some rows
+    wrote = attended & ~tool
     changes = {}
     for name in batch._fields:
+        if getattr(batch, name) is None:
+            continue
         x = np.array(getattr(batch, name))
         if name.endswith("attention_mask"):
-            x[:, -R:] = wrote
+            x[:, -R:] = attended
         elif name in ("response_mask", "loss_mask"):
             x = wrote
         elif name in ("weights", "generator_logprobs", "old_logprobs", "reference_logprobs"):
@@ -40,6 +44,9 @@ def ragged(kind, rows=24, seed=0):
         elif name == "lines":
             x = np.minimum(x, lengths[:, None] - 1)
         changes[name] = x
+    if kind == "policy_gradient":
+        process = np.random.default_rng(seed).normal(size=(rows, R)) * wrote
+        changes["process_advantages"] = process.astype(np.float32)
     return batch._replace(**changes)
 
 

@@ -18,6 +18,7 @@ from rollouts import small_generator, written_tokens
 from runs import ROOT, STAGES, arrays, assert_same, command, wait_for
 from tiny_model import random_params
 from tiny_updates import one_device
+from toy_episodes import episodes, toy_generator
 
 from fdjax.runtime.files import read_lines
 
@@ -125,6 +126,42 @@ def test_two_processes_write_what_one_device_writes():
     params = random_params(model)
     assert results[0] == [written_tokens(alone, params, step=step) for step in range(2)]
     assert results[0][0] != results[0][1]
+
+
+EPISODES = """
+import dataclasses, json, sys
+import jax
+index, port = int(sys.argv[1]), sys.argv[2]
+jax.config.update("jax_num_cpu_devices", 4)
+from fdjax.runtime import hosts, sharding
+hosts.join(f"localhost:{port}", 2, index)
+from engine_runs import TINY
+from tiny_model import random_params
+from toy_episodes import Toy, episodes, toy_generator
+toy = Toy(delay=0.02)
+mesh = sharding.make_mesh(2, 2, 2)
+generator = dataclasses.replace(toy_generator(TINY, toy), mesh=mesh)
+make = lambda: random_params(generator.model)
+placed = sharding.tree_shardings(jax.eval_shape(make), mesh)
+groups = episodes(generator, jax.jit(make, out_shardings=placed)())
+written = [[[s.tokens for s in a.segments] for a in group] for group in groups]
+print("RESULT", json.dumps([written, len(toy.steps)]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_same_episodes():
+    """Each steps those of its own requests, when it can; both know all answers at the same chunk,
+    and write what one device writes.
+    """
+    (written, steps), (other, other_steps) = results_of(EPISODES, 2)
+    assert written == other
+    generator = toy_generator(TINY)
+    alone = episodes(generator, random_params(generator.model))
+    expected = [[[list(s.tokens) for s in a.segments] for a in group] for group in alone]
+    assert written == expected
+    turns = [sum(a.turns for a in group) for group in alone]
+    assert [steps, other_steps] == [sum(turns[::2]), sum(turns[1::2])]
 
 
 TALK = """

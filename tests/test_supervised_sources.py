@@ -10,10 +10,17 @@ from rollouts import THEOREMS, FakeWorker, Steps, attempt, small_generator
 
 from fdjax.benchmark.interpreter import run
 from fdjax.benchmark.repair import initial_goal
-from fdjax.config import DataConfig, ExpertIterationStage, SupervisedStage
+from fdjax.config import (
+    ConfigError,
+    DataConfig,
+    ExpertIterationStage,
+    SupervisedStage,
+    default,
+    read,
+)
 from fdjax.feedback.oracle import oracle
 from fdjax.training.supervised_sources import expert_iteration, supervised
-from fdjax.types import FeedbackContext, Verdict
+from fdjax.types import Candidate, Feedback, FeedbackContext, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,90 @@ def test_rows_over_the_budget_are_counted_on_the_console(prompts, capsys):
     batch, _ = supervised_steps(SupervisedStage(), worker)(0)
     assert len({row.tobytes() for row in batch.tokens}) <= kept < len(THEOREMS)
     assert f"{40 - kept} of 40 rows are over the token budgets" in capsys.readouterr().out
+
+
+# --- Dialogues -----------------------------------------------------------------------------------
+
+
+def answer_ids(prompts):
+    """What an environment would answer, written as a dialogue writes it."""
+
+    def ids(item):
+        assert item[2].status == "failed"
+        return prompts.tokenizer.encode("\nLean refuses it\n:= by\n  ")
+
+    return ids
+
+
+def dialogue_steps(prompts, worker, start=0, **fields):
+    stage = SupervisedStage(**dict(batch_size=20, feedback_start=2, feedback_fraction=0.0) | fields)
+    source = supervised(stage, worker, DataConfig(), 0, start, answer_ids(prompts))
+    return Steps(source, worker)
+
+
+def test_a_mended_attempt_is_learned_after_the_failed_one_and_its_answer(prompts):
+    fields = {"dialogue_fraction": 0.5, "feedback_fraction": 0.25}
+    steps = dialogue_steps(prompts, failing_worker(small_generator()), **fields)
+    decode = prompts.tokenizer.decode
+    theorems = {decode(prompts.student(t)): t for t in THEOREMS}
+    failed = [*prompts.tokenizer.encode("exact nonsense"), prompts.tokenizer.eos_id]
+    failed += answer_ids(prompts)((None, None, Verdict("failed")))
+    for index, expected in ((1, 0), (2, 10), (3, 10)):
+        batch, metrics = steps(index)
+        found = answers = 0
+        for before, learned in rows_of(batch):
+            answers += "a proof is" in decode(before)
+            if before[-len(failed) :] != failed:
+                continue
+            found += 1
+            theorem = theorems[decode(before[: -len(failed)])]
+            assert learned[-1] == prompts.tokenizer.eos_id
+            assert run(initial_goal(theorem.signature), f" by\n  {decode(learned)}").proved
+        assert found == expected and answers == (5 if expected else 0)
+        assert 20 < metrics["dialogue_rows"] < len(THEOREMS) if expected else not found
+
+
+def test_two_failed_attempts_at_a_theorem_are_also_two_turns_of_one_row(prompts):
+    generator, theorem = small_generator(), THEOREMS[0]
+    feedback = Feedback(("use it",), "test", proof=Candidate(theorem.reference))
+    first, second = (attempt(prompts, theorem, text) for text in ("exact h1", "exact h2"))
+    group = [
+        (theorem, first, Verdict("failed"), feedback),
+        (theorem, first, Verdict("proved"), feedback),
+        (theorem, attempt(prompts, theorem, "cut", finished=False), Verdict("failed"), feedback),
+        (theorem, second, Verdict("failed"), feedback),
+    ]
+    longer = dataclasses.replace(prompts, response_length=200)
+    generator = dataclasses.replace(generator, prompts=longer)
+    worker = FakeWorker(generator, lambda step, refill: [group])
+    batch, metrics = dialogue_steps(prompts, worker, dialogue_fraction=1.0)(2)
+    answer = answer_ids(prompts)((theorem, first, Verdict("failed")))
+    prompt = prompts.student(theorem)
+    one, two = ([*a.tokens, *answer] for a in (first, second))
+    mended = longer.template.response_ids(prompts.tokenizer, theorem, feedback.proof)
+    assert all(learned == mended for _, learned in rows_of(batch))
+    found = {tuple(before) for before, _ in rows_of(batch)}
+    assert found == {(*prompt, *one), (*prompt, *two), (*prompt, *one, *two)}
+    assert metrics["dialogue_rows"] == 3
+
+
+def test_a_run_without_dialogues_is_as_ever(prompts):
+    stage = SupervisedStage(batch_size=20, feedback_start=2)
+    one = supervised_steps(stage, failing_worker(small_generator()))
+    two = dialogue_steps(prompts, failing_worker(small_generator()), feedback_fraction=0.6)
+    for step in (1, 2, 3):
+        (first, metrics), (second, _) = one(step), two(step)
+        jax.tree.map(np.testing.assert_array_equal, first, second)
+        assert "dialogue_rows" not in metrics
+
+
+def test_dialogues_need_an_environment_that_answers_proofs():
+    with pytest.raises(ConfigError, match=r"dialogue_fraction: only environment\.name=repair"):
+        supervised_steps(SupervisedStage(dialogue_fraction=0.3), failing_worker(small_generator()))
+    config = default()
+    config.sft.update(feedback_fraction=0.6, dialogue_fraction=0.5)
+    with pytest.raises(ConfigError, match=r"sft\.feedback_fraction is 0\.6 and sft\.dialogue_fra"):
+        read(config)
 
 
 # --- Expert iteration ----------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_feedback_names_the_first_error_before_lean_does():
 def test_tools_and_first_tokens_are_not_learned():
     tool = (Segment((4,)), Segment((5, 6), "tool"), Segment((7, 2)))
     assert weights([[item(segments=tool)]]) == [[1, 0, 0, 1, 1]]
-    assert weights([[item(segments=tool)]], skip_tokens=4) == [[0, 0, 0, 0, 1]]
+    assert weights([[item(segments=tool)]], skip_tokens=2) == [[0, 0, 0, 0, 1]]
     assert weights([[item(segments=tool)]], skip_tokens=5) == []
 
 

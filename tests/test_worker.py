@@ -58,7 +58,7 @@ def with_lean():
 def make_worker(tmp_path, monkeypatch, with_lean):
     farms = []
 
-    def generate(generator, params, requests, sampling, timers):
+    def generate(generator, params, requests, sampling, timers, log):
         """The last attempt ends first, as it may."""
         for place in reversed(range(len(requests))):
             for g in reversed(range(sampling.samples)):

@@ -13,7 +13,7 @@ class Outcomes(NamedTuple):
     proved: np.ndarray  # f32[B, G], 1 or 0
     decided: np.ndarray  # bool[B, G], False where the attempt could not be verified
     finished: np.ndarray  # bool[B, G], False where the budget ended the attempt
-    lengths: np.ndarray  # i32[B, G], tokens
+    lengths: np.ndarray  # i32[B, G], tokens that the model wrote
 
 
 def outcomes(groups: list[Group]) -> Outcomes:
@@ -27,14 +27,13 @@ def outcomes(groups: list[Group]) -> Outcomes:
         proved=array((verdict.proved for _, verdict in pairs), np.float32),
         decided=array((verdict.status in DECIDED for _, verdict in pairs), bool),
         finished=array((attempt.finished for attempt, _ in pairs), bool),
-        lengths=array((len(attempt.tokens) for attempt, _ in pairs), np.int32),
+        lengths=array((sum(attempt.trained) for attempt, _ in pairs), np.int32),
     )
 
 
-def informative_groups(groups: list[Group]) -> list[Group]:
-    """The groups with a proved attempt and one that Lean refuses."""
-    out = outcomes(groups)
-    skipped = zero_variance(out.proved, out.decided)
+def informative_groups(groups: list[Group], rewards: np.ndarray) -> list[Group]:
+    """The groups with two different rewards f[B, G] among the attempts that Lean decided on."""
+    skipped = zero_variance(rewards, outcomes(groups).decided)
     return [group for group, skip in zip(groups, skipped) if not skip]
 
 

@@ -34,6 +34,7 @@ class PolicyGradientRow(NamedTuple):
     prompt: list[int]
     attempt: Attempt
     advantage: float
+    process: Sequence[float] | None = None  # per token of the response, added to the advantage
 
 
 class SupervisedRow(NamedTuple):
@@ -75,12 +76,14 @@ def distillation_batch(
 def policy_gradient_batch(
     rows: Sequence[PolicyGradientRow], shape: Shape, pad_id: int
 ) -> PolicyGradientBatch:
-    """`old_logprobs` are the generator's, which is exact enough for one update per batch."""
+    """`old_logprobs` are the generator's, which is exact enough for one update per batch. All rows
+    have process rewards, or none has."""
     attempts = [r.attempt for r in rows]
     tokens, mask = _tokens([r.prompt for r in rows], [a.tokens for a in attempts], shape, pad_id)
     logprobs = _columns([a.logprobs for a in attempts], shape, np.float32)
     advantages_N = np.zeros(shape.rows, np.float32)
     advantages_N[: len(rows)] = [r.advantage for r in rows]
+    process = [r.process for r in rows if r.process is not None]
     return PolicyGradientBatch(
         student_tokens=tokens,
         student_attention_mask=mask,
@@ -88,6 +91,7 @@ def policy_gradient_batch(
         generator_logprobs=logprobs,
         old_logprobs=logprobs,
         advantages=advantages_N,
+        process_advantages=_columns(process, shape, np.float32) if process else None,
     )
 
 

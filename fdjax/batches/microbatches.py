@@ -92,6 +92,13 @@ def learned(batch: Any) -> np.ndarray:
     return batch.loss_mask if hasattr(batch, "loss_mask") else batch.weights > 0
 
 
+def written(batch: Any) -> np.ndarray:
+    """bool[N, R]: the tokens of the responses whose logits are computed: those that the model
+    wrote, in supervised batches those that are learned. Tokens of tools are only attended to.
+    """
+    return batch.response_mask if hasattr(batch, "response_mask") else learned(batch)
+
+
 def attention_masks(batch: Any) -> list[np.ndarray]:
     """bool[N, P+R]: of the rows that the student reads, then of those that the teacher reads."""
     if isinstance(batch, dict):

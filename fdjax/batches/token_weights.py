@@ -3,6 +3,7 @@
 Weights that depend on log-probabilities are part of the objective (objectives/distillation.py).
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -64,9 +65,10 @@ def token_weights(config: DistillationConfig, groups: Iterable[Group]) -> list[W
             first = first_error_token(attempt, verdict, feedback)
             weight = config.success_weight if verdict.proved else 1.0
             learned = LEARN_TOKENS[config.learn_tokens]
+            written = itertools.accumulate(attempt.trained)  # by the model, up to each token
             weights = [
-                weight * float(by_model and i >= variants.skip_tokens and learned(i, first))
-                for i, by_model in enumerate(attempt.trained)
+                weight * float(by_model and count > variants.skip_tokens and learned(i, first))
+                for i, (by_model, count) in enumerate(zip(attempt.trained, written))
             ]
             if any(weights):
                 weighted = WeightedAttempt(theorem, attempt, feedback, first, weights)
@@ -93,18 +95,41 @@ def first_error_token(attempt: Attempt, verdict: Verdict, feedback: Feedback) ->
     return first_token_at(attempt, place)
 
 
-def first_token_at(attempt: Attempt, position: int) -> int:
-    """Index of the token whose text holds the character at `position` of `candidate.text`."""
-    starts = attempt.offsets
-    at = max([start for start in starts if start <= position], default=starts[0])
-    return starts.index(at)  # the first of several byte tokens that make one character
+def first_token_at(attempt: Attempt, position: int) -> int | None:
+    """Index of the token whose text holds the character at `position` of `candidate.text`, in the
+    turn that is judged, whichever that is; None where no token wrote that text.
+    """
+    starts, judged = attempt.offsets, judged_tokens(attempt)
+    if not judged:
+        return None
+    at = max([starts[i] for i in judged if starts[i] <= position], default=starts[judged[0]])
+    return next(i for i in judged if starts[i] == at)  # the first of byte tokens of a character
+
+
+def judged_tokens(attempt: Attempt) -> range:
+    """Indices of the tokens of the turn whose proof is judged: the model's first segment with a
+    token that starts in `candidate.text` or behind it. Empty where no token wrote that text.
+    """
+    begin = 0
+    for segment in attempt.segments:
+        tokens = range(begin, begin + len(segment.tokens))
+        if segment.origin == "model" and any(attempt.offsets[i] >= 0 for i in tokens):
+            return tokens
+        begin = tokens.stop
+    return range(0)
 
 
 def token_lines(attempt: Attempt) -> list[int]:
-    """The line of the proof that each token begins in, counting from 0 the lines with tokens.
+    """The line that each token begins in, counting from 0 the lines with tokens: lines of the proof
+    in the turn that is judged; each other segment counts as a line.
 
     A chat's text before the proof counts as the proof's first line, text behind it as the last.
     """
-    lines = [attempt.candidate.text.count("\n", 0, max(offset, 0)) for offset in attempt.offsets]
-    with_tokens = sorted(set(lines))
-    return [with_tokens.index(line) for line in lines]
+    text, places = attempt.candidate.text, iter(attempt.offsets)
+    lines = [
+        (number, text.count("\n", 0, max(offset, 0)))
+        for number, segment in enumerate(attempt.segments)
+        for offset in itertools.islice(places, len(segment.tokens))
+    ]
+    numbers = {line: number for number, line in enumerate(sorted(set(lines)))}
+    return [numbers[line] for line in lines]

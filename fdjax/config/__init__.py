@@ -20,6 +20,7 @@ from fdjax.config.read import (
 from fdjax.config.run import (
     Config,
     DataConfig,
+    EnvironmentConfig,
     EvaluationConfig,
     FeedbackConfig,
     GenerationConfig,

@@ -17,6 +17,7 @@ from fdjax.config.stages import (
     DistillationConfig,
     PolicyGradientConfig,
     StageConfig,
+    SupervisedStage,
     distillation_part,
     learns_from_feedback,
     policy_gradient_part,
@@ -246,6 +247,11 @@ def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:
         _check_policy_gradient(name, policy_gradient, stage, response_length)
     if isinstance(stage, CombinedStage):
         _check_combined(name, stage)
+    if isinstance(stage, SupervisedStage) and stage.feedback_fraction + stage.dialogue_fraction > 1:
+        raise ConfigError(
+            f"{name}.feedback_fraction is {stage.feedback_fraction} and {name}.dialogue_fraction "
+            f"{stage.dialogue_fraction}, must be at most 1 together: plain proofs are the rest"
+        )
     curriculum = getattr(stage, "curriculum", None)
     if curriculum and not curriculum.min_solve_rate < curriculum.max_solve_rate:
         raise ConfigError(
@@ -287,6 +293,11 @@ def _check_policy_gradient(
         raise ConfigError(
             f"{name}.samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an "
             "attempt is compared with its group"
+        )
+    if grpo.reward and variants.turn_discount:
+        raise ConfigError(
+            f"{name}.variants.turn_discount={variants.turn_discount} is of the verdict's reward: "
+            f"{name}.reward={grpo.reward!r} sees attempt.turns itself; set one of them to None"
         )
     if (variants.overlong_buffer or 0) > response_length:
         raise ConfigError(

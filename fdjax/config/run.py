@@ -188,7 +188,8 @@ class PolicyFeedbackConfig:
     """The policy writes feedback on its own attempts."""
 
     prompt: str = setting(
-        "{goal}\n:={attempt}\n{lean}\n", "fields as in prompt, and {attempt}, {lean}: its errors"
+        "{goal}\n:={attempt}\n{lean}\n",
+        "fields as in prompt, and {attempt}, {lean}: its errors, {turns}: an episode's",
     )
     by_teacher: bool = setting(False, "does the EMA teacher write, where there is one?")
     response_length: int = setting(28, "tokens", at_least=1)
@@ -267,6 +268,43 @@ class GenerationConfig:
 
 
 @config_class
+class EnvironmentConfig:
+    """Attempts of several turns: the model's, with an environment's answers between them. All are
+    tokens of prompt.response_length.
+    """
+
+    name: str | None = setting(
+        None,
+        "repair: each turn is a whole proof, and Lean's first error is the answer; tools: a turn "
+        "calls tools; None: an attempt is one answer",
+        choices=("repair", "tools"),
+    )
+    turns: int = setting(3, "of the model, at most", at_least=1)
+    turn_tokens: int | None = setting(
+        None, "of one turn, at most; None: what prompt.response_length leaves", at_least=1
+    )
+    min_turn_tokens: int = setting(
+        8, "an attempt ends where an answer would leave fewer for the next turn", at_least=1
+    )
+    answer_tokens: int = setting(48, "that the text of an answer may have", at_least=1)
+    lean_seconds: float | None = setting(
+        None, "of Lean for the tools of one attempt; None: no bound", above=0
+    )
+    lag: int = setting(
+        1,
+        "chunks of decoding between a turn and its answer: generation waits for a Lean that takes "
+        "longer, so that nothing depends on the clock",
+        at_least=1,
+    )
+    format: str | None = setting(
+        None, "how turns and calls are written; None: as the prompt's template has it"
+    )
+    tools: tuple[str, ...] = setting(
+        ("check", "write", "edit", "read", "search", "submit"), "that a turn may call"
+    )
+
+
+@config_class
 class EvaluationConfig:
     train: str = setting("train", "the split of the summary's train figures")
     heldout: str = setting("test", "the split of the summary's heldout figures")
@@ -310,6 +348,7 @@ class Config:
     lean: LeanConfig = block(LeanConfig, "verification")
     feedback: FeedbackConfig = block(FeedbackConfig, "who writes feedback")
     generation: GenerationConfig = block(GenerationConfig, "writing attempts on the devices")
+    environment: EnvironmentConfig = block(EnvironmentConfig, "attempts of several turns")
     evaluation: EvaluationConfig = block(EvaluationConfig, "after each stage")
     blocks: Mapping[str, StageConfig] = setting(
         {

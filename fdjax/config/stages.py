@@ -53,7 +53,7 @@ class StageConfig:
 
 @config_class
 class SupervisedStage(StageConfig):
-    """Reference proofs; from step feedback_start on also answers to feedback."""
+    """Reference proofs; from step feedback_start on also answers to feedback, and dialogues."""
 
     objective: str = setting("supervised", "", choices=("supervised",))
     theorems: str = setting("sft", "the split that it trains on")
@@ -67,6 +67,13 @@ class SupervisedStage(StageConfig):
     feedback_fraction: float = setting(
         0.6,
         "share of rows that answer feedback with the proof that it leads to",
+        at_least=0,
+        at_most=1,
+    )
+    dialogue_fraction: float = setting(
+        0.0,
+        "share of rows in which a failed attempt and Lean's answer to it are read, and the attempt "
+        "mended is learned: for environment.name=repair",
         at_least=0,
         at_most=1,
     )
@@ -190,6 +197,15 @@ class PolicyGradientVariants:
     )
     overlong_penalty: float = setting(1.0, "at the end of the budget", at_least=0)
     mask_truncated: bool = setting(False, "learn nothing from attempts that the budget cut off")
+    turn_discount: float | None = setting(
+        None, "multiplies a proof's reward for each turn after the first", above=0, at_most=1
+    )
+    process_reward: float | None = setting(
+        None, "c of the advantage of steps that stand before Lean's first error", above=0
+    )
+    process_credit: str = setting(
+        "first", "a step's first token, or all of its tokens, gets it", choices=("first", "all")
+    )
     max_refills: int = setting(
         0, "further rollouts that replace zero-variance groups of a step", at_least=0
     )
@@ -217,6 +233,11 @@ class PolicyGradientConfig:
     )
     kl_coefficient: float | None = setting(
         None, "of the KL to the policy that the stage began with", above=0
+    )
+    reward: str | None = setting(
+        None,
+        "a function (theorem, attempt, verdict) -> float in place of the verdict's 1 or 0: "
+        "package.module:function",
     )
     variants: PolicyGradientVariants = block(PolicyGradientVariants, "for published methods")
 

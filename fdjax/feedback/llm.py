@@ -5,14 +5,29 @@ from collections.abc import Sequence
 from fdjax.config import naming_field
 from fdjax.feedback.client import Answer, LLMClient, Question
 from fdjax.feedback.compose import with_costs
-from fdjax.feedback.questions import as_messages, attempts_to_ask_about, describe, read_prompt
+from fdjax.feedback.questions import (
+    as_messages,
+    attempts_to_ask_about,
+    describe,
+    read_prompt,
+    turn_blocks,
+)
 from fdjax.feedback.reference import Solution, Solve
+from fdjax.models.tokenizer import Tokenizer
 from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Verdict
 
 
-def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -> Provider:
+def llm(
+    client: LLMClient,
+    solve: Solve | None,
+    tokenizer: Tokenizer | None = None,
+    *,
+    successes: bool,
+    draw: int,
+) -> Provider:
     """Asks about each finished attempt that Lean refused; with `successes` also about proved ones.
-    The model reads the theorem, the attempt, Lean's messages and, with `solve`, a reference proof.
+    The model reads the theorem, the attempt, with `tokenizer` its turns and what was answered to
+    them, Lean's messages and, with `solve`, a reference proof.
 
     Raises ConfigError for a prompt that cannot be read.
     """
@@ -28,7 +43,7 @@ def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -
             solutions = dict(zip(solutions, solved))
         answers = await client.ask(
             [
-                Question(instructions, describe(groups[g][i], solutions[g].proof), draw)
+                Question(instructions, question(groups[g][i], solutions[g].proof), draw)
                 for g, i in places
             ]
         )
@@ -38,6 +53,9 @@ def llm(client: LLMClient, solve: Solve | None, *, successes: bool, draw: int) -
             feedbacks[g][i] = with_costs(read(answer, groups[g][i][2], proof), costs)
             solutions[g] = Solution(proof)  # the first of the group bears the costs
         return feedbacks
+
+    def question(item: Item, proof: Candidate | None) -> str:
+        return describe(item, proof, turn_blocks(tokenizer, item[1]) if tokenizer else ())
 
     def read(answer: Answer, verdict: Verdict, proof: Candidate | None) -> Feedback:
         messages = as_messages(answer.text or "", config.max_chars)

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from fdjax.config import ConfigError, PolicyFeedbackConfig
 from fdjax.feedback.lean_messages import describe_error
-from fdjax.feedback.questions import as_messages, attempts_to_ask_about, without_thoughts
+from fdjax.feedback.questions import (
+    MAX_TURNS_CHARS,
+    as_messages,
+    as_text,
+    attempts_to_ask_about,
+    turn_blocks,
+    without_thoughts,
+)
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.prompts import Template, theorem_fields
@@ -43,7 +50,7 @@ def policy(
         template=Template("", ""),  # the whole response is feedback: no proof is looked for
         response_length=config.response_length,
     )
-    writer = dataclasses.replace(generator, prompts=writing)
+    writer = dataclasses.replace(generator, prompts=writing, episodes=None)
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
         places = attempts_to_ask_about(groups, context, successes)
@@ -55,12 +62,19 @@ def policy(
         return feedbacks
 
     def encode(item: Item) -> list[int] | None:
-        """The ids, with as many of Lean's lines as the budget allows; None if it is too small."""
+        """The ids, with as much of the turns and then of Lean's lines as the budget allows; None if
+        it is too small.
+        """
         theorem, attempt, _ = item
         error = describe_error(item)
         lines = error.text.splitlines() if error else []
-        for kept in range(len(lines), -1, -1):
-            text = _prompt(config, theorem, attempt, lines[:kept])
+        several = attempt.turns > 1 and "{turns}" in config.prompt
+        sizes = [MAX_TURNS_CHARS >> halved for halved in range(6)] if several else [0]
+        budgets = [(len(lines), size) for size in sizes]
+        budgets += [(kept, sizes[-1]) for kept in range(len(lines) - 1, -1, -1)]
+        for kept, size in budgets:
+            turns = as_text(turn_blocks(prompts.tokenizer, attempt, size)) if several else ""
+            text = _prompt(config, theorem, attempt, lines[:kept], turns)
             ids = prompts.template.encode(prompts.tokenizer, text)
             if len(ids) <= max(prompts.teacher_buckets):
                 return ids
@@ -109,20 +123,25 @@ def policy(
 
 
 def _prompt(
-    config: PolicyFeedbackConfig, theorem: Theorem, attempt: Attempt, lean: Sequence[str]
+    config: PolicyFeedbackConfig,
+    theorem: Theorem,
+    attempt: Attempt,
+    lean: Sequence[str] = (),
+    turns: str = "",
 ) -> str:
-    fields = theorem_fields(theorem) | {"attempt": attempt.candidate.text, "lean": "\n".join(lean)}
-    return config.prompt.format(**fields)
+    written = {"attempt": attempt.candidate.text, "lean": "\n".join(lean), "turns": turns}
+    return config.prompt.format(**theorem_fields(theorem) | written)
 
 
 def _check_prompt(config: PolicyFeedbackConfig) -> None:
     theorem = Theorem(id="", name="t", signature=": True")
     try:
-        _prompt(config, theorem, Attempt("", 0, (), (), True, Candidate(""), ()), ())
+        _prompt(config, theorem, Attempt("", 0, (), (), True, Candidate(""), ()))
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"feedback.policy.prompt={config.prompt!r} is no template ({error}). Its fields can "
-            "be {goal} {signature} {name} {context} {informal} {header} {doc} {attempt} {lean}."
+            "be {goal} {signature} {name} {context} {informal} {header} {doc} {attempt} {lean} "
+            "{turns}."
         ) from error
 
 

@@ -79,9 +79,10 @@ _SAMPLE = (
 
 def _llm(config: FeedbackConfig, resources: Resources) -> Provider:
     solve = resources.solve if config.llm.show_reference else None
+    tokenizer = resources.generator and resources.generator.prompts.tokenizer
     return _drawn(
         config,
-        lambda draw: llm(resources.client, solve, successes=config.successes, draw=draw),
+        lambda draw: llm(resources.client, solve, tokenizer, successes=config.successes, draw=draw),
     )
 
 

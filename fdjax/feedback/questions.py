@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import ConfigError
+from fdjax.lean.report import cut
+from fdjax.models.tokenizer import Tokenizer
+from fdjax.rollout.attempts import turn_texts
 from fdjax.types import (
     DECIDED,
     REFUSED,
+    Attempt,
     Candidate,
     FeedbackContext,
     Item,
@@ -24,6 +28,8 @@ from fdjax.types import (
 
 PROMPTS = Path(__file__).parent / "prompts"
 MAX_BLOCK_CHARS = 4000  # of a theorem, an attempt, or Lean's messages
+MAX_TURNS_CHARS = 8000  # of all turns of an attempt and what was answered to them
+LEAST_CHARS = 100  # that a turn or an answer is cut to, before others are left out
 
 # What chat models read as control tokens. Lean's own `<|`, `<|>` and `<;>` are none of these.
 _SPECIAL = re.compile(
@@ -88,13 +94,16 @@ def read_prompt(name: str) -> str:
     return text
 
 
-def describe(item: Item, proof: Candidate | None) -> str:
-    """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data."""
+def describe(item: Item, proof: Candidate | None, turns: Sequence[tuple[str, str]] = ()) -> str:
+    """The theorem, the attempt, Lean's messages and `proof`, a reference proof, as data. `turns`:
+    those that led to the attempt, of `turn_blocks`.
+    """
     theorem, attempt, verdict = item
     text, helped = attempt.candidate.text, attempt.candidate.has_helpers
     written = "helper lemmas, the theorem again, its proof" if helped else "what follows :="
     blocks = [
         *theorem_blocks(theorem),
+        *turns,
         (f"the student's attempt, {written}", text.rstrip()),
         ("what Lean says of it", _lean_report(text, verdict)),
     ]
@@ -132,6 +141,47 @@ def _place(proof: str, message: Message) -> str:
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     words = proof[message.start : message.end].partition("\n")[0].strip()
     return f"line {line}, column {column}{f', at `{words}`' if words else ''}: "
+
+
+# --- Turns ---------------------------------------------------------------------------------------
+
+
+def turn_blocks(
+    tokenizer: Tokenizer, attempt: Attempt, max_chars: int = MAX_TURNS_CHARS
+) -> list[tuple[str, str]]:
+    """(title, text) of each turn of the model and of what was answered to it, in their order; empty
+    for an attempt of one turn. A block without text stands for those of the middle, where there
+    are too many.
+    """
+    if attempt.turns < 2:
+        return []
+    turn, blocks = 0, []
+    for origin, text in turn_texts(tokenizer, attempt):
+        turn += origin == "model"
+        what = "what the student wrote" if origin == "model" else "what was answered to it"
+        blocks.append((f"turn {turn} of {attempt.turns}: {what}", text))
+    kept = max(max_chars // LEAST_CHARS, 2)
+    if len(blocks) > kept:
+        head, tail = blocks[: kept // 2], blocks[len(blocks) - (kept - kept // 2) :]
+        left_out = len(blocks) - kept
+        blocks = [*head, (f"{left_out} turns and answers are left out here", ""), *tail]
+    longest = common_bound([len(text) for _, text in blocks], max_chars)
+    return [(title, cut(text, longest)) for title, text in blocks]
+
+
+def as_text(blocks: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"[{title}]\n{text}" if text else f"[{title}]" for title, text in blocks)
+
+
+def common_bound(lengths: Sequence[int], total: int) -> int:
+    """The largest bound on each of `lengths` under which they add up to at most `total`."""
+    left = total
+    for number, length in enumerate(sorted(lengths)):
+        share = left // (len(lengths) - number)
+        if length > share:
+            return share
+        left -= length
+    return max(lengths, default=total)
 
 
 # --- Text ----------------------------------------------------------------------------------------

@@ -35,6 +35,15 @@ class PolicyGradientBatch(NamedTuple):
     old_logprobs: jax.Array  # f32[N, R], of the policy before this batch's first update
     advantages: jax.Array  # f32[N]
     reference_logprobs: jax.Array | None = None  # f32[N, R]; None: there is no reference
+    process_advantages: jax.Array | None = None  # f32[N, R], added to `advantages`; None: none
+
+    @property
+    def token_advantages(self) -> jax.Array:
+        """f32[N, R], 0 where the model did not write."""
+        advantages = self.advantages[:, None]
+        if self.process_advantages is not None:
+            advantages = advantages + self.process_advantages
+        return advantages * self.loss_mask
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,14 +78,13 @@ class PolicyGradient:
 
     def denominator(self, batch: PolicyGradientBatch) -> jax.Array:
         """0 also if no token has a gradient: all advantages are 0, and no KL is added."""
-        responses = batch.loss_mask.any(axis=1)
         if self.aggregation == "token_mean":
             denominator = batch.loss_mask.sum()
         elif self.aggregation == "sequence_mean":
             denominator = self.responses
         else:
             denominator = self.responses * batch.loss_mask.shape[1]
-        learns = responses if self._adds_kl else responses & (batch.advantages != 0)
+        learns = batch.loss_mask if self._adds_kl else batch.token_advantages != 0
         return denominator * learns.any()
 
     def loss(
@@ -92,7 +100,7 @@ class PolicyGradient:
             "target": _targets(batch),
             "weight": weight,
             "old": batch.old_logprobs,
-            "advantage": jnp.broadcast_to(batch.advantages[:, None], mask.shape),
+            "advantage": batch.token_advantages,
         }
         if self.is_clip is not None:
             columns["generator"] = batch.generator_logprobs

@@ -7,11 +7,11 @@ FLOPs are those of the model on real tokens; padding, recomputation and discarde
              - 2 * frozen parameters * tokens
 
 `parameters` are those of the layers' matrices, adapters included, and those of the head for tokens
-whose logits are needed: the response's. With adapters all other parameters are frozen: gradients
-pass through them, and none is computed for them. A token's context is the number of tokens that it
-attends to, itself included. Sampling counts a prompt once for its whole group, and each token of
-the attempts. A teacher counts as a forward pass, and so does what the policy reads and writes to
-give feedback. Evaluations are no cost of training.
+whose logits are needed: those of the response that the model wrote. With adapters all other
+parameters are frozen: gradients pass through them, and none is computed for them. A token's context
+is the number of tokens that it attends to, itself included. Sampling counts a prompt once for its
+whole group, and each token of the attempts, those of tools too. A teacher counts as a forward pass,
+and so does what the policy reads and writes to give feedback. Evaluations are no cost of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +57,8 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         sampling += forward_flops(model, 0, prompt, logits=0)
         for _, attempt, _, _ in group:
             length = len(attempt.tokens)
-            sampling += forward_flops(model, prompt, prompt + length, logits=length)
+            logits = sum(attempt.trained)  # what a tool answered is only read
+            sampling += forward_flops(model, prompt, prompt + length, logits=logits)
     seconds = {(t.id, a.candidate): v.seconds for t, a, v, _ in items if not v.from_cache}
     feedbacks = [feedback for *_, feedback in items if feedback is not None]
     writing = sum(f.own_flops for f in feedbacks)
@@ -67,7 +68,7 @@ def of_rollouts(model: ModelConfig, prompts: Mapping[str, Sequence[int]], groups
         flops=sampling + writing,
         flops_sampling=sampling,
         flops_feedback=writing,
-        lean_seconds=sum(seconds.values()),
+        lean_seconds=sum(seconds.values()) + sum(a.tool_seconds for _, a, _, _ in items),
         feedback_tokens=sum(f.tokens for f in feedbacks),
         feedback_seconds=sum(f.seconds for f in feedbacks),
         feedback_money=sum(f.money for f in feedbacks),
@@ -83,15 +84,15 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
                 costs = added(costs, of_update(model, part.objective, batch[part.name], epochs))
         return costs
     learned, mask = microbatches.learned(batch), microbatches.attention_masks(batch)[0]
-    response = learned.shape[1]
-    training = training_flops(model, mask, response)
+    logits = microbatches.written(batch).sum(axis=1)
+    training = training_flops(model, mask, logits)
     teacher = 0
     if isinstance(objective, Distillation):
         teachers = 2 if objective.trust_rate else 1
-        teacher = teachers * rows_flops(model, batch.teacher_attention_mask, response)
+        teacher = teachers * rows_flops(model, batch.teacher_attention_mask, logits)
         if objective.weighs_rows:  # all logits are computed once more
-            logits = 2 * model.width * model.vocab_size * int(mask[:, -response:].sum())
-            teacher += (teachers + 1) * logits
+            once_more = 2 * model.width * model.vocab_size * int(logits.sum())
+            teacher += (teachers + 1) * once_more
     return _costs(
         tokens_trained=epochs * int(learned.sum()),
         flops=epochs * (training + teacher),
@@ -102,22 +103,22 @@ def of_update(model: ModelConfig, objective: Objective, batch: Any, epochs: int 
 
 def of_scoring(model: ModelConfig, batch: PolicyGradientBatch, policies: int) -> dict:
     """Of the log-probabilities of a batch's responses under `policies` policies."""
-    flops = policies * rows_flops(model, batch.student_attention_mask, batch.loss_mask.shape[1])
+    logits = microbatches.written(batch).sum(axis=1)
+    flops = policies * rows_flops(model, batch.student_attention_mask, logits)
     return _costs(flops=flops, flops_teacher=flops)
 
 
-def rows_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
-    """Of a forward pass over rows, with logits for the tokens of the last `response` columns."""
+def rows_flops(model: ModelConfig, mask_NT: np.ndarray, logits_N: np.ndarray) -> int:
+    """Of a forward pass over rows, with logits for `logits_N` tokens of each."""
     lengths = mask_NT.sum(axis=1)
-    logits = mask_NT[:, -response:].sum(axis=1)
-    return sum(forward_flops(model, 0, int(n), logits=int(k)) for n, k in zip(lengths, logits))
+    return sum(forward_flops(model, 0, int(n), logits=int(k)) for n, k in zip(lengths, logits_N))
 
 
-def training_flops(model: ModelConfig, mask_NT: np.ndarray, response: int) -> int:
+def training_flops(model: ModelConfig, mask_NT: np.ndarray, logits_N: np.ndarray) -> int:
     """Of a forward pass (`rows_flops`) and the gradients of the trained parameters."""
-    flops = 3 * rows_flops(model, mask_NT, response)
+    flops = 3 * rows_flops(model, mask_NT, logits_N)
     if model.lora_rank:
-        tokens, logits = int(mask_NT.sum()), int(mask_NT[:, -response:].sum())
+        tokens, logits = int(mask_NT.sum()), int(logits_N.sum())
         flops -= matrices_flops(lora.without(model), tokens, logits)
     return flops
 

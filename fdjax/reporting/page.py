@@ -106,6 +106,7 @@ code { font: 12px var(--mono); color: var(--ink); }
 pre.message { padding-left: .75rem; border-left: 3px solid var(--grid); }
 pre.error { border-color: var(--red); } pre.warning { border-color: var(--amber); }
 pre.feedback { border-color: var(--blue); }
+pre.turn { padding-left: .75rem; border-left: 3px solid var(--ink); }
 mark { background: var(--mark); color: inherit; border-radius: 3px; }
 mark.point { border-left: 3px solid var(--red); } pre i { color: var(--blue); font-style: normal; }
 details { padding: .5rem 1rem; margin: .5rem 0; } summary { cursor: pointer; }

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fdjax.models.tokenizer import Tokenizer
 from fdjax.reporting.costs import cost_columns
+from fdjax.reporting.dialogue import Turns, counted, dialogue, stage_tokenizer, turns_of
 from fdjax.reporting.figures import pass_at_k_figure, timing_figure, training_figure
 from fdjax.reporting.page import esc, page, section, standalone, table
 from fdjax.reporting.pass_at_k import excludes_zero, format_difference, format_rate
@@ -51,6 +53,7 @@ class ShownAttempt(NamedTuple):
     attempt: Attempt
     verdict: Verdict
     feedback: Feedback | None
+    turns: Turns = ()  # of an attempt with several
 
 
 def write(workdir: str | Path, attempts: int = 30) -> Path:
@@ -84,6 +87,14 @@ def write(workdir: str | Path, attempts: int = 30) -> Path:
             "95 % intervals in brackets. Δ is the difference to the first stage at the same "
             "temperature, paired by theorem; bold where its interval excludes 0. The first "
             "stage at the lower temperature is compared with itself at the full one.",
+        ),
+        section(
+            "By budget of turns and tokens",
+            budget_table(summary),
+            "Of attempts with several turns. Solve rate within so many turns, and below it the "
+            "difference to as many independent attempts. Then the solve rate of as many "
+            "independent attempts as write the same tokens, and below it what the attempts with "
+            "several turns solve more. Differences are paired by theorem.",
         ),
         section(
             "Costs",
@@ -126,10 +137,11 @@ def choose_attempts(stages: Sequence[StageFolder], count: int) -> list[ShownAtte
     chosen = []
     for index, (stage, steps) in enumerate(reversed(with_rollouts)):
         share, unused = (count + index) // len(with_rollouts), {}
+        tokenizer = stage_tokenizer(stage)
         for i in range(share):
             step = steps[i * len(steps) // share]
             if step not in unused:
-                unused[step] = _attempts(stage, step)
+                unused[step] = _attempts(stage, step, tokenizer)
             proved = i % 3 == 2
             candidates = [s for s in unused[step] if s.verdict.proved == proved] or unused[step]
             if candidates:
@@ -147,7 +159,7 @@ def _verified_steps(stage: StageFolder) -> list[int]:
     return steps
 
 
-def _attempts(stage: StageFolder, step: int) -> list[ShownAttempt]:
+def _attempts(stage: StageFolder, step: int, tokenizer: Tokenizer | None) -> list[ShownAttempt]:
     record = stage.journal.read(step)
     theorems = {t.id: t for t in record.get("theorems", [])}
     attempts = [a for group in record["attempts"] for a in group]
@@ -155,7 +167,7 @@ def _attempts(stage: StageFolder, step: int) -> list[ShownAttempt]:
     feedback = [f for group in record.get("feedback") or [] for f in group]
     feedback = feedback or [None] * len(attempts)
     return [
-        ShownAttempt(stage.name, step, theorems.get(a.theorem_id), a, v, f)
+        ShownAttempt(stage.name, step, theorems.get(a.theorem_id), a, v, f, turns_of(tokenizer, a))
         for a, v, f in zip(attempts, verdicts, feedback)
     ]
 
@@ -222,6 +234,34 @@ def figures_table(summary: Mapping) -> str:
     )
 
 
+def budget_table(summary: Mapping) -> str:
+    found = [(*e[:3], e[3]["episodes"]) for e in evaluated(summary) if "episodes" in e[3]]
+    turns = sorted({k for *_, episodes in found for k in episodes["within_turns"]}, key=int)
+    counts = {"turns": "turns", "calls": "calls", "malformed": "malformed share of calls"}
+    if not any(episodes["calls"] for *_, episodes in found):
+        counts = {"turns": "turns"}
+    counts["tool_seconds"] = "tools' share of Lean's seconds"
+    rows, split_before = [], None
+    for split, name, temperature, episodes in found:
+        within, minus = episodes["within_turns"], episodes.get("minus_attempts", {})
+        equal = episodes.get("equal_tokens")
+        suffix = "" if temperature is None else f" at T = {temperature}"
+        rows.append(
+            [
+                esc(SPLITS[split]) if split != split_before else "",
+                esc(name + suffix),
+                *(rate_cell(within[k], minus.get(k)) if k in within else "–" for k in turns),
+                rate_cell(equal["attempts_rate"], equal["difference"]) if equal else "–",
+                number(equal and equal["attempts"]),
+                *(number(episodes[count]) for count in counts),
+            ]
+        )
+        split_before = split
+    head = ["", "stage", *(f"within {k} turn{'s' * (k != '1')}" for k in turns)]
+    head += ["attempts for these tokens", "how many attempts", *counts.values()]
+    return table(head, rows, headers=2) if rows else ""
+
+
 def teacher_table(summary: Mapping) -> str:
     rates = {
         name: stage["teacher_solve_rate"]
@@ -247,8 +287,13 @@ def rate(figures: Mapping, k: str) -> str:
     """pass@k, and below it the difference to the start, if there is one."""
     if k not in figures["pass_at_k"]:
         return "–"
-    text = format_rate(figures["pass_at_k"][k]).replace(" ", " <small>", 1) + "</small>"
-    if change := figures.get("minus_start", {}).get(k):
+    return rate_cell(figures["pass_at_k"][k], figures.get("minus_start", {}).get(k))
+
+
+def rate_cell(value: Mapping, change: Mapping | None) -> str:
+    """A rate, and below it a difference, bold where its interval excludes 0."""
+    text = format_rate(value).replace(" ", " <small>", 1) + "</small>"
+    if change:
         difference = f"Δ {format_difference(change)}"
         bold = f"<b>{difference}</b>" if excludes_zero(change) else difference
         text += f"<br><small>{bold}</small>"
@@ -270,7 +315,7 @@ def card(shown: ShownAttempt) -> str:
     attempt, verdict, feedback = shown.attempt, shown.verdict, shown.feedback
     meta = (
         f"<b class='{esc(verdict.status)}'>{esc(verdict.status)}</b> {esc(shown.stage)}, "
-        f"step {shown.step + 1}, sample {attempt.sample}"
+        f"step {shown.step + 1}, sample {attempt.sample}{counted(attempt)}"
     )
     if not attempt.finished:
         meta += ", truncated"
@@ -280,6 +325,7 @@ def card(shown: ShownAttempt) -> str:
         theorem = shown.theorem
         statement = f"{theorem.name} {theorem.signature}" if theorem else attempt.theorem_id
         proof = f"theorem {esc(statement)} :={proof}"
+    turns = f"{dialogue(shown.turns)}<p class=meta>judged</p>" if shown.turns else ""
     messages = [
         f"<p class=meta>Lean{place(m, attempt.candidate.text)}</p>"
         f"<pre class='message {esc(m.severity)}'>{esc(m.text)}</pre>"
@@ -291,7 +337,7 @@ def card(shown: ShownAttempt) -> str:
             f"<pre class='message feedback'>{esc(feedback.text)}</pre>"
         )
     return (
-        f"<article><div><p class=meta>{meta}</p><pre>{proof}</pre></div>"
+        f"<article><div><p class=meta>{meta}</p>{turns}<pre>{proof}</pre></div>"
         f"<div>{''.join(messages)}</div></article>"
     )
 

@@ -52,6 +52,7 @@ def summarise(
 
 def _figures(figures: dict, start: dict) -> dict:
     kept = {name: figures[name] for name in ("pass_at_k", *FIGURES)}
+    kept |= {name: figures[name] for name in ("episodes",) if name in figures}
     if figures is not start:
         kept["minus_start"] = minus_start(figures, start)
     return kept

@@ -1,9 +1,10 @@
-"""Verification of attempts, and figures of them."""
+"""Verification of attempts, their text by turns, and figures of them."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 
 from fdjax.lean.farm import Farm
+from fdjax.models.tokenizer import Tokenizer
 from fdjax.runtime import hosts
 from fdjax.types import Attempt, Message, Theorem, Verdict
 
@@ -49,6 +50,11 @@ class Verdicts:
 
         of_hosts = hosts.allgather(f"verdicts {name}", own)
         return [of_hosts[number % len(of_hosts)][number] for number in range(len(groups))]
+
+
+def turn_texts(tokenizer: Tokenizer, attempt: Attempt) -> list[tuple[str, str]]:
+    """(origin, "model" or "tool"; text) of each segment. Control tokens have no text."""
+    return [(s.origin, tokenizer.decode(list(s.tokens))) for s in attempt.segments]
 
 
 def policy_entropy(attempts: Iterable[Attempt]) -> float:

@@ -2,10 +2,16 @@
 
 A slot is filled from a prefilled prompt, decoded until its sample ends, and filled again. What a
 slot draws depends on its prompt, key and budget, never on its neighbours.
+
+    prompts -- prefill, insert --> slots -- decode --> slots
+                                   slots -- park --> store -- extend, insert --> slots
+
+The lower line is that of a sample that waits for what others answer: a store keeps its cache
+meanwhile, its slot is given to another.
 """
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +23,15 @@ from fdjax.models.config import ModelConfig
 from fdjax.models.decoding import KVCache, Layer, Weights
 from fdjax.runtime.sharding import shard_rows
 
+T = TypeVar("T")
+
 
 class Slots(NamedTuple):
     """S samples in the making. The last token of each is not in the cache yet."""
 
     cache: KVCache
     token_S: jax.Array  # i32: the last token, of the prompt at first
-    drawn_S: jax.Array  # i32: tokens of the response so far
+    drawn_S: jax.Array  # i32: tokens of the response so far, those of others included
     budget_S: jax.Array  # i32: how many it may have
     matched_S: jax.Array  # i32: the state of the search for `until`
     active_S: jax.Array  # bool: false for a slot whose sample has ended, and for an empty one
@@ -31,12 +39,14 @@ class Slots(NamedTuple):
 
 
 class Start(NamedTuple):
-    """M samples to begin, each in a slot of its own; a slot that does not exist takes none."""
+    """M samples to begin, or to go on with, each in a slot of its own; a slot that does not exist
+    takes none."""
 
     slot_M: jax.Array  # i32
-    prompt_M: jax.Array  # i32: rows of the prefilled prompts
-    token_M: jax.Array  # i32: the prompt's last token
-    length_M: jax.Array  # i32: tokens of the prompt
+    prompt_M: jax.Array  # i32: rows of the prefilled prompts, or of the store
+    token_M: jax.Array  # i32: the last token that was read
+    length_M: jax.Array  # i32: tokens that were read
+    drawn_M: jax.Array  # i32: those of them that are of the response
     budget_M: jax.Array  # i32
     name_M: jax.Array  # u32, with the sample's index folded into the key
     sample_M: jax.Array  # u32
@@ -111,7 +121,7 @@ def insert(slots: Slots, prompts: tuple[Layer, ...], new: Start, key: jax.Array)
     slots = Slots(
         KVCache(layers, put(slots.cache.length_S, new.length_M - 1)),
         token_S=put(slots.token_S, new.token_M),
-        drawn_S=put(slots.drawn_S, 0),
+        drawn_S=put(slots.drawn_S, new.drawn_M),
         budget_S=put(slots.budget_S, new.budget_M),
         matched_S=put(slots.matched_S, 0),
         active_S=put(slots.active_S, True),
@@ -120,37 +130,38 @@ def insert(slots: Slots, prompts: tuple[Layer, ...], new: Start, key: jax.Array)
     return _placed(slots)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "width"), donate_argnames="slots")
+@functools.partial(jax.jit, static_argnames=("config", "rows", "columns"))
+def empty_store(config: ModelConfig, *, rows: int, columns: int) -> KVCache:
+    """Room for the caches of samples that wait."""
+    layers = decoding.empty_layers(config, rows, columns)
+    return _placed(KVCache(layers, jnp.zeros(rows, jnp.int32)))
+
+
+@functools.partial(jax.jit, donate_argnames="store")
+def park(store: KVCache, slots: Slots, slot_M: jax.Array, row_M: jax.Array) -> KVCache:
+    """The store with a copy of each slot's cache in a row; a row that does not exist takes none."""
+    return _placed(
+        jax.tree.map(lambda x, y: x.at[row_M].set(y[slot_M], mode="drop"), store, slots.cache)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnames="store")
 def extend(
     config: ModelConfig,
     weights: Weights,
-    slots: Slots,
-    tokens_ST: jax.Array,
-    count_S: jax.Array,
-    *,
-    width: int,
-) -> Slots:
-    """Adds the first `count_S` of T tokens that others wrote to what each slot has read.
+    store: KVCache,
+    row_M: jax.Array,
+    tokens_MT: jax.Array,
+    count_M: jax.Array,
+) -> KVCache:
+    """The store whose rows have also read the first `count_M` of T given tokens: teacher-forced.
 
-    They count neither as drawn nor to the budget, and a sample that had ended, but not by its
-    budget, goes on. `width` columns of the cache hold all that is written, and T further columns
-    exist for every slot.
+    T further columns exist for each of the rows; a row that does not exist takes none.
     """
-    # The last token goes first, since the cache does not hold it yet.
-    tokens_ST = jnp.concatenate([slots.token_S[:, None], tokens_ST], axis=1)
-    read = decoding.first_columns(slots.cache, width)
-    _, new = decoding.extend(config, weights, tokens_ST[:, :-1], read)
-    last_S = jnp.take_along_axis(tokens_ST, count_S[:, None], axis=1)[:, 0]
-    cache = decoding.join(slots.cache, new, count_S)
-    extended_S = count_S > 0
-    return _placed(
-        slots._replace(
-            cache=cache,
-            token_S=last_S,
-            matched_S=jnp.where(extended_S, 0, slots.matched_S),
-            active_S=slots.active_S | (extended_S & (slots.drawn_S < slots.budget_S)),
-        )
-    )
+    held = jax.tree.map(lambda x: x[row_M], store)
+    _, new = decoding.extend(config, weights, tokens_MT, held)
+    held = decoding.join(held, new, count_M)
+    return _placed(jax.tree.map(lambda x, y: x.at[row_M].set(y, mode="drop"), store, held))
 
 
 @functools.partial(jax.jit, static_argnames=("config", "steps", "width"), donate_argnames="slots")
@@ -223,10 +234,10 @@ def decode(
     return _placed(slots._replace(cache=cache)), drawn
 
 
-def _placed(slots: Slots) -> Slots:
+def _placed(tree: T) -> T:
     """With rows and heads cut as the mesh says: what leaves one function enters the next as it is,
     so that none is compiled twice."""
-    return jax.tree.map(lambda x: shard_rows(x, heads=1 if x.ndim == 4 else None), slots)
+    return jax.tree.map(lambda x: shard_rows(x, heads=1 if x.ndim == 4 else None), tree)
 
 
 def _logits(hidden_SD, head_DV):

@@ -12,8 +12,10 @@ from fdjax.config import GenerationConfig
 from fdjax.models import decoding
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.engine import Drawing
+from fdjax.rollout.episodes import Conversations, Episodes, StepLog
 from fdjax.rollout.prompts import Prompts, bucket, name_hash, read_attempt
 from fdjax.rollout.scheduler import Figures, Sample, plan, run
+from fdjax.rollout.until import until_table
 from fdjax.runtime import hosts, sharding
 from fdjax.runtime.metrics import Timers, console
 from fdjax.types import Attempt, Theorem
@@ -29,6 +31,7 @@ class Generator:
     mesh: jax.sharding.Mesh
     prompts: Prompts
     settings: GenerationConfig = dataclasses.field(default_factory=GenerationConfig)
+    episodes: Episodes | None = None  # None: an attempt is one answer
 
 
 class Request(NamedTuple):
@@ -57,20 +60,26 @@ def generate(
     requests: Sequence[Request],
     sampling: Sampling,
     timers: Timers | None = None,
+    log: StepLog | None = None,
 ) -> Iterator[tuple[int, Attempt]]:
     """Yields (place of the request, attempt) as each attempt ends, while others are written.
 
     An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
-    never on what was written beside it. All prompts are padded to one bucket. `timers` gets the
-    seconds of "weights" and "device", and the count of DECODE_BYTES.
+    never on what was written beside it; an episode also on what its environment answers. All
+    prompts are padded to one bucket. `timers` gets the seconds of "weights", of "device" and of
+    waiting for the "environment", and the count of DECODE_BYTES; `log` the environment's steps, of
+    which those that it has are not taken again.
     """
     if not requests:
         return
-    prompts, model = generator.prompts, generator.model
+    prompts, model, episodes = generator.prompts, generator.model, generator.episodes
+    budget = prompts.response_length
+    if episodes:
+        budget = min(budget, episodes.config.turn_tokens or budget)
     buckets = sorted({*prompts.student_buckets, *prompts.teacher_buckets})
     longest = max(len(request.prompt) for request in requests)
     queue = [
-        Sample(place, name_hash(request.name), index, prompts.response_length)
+        Sample(place, name_hash(request.name), index, budget)
         for place, request in enumerate(requests)
         for index in range(sampling.samples)
     ]
@@ -82,6 +91,7 @@ def generate(
         samples=len(queue),
         prompt=bucket(longest, buckets, "the longest prompt", "prompt.*_buckets"),
         response=prompts.response_length,
+        episodes=episodes and episodes.config,
     )
     timers = timers or Timers()
     with timers("weights"):
@@ -89,14 +99,18 @@ def generate(
         weights = jax.block_until_ready(weights)
     drawing = Drawing(
         np.float32(sampling.temperature),
-        np.array(prompts.tokenizer.stop_ids, np.int32),
-        prompts.until_table(model.vocab_size),
+        *_ends(generator),
         *(p if p is None else np.float32(p) for p in (sampling.top_p, sampling.min_p)),
     )
     seeds = sampling.seed, name_hash(sampling.stream), sampling.step
     with jax.set_mesh(mesh):
         key = _key(*np.array(seeds, np.uint32))
-    figures = Figures(len(queue))
+    figures, conversation = Figures(len(queue)), None
+    if episodes:
+        theorems = [request.theorem for request in requests]
+        places = [(sample.prompt, sample.index) for sample in queue]
+        of_run = sampling.stream, log or StepLog(), timers
+        conversation = Conversations(episodes, prompts, theorems, places, *of_run)
     written = run(
         shapes,
         model,
@@ -108,8 +122,29 @@ def generate(
         key,
         figures,
         reporter(figures, shapes.slots, sampling.stream),
+        conversation,
     )
     del weights  # `run` has them, until it ends
+    if conversation:
+        yield from conversation.attempts(written)
+    else:
+        yield from _single_answers(prompts, requests, queue, written)
+    timers.add("device", figures.seconds)
+    timers.count(DECODE_BYTES, figures.bytes_read)
+
+
+def _ends(generator: Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    """The stop ids of a response or turn, and the table of the text that ends it."""
+    prompts, vocabulary = generator.prompts, generator.model.vocab_size
+    if generator.episodes is None:
+        stop_ids, table = prompts.tokenizer.stop_ids, prompts.until_table(vocabulary)
+    else:
+        stop_ids, until = generator.episodes.dialogue.stop_ids, generator.episodes.dialogue.until
+        table = until_table(prompts.tokenizer, until, vocabulary) if until else None
+    return np.array(stop_ids, np.int32), table
+
+
+def _single_answers(prompts, requests, queue, written) -> Iterator[tuple[int, Attempt]]:
     for response in written:
         sample = queue[response.sample]
         attempt = read_attempt(
@@ -122,8 +157,6 @@ def generate(
             float(response.entropy.mean()),
         )
         yield sample.prompt, attempt
-    timers.add("device", figures.seconds)
-    timers.count(DECODE_BYTES, figures.bytes_read)
 
 
 def grouped(attempts: Iterable[tuple[int, Attempt]], count: int) -> list[list[Attempt]]:

@@ -1,7 +1,8 @@
 """The journal of a stage: what is not computed from the config (verdicts, feedback, attempts) is
 written before it is used, so that a killed run replays it exactly.
 
-The folder `rollouts/` holds a JSON-lines file per step: {"kind": ..., "payload": ...}.
+The folder `rollouts/` holds a JSON-lines file per step: {"kind": ..., "payload": ...}, or
+{"kind": ..., "more": [...]} of what comes bit by bit.
 """
 
 import os
@@ -45,6 +46,14 @@ class Journal:
                 raise ValueError(f"{file} already holds the {kind} of step {step}")
             append_line(file, entry)
 
+    def extend(self, step: int, kind: str, items: list[Any]) -> None:
+        """Adds plain JSON data to a list of that kind, at a cost that does not grow with it.
+        Returns when the data is on disk.
+        """
+        if hosts.is_first():
+            with self._lock:
+                append_line(self._file(step), {"kind": kind, "more": items})
+
     def read(self, step: int) -> dict[str, Any]:
         """Kind -> payload, equal to what was appended; nested sequences are read as lists.
 
@@ -57,7 +66,10 @@ class Journal:
         for number, entry in enumerate(entries, start=1):
             try:
                 kind = entry["kind"]
-                record[kind] = _nested(_DECODE.get(kind, _same), entry["payload"])
+                if "more" in entry:
+                    record.setdefault(kind, []).extend(entry["more"])
+                else:
+                    record[kind] = _nested(_DECODE.get(kind, _same), entry["payload"])
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{file}:{number} is no entry of a journal: {error!r}") from error
         return record

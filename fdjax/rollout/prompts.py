@@ -7,7 +7,7 @@ tokenized again: what was generated is what is trained.
 import dataclasses
 import tomllib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +143,8 @@ class Prompts:
     teacher_buckets: tuple[int, ...]
     response_length: int  # tokens
     allow_helpers: bool = False  # may an answer state lemmas before the theorem?
+    # The ids of a theorem, and of feedback, that begin a dialogue; None: the template's.
+    first_turn: Callable[[Theorem, str | None], list[int]] | None = None
 
     def until_table(self, vocabulary: int) -> np.ndarray | None:
         """The table by which generation ends a completion at `until`; None without `until`."""
@@ -150,9 +152,15 @@ class Prompts:
             return None
         return until_table(self.tokenizer, self.template.until, vocabulary)
 
+    def ids(self, theorem: Theorem, feedback: str | None = None) -> list[int]:
+        """The prompt, of any length."""
+        if self.first_turn:
+            return self.first_turn(theorem, feedback)
+        return self.template.ids(self.tokenizer, theorem, feedback)
+
     def length(self, theorem: Theorem) -> int:
         """Tokens of the student's prompt."""
-        return len(self.template.ids(self.tokenizer, theorem))
+        return len(self.ids(theorem))
 
     def fitting(self, theorems: Iterable[Theorem]) -> list[Theorem]:
         """The theorems whose prompts fit the student's budget."""
@@ -161,7 +169,7 @@ class Prompts:
 
     def student(self, theorem: Theorem) -> list[int]:
         """The student's prompt. Raises PromptTooLong naming the theorem."""
-        ids = self.template.ids(self.tokenizer, theorem)
+        ids = self.ids(theorem)
         bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
         return ids
 
@@ -173,7 +181,7 @@ class Prompts:
         longest = max(self.teacher_buckets)
         for kept in range(len(feedback.messages), 0, -1):
             text = "\n".join(feedback.messages[:kept])
-            ids = self.template.ids(self.tokenizer, theorem, text)
+            ids = self.ids(theorem, text)
             if len(ids) <= longest:
                 return ids, len(feedback.messages) - kept
         return self.student(theorem), len(feedback.messages)

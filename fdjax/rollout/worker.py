@@ -6,12 +6,14 @@ What is in the journal is replayed instead: a resumed run learns from what the k
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 from fdjax.lean.farm import Farm
 from fdjax.rollout.attempts import Verdicts
 from fdjax.rollout.curriculum import Curriculum
+from fdjax.rollout.episodes import StepLog
 from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
 from fdjax.rollout.journal import Journal
 from fdjax.runtime import hosts
@@ -70,8 +72,10 @@ class RolloutWorker:
         record = hosts.broadcast(f"journal {self.sampling.stream}", lambda: journal.read(step))
         groups, verdicts = record.get("attempts"), Verdicts(self.farm)
         if groups is None:
+            append = functools.partial(journal.extend, step, "steps")
+            log = StepLog(record.get("steps", ()), append)
             with self.timers("sample"):
-                groups = self._generate(step, params, refill, verdicts)
+                groups = self._generate(step, params, refill, verdicts, log)
             if "theorems" not in record:
                 theorems = [self._by_id[group[0].theorem_id] for group in groups]
                 journal.append(step, "theorems", theorems)
@@ -109,7 +113,9 @@ class RolloutWorker:
     def close(self) -> None:
         self._thread.shutdown()
 
-    def _generate(self, step: int, params, refill: int, verdicts: Verdicts) -> list[list[Attempt]]:
+    def _generate(
+        self, step: int, params, refill: int, verdicts: Verdicts, log: StepLog
+    ) -> list[list[Attempt]]:
         """Each attempt goes to Lean as it ends, while others are written."""
         curriculum = self.curriculum
         chosen = curriculum.refill(step, refill) if refill else curriculum.choose(step)
@@ -124,7 +130,8 @@ class RolloutWorker:
             requests.append(Request(theorem, prompt, name))
         sampling = self.sampling._replace(step=step)
         attempts = []
-        for place, attempt in generate(self.generator, params, requests, sampling, self.timers):
+        pairs = generate(self.generator, params, requests, sampling, self.timers, log)
+        for place, attempt in pairs:
             verdicts.submit(place, requests[place].theorem, attempt)
             attempts.append((place, attempt))
         return grouped(attempts, len(requests))

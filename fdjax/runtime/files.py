@@ -69,7 +69,7 @@ def append_line(path: str | os.PathLike, data: Mapping[str, Any]) -> None:
     with path.open("ab") as file:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(len(_whole_lines(path)))
+        file.truncate(_end_of_lines(path))
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
@@ -125,6 +125,20 @@ def _object(data: bytes, where: str, remedy: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise CorruptFile(f"{where} is no JSON object{remedy}")
     return read
+
+
+def _end_of_lines(path: Path, block: int = 1 << 16) -> int:
+    """Bytes up to the end of the last complete line, found from the end of the file."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - block)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+    return 0
 
 
 def _whole_lines(path: Path) -> bytes:

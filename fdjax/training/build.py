@@ -1,5 +1,6 @@
 """What a stage's config stands for: objective, optimizer, update, curriculum, worker, source."""
 
+import dataclasses
 import functools
 import math
 import time
@@ -42,6 +43,7 @@ from fdjax.runtime import chips, sharding
 from fdjax.runtime.metrics import Timers
 from fdjax.runtime.profile import annotated
 from fdjax.training import state, step
+from fdjax.training.environment import repair_answer_ids
 from fdjax.training.manifest import Run
 from fdjax.training.sources import Score, Source, from_rollouts, parts_of_step
 from fdjax.training.supervised_sources import expert_iteration, report_left_out, supervised
@@ -278,12 +280,14 @@ def make_curriculum(run: Run, stage: StageConfig, theorems) -> Curriculum:
 
 def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
     """The rollouts of a stage: whose theorems it attempts, and who writes feedback."""
-    stage, prompts = run.config.blocks[name], run.generator.prompts
-    theorems = run.theorems[stage.theorems]
+    stage, generator = run.config.blocks[name], run.generator
+    theorems, prompts = run.theorems[stage.theorems], generator.prompts
     if isinstance(stage, SupervisedStage):
         fitting = prompts.fitting(theorems)
         report_left_out(len(theorems) - len(fitting), len(theorems), f"prompts of {name}")
         theorems = fitting
+        # It learns from single answers, and what follows them: `repair_answer_ids`.
+        generator = dataclasses.replace(generator, episodes=None)
     provider = stage_provider(run, stage)
     sampling = Sampling(
         samples=stage.samples_per_prompt,
@@ -292,7 +296,7 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
         stream=name,
     )
     return RolloutWorker(
-        generator=run.generator,
+        generator=generator,
         sampling=sampling,
         farm=run.farm,
         curriculum=make_curriculum(run, stage, theorems),
@@ -308,7 +312,8 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
-        return supervised(stage, worker, run.config.data, seed, start)
+        answer_ids = repair_answer_ids(run.generator)
+        return supervised(stage, worker, run.config.data, seed, start, answer_ids)
     if isinstance(stage, ExpertIterationStage):
         return expert_iteration(stage, worker, seed, start)
     score = make_score(run, stage) if policy_gradient_part(stage) else None

@@ -2,6 +2,7 @@
 ConfigError naming the fields; what the fields alone decide is checked in fdjax/config.
 """
 
+from fdjax.batches.rewards import load_reward
 from fdjax.config import (
     ConfigError,
     SupervisedStage,
@@ -25,6 +26,7 @@ def check_generation(run: Run) -> None:
         samples=run.config.generation.slots,
         prompt=max(*prompts.student_buckets, *prompts.teacher_buckets),
         response=prompts.response_length,
+        episodes=run.generator.episodes and run.generator.episodes.config,
     )
 
 
@@ -44,6 +46,9 @@ def check_stage(run: Run, name: str) -> None:
     if distillation_part(stage):
         _check_teacher(run, name, stage.theorems)
     if grpo := policy_gradient_part(stage):
+        if grpo.reward:
+            with naming_field(name):
+                load_reward(grpo.reward)
         count = len(run.theorems[stage.theorems])
         if grpo.variants.max_refills and count <= stage.prompts_per_step:
             raise ConfigError(

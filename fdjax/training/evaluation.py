@@ -14,6 +14,7 @@ import numpy as np
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
+from fdjax.reporting.budgets import episode_figures
 from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
 from fdjax.rollout.attempts import Verdicts, policy_entropy
@@ -22,7 +23,13 @@ from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import console, status
 from fdjax.training.build import feedback_provider
-from fdjax.training.manifest import Policy, Run, lean_manifest, prompt_manifest
+from fdjax.training.manifest import (
+    Policy,
+    Run,
+    environment_manifest,
+    lean_manifest,
+    prompt_manifest,
+)
 from fdjax.types import DECIDED, REFUSED, Feedback, FeedbackContext, Item, Provider, Theorem
 
 # --- A policy on a set of theorems ---------------------------------------------------------------
@@ -60,7 +67,8 @@ def evaluate(
     `entropy`: nats per token, of the full softmax at the sampling temperature. `distinct_proofs`
     counts among verified attempts, `unique_ratio` and `distinct_2` among all. `solved`: verified
     attempts per theorem, for paired comparisons with other evaluations of the same theorems.
-    `replay_refused`, where successes are replayed: those that the kernel refused.
+    `replay_refused`, where successes are replayed: those that the kernel refused. `episodes`, where
+    attempts have several turns: `reporting.budgets.episode_figures`.
     """
     prompts = [generator.prompts.student(t) for t in theorems]
     groups = attempt(generator, params, farm, theorems, prompts, sampling)
@@ -68,6 +76,7 @@ def evaluate(
     attempts = [a for g in groups for _, a, _ in g]
     verdicts = [v for g in groups for _, _, v in g]
     replayed = {"replay_refused": sum(v.refused_on_replay for v in verdicts)} if farm.second else {}
+    episodes = episode_figures(groups)
     proofs = [[a.candidate.text for _, a, _ in g] for g in groups]
     proved = [[a.candidate.text for _, a, v in g if v.proved] for g in groups]
     return {
@@ -76,10 +85,11 @@ def evaluate(
         "distinct_proofs": distinct_proofs(proved),
         "unique_ratio": unique_ratio(proofs),
         "distinct_2": distinct_n(proofs, 2),
-        "response_tokens": float(np.mean([len(a.tokens) for a in attempts])),
+        "response_tokens": float(np.mean([sum(a.trained) for a in attempts])),
         "truncated": float(np.mean([not a.finished for a in attempts])),
         "unverified": sum(v.status not in DECIDED for v in verdicts),
         **replayed,
+        **({"episodes": episodes} if episodes else {}),
         "samples": sampling.samples,
         "temperature": sampling.temperature,
         "solved": dict(zip((t.id for t in theorems), solved.tolist())),
@@ -218,6 +228,7 @@ def once(
         "prompt": digest(prompt_manifest(run)),
         "lean": lean_manifest(run.farm),
         "seed": run.config.seed,
+        **environment_manifest(run.config),
     }
     key |= {"replayed": True} if run.farm.second else {}
     file = run.workdir / name / "evals.jsonl"

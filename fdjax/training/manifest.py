@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.config import Config, ConfigError, StageConfig, SupervisedStage, learns_from_feedback
+from fdjax.batches.rewards import reward_digest
+from fdjax.config import (
+    Config,
+    ConfigError,
+    StageConfig,
+    SupervisedStage,
+    learns_from_feedback,
+    policy_gradient_part,
+)
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
@@ -43,6 +51,15 @@ class Run(NamedTuple):
 # --- Manifests -----------------------------------------------------------------------------------
 
 _WITHOUT_EFFECT = ("show_every", "save_every", "min_gap")
+# Fields that came later, and what they are where they are off. That is not recorded: the stages of
+# runs before them keep their fingerprints.
+_OFF = {
+    "reward": None,
+    "turn_discount": None,
+    "process_reward": None,
+    "process_credit": "first",
+    "dialogue_fraction": 0.0,
+}
 
 
 def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
@@ -64,14 +81,26 @@ def stage_manifest(run: Run, name: str, before: str) -> dict[str, Any]:
         "feedback": _feedback_manifest(config, stage),
         "stage": {
             name: value
-            for name, value in dataclasses.asdict(stage).items()
+            for name, value in _without_off(dataclasses.asdict(stage)).items()
             if name not in _WITHOUT_EFFECT
         },
         "before": before,
+        **environment_manifest(config),
     }
+    grpo = policy_gradient_part(stage)
+    if grpo and grpo.reward:
+        manifest["reward_source"] = reward_digest(grpo.reward)
     source = run.init_source
     published = {"published": source.published} if source and source.published else {}
     return json.loads(json.dumps(manifest)) | {"fingerprint": digest(manifest)} | published
+
+
+def _without_off(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_off(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if name not in _OFF or value != _OFF[name]
+    }
 
 
 def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
@@ -81,6 +110,12 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
     if data.dialect and isinstance(stage, SupervisedStage):
         manifest["dialect"] = [data.dialect, data.dialect_share]
     return manifest
+
+
+def environment_manifest(config: Config) -> dict[str, Any]:
+    """Empty without one: attempts of one answer are what they were before there were others."""
+    environment = config.environment
+    return {"environment": dataclasses.asdict(environment)} if environment.name else {}
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:

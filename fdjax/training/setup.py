@@ -44,6 +44,7 @@ from fdjax.runtime.files import writable
 from fdjax.runtime.lock import Lock, WorkdirInUse
 from fdjax.runtime.metrics import status
 from fdjax.training.checks import check_evaluation, check_generation, check_references, check_stage
+from fdjax.training.environment import check_environment, with_environment
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
 from fdjax.training.model_setup import make_model_config, make_prompts
 from fdjax.training.theorem_files import (
@@ -76,14 +77,17 @@ def set_up(
         source = find_source(config.init_from)
         names = stages_to_run(config, source)
         check_stages(config, names)
+        check_environment(config)
         check_profile(config, names, profile)
         if not train:
             check_finished(config, workdir, names)
         with status("theorems"):
             theorems, dropped = load_splits(config.data)
         generator = make_generator(config, workdir, source, theorems["sft"])
-        leave_out_too_long(config.data, generator.prompts, theorems, dropped)
         with make_farm(config.lean) as farm, jax.set_mesh(generator.mesh):
+            every = [theorem for split in theorems.values() for theorem in split]
+            generator = with_environment(config, generator, farm, every)
+            leave_out_too_long(config.data, generator.prompts, theorems, dropped)
             run = Run(config, workdir, source, generator, theorems, farm, {}, profile)
             check_generation(run)
             check_evaluation(run)

@@ -17,6 +17,8 @@ from fdjax.batches.advantages import (
     zero_variance,
 )
 from fdjax.batches.arrays import Shape
+from fdjax.batches.process_rewards import process_advantages
+from fdjax.batches.rewards import rewards
 from fdjax.batches.token_weights import token_weights
 from fdjax.config import (
     CombinedStage,
@@ -30,6 +32,7 @@ from fdjax.config import (
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
 from fdjax.reporting import costs
+from fdjax.reporting.budgets import episode_metrics
 from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.generate import Generator
 from fdjax.rollout.prompts import bucket
@@ -67,7 +70,6 @@ def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, star
     """
     to_batch = make_to_batch(stage, worker.generator, score)
     policy_gradient = policy_gradient_part(stage)
-    max_refills = policy_gradient.variants.max_refills if policy_gradient else 0
 
     def rollouts(step: int) -> RolloutPlan:
         first = step if step == start else step + stage.pipeline_depth
@@ -77,27 +79,37 @@ def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, star
 
     def make_batch(step: int, rolled_out: list[list[Group]], state: TrainState):
         [groups] = rolled_out
-        groups, refills = refill(worker, step, groups, state, max_refills)
+        groups, refills = refill(worker, step, groups, state, policy_gradient)
         worker.curriculum.note(step, groups)
         batch, metrics = to_batch(step, groups, state)
         known = rollout_metrics(groups) | worker.curriculum.metrics(step)
         known |= rollout_costs(worker.generator, groups)
-        known |= {"refills": refills} if max_refills else {}
+        known |= {} if refills is None else {"refills": refills}
         return batch, costs.added(known, metrics)
 
     return Source(rollouts, make_batch)
 
 
 def refill(
-    worker: RolloutWorker, step: int, groups: list[Group], state: TrainState, max_refills: int
-) -> tuple[list[Group], int]:
-    """`groups` and those of up to `max_refills` further rollouts, and how many these were.
+    worker: RolloutWorker,
+    step: int,
+    groups: list[Group],
+    state: TrainState,
+    grpo: PolicyGradientConfig | None,
+) -> tuple[list[Group], int | None]:
+    """`groups` and those of up to `max_refills` further rollouts, and how many these were; None
+    where the stage has no refills.
 
-    Dynamic sampling (DAPO): where the verdicts of a group agree, other theorems, new to the step,
+    Dynamic sampling (DAPO): where the rewards of a group agree, other theorems, new to the step,
     are attempted by the policy that is to learn from them. It ends early when none is left.
     """
+    if grpo is None or not grpo.variants.max_refills:
+        return groups, None
     wanted, refills = len(groups), 0
-    while refills < max_refills and len(informative_groups(groups)) < wanted:
+    while (
+        refills < grpo.variants.max_refills
+        and len(informative_groups(groups, rewards(grpo, groups))) < wanted
+    ):
         more = worker.rollout(step, state.params, state.teacher, refill=refills + 1)
         if not more:
             break
@@ -116,6 +128,7 @@ def rollout_metrics(groups: list[Group]) -> Metrics:
         "truncated": float((~out.finished).mean()),
         "unverified": int((~out.decided).sum()),
         "from_cache": float(np.mean([v.from_cache for g in groups for _, _, v, _ in g])),
+        **episode_metrics([[item[:3] for item in group] for group in groups]),
     } | feedback_metrics(groups)
 
 
@@ -202,7 +215,8 @@ def distillation_batches(
 def policy_gradient_batches(
     stage: RolloutStage, grpo: PolicyGradientConfig, generator: Generator, score: Score
 ) -> ToBatch:
-    """Rewards 1 and 0, less what the config takes off for length and for leaving the reference.
+    """Rewards 1 and 0, or a function's, less what the config takes off for length and for leaving
+    the reference. With process rewards each token has an advantage of its own.
 
     Attempts that Lean could not decide are left out of their group's mean. Zero-variance groups
     are not computed, unless a KL holds them to the reference; with refills they are never taken,
@@ -213,24 +227,34 @@ def policy_gradient_batches(
 
     def to_batch(_: int, groups: list[Group], state: TrainState):
         if variants.max_refills:
-            groups = informative_groups(groups)[: stage.prompts_per_step]
+            informative = informative_groups(groups, rewards(grpo, groups))
+            groups = informative[: stage.prompts_per_step]
         out = outcomes(groups)
-        rewards_BG, taken_BG = out.proved, out.decided
+        rewards_BG, taken_BG = rewards(grpo, groups), out.decided
+        metrics = _reward_metrics(grpo, rewards_BG, out.decided)
         if variants.overlong_buffer:
             penalty = overlong(out.lengths, prompts.response_length, variants.overlong_buffer)
             rewards_BG = rewards_BG + variants.overlong_penalty * penalty
         if variants.mask_truncated:
             taken_BG = taken_BG & out.finished
+        process = _process_rewards(grpo, groups)
         if not grpo.kl_coefficient:
-            taken_BG = taken_BG & ~zero_variance(rewards_BG, out.decided)[:, None]
+            has_gradient = ~zero_variance(rewards_BG, out.decided)
+            if process:
+                has_gradient |= [any(map(any, of_group)) for of_group in process]
+            taken_BG = taken_BG & has_gradient[:, None]
 
         def taken_advantages(rewards_BG: np.ndarray) -> np.ndarray:
             return advantages(rewards_BG, out.decided, use_std=grpo.normalize_std)[taken_BG]
 
-        taken = [item for g, row in zip(groups, taken_BG) for item, take in zip(g, row) if take]
         rows = [
-            arrays.PolicyGradientRow(prompts.student(theorem), attempt, float(a))
-            for (theorem, attempt, _, _), a in zip(taken, taken_advantages(rewards_BG))
+            arrays.PolicyGradientRow(
+                prompts.student(groups[g][i][0]),
+                groups[g][i][1],
+                float(advantage),
+                process[g][i] if process else None,
+            )
+            for (g, i), advantage in zip(np.argwhere(taken_BG), taken_advantages(rewards_BG))
         ]
         shape = Shape(
             len(rows),
@@ -238,7 +262,7 @@ def policy_gradient_batches(
             prompts.response_length,
         )
         batch = arrays.policy_gradient_batch(rows, shape, prompts.tokenizer.pad_id)
-        metrics = {"rows": len(rows)} | ({"groups": len(groups)} if variants.max_refills else {})
+        metrics |= {"rows": len(rows)} | ({"groups": len(groups)} if variants.max_refills else {})
         if not rows:  # nothing to score
             return batch, metrics
         policies = from_trainer + (grpo.kl_coefficient is not None)
@@ -257,6 +281,26 @@ def policy_gradient_batches(
         return batch, metrics
 
     return to_batch
+
+
+def _reward_metrics(
+    grpo: PolicyGradientConfig, rewards_BG: np.ndarray, decided_BG: np.ndarray
+) -> Metrics:
+    """Where the reward is not the verdict, which `solve_rate` is of."""
+    if (grpo.reward is None and grpo.variants.turn_discount is None) or not decided_BG.any():
+        return {}
+    return {"reward": float(rewards_BG[decided_BG].mean())}
+
+
+def _process_rewards(grpo: PolicyGradientConfig, groups: list[Group]) -> list[list[list[float]]]:
+    """Advantages by group, attempt and token; [] where the config has none."""
+    coefficient, credit = grpo.variants.process_reward, grpo.variants.process_credit
+    if coefficient is None:
+        return []
+    return [
+        process_advantages(group, coefficient, credit=credit, use_std=grpo.normalize_std)
+        for group in groups
+    ]
 
 
 def shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:

@@ -1,8 +1,8 @@
-"""Where the batches of supervised stages come from: reference proofs and answers to feedback, or
-the policy's own verified proofs.
+"""Where the batches of supervised stages come from: reference proofs, answers to feedback and
+mended attempts, or the policy's own verified proofs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
@@ -24,19 +24,31 @@ from fdjax.training.sources import (
     shared_bucket,
 )
 from fdjax.training.state import TrainState
-from fdjax.types import REFUSED, Candidate, Group, Theorem
+from fdjax.types import REFUSED, Candidate, Group, Item, Theorem
+
+# The ids between an attempt that Lean refused and the next turn: what the environment answers.
+AnswerIds = Callable[[Item], Sequence[int]]
 
 
 def supervised(
-    stage: SupervisedStage, worker: RolloutWorker, data: DataConfig, seed: int, start: int
+    stage: SupervisedStage,
+    worker: RolloutWorker,
+    data: DataConfig,
+    seed: int,
+    start: int,
+    answer_ids: AnswerIds | None = None,
 ) -> Source:
     """Plain proofs, in the data's dialect; from step `feedback_start` on also answers to feedback
-    on the policy's own failed attempts of that step: the proof that the feedback leads to.
+    on the policy's own failed attempts of that step: the proof that the feedback leads to. And with
+    `answer_ids` dialogues: such an attempt and the answer to it, which are read, and that proof as
+    the next turn, which is learned.
 
     The theorems have reference proofs. Rows over the token budgets are left out and counted on the
     console. Raises ConfigError where none is left.
     """
     prompts = worker.generator.prompts
+    if stage.dialogue_fraction and answer_ids is None:
+        raise ConfigError("dialogue_fraction: only environment.name=repair answers whole proofs")
     prefill, response = prompts.template.prefill, prompts.response_length
     longest = max(prompts.student_buckets + prompts.teacher_buckets)
 
@@ -49,9 +61,12 @@ def supervised(
             for prompt, theorem, candidate in triples
             if candidate.text.startswith(prefill)  # the prompt may end with it
         ]
-        fitting = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
-        report_left_out(len(rows) - len(fitting), len(rows), "rows")
-        return fitting
+        return fitting(rows)
+
+    def fitting(rows: Sequence[arrays.SupervisedRow]) -> list[arrays.SupervisedRow]:
+        found = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
+        report_left_out(len(rows) - len(found), len(rows), "rows")
+        return found
 
     plain = rows_of(
         (prompts.student(t), t, parse_candidate(learned_proof(data, t), t, allow_helpers=True))
@@ -62,10 +77,12 @@ def supervised(
             f"no proof of the split {stage.theorems} fits prompt.response_length={response}"
         )
     answers: list[arrays.SupervisedRow] = []
+    dialogues: list[arrays.SupervisedRow] = []
 
     def rollouts(step: int) -> RolloutPlan:
         """Those of `feedback_start`; a run that resumes after it finds them in the journal."""
-        if stage.feedback_fraction and step == max(start, stage.feedback_start):
+        attempts = stage.feedback_fraction or stage.dialogue_fraction
+        if attempts and step == max(start, stage.feedback_start):
             return RolloutPlan([stage.feedback_start], finish=1)
         return RolloutPlan()
 
@@ -73,19 +90,24 @@ def supervised(
         metrics: Metrics = {}
         for groups in rolled_out:
             answers.extend(rows_of(_answers(groups, prompts)))
+            if stage.dialogue_fraction:
+                dialogues.extend(fitting([*_mended(groups, prompts, answer_ids)]))
             if step == stage.feedback_start:
                 metrics = feedback_metrics(groups) | rollout_costs(worker.generator, groups)
         from_feedback = round(stage.feedback_fraction * stage.batch_size) if answers else 0
+        from_dialogues = round(stage.dialogue_fraction * stage.batch_size) if dialogues else 0
         chosen = [
             rows[i]
             for rows, count in (
-                (plain, stage.batch_size - from_feedback),
+                (plain, stage.batch_size - from_feedback - from_dialogues),
                 (answers, from_feedback),
+                (dialogues, from_dialogues),
             )
             for i in in_epochs(len(rows), count, step, (seed, 2))
         ]
         shape = Shape(stage.batch_size, longest, response)
         batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
+        metrics |= {"dialogue_rows": len(dialogues)} if stage.dialogue_fraction else {}
         return batch, {"feedback_rows": len(answers)} | metrics
 
     return Source(rollouts, make_batch)
@@ -103,6 +125,30 @@ def _answers(
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
             yield prompts.teacher(theorem, feedback)[0], theorem, feedback.proof
+
+
+def _mended(
+    groups: list[Group], prompts: Prompts, answer_ids: AnswerIds
+) -> Iterator[arrays.SupervisedRow]:
+    """A failed attempt, the answer to it, and the proof that the feedback leads to, of which alone
+    the row learns. Where another attempt of the group failed before it, also a row that reads that
+    one and its answer first: a third turn.
+    """
+    template, tokenizer = prompts.template, prompts.tokenizer
+    for group in groups:
+        before: list[int] = []
+        for theorem, attempt, verdict, feedback in group:
+            proof = feedback and feedback.proof
+            if verdict.status not in REFUSED or not attempt.finished or not proof:
+                continue
+            if not proof.text.startswith(template.prefill):
+                continue
+            failed = [*attempt.tokens, *answer_ids((theorem, attempt, verdict))]
+            mended = template.response_ids(tokenizer, theorem, proof)
+            for read in (failed, before + failed)[: 2 if before else 1]:
+                learned = [False] * len(read) + [True] * len(mended)
+                yield arrays.SupervisedRow(prompts.student(theorem), [*read, *mended], learned)
+            before = failed
 
 
 def expert_iteration(

@@ -134,6 +134,8 @@ def microbatch(pod: Pod, shape: Shape) -> Any:
         )
         if policy_gradient_part(pod.stage).kl_coefficient:
             fields = fields._replace(reference_logprobs=scores)
+        if policy_gradient_part(pod.stage).variants.process_reward:
+            fields = fields._replace(process_advantages=scores)
     rows = NamedSharding(pod.training, PartitionSpec(sharding.ROWS))
     structs = [None if x is None else jax.ShapeDtypeStruct(x[1:], x[0]) for x in fields]
     return placed(type(fields)(*structs), jax.tree.map(lambda _: rows, type(fields)(*structs)))

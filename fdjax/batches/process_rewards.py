@@ -1,0 +1,89 @@
+"""Process rewards: Lean's marks of the steps of a proof, as advantages of tokens.
+
+The steps are the lines of the judged proof, and the end of it. Those before Lean's first error are
+sound, it and all behind it are not (first-error propagation). A group's steps are compared with
+each other as GRPO compares its attempts:
+
+    P_it = c (s_ik - mean of the group's s)     at tokens of step k that get the credit, else 0
+
+s is 1 for a sound step, else 0. After Process-Verified RL (Kim and Yun, arXiv 2606.20068), of which
+the marks, the propagation and the credit of first tokens are taken; its formula was not at hand.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fdjax.batches.token_weights import first_token_at, judged_tokens
+from fdjax.types import DECIDED, Attempt, Group, Verdict
+
+Steps = list[int | None]  # per token
+
+
+def process_advantages(
+    group: Group, coefficient: float, *, credit: str, use_std: bool = False
+) -> list[list[float]]:
+    """P_it per attempt and token; 0 where nothing is marked. With `use_std` over (std + 1e-4), the
+    sample standard deviation of the group's marks. `credit`: "first", a step's first token, or
+    "all" of its tokens.
+    """
+    steps = [proof_steps(attempt) for _, attempt, _, _ in group]
+    marks = [sound_steps(a, v, of_token) for (_, a, v, _), of_token in zip(group, steps)]
+    known = np.array([mark for of_attempt in marks for mark in of_attempt], np.float64)
+    mean = known.mean() if known.size else 0.0
+    deviation = known.std(ddof=1) if known.size > 1 else 0.0
+    scale = coefficient / (deviation + 1e-4) if use_std else coefficient
+    credited = list if credit == "all" else _first_tokens
+    return [
+        [
+            scale * (of_step[step] - mean) if of_step and step is not None else 0.0
+            for step in credited(of_token)
+        ]
+        for of_token, of_step in zip(steps, marks)
+    ]
+
+
+def _first_tokens(steps: Steps) -> Iterator[int | None]:
+    """`steps`, with None in place of all but the first token of each."""
+    seen = set()
+    for step in steps:
+        yield None if step in seen else step
+        seen.add(step)
+
+
+def proof_steps(attempt: Attempt) -> Steps:
+    """The step of the judged proof that each token belongs to, from 0; None outside of the proof
+    and its end. Lines that no token begins in are no steps.
+    """
+    text = attempt.candidate.text
+    lines: Steps = [None] * len(attempt.offsets)
+    for index in judged_tokens(attempt):
+        offset = attempt.offsets[index]
+        if offset >= len(text):
+            lines[index] = text.count("\n") + 1
+        elif offset >= 0:
+            lines[index] = text.count("\n", 0, offset)
+    numbers = {line: n for n, line in enumerate(sorted({x for x in lines if x is not None}))}
+    return [None if line is None else numbers[line] for line in lines]
+
+
+def sound_steps(attempt: Attempt, verdict: Verdict, steps: Sequence[int | None]) -> list[bool]:
+    """Per step: does it stand before the first error? Empty where Lean did not decide, or refused
+    the attempt without a place in it.
+
+    An unsolved goal is the error of what follows its tactics, not of the last of them.
+    """
+    count = max((step + 1 for step in steps if step is not None), default=0)
+    if verdict.status not in DECIDED or attempt.refusal is not None:
+        return []
+    if verdict.proved:
+        return [True] * count
+    error, place = verdict.first_error_message, verdict.first_error
+    wrong = None if place is None else first_token_at(attempt, place)
+    if wrong is None:
+        return []
+    if place != error.start:
+        first_wrong = len({step for step in steps[:wrong] if step is not None})
+    else:
+        first_wrong = next((step for step in steps[wrong:] if step is not None), count)
+    return [step < first_wrong for step in range(count)]
