@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from fdjax.config import EnvironmentConfig, EvaluationConfig
+from fdjax.config import Config, EvaluationConfig
 from fdjax.rollout.generate import Sampling
 from fdjax.training import evaluation
 from fdjax.training.manifest import Policy
@@ -158,8 +158,7 @@ def test_lean_checks_an_attempt_while_others_are_written(monkeypatch):
 def run_in(workdir, begun_from=None, **settings):
     """A run as `once` and `evaluate_policy` see it."""
     source = begun_from and types.SimpleNamespace(folder=begun_from, is_stage=True)
-    sections = {"evaluation": EvaluationConfig(**settings), "environment": EnvironmentConfig()}
-    config = types.SimpleNamespace(seed=0, **sections)
+    config = Config(evaluation=EvaluationConfig(**settings))
     splits = {"train": THEOREMS, "test": THEOREMS}
     return types.SimpleNamespace(
         config=config,
