@@ -13,7 +13,7 @@ from engine_runs import TINY, drawing, key, random_prompts, samples, shapes
 from rollouts import THEOREMS, small_generator, written_tokens
 from tiny_model import random_params
 
-from fdjax.config import ConfigError, GenerationConfig
+from fdjax.config import ConfigError, EnvironmentConfig, GenerationConfig
 from fdjax.models import decoding, transformer
 from fdjax.models.config import ModelConfig
 from fdjax.rollout import engine, scheduler
@@ -36,11 +36,12 @@ QWEN3_8B = ModelConfig(
 )
 
 
-def planned(mesh=(1, 1, 1), model=TINY, samples=1000, prompt=64, response=128, **config):
+def planned(
+    mesh=(1, 1, 1), model=TINY, samples=1000, prompt=64, response=128, episodes=None, **config
+):
+    lengths = {"prompt": prompt, "response": response, "episodes": episodes}
     made = sharding.make_mesh(*mesh)
-    return plan(
-        GenerationConfig(**config), model, made, samples=samples, prompt=prompt, response=response
-    )
+    return plan(GenerationConfig(**config), model, made, samples=samples, **lengths)
 
 
 def test_the_cache_holds_the_longest_sample_and_a_chunk():
@@ -109,6 +110,23 @@ def test_memory_bounds_slots():
         == planned(model=three, memory_gb=10.0, **lengths).slots
     )
     assert planned(model=QWEN3_8B, memory_gb=10.0, **lengths | {"slots": 4}).slots == 4
+
+
+def test_the_store_of_episodes_takes_memory():
+    episodes = EnvironmentConfig(turns=4, answer_tokens=500)
+    made = planned(slots=48, prompt=2048, response=6144, episodes=episodes)
+    assert made.store == 36 and made.answer == 64 and made.chunk == 64  # an eighth of a turn: 192
+    assert made.readers == 6 and made.store - made.starts == 24  # rows for those that wait
+    assert made.columns >= 2048 + 6144 + 64
+    short = planned(slots=48, response=100, episodes=EnvironmentConfig(turns=4, answer_tokens=50))
+    assert short.answer == 24 > short.chunk == 8 and short.columns >= 64 + 100 + 24
+    assert planned(slots=1, episodes=episodes).store == 1
+    given = {"model": QWEN3_8B, "memory_gb": 20.0, "prompt": 2048, "response": 6144, "slots": 128}
+    plain, stored = planned(**given).slots, planned(**given, episodes=episodes).slots
+    assert 0.6 < stored / plain < 0.8
+    for mesh in ((1, 1, 1), (2, 2, 2)):
+        made = planned(mesh, slots=10, episodes=episodes)
+        assert made.store % mesh[0] == 0 and made.store >= made.starts
 
 
 def test_memory_that_holds_no_sample_is_refused():
