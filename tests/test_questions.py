@@ -61,6 +61,12 @@ def test_long_turns_are_cut_from_their_middle_and_short_ones_are_kept(tokenizer)
     assert "\n...\n" in blocks[0] and sum(map(len, blocks)) > 1900
 
 
+def test_the_end_of_a_long_turn_is_in_the_question(tokenizer):
+    attempt = spoken(tokenizer, "begin\n" + "x\n" * 4000 + "end of turn 1", "no", "intro h2")
+    text = describe((THEOREM, attempt, refused(6)), None, turn_blocks(tokenizer, attempt))
+    assert "begin\nx" in text and "end of turn 1" in text and "\n...\n" in text
+
+
 def test_of_very_many_turns_those_of_the_middle_are_left_out(tokenizer):
     texts = [f"{'exact' if i % 2 == 0 else 'answer'} {i} {'x ' * 300}" for i in range(99)]
     blocks = turn_blocks(tokenizer, spoken(tokenizer, *texts), 2000)

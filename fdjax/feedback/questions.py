@@ -27,7 +27,7 @@ from fdjax.types import (
 )
 
 PROMPTS = Path(__file__).parent / "prompts"
-MAX_BLOCK_CHARS = 4000  # of a theorem, an attempt, or Lean's messages
+MAX_BLOCK_CHARS = 4000  # of a theorem, an attempt, a turn, or Lean's messages
 MAX_TURNS_CHARS = 8000  # of all turns of an attempt and what was answered to them
 LEAST_CHARS = 100  # that a turn or an answer is cut to, before others are left out
 
@@ -165,7 +165,8 @@ def turn_blocks(
         head, tail = blocks[: kept // 2], blocks[len(blocks) - (kept - kept // 2) :]
         left_out = len(blocks) - kept
         blocks = [*head, (f"{left_out} turns and answers are left out here", ""), *tail]
-    longest = common_bound([len(text) for _, text in blocks], max_chars)
+    # cut here, from the middle: `as_data` would leave out the end
+    longest = min(common_bound([len(text) for _, text in blocks], max_chars), MAX_BLOCK_CHARS)
     return [(title, cut(text, longest)) for title, text in blocks]
 
 
