@@ -2,7 +2,7 @@
 
 import pytest
 
-from fdjax.lean.report import cut, error_messages, located
+from fdjax.lean.report import cut, cut_middle, error_messages, located
 from fdjax.types import Message, Verdict
 
 TEXT = " by\n  intro h\n  exact k"
@@ -51,3 +51,11 @@ def test_a_cut_is_within_its_budget_by_any_measure(budget):
     for measure in (len, lambda text: len(text.split()), lambda text: len(text.encode())):
         for text in (GOALS, GOALS.replace("\n", ""), "⊢" * 100, "", "\n\n"):
             assert measure(cut(text, budget, measure)) <= budget
+            assert measure(cut_middle(text, budget, measure)) <= budget
+
+
+def test_of_a_dialogue_the_beginning_and_the_end_are_kept():
+    text = "begin\n" + "x\n" * 100 + "end"
+    assert cut_middle(text, 23) == cut_middle(text, 24) == "begin\nx\nx\nx\n...\nx\nx\nend"
+    assert cut_middle(text, 12) == "begin\nx\nx..."  # not even "begin\n...\nend"
+    assert cut_middle(text, len(text)) == text and cut_middle("x" * 50, 10) == "x" * 7 + "..."

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.config import ConfigError
-from fdjax.lean.report import cut
+from fdjax.lean.report import cut_middle
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.rollout.attempts import turn_texts
 from fdjax.types import (
@@ -167,7 +167,7 @@ def turn_blocks(
         blocks = [*head, (f"{left_out} turns and answers are left out here", ""), *tail]
     # cut here, from the middle: `as_data` would leave out the end
     longest = min(common_bound([len(text) for _, text in blocks], max_chars), MAX_BLOCK_CHARS)
-    return [(title, cut(text, longest)) for title, text in blocks]
+    return [(title, cut_middle(text, longest)) for title, text in blocks]
 
 
 def as_text(blocks: Sequence[tuple[str, str]]) -> str:

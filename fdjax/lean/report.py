@@ -39,26 +39,39 @@ def located(message: Message, text: str) -> str:
 
 
 def cut(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
-    """`text` within `budget`, by `measure`: characters, or the tokens of a tokenizer.
+    """Lean's `text` within `budget`, by `measure`: characters, or the tokens of a tokenizer.
 
     Of a text that shows goals the first goal is kept if possible: what follows it is left out, then
     lines between the beginning and the goal. Of others the beginning is kept.
     """
     text = text.strip("\n")
-    if measure(text) <= budget:
-        return text
     goal = text.find("⊢")
-    end = text.find("\n\n", goal) if goal >= 0 else -1
+    if goal < 0 or measure(text) <= budget:
+        return _beginning(text, budget, measure)
+    end = text.find("\n\n", goal)
     if end >= 0 and measure(f"{text[:end]}\n{GAP}") <= budget:
         return f"{text[:end]}\n{GAP}"
-    lines = (text if end < 0 else text[:end]).split("\n")
+    return cut_middle(text if end < 0 else text[:end], budget, measure)
+
+
+def cut_middle(text: str, budget: int, measure: Callable[[str], int] = len) -> str:
+    """`text` within `budget`, without lines of its middle; where not even two lines fit, its
+    beginning."""
+    text = text.strip("\n")
+    lines = text.split("\n")
 
     def kept(number: int) -> str:
         head = (number + 1) // 2
         return "\n".join([*lines[:head], GAP, *lines[len(lines) - (number - head) :]])
 
-    if goal >= 0 and len(lines) > 2 and measure(kept(2)) <= budget:
-        return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
+    if measure(text) <= budget or len(lines) <= 2 or measure(kept(2)) > budget:
+        return _beginning(text, budget, measure)
+    return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
+
+
+def _beginning(text: str, budget: int, measure: Callable[[str], int]) -> str:
+    if measure(text) <= budget:
+        return text
     size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
     return text[:size] + GAP if size else ""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fdjax.lean.report import cut
+from fdjax.lean.report import cut_middle
 from fdjax.models import tokenizer as tokenizers
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.reporting.page import esc
@@ -38,7 +38,7 @@ def dialogue(turns: Turns) -> str:
         turn += by_model
         title = f"turn {turn}" if by_model else f"answer to turn {turn}"
         kind = "turn" if by_model else "message tool"
-        shown = esc(cut(text.rstrip(), MAX_CHARS))
+        shown = esc(cut_middle(text.rstrip(), MAX_CHARS))
         parts.append(f"<p class=meta>{title}</p><pre class='{kind}'>{shown}</pre>")
     return "".join(parts)
 
