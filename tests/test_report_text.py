@@ -2,7 +2,7 @@
 
 import pytest
 
-from fdjax.lean.report import cut, cut_middle, error_messages, located
+from fdjax.lean.report import cut, cut_middle, error_messages, fit, located
 from fdjax.types import Message, Verdict
 
 TEXT = " by\n  intro h\n  exact k"
@@ -59,3 +59,25 @@ def test_of_a_dialogue_the_beginning_and_the_end_are_kept():
     assert cut_middle(text, 23) == cut_middle(text, 24) == "begin\nx\nx\nx\n...\nx\nx\nend"
     assert cut_middle(text, 12) == "begin\nx\nx..."  # not even "begin\n...\nend"
     assert cut_middle(text, len(text)) == text and cut_middle("x" * 50, 10) == "x" * 7 + "..."
+
+
+def test_parts_that_fit_are_whole_and_the_next_is_cut():
+    parts = ("first", "second part", "the third part")
+    assert fit(parts, 100) == "\n".join(parts) and fit((), 0) == ""
+    assert fit(parts, len("first\nsecond...\n(1 more)")) == "first\nsecond...\n(1 more)"
+    assert fit(parts, len("first\n(2 more)")) == "first\n(2 more)"
+    for budget in range(40):
+        assert len(fit(parts, budget)) <= budget
+
+
+def test_very_many_parts_are_measured_a_few_times():
+    """A file of 32,768 short lines, as `read` shows it."""
+    measured = []
+
+    def measure(text):
+        measured.append(text)
+        return len(text)
+
+    text = fit([f"{n}: " for n in range(1, 32_769)], 20_000, measure)
+    assert text.startswith("1: \n2: ") and text.endswith(" more)") and 19_900 < len(text) <= 20_000
+    assert len(measured) < 60

@@ -79,19 +79,21 @@ def _beginning(text: str, budget: int, measure: Callable[[str], int]) -> str:
 def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) -> str:
     """The first of `parts`, one below the other, within `budget`; the last of them is cut, and a
     line says how many are left out."""
-    text = ""
-    for i, part in enumerate(parts):
-        left = len(parts) - i - 1
-        more = f"\n({left} more)" if left else ""
-        before = f"{text}\n" if text else ""
-        if measure(f"{before}{part}{more}") > budget:
-            shorter = cut(part, budget, lambda p: measure(f"{before}{p}{more}"))  # noqa: B023
-            if shorter:
-                return f"{before}{shorter}{more}"
-            more = f"\n({left + 1} more)"
-            return f"{text}{more}" if text and measure(f"{text}{more}") <= budget else text
-        text = f"{before}{part}"
-    return text
+
+    def joined(whole: int, *shorter: str) -> str:
+        left = len(parts) - whole - len(shorter)
+        return "\n".join([*parts[:whole], *shorter, *[f"({left} more)"] * (left > 0)])
+
+    def fits(text: str) -> bool:
+        return measure(text) <= budget
+
+    if fits(everything := joined(len(parts))):
+        return everything
+    whole = _largest(0, len(parts) - 1, lambda n: fits(joined(n)))
+    shorter = cut(parts[whole], budget, lambda text: measure(joined(whole, text)))
+    if shorter:
+        return joined(whole, shorter)
+    return joined(whole) if whole else ""
 
 
 def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
