@@ -64,6 +64,7 @@ def test_of_a_dialogue_the_beginning_and_the_end_are_kept():
 def test_parts_that_fit_are_whole_and_the_next_is_cut():
     parts = ("first", "second part", "the third part")
     assert fit(parts, 100) == "\n".join(parts) and fit((), 0) == ""
+    assert fit(("first", "second", "3"), 14) == "first\nsecond\n3"
     assert fit(parts, len("first\nsecond...\n(1 more)")) == "first\nsecond...\n(1 more)"
     assert fit(parts, len("first\n(2 more)")) == "first\n(2 more)"
     for budget in range(40):
@@ -80,4 +81,4 @@ def test_very_many_parts_are_measured_a_few_times():
 
     text = fit([f"{n}: " for n in range(1, 32_769)], 20_000, measure)
     assert text.startswith("1: \n2: ") and text.endswith(" more)") and 19_900 < len(text) <= 20_000
-    assert len(measured) < 60
+    assert len(measured) < 60 and max(map(len, measured)) < 3 * 20_000

@@ -84,12 +84,17 @@ def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) 
         left = len(parts) - whole - len(shorter)
         return "\n".join([*parts[:whole], *shorter, *[f"({left} more)"] * (left > 0)])
 
-    def fits(text: str) -> bool:
-        return measure(text) <= budget
+    def fit_alone(count: int) -> bool:
+        return measure("\n".join(parts[:count])) <= budget
 
-    if fits(everything := joined(len(parts))):
-        return everything
-    whole = _largest(0, len(parts) - 1, lambda n: fits(joined(n)))
+    most = 1  # doubled, so that no text much longer than the budget is measured
+    while most < len(parts) and fit_alone(most):
+        most *= 2
+    whole = _largest(0, min(most, len(parts)), fit_alone)
+    if whole == len(parts):
+        return joined(whole)
+    while whole and measure(joined(whole)) > budget:  # with the line that says how many are left
+        whole -= 1
     shorter = cut(parts[whole], budget, lambda text: measure(joined(whole, text)))
     if shorter:
         return joined(whole, shorter)
