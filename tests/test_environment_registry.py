@@ -13,8 +13,9 @@ from lean_samples import GOOD
 from tool_episodes import call, find_proof, play
 
 from fdjax.config import ConfigError
+from fdjax.config.functions import load_function
 from fdjax.environment.protocol import Call, Turn
-from fdjax.environment.registry import TOOLS, make_environment, make_tools
+from fdjax.environment.registry import TOOLS, make_environment, make_tools, tools_digest
 from fdjax.environment.repair import Repair
 from fdjax.environment.tools import DEFAULT_LIMITS
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
@@ -34,10 +35,13 @@ def my_tools(tmp_path, monkeypatch):
     """A module with the page's tool, and with what is none."""
     [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.splitlines()) <= 30
-    (tmp_path / "my_tools.py").write_text(f"{code}\n\ndef nothing(farm):\n    return 3\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield
+    others = "def nothing(farm):\n    return 3\n\ndef alone():\n    return 4\n"
+    (tmp_path / "my_tools.py").write_text(f"{code}\n\n{others}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path / "my_tools.py"
     sys.modules.pop("my_tools", None)
+    load_function.cache_clear()
 
 
 def test_environments_by_name(farm):
@@ -64,15 +68,24 @@ def test_the_tool_on_the_page_works(farm, my_tools):
     assert step.answers[:2] == ("42", "7") and step.answers[2] == "'x' is no sum such as 2+40"
 
 
+def test_the_digest_of_tools_is_of_the_sources_of_ones_own(my_tools):
+    assert tools_digest(TOOLS) is None
+    names = ("check", "my_tools:numerals", "submit")
+    before = tools_digest(names)
+    my_tools.write_text(my_tools.read_text() + "\n# changed\n")
+    assert before and tools_digest(names) != before
+
+
 @pytest.mark.parametrize(
     ("names", "says"),
     [
         (("check", "sumbit"), "environment.tools has 'sumbit', known are check, write, edit, read"),
         (("check",), "environment.tools must hold 'submit'"),
-        (("submit", "no_module:f"), "environment.tools has 'no_module:f': No module named 'no_mo"),
-        (("submit", "my_tools:f"), "environment.tools has 'my_tools:f': module 'my_tools' has no"),
+        (("submit", "no_module:f"), "environment.tools: 'no_module:f': ModuleNotFoundError: No m"),
+        (("submit", "my_tools:f"), "environment.tools: 'my_tools:f': module my_tools has no func"),
         (("submit", "my_tools:nothing"), "environment.tools has 'my_tools:nothing', which returns"),
-        (("submit", ":"), "environment.tools has ':': "),
+        (("submit", ":"), "environment.tools: ':' must be package.module:function"),
+        (("submit", "my_tools:alone"), "environment.tools: 'my_tools:alone' must take (farm): "),
         (("submit", "read", "read"), "environment.tools has 2 tools of the name 'read'"),
     ],
 )

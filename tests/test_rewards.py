@@ -83,6 +83,12 @@ def two(theorem, attempt):
     return 0.0
 
 number = 3
+
+class Called:
+    def __call__(self, theorem, attempt, verdict):
+        return 10**400
+
+called = Called()
 """
 numbers = itertools.count()
 
@@ -143,10 +149,19 @@ def test_paths_that_lead_nowhere_are_named(module, path, message):
     assert path in str(error.value)
 
 
+def test_what_has_no_source_file_is_refused(module):
+    with pytest.raises(ConfigError, match="called' must be a function that a file of Python defi"):
+        reward_digest(f"{module}:called")
+    with pytest.raises(ConfigError, match="no function nope"):
+        load_reward("builtins:nope")
+
+
 def test_a_reward_that_is_no_number_names_the_theorem(module):
     groups = [group((episode(3), PROVED))]
     with pytest.raises(ConfigError, match="nothing' gave None for an attempt at theorem t,"):
         rewards(config(f"{module}:nothing"), groups)
+    with pytest.raises(ConfigError, match="must be a finite number"):
+        rewards(config(f"{module}:called"), groups)
 
 
 def test_a_discount_of_ones_own_reward_is_refused():

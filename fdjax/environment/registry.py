@@ -1,10 +1,10 @@
 """Environments and tools by name, as a config gives them."""
 
 import collections
-import importlib
 from collections.abc import Callable, Sequence
 
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, naming_field
+from fdjax.config.functions import load_function, source_digest
 from fdjax.environment.check import check_tool
 from fdjax.environment.files import file_tools
 from fdjax.environment.protocol import Environment, FindProof
@@ -15,6 +15,7 @@ from fdjax.environment.tools import DEFAULT_LIMITS, Limits, Tool
 from fdjax.environment.tools_environment import ToolEnvironment
 from fdjax.lean.farm import Farm
 from fdjax.lean.search.declarations import open_index
+from fdjax.runtime.files import digest
 
 ENVIRONMENTS = ("repair", "tools")
 TOOLS = ("check", "write", "edit", "read", "search", "submit")
@@ -74,13 +75,15 @@ def check_names(names: Sequence[str]) -> None:
         raise ConfigError("environment.tools must hold 'submit': it gives the proof that is judged")
 
 
+def tools_digest(names: Sequence[str]) -> str | None:
+    """Of the source files of the tools that are not ours; None without such. Raises ConfigError."""
+    own = [source_digest(name, "farm") for name in names if ":" in name]
+    return digest(own) if own else None
+
+
 def _imported(path: str, farm: Farm) -> Tool:
-    module, _, function = path.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"environment.tools has {path!r}: {error}") from error
-    tool = make(farm)
+    with naming_field("environment.tools"):
+        tool = load_function(path, "farm")(farm)
     if not isinstance(tool, Tool):
         raise ConfigError(
             f"environment.tools has {path!r}, which returns {type(tool).__name__}, not a Tool"

@@ -47,7 +47,7 @@ def check_stage(run: Run, name: str) -> None:
         _check_teacher(run, name, stage.theorems)
     if grpo := policy_gradient_part(stage):
         if grpo.reward:
-            with naming_field(name):
+            with naming_field(f"{name}.reward"):
                 load_reward(grpo.reward)
         count = len(run.theorems[stage.theorems])
         if grpo.variants.max_refills and count <= stage.prompts_per_step:

@@ -19,6 +19,7 @@ from fdjax.config import (
     policy_gradient_part,
 )
 from fdjax.data.theorems import theorems_digest
+from fdjax.environment.registry import tools_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
 from fdjax.models.hf.init_from import InitSource
@@ -115,7 +116,11 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
 def environment_manifest(config: Config) -> dict[str, Any]:
     """Empty without one: attempts of one answer are what they were before there were others."""
     environment = config.environment
-    return {"environment": dataclasses.asdict(environment)} if environment.name else {}
+    if environment.name is None:
+        return {}
+    manifest = {"environment": dataclasses.asdict(environment)}
+    own = tools_digest(environment.tools) if environment.name == "tools" else None
+    return manifest | ({"tools_source": own} if own else {})
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
