@@ -4,6 +4,7 @@ queries; and indexes in files."""
 import random
 import re
 import sqlite3
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ from fdjax.environment.search import search_tool
 from fdjax.lean.__main__ import main
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.backends.embedded.declarations import library_declarations
 from fdjax.lean.farm import Farm
 from fdjax.lean.search import declarations as declarations_module
 from fdjax.lean.search import index as index_module
@@ -222,6 +224,24 @@ def test_an_index_that_fails_leaves_nothing_and_a_new_one_replaces_the_old(tmp_p
         assert names(index, "c") == ["c"] and [f.name for f in tmp_path.iterdir()] == ["x.sqlite"]
 
 
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_list_that_breaks_off_makes_no_index(killed, tmp_path, monkeypatch):
+    """The first or the second of the programs that list the library dies after some lines."""
+    run, library, ended = subprocess.run, EmbeddedBackend().prelude, []
+
+    def dying(*arguments, **options):
+        done = run(*arguments, **options)
+        ended.append(done)
+        if len(ended) == killed + 1:
+            done.returncode, done.stdout = -9, "\n".join(done.stdout.splitlines()[:50])
+        return done
+
+    monkeypatch.setattr(subprocess, "run", dying)
+    with pytest.raises(BackendUnavailable, match="no list of declarations: .* ended with -9"):
+        build_index(tmp_path / "x.sqlite", library_declarations(library))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_each_environment_has_its_own_index(tmp_path, monkeypatch):
     monkeypatch.setattr(declarations_module, "cache_folder", lambda: tmp_path)
     backend, notes = EmbeddedBackend(), []
@@ -296,7 +316,6 @@ def test_figures_of_a_small_index(tmp_path):
 def test_figures_of_300_000_declarations(tmp_path):
     """In a process of its own, whose memory is the search's: benchmarks/search.py."""
     import json
-    import subprocess
     import sys
 
     done = subprocess.run(

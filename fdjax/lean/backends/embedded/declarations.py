@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fdjax.lean.backend import BackendUnavailable
@@ -32,7 +32,8 @@ def library_declarations(library: Path) -> Iterator[Declaration]:
     program = top + "".join(f"#check {name}\n" for name in docs)
     lean = process.lean_argv("--stdin", "--json", "-j1", "-DmaxErrors=0", "-DElab.async=false")
     names, first = list(docs), top.count("\n") + 1
-    for line in _run(lean, library, program).splitlines():
+    # Lean ends with 1 where it has an error: `#check` refuses a name that is also a keyword
+    for line in _run(lean, library, program, ends=(0, 1)).splitlines():
         message = json.loads(line)
         if message["severity"] == "information":
             name = names[message["pos"]["line"] - first]
@@ -45,7 +46,7 @@ def _names(library: Path) -> dict[str, str]:
     child = os.path.abspath(names_child.__file__)
     command = [sys.executable, "-I", "-S", child, process.shared_library(), *files]
     found = {}
-    for line in _run(command, library, "").splitlines():
+    for line in _run(command, library).splitlines():
         parts, doc = json.loads(line)
         if not any(_is_internal(part) for part in parts) and parts[0] != "Lean":
             quoted = (part if _PLAIN.fullmatch(part) else f"«{part}»" for part in parts)
@@ -57,18 +58,21 @@ def _is_internal(part: str | int) -> bool:
     return isinstance(part, int) or bool(_DERIVED.fullmatch(part))
 
 
-def _run(command: list[str], library: Path, text: str) -> str:
+def _run(command: list[str], library: Path, text: str = "", ends: Sequence[int] = (0,)) -> str:
+    """What a program prints that ends with one of the codes `ends`: of another the list would be a
+    part of the whole. Raises BackendUnavailable."""
     try:
         done = subprocess.run(
             command,
             env=process.lean_environment(library),
             input=text,
-            text=True,
+            encoding="utf-8",
             capture_output=True,
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise BackendUnavailable(f"no list of declarations after {_SECONDS:g} seconds") from error
-    if not done.stdout:
-        raise BackendUnavailable(f"no list of declarations: {done.stderr[-1000:]}")
+    if done.returncode not in ends or not done.stdout:
+        problem = done.stderr[-1000:] or f"the program ended with {done.returncode}"
+        raise BackendUnavailable(f"no list of declarations: {problem}")
     return done.stdout
