@@ -237,7 +237,7 @@ def test_a_list_that_breaks_off_makes_no_index(killed, tmp_path, monkeypatch):
         return done
 
     monkeypatch.setattr(subprocess, "run", dying)
-    with pytest.raises(BackendUnavailable, match="no list of declarations: .* ended with -9"):
+    with pytest.raises(BackendUnavailable, match=r"no list of declarations: .* ended with -9"):
         build_index(tmp_path / "x.sqlite", library_declarations(library))
     assert list(tmp_path.iterdir()) == []
 
@@ -300,6 +300,9 @@ def test_on_the_command_line(capsys, tmp_path, monkeypatch):
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "Nat.add_comm (n m : Nat) : n + m = m + n" and len(out) == 2
     assert main(["search", "qqqq"]) == 1
+    with pytest.raises(SystemExit):
+        main(["search", "add", "--limit=-3"])
+    assert "--limit: -3 is not above 0" in capsys.readouterr().err
     assert main(["index", "--imports", "Mathlib"]) == 2
     assert "the embedded Lean has no Mathlib" in capsys.readouterr().err
 

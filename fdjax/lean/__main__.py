@@ -222,7 +222,8 @@ def parse_flags(argv: list[str] | None) -> argparse.Namespace:
     index_flags = commands.add_parser(
         "index",
         help="list the declarations of a backend's environment, for `search`",
-        description="Prints the path of the index. It is built on first use: minutes for Mathlib.",
+        description="Prints the path of the index. It is built on first use, in seconds for"
+        " the embedded library; a large one takes much longer.",
     )
     search_flags = commands.add_parser(
         "search",
@@ -250,6 +251,8 @@ def parse_flags(argv: list[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(argv)
     if flags.command == "bench" and flags.count < 1:
         bench_flags.error(f"--count: {flags.count} is not above 0")
+    if flags.command == "search" and flags.limit < 1:
+        search_flags.error(f"--limit: {flags.limit} is not above 0")
     return flags
 
 

@@ -39,7 +39,7 @@ def open_index(
     backend: Backend, imports: tuple[str, ...] = (), note: Callable[[str], None] = lambda text: None
 ) -> Index:
     """The index of a backend's environment after these imports. Builds it where the cache has none:
-    seconds for the embedded library, up to an hour for Mathlib, and tells `note` before and after.
+    seconds for the embedded library, much longer for a large one. Tells `note` before and after.
 
     Raises BackendUnavailable if the backend cannot import them or list declarations.
     """
