@@ -21,7 +21,7 @@ from fdjax.config import (
     read,
 )
 from fdjax.training import sources
-from fdjax.types import Verdict
+from fdjax.types import Candidate, Message, Verdict
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PROVED, FAILED = Verdict("proved"), Verdict("failed")
@@ -180,6 +180,23 @@ def test_steps_are_lines_of_the_judged_proof_and_its_end():
     attempt = episode(4, 7)
     assert attempt.offsets[6:] == (6, 7, 8, 9, 10, 11, 11)
     assert proof_steps(attempt) == [None] * 6 + [0, 0, 1, 1, 1, 2, 2]
+
+
+def test_lines_of_comments_and_space_are_no_steps():
+    """Else each of them would be one that Lean finds sound."""
+    text = "by\n  -- why\n\n  /- 'tis\n  so -/\n  a -- yes\n  b"
+    attempt = dataclasses.replace(
+        episode(len(text) + 1), candidate=Candidate(text), offsets=(*range(len(text) + 1),)
+    )
+    steps = proof_steps(attempt)
+    lines = {k: text[steps.index(k) :].split("\n")[0] for k in (0, 1, 2)}
+    assert lines == {0: "by", 1: "  a -- yes", 2: "  b"} and steps[-1] == 3
+    place = text.index("\n  b") + 3
+    error = Verdict("failed", (Message("error", "no", start=place, end=place + 1),))
+    assert sound_steps(attempt, error, steps) == [True, True, False, False]
+    # From a comment that never ends on, all lines are steps.
+    odd = dataclasses.replace(attempt, candidate=Candidate(text.replace("-/", "--")))
+    assert proof_steps(odd)[-1] == 5
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Process rewards: Lean's marks of the steps of a proof, as advantages of tokens.
 
-The steps are the lines of the judged proof, and the end of it. Those before Lean's first error are
-sound, it and all behind it are not (first-error propagation). A group's steps are compared with
-each other as GRPO compares its attempts:
+The steps are the lines of the judged proof that hold more than comments, and the end of it. Those
+before Lean's first error are sound, it and all behind it are not (first-error propagation). A
+group's steps are compared with each other as GRPO compares its attempts:
 
     P_it = c (s_ik - mean of the group's s)     at tokens of step k that get the credit, else 0
 
@@ -10,12 +10,15 @@ s is 1 for a sound step, else 0. After Process-Verified RL (Kim and Yun, arXiv 2
 the marks, the propagation and the credit of first tokens are taken; its formula was not at hand.
 """
 
+import bisect
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from fdjax.batches.token_weights import first_token_at, judged_tokens
-from fdjax.types import DECIDED, Attempt, Group, Verdict
+from fdjax.lean.tokens import Refused, read_tokens
+from fdjax.types import DECIDED, Attempt, Candidate, Group, Verdict
 
 Steps = list[int | None]  # per token
 
@@ -53,18 +56,34 @@ def _first_tokens(steps: Steps) -> Iterator[int | None]:
 
 def proof_steps(attempt: Attempt) -> Steps:
     """The step of the judged proof that each token belongs to, from 0; None outside of the proof
-    and its end. Lines that no token begins in are no steps.
+    and its end. No steps are lines that no token begins in, and those of comments and space: Lean
+    finds every one of them sound.
     """
-    text = attempt.candidate.text
+    text, code = attempt.candidate.text, _lines_of_code(attempt.candidate)
     lines: Steps = [None] * len(attempt.offsets)
     for index in judged_tokens(attempt):
         offset = attempt.offsets[index]
         if offset >= len(text):
             lines[index] = text.count("\n") + 1
-        elif offset >= 0:
-            lines[index] = text.count("\n", 0, offset)
+        elif offset >= 0 and (line := text.count("\n", 0, offset)) in code:
+            lines[index] = line
     numbers = {line: n for n, line in enumerate(sorted({x for x in lines if x is not None}))}
     return [None if line is None else numbers[line] for line in lines]
+
+
+def _lines_of_code(candidate: Candidate) -> set[int]:
+    """The lines, from 0, that a token of Lean's begins in, and all from a text that our tokenizer
+    refuses on."""
+    text = candidate.helpers + candidate.text[len(candidate.helpers) :]
+    breaks = [match.start() for match in re.finditer("\n", text)]
+    lines = set()
+    try:
+        for token in read_tokens(text):
+            lines.add(bisect.bisect_left(breaks, token.start))
+    except Refused as refused:
+        _, place, _ = refused.args
+        lines.update(range(bisect.bisect_left(breaks, place), len(breaks) + 1))
+    return lines
 
 
 def sound_steps(attempt: Attempt, verdict: Verdict, steps: Sequence[int | None]) -> list[bool]:
