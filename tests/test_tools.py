@@ -162,6 +162,9 @@ def test_check_of_a_snippet(farm):
     assert places == ["4:22", "5:14"] and "`nope`" in answer
     [answer] = answers(farm, call("check", code=text.split("\n\n")[0]))
     assert answer == "no errors"
+    # Lean points at the name that we gave it: not behind the word that has none.
+    [answer] = answers(farm, call("check", code="example : 1 = 2 := sorry"))
+    assert answer == "no errors\n1:7: warning: declaration uses `sorry`"
 
 
 def test_check_shows_types_of_names(farm):

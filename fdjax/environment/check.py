@@ -95,7 +95,8 @@ def _without_sorry(text: str) -> str:
 def _snippet(text: str, theorem: Theorem) -> Wrapped:
     """Theorems of a snippet as helper lemmas of `True`: `example` gets a name, `lemma`, which not
     every environment has, becomes `theorem`."""
-    pieces, ends, shifts, shift, last = [], [0], [0], 0, 0
+    pieces, last = [], 0
+    begins, shifts, bounds = [0], [0], []  # of parts: where they begin, what to take off, their end
     try:
         words = [t for t in tokenize(text) if t.kind == "name" and t.text in ("example", "lemma")]
     except Refused:
@@ -104,14 +105,16 @@ def _snippet(text: str, theorem: Theorem) -> Wrapped:
         word = "theorem" if token.text == "lemma" else f"theorem example_{number + 1}"
         pieces += [text[last : token.start], word]
         last = token.end
-        shift += len(word) - len(token.text)
-        ends.append(token.end + shift)
-        shifts.append(shift)
+        bounds.append(token.end)
+        shifts.append(shifts[-1] + len(word) - len(token.text))
+        begins.append(token.end + shifts[-1])
+    bounds.append(len(text))
     helpers = "".join([*pieces, text[last:]])
     head = f"{helpers}\ntheorem snippet : True := "
 
     def original(offset: int) -> int:
-        return min(offset - shifts[bisect.bisect_right(ends, offset) - 1], len(text))
+        part = bisect.bisect_right(begins, offset) - 1
+        return min(offset - shifts[part], bounds[part])
 
     candidate = Candidate(head + _TRIVIAL, len(head), helpers)
     return Wrapped(_of_snippet(theorem), candidate, original)
