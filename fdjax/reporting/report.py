@@ -258,7 +258,7 @@ def budget_table(summary: Mapping) -> str:
         )
         split_before = split
     head = ["", "stage", *(f"within {k} turn{'s' * (k != '1')}" for k in turns)]
-    head += ["attempts for these tokens", "how many attempts", *counts.values()]
+    head += ["attempts at equal tokens", "how many of them", *counts.values()]
     return table(head, rows, headers=2) if rows else ""
 
 
