@@ -41,7 +41,7 @@ def test_an_episode_ends_with_what_it_submits(farm):
     assert first.answers[0] == "Main.lean has 3 lines now"
     assert first.answers[1].startswith("Lean refuses it\n3:9: error: ") and first.seconds > 0
     assert second.answers == ("Main.lean has 3 lines now",) and second.seconds == 0
-    assert third.answers == ("Lean accepts this proof",)
+    assert third.answers == ("Lean accepts it",)
     assert last.done and last.submission.places is None and judged(farm, last).proved
     assert not first.done and first.submission is None
 
@@ -92,7 +92,7 @@ def test_lean_has_a_budget_of_seconds(farm):
     check = [call("check", code="by\n  exact ⟨h.2, (h.1)⟩")]
     other = [call("check", code="by\n  exact ⟨(h.2), h.1⟩")]
     first, second = play(environment(farm, lean_seconds=1e-9), check, other)
-    assert first.answers == ("Lean accepts this proof",) and first.seconds > 0
+    assert first.answers == ("Lean accepts it",) and first.seconds > 0
     assert second.answers == ("not run: the 1e-09 seconds of Lean are used up",)
 
 
@@ -119,7 +119,7 @@ def test_a_repeated_call_gets_the_cached_answer(farm):
         [call("edit", file="a", old="h.1", new="(h.1)")] * 2,
         [call("read", file="a"), write, call("check", file="a")],
     )
-    assert steps[1].answers[1] == "Lean accepts this proof"  # the file is another one now
+    assert steps[1].answers[1] == "Lean accepts it"  # the file is another one now
     assert steps[2].answers == ("a has 2 lines now",) * 2  # an edit is made twice
     assert steps[3].answers[0].endswith("h.2 ((h.1))")
     assert steps[3].answers[2] == steps[0].answers[1]
@@ -131,9 +131,7 @@ def test_a_repeated_call_gets_the_cached_answer(farm):
 def test_check_shows_goals_and_places_in_the_text_as_written(farm):
     text = f"-- mine\n{WHOLE.replace('exact', 'trace_state' + chr(10) + '  exact')}"
     [answer] = answers(farm, call("check", code=text))
-    assert answer == (
-        "Lean accepts this proof\n4:2: information: p q : Prop\na : p\nb : q\n⊢ q ∧ p"
-    )
+    assert answer == ("Lean accepts it\n4:2: information: p q : Prop\na : p\nb : q\n⊢ q ∧ p")
     [answer] = answers(farm, call("check", code="by\n  constructor\n  · exact h.2\n  sorry"))
     assert answer.startswith("Lean refuses it\n") and "depends on axioms: sorryAx" in answer
 
@@ -145,7 +143,7 @@ def test_honest_proofs_pass(farm):
         codes = [proof, f"theorem {theorem.name} {stated}", f"-- mine\nexample {stated}"]
         [step] = play(environment(farm), [call("check", code=c) for c in codes], theorem=theorem)
         firsts = [answer.split("\n")[0] for answer in step.answers]
-        assert firsts == ["Lean accepts this proof"] * 2 + ["no errors"], (theorem, proof)
+        assert firsts == ["Lean accepts it"] * 2 + ["no errors"], (theorem, proof)
         [step] = play(environment(farm), [call("submit", proof=codes[1])], theorem=theorem)
         assert judged(farm, step, theorem).proved
 
@@ -182,7 +180,7 @@ def test_with_helpers_a_whole_file_is_checked():
     text = f"lemma snd {SWAP.signature.replace('q ∧ p', 'q')} := h.2\n\n" + WHOLE
     with Farm(EmbeddedBackend(), workers=1, allow_helpers=True) as farm:
         [step] = play(environment(farm), [call("check", code=text.replace("lemma", "theorem"))])
-        assert step.answers == ("Lean accepts this proof",)
+        assert step.answers == ("Lean accepts it",)
         [step] = play(environment(farm), [call("submit", proof=text.replace("lemma", "theorem"))])
         assert judged(farm, step).proved
     with Farm(EmbeddedBackend(), workers=1) as farm:
@@ -232,7 +230,7 @@ def test_what_is_checked_is_not_replayed(monkeypatch):
     second = Farm(EmbeddedBackend(), workers=1)
     with Farm(EmbeddedBackend(), workers=1, second=second) as farm:
         [step] = play(environment(farm), [call("check", code=GOOD)])
-        assert step.answers == ("Lean accepts this proof",) and second.counters.submitted == 0
+        assert step.answers == ("Lean accepts it",) and second.counters.submitted == 0
         farm.submit(SWAP, Candidate(GOOD), urgent=True).result()
         assert second.counters.submitted == 1
 

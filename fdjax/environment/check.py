@@ -18,9 +18,9 @@ from fdjax.environment.tools import Answer, Scene, Tool
 from fdjax.lean.audit import audit
 from fdjax.lean.extract import NoProof, parse_candidate
 from fdjax.lean.farm import Farm
-from fdjax.lean.report import located
+from fdjax.lean.report import located, outcome
 from fdjax.lean.tokens import Refused, tokenize
-from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
+from fdjax.types import Candidate, Message, Theorem, Verdict
 
 _SORRY = re.compile(r"\bsorry\b")
 _SNIPPET = re.compile(r"(?:theorem|lemma|example)\b")
@@ -144,13 +144,6 @@ def _of_snippet(theorem: Theorem) -> Theorem:
 
 def _parts(verdict: Verdict, wrapped: Wrapped, text: str) -> tuple[str, ...]:
     """The parts of an answer: the outcome, then errors by their place, then other messages."""
-    of_snippet = wrapped.theorem.name == "snippet"
-    if verdict.proved:
-        outcome = "no errors" if of_snippet else "Lean accepts this proof"
-    elif verdict.status not in DECIDED:
-        outcome = "Lean came to no decision"
-    else:
-        outcome = "Lean refuses it"
     messages = [
         dataclasses.replace(
             message,
@@ -160,4 +153,6 @@ def _parts(verdict: Verdict, wrapped: Wrapped, text: str) -> tuple[str, ...]:
         for message in verdict.messages
     ]
     messages.sort(key=lambda m: (m.severity != "error", m.place is None, m.place or 0))
-    return (outcome, *(located(message, text) for message in messages))
+    of_snippet = wrapped.theorem.name == "snippet"
+    first = "no errors" if of_snippet and verdict.proved else outcome(verdict)
+    return (first, *(located(message, text) for message in messages))

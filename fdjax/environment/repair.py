@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fdjax.environment.protocol import FindProof, Step, Submission, Turn
 from fdjax.lean.extract import NoProof, parse_candidate
 from fdjax.lean.farm import Farm
-from fdjax.lean.report import cut, error_messages
+from fdjax.lean.report import cut, error_messages, outcome
 from fdjax.types import DECIDED, Theorem, Verdict
 
 
@@ -64,8 +64,5 @@ class Repair:
 
 def describe(verdict: Verdict, text: str) -> str:
     """The answer to a proof with this verdict; `text`: the candidate's."""
-    if verdict.proved:
-        return "Lean accepts it"
-    if verdict.status not in DECIDED:
-        return "Lean came to no decision"
-    return "\n".join(error_messages(verdict, text)) or "Lean refuses it"
+    errors = error_messages(verdict, text) if verdict.status in DECIDED else ()
+    return "\n".join(errors) or outcome(verdict)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fdjax.benchmark import repair
 from fdjax.benchmark.dialects import hint
-from fdjax.lean.report import error_messages, refused_line
+from fdjax.lean.report import error_messages, outcome, refused_line
 from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 
@@ -28,8 +28,7 @@ def describe_verdict(item: Item) -> Feedback | None:
     verdict = item[2]
     if verdict.status not in DECIDED:
         return None
-    text = "Lean accepts it" if verdict.proved else "Lean refuses it"
-    return Feedback((text,), "lean_messages: verdict", first_error=verdict.first_error)
+    return Feedback((outcome(verdict),), "lean_messages: verdict", first_error=verdict.first_error)
 
 
 def describe_error(item: Item) -> Feedback | None:

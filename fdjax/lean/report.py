@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fdjax.types import Message, Verdict
+from fdjax.types import DECIDED, Message, Verdict
 
 GAP = "..."  # stands for what was cut
 
@@ -14,6 +14,12 @@ def refused_line(verdict: Verdict, text: str) -> str:
         return ""
     begin = text.rfind("\n", 0, place) + 1
     return next(iter(text[begin:].splitlines()), "").strip()
+
+
+def outcome(verdict: Verdict) -> str:
+    if verdict.status not in DECIDED:
+        return "Lean came to no decision"
+    return "Lean accepts it" if verdict.proved else "Lean refuses it"
 
 
 def error_messages(verdict: Verdict, text: str) -> tuple[str, ...]:
