@@ -34,7 +34,7 @@ LEAST_CHARS = 100  # that a turn or an answer is cut to, before others are left 
 # What chat models read as control tokens. Lean's own `<|`, `<|>` and `<;>` are none of these.
 _SPECIAL = re.compile(
     r"<(?=[|｜][^\s|｜<>][^|｜<>\n]{0,60}[|｜]>)"  # <|im_start|>, <｜end▁of▁sentence｜>
-    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|sep|cls|think|tool_call|(?:start|end)_of_turn)>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|sep|cls|think|tool_(?:call|response)|(?:start|end)_of_turn)>)"
     r"|(?:\[|<<)(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)(?:\]|>>))",
     re.IGNORECASE,
 )
