@@ -72,6 +72,8 @@ def test_the_last_turn_runs_only_what_leads_to_a_submission(farm):
     [step] = play(environment(farm, turns=1), [check])
     assert step.done and step.submission is None and farm.counters.submitted == asked
     assert step.answers == ("the last turn submitted no proof",)
+    [step] = play(environment(farm, turns=1), Turn("", (check,), "the call is no JSON"))
+    assert step.answers == ("the last turn submitted no proof\nthe call is no JSON",)
     [step] = play(environment(farm, turns=1), [check, write, call("submit", file="a")])
     assert step.submission.text == GOOD and farm.counters.submitted == asked
 

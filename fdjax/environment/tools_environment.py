@@ -80,8 +80,8 @@ class ToolEnvironment:
             texts.append(fit(answer.parts, budget, self.measure))
             now = self._after(now, call, texts[-1], answer.files)
         if last:
-            reasons = ["the last turn submitted no proof", *filter(None, texts)]
-            reason = fit(reasons, self.answer_budget, self.measure)
+            reasons = ["the last turn submitted no proof", *texts, turn.problem]
+            reason = fit([*filter(None, reasons)], self.answer_budget, self.measure)
             return Step(_ended(episode), (reason,), None, True, seconds, malformed)
         if more := len(turn.calls) - len(calls):
             text = f"{more:,} of the calls not run: a turn may have {self.limits.calls_per_turn}"
