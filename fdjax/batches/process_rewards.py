@@ -21,6 +21,15 @@ from fdjax.lean.tokens import Refused, read_tokens
 from fdjax.types import DECIDED, Attempt, Candidate, Group, Verdict
 
 Steps = list[int | None]  # per token
+Marks = list[bool | None]  # per step; None: not known
+
+# An error of Lean's parser inside of a theorem: Lean then reports nothing else about it, so that
+# what stands before may be wrong, too. One that expects a command stands behind a whole theorem.
+_PARSE_ERROR = re.compile(
+    r"(?:un)?expected\b(?!.*expected command\Z)|unknown tactic|unterminated|invalid escape"
+    r"|missing end",
+    re.DOTALL,
+)
 
 
 def process_advantages(
@@ -32,16 +41,19 @@ def process_advantages(
     """
     steps = [proof_steps(attempt) for _, attempt, _, _ in group]
     marks = [sound_steps(a, v, of_token) for (_, a, v, _), of_token in zip(group, steps)]
-    known = np.array([mark for of_attempt in marks for mark in of_attempt], np.float64)
+    given = [mark for of_attempt in marks for mark in of_attempt if mark is not None]
+    known = np.array(given, np.float64)
     mean = known.mean() if known.size else 0.0
     deviation = known.std(ddof=1) if known.size > 1 else 0.0
     scale = coefficient / (deviation + 1e-4) if use_std else coefficient
     credited = list if credit == "all" else _first_tokens
+
+    def advantage(of_step: Marks, step: int | None) -> float:
+        mark = of_step[step] if of_step and step is not None else None
+        return 0.0 if mark is None else scale * (mark - mean)
+
     return [
-        [
-            scale * (of_step[step] - mean) if of_step and step is not None else 0.0
-            for step in credited(of_token)
-        ]
+        [advantage(of_step, step) for step in credited(of_token)]
         for of_token, of_step in zip(steps, marks)
     ]
 
@@ -86,9 +98,10 @@ def _lines_of_code(candidate: Candidate) -> set[int]:
     return lines
 
 
-def sound_steps(attempt: Attempt, verdict: Verdict, steps: Sequence[int | None]) -> list[bool]:
-    """Per step: does it stand before the first error? Empty where Lean did not decide, or refused
-    the attempt without a place in it.
+def sound_steps(attempt: Attempt, verdict: Verdict, steps: Sequence[int | None]) -> Marks:
+    """Per step: does it stand before Lean's first error? Empty where Lean did not decide, or
+    refused the attempt without a place in it. Steps before the place where the audit or Lean's
+    parser stopped were not verified: None.
 
     An unsolved goal is the error of what follows its tactics, not of the last of them.
     """
@@ -105,4 +118,5 @@ def sound_steps(attempt: Attempt, verdict: Verdict, steps: Sequence[int | None])
         first_wrong = len({step for step in steps[:wrong] if step is not None})
     else:
         first_wrong = next((step for step in steps[wrong:] if step is not None), count)
-    return [step < first_wrong for step in range(count)]
+    verified = verdict.status != "rejected" and not _PARSE_ERROR.match(error.text)
+    return [(verified or None) if step < first_wrong else False for step in range(count)]
