@@ -88,4 +88,11 @@ def _imported(path: str, farm: Farm) -> Tool:
         raise ConfigError(
             f"environment.tools has {path!r}, which returns {type(tool).__name__}, not a Tool"
         )
+    for name in {**tool.properties, **dict.fromkeys(tool.required)}:
+        kind = tool.properties.get(name, {}).get("type")
+        if kind not in ("string", "integer"):
+            raise ConfigError(
+                f"environment.tools has {path!r}, whose argument {name!r} has the type {kind!r}, "
+                "must be string or integer"
+            )
     return tool
