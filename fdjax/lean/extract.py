@@ -299,8 +299,8 @@ def _modified(tokens: Sequence[Token], i: int) -> int:
 
 
 def _line_start(text: str, i: int) -> int:
-    """The end of the line before if only space follows it (columns matter to Lean); else i. The
-    start of the first line."""
+    """Where to begin so that the line of i keeps its columns, which matter to Lean: at the line
+    break before it, or at the start of the text. i itself where more than space precedes it."""
     start = text.rfind("\n", 0, i)
     return i if text[start + 1 : i].strip() else max(start, 0)
 
