@@ -113,9 +113,12 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
 
 
 def environment_manifest(config: Config) -> dict[str, Any]:
-    """Empty without one: attempts of one answer are what they were before there were others."""
+    """As JSON reads it back. Empty without one: attempts of one answer are what they were before
+    there were others.
+    """
     environment = config.environment
-    return {"environment": dataclasses.asdict(environment)} if environment.name else {}
+    fields = {"environment": dataclasses.asdict(environment)} if environment.name else {}
+    return json.loads(json.dumps(fields))
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
