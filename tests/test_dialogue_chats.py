@@ -12,7 +12,7 @@ from fdjax.environment.protocol import Call
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.dialogue.calls import formats
-from fdjax.rollout.prompts import read_template
+from fdjax.rollout.prompts import Prompts, read_template
 from fdjax.types import Theorem
 from tests import tiny_tokenizers, tool_chats
 from tests.tool_chats import TOOLS
@@ -203,7 +203,7 @@ def test_repair_in_a_chat(tokenizers, name):
     assert text.startswith(tokenizer.token_name(tokenizer.chat_eos_id))
     assert "Lean refuses it\n⊢ q" in text and "tool" not in text
     answer = f"So:\n```lean4\ntheorem t {THEOREM.signature} := by exact h.2\n```"
-    proof, places = dialogue.find_proof(answer, THEOREM)
+    proof, places = Prompts(tokenizer, PLAIN, (), (), 0).find_proof(answer, THEOREM)
     assert proof == " by exact h.2" and "".join(answer[at] for at in places) == proof
 
 
@@ -293,7 +293,8 @@ def test_turns_between_brackets(tmp_path, layout):
 
 def test_a_completion_that_calls_tools():
     tokenizer = tk.train([*tiny_tokenizers.TEXTS, "```check\nby simp\n```"] * 5, 400)
-    dialogue = make_dialogue(tokenizer, read_template("plain_tools"), TOOLS)
+    template = read_template("plain_tools")
+    dialogue = make_dialogue(tokenizer, template, TOOLS)
     prompt = tokenizer.decode(dialogue.prompt(THEOREM, "use h.2"))
     assert "To check." in prompt and "use h.2" in prompt and prompt.endswith("\n\n")
     turn = f"```check\nby simp{dialogue.until}"
@@ -305,7 +306,7 @@ def test_a_completion_that_calls_tools():
         assert tokenizer.eos_id not in after
     cut = dialogue.answers(["no"], (), ended=False, last_ids=tokenizer.encode("```check\nby"))
     assert tokenizer.decode(cut) == "\n```\n\n```answer\nno\n```\n\n"
-    proof, places = dialogue.find_proof(
-        f"```lean\ntheorem t {THEOREM.signature} := by simp\n```\n", THEOREM
-    )
+    turn = f"```lean\ntheorem t {THEOREM.signature} := by simp\n```\n"
+    assert dialogue.read(turn).calls == ()
+    proof, places = Prompts(tokenizer, template, (), (), 0).find_proof(turn, THEOREM)
     assert proof == " by simp" and len(places) == len(proof)

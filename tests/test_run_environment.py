@@ -3,15 +3,19 @@
 import dataclasses
 
 import pytest
+from rollouts import small_generator
 from tiny_config import change
-from tiny_runs import config_of_files, set_up
+from tiny_runs import Lean, config_of_files, set_up
 
-from fdjax.config import ConfigError
+from fdjax.config import Config, ConfigError, EnvironmentConfig
 from fdjax.environment.repair import Repair
+from fdjax.lean.extract import NoProof
+from fdjax.lean.farm import Farm
+from fdjax.rollout.prompts import read_template
 from fdjax.runtime.metrics import Timers
 from fdjax.training import build
-from fdjax.training.environment import repair_answer_ids
-from fdjax.types import Attempt, Candidate, Message, Segment, Verdict
+from fdjax.training.environment import repair_answer_ids, with_environment
+from fdjax.types import Attempt, Candidate, Message, Segment, Theorem, Verdict
 
 
 @pytest.fixture
@@ -68,6 +72,24 @@ def test_what_repair_would_answer(config, tmp_path):
     # A turn that its budget cut is ended first.
     cut = dataclasses.replace(whole, segments=(Segment(ids),), finished=False)
     assert answer_ids((theorem, cut, verdict)) == [tokenizer.eos_id, *found]
+
+
+@pytest.mark.parametrize("allow_helpers", [True, False])
+def test_a_turn_is_read_with_the_helpers_that_a_single_answer_may_have(allow_helpers):
+    config = Config(environment=EnvironmentConfig(name="tools", tools=("submit",)))
+    template, made = read_template("plain_tools"), small_generator()
+    prompts = dataclasses.replace(made.prompts, template=template, allow_helpers=allow_helpers)
+    with Farm(Lean(), workers=1) as farm:
+        made = with_environment(config, dataclasses.replace(made, prompts=prompts), farm, [])
+    lemma, theorem = "lemma a : True := trivial", Theorem(id="t", name="t", signature=": True")
+    text = f"```lean\n{lemma}\ntheorem t : True := a\n```\n"
+    find_proof = made.episodes.environment.find_proof
+    if not allow_helpers:
+        with pytest.raises(NoProof, match="helper declarations are not allowed"):
+            find_proof(text, theorem)
+        return
+    proof, places = find_proof(text, theorem)
+    assert lemma in proof and "".join(text[place] for place in places) == proof
 
 
 @pytest.mark.parametrize(

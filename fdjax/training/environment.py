@@ -30,7 +30,7 @@ def with_environment(
         environment = make_environment(
             settings.name,
             farm,
-            lambda text, theorem: dialogue.find_proof(text, theorem),
+            prompts.find_proof,
             turns=settings.turns,
             answer_budget=settings.answer_tokens,
             measure=lambda text: len(tokenizer.encode(text)),

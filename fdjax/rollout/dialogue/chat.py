@@ -66,12 +66,6 @@ class Chat:
             return Turn(text)  # it was cut before it said anything
         return self.format.read(text, thought + len(_THOUGHT_END) if thought >= 0 else 0)
 
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        start, end = self.template.find_proof(text, theorem, allow_helpers)
-        return text[start:end], range(start, end)
-
     def answers(
         self,
         answers: Sequence[str],

@@ -38,13 +38,6 @@ class Plain:
     def read(self, text: str) -> Turn:
         return Turn(text)
 
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        prefill = self.template.prefill
-        start, end = self.template.find_proof(text, theorem)
-        return prefill + text[start:end], range(start - len(prefill), end)
-
     def answers(
         self,
         answers: Sequence[str],

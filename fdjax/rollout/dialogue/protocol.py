@@ -26,13 +26,6 @@ class Dialogue(Protocol):
     def read(self, text: str) -> Turn:
         """The calls in a model's turn. `text` is its tokens' text. Never raises."""
 
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        """(the proof in a model's turn, as `Submission.text`; where each of its characters begins
-        in `text`). As a single answer is read. Characters of a prefill come before the text, at
-        negative places. Raises NoProof."""
-
     def answers(
         self,
         answers: Sequence[str],
