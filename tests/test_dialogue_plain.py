@@ -1,7 +1,10 @@
 """Dialogues of completions: ids between proofs, proofs in turns, answers that would be turns."""
 
+import dataclasses
+
 import pytest
 
+from fdjax.config import ConfigError
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.prompts import Prompts, Template, read_template
@@ -74,6 +77,17 @@ def test_templates_of_completions(tokenizer, name):
     after = tokenizer.decode(dialogue.answers([ERROR], ended=True))
     assert ERROR in after and after.endswith(":=" + template.prefill)
     assert dialogue.until == template.until
+
+
+@pytest.mark.parametrize(
+    "template", [read_template("plain_tools"), dataclasses.replace(TEMPLATE, retry="Again:\n")]
+)
+def test_a_template_without_a_place_for_answers_is_refused(tokenizer, template):
+    with pytest.raises(ConfigError, match=r"^prompt\.template has no place for an answer: its"):
+        make_dialogue(tokenizer, template)
+    placed = dataclasses.replace(template, retry="{answer}\nAgain:\n")
+    answer = make_dialogue(tokenizer, placed).answers([ERROR], ended=True)
+    assert tokenizer.decode(answer) == f"{ERROR}\nAgain:\n"
 
 
 def test_a_turn_that_ends_with_its_text(tokenizer):

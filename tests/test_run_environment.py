@@ -107,6 +107,10 @@ def test_a_turn_is_read_with_the_helpers_that_a_single_answer_may_have(allow_hel
         # The template has no place for calls.
         ({"environment.name": "tools", "environment.tools": ("check", "submit")}, "plain_tools"),
         ({"environment.name": "tools", "environment.tools": ("chek",)}, r"environment\.tools has "),
+        # Without calls these would do nothing.
+        ({"environment.format": "hermes"}, r"^environment\.format is 'hermes', must be None "),
+        ({"environment.lean_seconds": 2.0}, r"^environment\.lean_seconds is 2\.0, must be None "),
+        ({"environment.tools": ("submit",)}, r"^environment\.tools is .* which has no tools$"),
     ],
 )
 def test_what_is_refused(config, tmp_path, fields, error):

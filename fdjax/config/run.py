@@ -297,7 +297,7 @@ class EnvironmentConfig:
         at_least=1,
     )
     format: str | None = setting(
-        None, "how turns and calls are written; None: as the prompt's template has it"
+        None, "how a chat calls tools; None: as its chat template writes calls"
     )
     tools: tuple[str, ...] = setting(
         ("check", "write", "edit", "read", "search", "submit"), "that a turn may call"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from fdjax.config import Config, ConfigError, naming_field
+from fdjax.config import Config, ConfigError, EnvironmentConfig, naming_field
 from fdjax.environment.registry import make_environment
 from fdjax.environment.repair import Repair, describe
 from fdjax.environment.tools_environment import ToolEnvironment
@@ -67,10 +67,18 @@ def repair_answer_ids(generator: Generator) -> Callable[[Item], Sequence[int]] |
 
 
 def check_environment(config: Config) -> None:
-    """Raises ConfigError where no second turn fits."""
+    """Raises ConfigError for fields that are of tools, where there are none, and where no second
+    turn fits."""
     e, response = config.environment, config.prompt.response_length
     if e.name is None:
         return
+    for field in ("format", "lean_seconds", "tools") if e.name != "tools" else ():
+        value, default = getattr(e, field), getattr(EnvironmentConfig(), field)
+        if value != default:
+            raise ConfigError(
+                f"environment.{field} is {value!r}, must be {default} for environment.name="
+                f"{e.name}, which has no tools"
+            )
     if (e.turn_tokens or 0) > response:
         raise ConfigError(
             f"environment.turn_tokens is {e.turn_tokens}, must be at most prompt.response_length = "

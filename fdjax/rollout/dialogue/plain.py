@@ -47,7 +47,7 @@ class Plain:
         last_ids: Sequence[int] = (),
     ) -> list[int]:
         answer = quoted("\n".join(answers), self._frame)
-        text = self._retry.replace("{answer}", answer)
+        text = self.retry.replace("{answer}", answer)
         if ended or (self.until and self.until in self.tokenizer.decode(last_ids)):
             return self.tokenizer.encode(text)
         if self.until:  # the turn was cut: its proof is ended as proofs are
@@ -55,13 +55,16 @@ class Plain:
         return [self.tokenizer.eos_id, *self.tokenizer.encode(text)]
 
     @functools.cached_property
-    def _retry(self) -> str:
+    def retry(self) -> str:
+        """What stands between two proofs. Of fenced ones only the template can say it."""
+        if self.template.retry or self.template.fenced:
+            return self.template.retry
         begin = "\n" if self.until else ""
-        return self.template.retry or f"{begin}{{answer}}\n:={self.template.prefill}"
+        return f"{begin}{{answer}}\n:={self.template.prefill}"
 
     @functools.cached_property
     def _frame(self) -> tuple[str, ...]:
-        lines = (line.strip() for line in self._retry.split("\n") if "{answer}" not in line)
+        lines = (line.strip() for line in self.retry.split("\n") if "{answer}" not in line)
         return tuple(filter(None, (*lines, self.until.strip())))
 
 
