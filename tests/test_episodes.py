@@ -10,7 +10,7 @@ import pytest
 from engine_runs import TINY
 from rollouts import THEOREMS
 from tiny_model import random_params
-from toy_episodes import Toy, episodes, toy_generator
+from toy_episodes import Talkative, Toy, episodes, toy_generator
 
 from fdjax.environment.protocol import Step, Submission
 from fdjax.models import transformer
@@ -185,6 +185,21 @@ def test_an_answer_that_does_not_fit_ends_an_episode_at_the_turn_before(params):
     for attempt in all_attempts(episodes(short, params)):
         left = 48 - sum(len(s.tokens) for s in attempt.segments[:2])
         assert attempt.turns == 1 or left >= 30
+
+
+def test_answers_of_no_tokens(params):
+    """As a template's may be. The last turns have just the tokens that are left."""
+
+    class Silent(Talkative):
+        def answers(self, answers, calls=(), *, ended, last_ids=()):
+            return []
+
+    made = toy_generator(TINY, Toy(ends=0), turns=12)
+    dialogue = Silent(made.prompts.tokenizer, made.prompts.template)
+    silent = dataclasses.replace(made.episodes, dialogue=dialogue)
+    found = all_attempts(episodes(dataclasses.replace(made, episodes=silent), params))
+    assert 46 in {len(a.tokens) - len(a.segments[-1].tokens) for a in found}
+    assert all(len(a.tokens) == sum(a.trained) and a.turns > 3 for a in found)
 
 
 def test_one_turn_is_one_answer(params):

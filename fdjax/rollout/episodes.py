@@ -240,8 +240,7 @@ class Conversations:
     def may_go_on(self, turn: Written) -> bool:
         episode = self._open.get(turn.sample)
         turns, length = (len(episode.turns), episode.length) if episode else (0, 0)
-        length += len(turn.tokens) + 1  # of an answer, at least
-        return turns + 1 < self.config.turns and self._fits(length)
+        return turns + 1 < self.config.turns and self._fits(length + len(turn.tokens))
 
     def answers(self, samples: Sequence[int]) -> list[Answer | None]:
         return [
