@@ -11,11 +11,13 @@ from fdjax.config import Config, ConfigError, EnvironmentConfig
 from fdjax.environment.repair import Repair
 from fdjax.lean.extract import NoProof
 from fdjax.lean.farm import Farm
+from fdjax.models import tokenizer
 from fdjax.rollout.prompts import read_template
 from fdjax.runtime.metrics import Timers
 from fdjax.training import build
 from fdjax.training.environment import repair_answer_ids, with_environment
 from fdjax.types import Attempt, Candidate, Message, Segment, Theorem, Verdict
+from tests import tool_chats
 
 
 @pytest.fixture
@@ -42,9 +44,9 @@ def test_without_an_environment_nothing_names_it(config, tmp_path):
 
 def test_repair_of_a_config(config, tmp_path):
     run, _, _ = set_up(repaired(config), tmp_path / "run")
-    episodes, tokenizer = run.generator.episodes, run.generator.prompts.tokenizer
+    episodes, trained = run.generator.episodes, run.generator.prompts.tokenizer
     assert isinstance(episodes.environment, Repair) and episodes.environment.turns == 3
-    assert episodes.environment.measure("a b") == len(tokenizer.encode("a b"))
+    assert episodes.environment.measure("a b") == len(trained.encode("a b"))
     theorem = run.theorems["train"][0]
     assert run.generator.prompts.student(theorem) == episodes.dialogue.prompt(theorem)
     workers = {name: build.make_worker(run, name, Timers()) for name in ("sft", "fd", "grpo")}
@@ -60,18 +62,32 @@ def test_what_repair_would_answer(config, tmp_path):
     run, _, _ = set_up(config, tmp_path / "run")
     assert repair_answer_ids(run.generator) is None
     run, _, _ = set_up(repaired(config), tmp_path / "repair")
-    tokenizer, theorem = run.generator.prompts.tokenizer, run.theorems["train"][0]
-    ids = tuple(tokenizer.encode("x"))
+    trained, theorem = run.generator.prompts.tokenizer, run.theorems["train"][0]
+    ids = tuple(trained.encode("x"))
     whole = Attempt(
-        theorem.id, 0, (Segment((*ids, tokenizer.eos_id)),), (), True, Candidate(" by\n  x"), ()
+        theorem.id, 0, (Segment((*ids, trained.eos_id)),), (), True, Candidate(" by\n  x"), ()
     )
     verdict = Verdict("failed", (Message("error", "what is x?", start=6, end=7),))
     answer_ids = repair_answer_ids(run.generator)
     found = answer_ids((theorem, whole, verdict))
-    assert "what is" in tokenizer.decode(found) and tokenizer.eos_id not in found
+    assert "what is" in trained.decode(found) and trained.eos_id not in found
     # A turn that its budget cut is ended first.
     cut = dataclasses.replace(whole, segments=(Segment(ids),), finished=False)
-    assert answer_ids((theorem, cut, verdict)) == [tokenizer.eos_id, *found]
+    assert answer_ids((theorem, cut, verdict)) == [trained.eos_id, *found]
+
+
+def test_what_a_chat_template_would_rewrite_is_printed(tmp_path, capsys):
+    pytest.importorskip("jinja2")
+    config, made = Config(environment=EnvironmentConfig(name="repair")), small_generator()
+    prompts = dataclasses.replace(
+        made.prompts,
+        tokenizer=tokenizer.load(tool_chats.make(tmp_path, "qwen3")),
+        template=read_template("goedel_prover_v2"),
+    )
+    with Farm(Lean(), workers=1) as farm:
+        with_environment(config, dataclasses.replace(made, prompts=prompts), farm, [])
+    told = "environment: thoughts of earlier turns are kept; the chat template drops them\n"
+    assert capsys.readouterr().out == told
 
 
 @pytest.mark.parametrize("allow_helpers", [True, False])

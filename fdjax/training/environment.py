@@ -13,6 +13,7 @@ from fdjax.lean.report import cut
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.episodes import Episodes
 from fdjax.rollout.generate import Generator
+from fdjax.runtime.metrics import console
 from fdjax.types import Item, Theorem
 
 
@@ -20,7 +21,8 @@ def with_environment(
     config: Config, generator: Generator, farm: Farm, theorems: Iterable[Theorem]
 ) -> Generator:
     """The generator whose attempts are episodes, if the config names an environment. Prompts are
-    then the first turns of its dialogue. Raises ConfigError.
+    then the first turns of its dialogue. What that keeps and the chat template does not is printed.
+    Raises ConfigError.
     """
     settings, prompts = config.environment, generator.prompts
     if settings.name is None:
@@ -40,6 +42,8 @@ def with_environment(
         )
     schemas = environment.schemas if isinstance(environment, ToolEnvironment) else ()
     dialogue = make_dialogue(tokenizer, prompts.template, schemas, settings.format)
+    for note in dialogue.notes:
+        console.print(f"environment: {note}", markup=False)
     return dataclasses.replace(
         generator,
         prompts=dataclasses.replace(prompts, first_turn=dialogue.prompt),

@@ -140,6 +140,8 @@ class FencedCompletion:
     template: Template
     format: Fences
 
+    notes = ()
+
     @property
     def stop_ids(self) -> tuple[int, ...]:
         return self.tokenizer.stop_ids

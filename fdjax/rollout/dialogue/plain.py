@@ -24,6 +24,8 @@ class Plain:
     tokenizer: Tokenizer
     template: Template
 
+    notes = ()
+
     @property
     def stop_ids(self) -> tuple[int, ...]:
         return self.tokenizer.stop_ids

@@ -20,6 +20,10 @@ class Dialogue(Protocol):
     def until(self) -> str:
         """Text that ends a turn where it occurs; empty: none does."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where ids differ from those of a chat template, and why; for the console."""
+
     def prompt(self, theorem: Theorem, feedback: str | None = None) -> list[int]:
         """All ids before the model's first. Feedback stands in the same turn as the theorem."""
 
