@@ -91,7 +91,6 @@ def test_texts_of_a_format(tokenizers, name):
     dialogue = make_dialogue(tokenizer, PLAIN, TOOLS)
     assert dialogue.format == formats()[FORMAT[name]]
     call = ("check", {"proof": "by\n  simp"})
-    assert dialogue.format.write([call]) == CALLED[FORMAT[name]]
     calls = dialogue.read(CALLED[FORMAT[name]]).calls
     assert [(c.tool, c.arguments) for c in calls] == [call]
     ids = dialogue.answers(["no\n⊢ q", "yes"], calls, ended=True)
