@@ -15,8 +15,10 @@ from toy_episodes import Talkative, Toy, episodes, toy_generator
 from fdjax.environment.protocol import Step, Submission
 from fdjax.models import transformer
 from fdjax.rollout import engine
-from fdjax.rollout.episodes import StepLog, offset_in, step_from_json, step_to_json
+from fdjax.rollout.episodes import Conversations, StepLog, offset_in, step_from_json, step_to_json
+from fdjax.rollout.waiting import Written
 from fdjax.runtime import sharding
+from fdjax.runtime.metrics import Timers
 from fdjax.types import Attempt
 
 
@@ -297,6 +299,26 @@ def test_a_kept_step_answers_no_other_turn(params):
     other = jax.tree.map(lambda x: 1.3 * x, params)
     expected = episodes(generator, other)
     assert episodes(generator, other, log=StepLog(entries)) == expected
+
+
+def test_a_kept_step_answers_no_other_history(generator):
+    """The same ids in the second turn, behind another first one."""
+
+    class Known(StepLog):
+        def get(self, place):
+            return Step(None)
+
+    def places(*turns):
+        conversations = Conversations(
+            generator.episodes, generator.prompts, THEOREMS[:1], [(0, 0)], "s", Known(), Timers()
+        )
+        for ids in turns:
+            nothing = np.zeros(len(ids), np.float32)
+            conversations._tell(Written(0, np.array(ids), nothing, nothing, False))
+            yield conversations._open[0].place
+
+    first, second = [*places([5], [7])], [*places([6], [7])]
+    assert first == [*places([5], [7])] and not set(first) & set(second)
 
 
 def test_steps_as_json():
