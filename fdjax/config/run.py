@@ -257,7 +257,7 @@ class GenerationConfig:
     chunk: int | None = setting(
         None,
         "decoding steps before the host looks which attempts have ended; None: an eighth of "
-        "response_length, 8 to 64",
+        "response_length, in episodes of a turn, 8 to 64",
         at_least=1,
     )
     head_dtype: str = setting(
