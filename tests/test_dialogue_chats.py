@@ -1,6 +1,7 @@
 """Dialogues of chat models: texts of the formats, what is read in a turn, answers that are data."""
 
 import itertools
+import json
 import re
 
 import pytest
@@ -163,6 +164,19 @@ def test_a_format_of_that_name_there_is_none(tokenizers):
         make_dialogue(trained, read_template("plain"), TOOLS)
     with pytest.raises(ConfigError, match=r"prompt.template is a chat: .* no chat template"):
         make_dialogue(trained, PLAIN)
+
+
+@pytest.mark.parametrize("format", [None, "hermes"])
+def test_marks_without_a_text_are_refused(tmp_path, format):
+    """Else no call would ever be read."""
+    folder = tool_chats.make(tmp_path, "qwen3")
+    spec = json.loads((folder / "tokenizer.json").read_text())
+    for token in spec["added_tokens"]:
+        token["special"] |= token["content"] == "<tool_call>"
+    (folder / "tokenizer.json").write_text(json.dumps(spec))
+    message = "in no format that is known" if format is None else "'<tool_call>' no text"
+    with pytest.raises(ConfigError, match=message):
+        make_dialogue(tk.load(folder), PLAIN, TOOLS, format)
 
 
 # --- Thoughts, repair, proofs --------------------------------------------------------------------
