@@ -76,7 +76,7 @@ class Attempt:
     refusal: str | None = None
     # Of an episode of several turns (fdjax/environment):
     calls: int = 0  # of tools, malformed ones included
-    malformed: int = 0  # those that could not be read
+    malformed: int = 0  # those not run: unreadable, of no tool, with wrong arguments
     tool_seconds: float = 0.0  # of Lean, spent by tools; the verdict's are its own
 
     @property
