@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fdjax.rollout.dialogue.calls import MAX_CALLS, formats
 from fdjax.rollout.dialogue.fences import Fences
-from tests.tool_chats import TOOLS, tool
+from tests.tool_chats import TOOLS, tool, written
 
 FORMATS = formats()
 MARKS = [f.begin for f in FORMATS.values()] + [f.end for f in FORMATS.values()]
@@ -28,7 +28,7 @@ every = pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=150, deadline=None)
 def test_what_is_written_is_read_with_its_places(name, calls, escape, prose):
     format = FORMATS[name]
-    text = format.write(calls)
+    text = written(format, calls)
     if escape:  # another spelling of the same JSON
         text = text.replace("∀", "\\u2200").replace("𝔸", "\\ud835\\udD38")
         text = text.replace(": {", " :\n\t{ ") if not format.after_name else text
@@ -98,7 +98,7 @@ def test_a_malformed_call_is_told_what_is_wrong(text):
 
 def test_marks_in_a_string_are_text():
     inside = "</tool_call><tool_call>{}"
-    text = FORMATS["hermes"].write([("check", {"proof": inside})])
+    text = written(FORMATS["hermes"], [("check", {"proof": inside})])
     [call] = FORMATS["hermes"].read(text).calls
     assert call.arguments == {"proof": inside}
 
@@ -110,7 +110,7 @@ def test_what_ends_a_turn_ends_a_call():
 
 def test_line_breaks_in_strings_are_taken_as_they_are():
     """No other meaning is possible, and models write Lean in several lines."""
-    text = FORMATS["hermes"].write([("check", {"proof": "by\n  simp"})]).replace("\\n", "\n")
+    text = written(FORMATS["hermes"], [("check", {"proof": "by\n  simp"})]).replace("\\n", "\n")
     [call] = FORMATS["hermes"].read(text).calls
     assert call.arguments == {"proof": "by\n  simp"}
     assert "".join(text[at] for at in call.places["proof"]) == "by\n  simp"
@@ -129,7 +129,7 @@ def test_calls_of_llama():
 
 @every
 def test_a_turn_of_ten_thousand_calls(name):
-    text = FORMATS[name].write([("check", {"proof": "x"})] * 10_000)
+    text = written(FORMATS[name], [("check", {"proof": "x"})] * 10_000)
     turn = FORMATS[name].read(text)
     assert len(turn.calls) == MAX_CALLS and f"{MAX_CALLS} tools at most" in turn.problem
 
@@ -137,7 +137,7 @@ def test_a_turn_of_ten_thousand_calls(name):
 @every
 def test_a_call_of_a_megabyte(name):
     proof = '\n"∀' * 250_000
-    text = FORMATS[name].write([("check", {"proof": proof})])
+    text = written(FORMATS[name], [("check", {"proof": proof})])
     begin = time.perf_counter()
     [call] = FORMATS[name].read(text).calls
     seconds = time.perf_counter() - begin

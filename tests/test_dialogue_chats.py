@@ -1,6 +1,7 @@
 """Dialogues of chat models: texts of the formats, what is read in a turn, answers that are data."""
 
 import itertools
+import json
 import re
 
 import pytest
@@ -12,7 +13,7 @@ from fdjax.environment.protocol import Call
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.dialogue.calls import formats
-from fdjax.rollout.prompts import read_template
+from fdjax.rollout.prompts import Prompts, read_template
 from fdjax.types import Theorem
 from tests import tiny_tokenizers, tool_chats
 from tests.tool_chats import TOOLS
@@ -91,7 +92,6 @@ def test_texts_of_a_format(tokenizers, name):
     dialogue = make_dialogue(tokenizer, PLAIN, TOOLS)
     assert dialogue.format == formats()[FORMAT[name]]
     call = ("check", {"proof": "by\n  simp"})
-    assert dialogue.format.write([call]) == CALLED[FORMAT[name]]
     calls = dialogue.read(CALLED[FORMAT[name]]).calls
     assert [(c.tool, c.arguments) for c in calls] == [call]
     ids = dialogue.answers(["no\n⊢ q", "yes"], calls, ended=True)
@@ -166,6 +166,19 @@ def test_a_format_of_that_name_there_is_none(tokenizers):
         make_dialogue(trained, PLAIN)
 
 
+@pytest.mark.parametrize("format", [None, "hermes"])
+def test_marks_without_a_text_are_refused(tmp_path, format):
+    """Else no call would ever be read."""
+    folder = tool_chats.make(tmp_path, "qwen3")
+    spec = json.loads((folder / "tokenizer.json").read_text())
+    for token in spec["added_tokens"]:
+        token["special"] |= token["content"] == "<tool_call>"
+    (folder / "tokenizer.json").write_text(json.dumps(spec))
+    message = "in no format that is known" if format is None else "'<tool_call>' no text"
+    with pytest.raises(ConfigError, match=message):
+        make_dialogue(tk.load(folder), PLAIN, TOOLS, format)
+
+
 # --- Thoughts, repair, proofs --------------------------------------------------------------------
 
 
@@ -203,7 +216,7 @@ def test_repair_in_a_chat(tokenizers, name):
     assert text.startswith(tokenizer.token_name(tokenizer.chat_eos_id))
     assert "Lean refuses it\n⊢ q" in text and "tool" not in text
     answer = f"So:\n```lean4\ntheorem t {THEOREM.signature} := by exact h.2\n```"
-    proof, places = dialogue.find_proof(answer, THEOREM)
+    proof, places = Prompts(tokenizer, PLAIN, (), (), 0).find_proof(answer, THEOREM)
     assert proof == " by exact h.2" and "".join(answer[at] for at in places) == proof
 
 
@@ -293,7 +306,8 @@ def test_turns_between_brackets(tmp_path, layout):
 
 def test_a_completion_that_calls_tools():
     tokenizer = tk.train([*tiny_tokenizers.TEXTS, "```check\nby simp\n```"] * 5, 400)
-    dialogue = make_dialogue(tokenizer, read_template("plain_tools"), TOOLS)
+    template = read_template("plain_tools")
+    dialogue = make_dialogue(tokenizer, template, TOOLS)
     prompt = tokenizer.decode(dialogue.prompt(THEOREM, "use h.2"))
     assert "To check." in prompt and "use h.2" in prompt and prompt.endswith("\n\n")
     turn = f"```check\nby simp{dialogue.until}"
@@ -305,7 +319,7 @@ def test_a_completion_that_calls_tools():
         assert tokenizer.eos_id not in after
     cut = dialogue.answers(["no"], (), ended=False, last_ids=tokenizer.encode("```check\nby"))
     assert tokenizer.decode(cut) == "\n```\n\n```answer\nno\n```\n\n"
-    proof, places = dialogue.find_proof(
-        f"```lean\ntheorem t {THEOREM.signature} := by simp\n```\n", THEOREM
-    )
+    turn = f"```lean\ntheorem t {THEOREM.signature} := by simp\n```\n"
+    assert dialogue.read(turn).calls == ()
+    proof, places = Prompts(tokenizer, template, (), (), 0).find_proof(turn, THEOREM)
     assert proof == " by simp" and len(places) == len(proof)

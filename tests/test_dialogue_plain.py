@@ -1,10 +1,13 @@
 """Dialogues of completions: ids between proofs, proofs in turns, answers that would be turns."""
 
+import dataclasses
+
 import pytest
 
+from fdjax.config import ConfigError
 from fdjax.models import tokenizer as tk
 from fdjax.rollout.dialogue import make_dialogue
-from fdjax.rollout.prompts import Template, read_template
+from fdjax.rollout.prompts import Prompts, Template, read_template
 from fdjax.types import Theorem
 from tests import tiny_tokenizers
 
@@ -60,9 +63,8 @@ def test_feedback_stands_in_the_first_turn_only(tokenizer):
 
 
 def test_the_proof_of_a_turn_and_its_places(tokenizer):
-    dialogue = make_dialogue(tokenizer, TEMPLATE)
     text = "exact h.2"
-    proof, places = dialogue.find_proof(text, THEOREM)
+    proof, places = Prompts(tokenizer, TEMPLATE, (), (), 0).find_proof(text, THEOREM)
     assert proof == " by\n  exact h.2" and len(places) == len(proof)
     assert [text[at] for at in places if at >= 0] == list("exact h.2")
     assert [proof[i] for i, at in enumerate(places) if at < 0] == list(" by\n  ")
@@ -77,13 +79,25 @@ def test_templates_of_completions(tokenizer, name):
     assert dialogue.until == template.until
 
 
+@pytest.mark.parametrize(
+    "template", [read_template("plain_tools"), dataclasses.replace(TEMPLATE, retry="Again:\n")]
+)
+def test_a_template_without_a_place_for_answers_is_refused(tokenizer, template):
+    with pytest.raises(ConfigError, match=r"^prompt\.template has no place for an answer: its"):
+        make_dialogue(tokenizer, template)
+    placed = dataclasses.replace(template, retry="{answer}\nAgain:\n")
+    answer = make_dialogue(tokenizer, placed).answers([ERROR], ended=True)
+    assert tokenizer.decode(answer) == f"{ERROR}\nAgain:\n"
+
+
 def test_a_turn_that_ends_with_its_text(tokenizer):
     """`until` ends the proof: nothing is written twice, and a cut proof gets it."""
-    dialogue = make_dialogue(tokenizer, read_template("deepseek_prover_completion"))
+    template = read_template("deepseek_prover_completion")
+    dialogue, prompts = make_dialogue(tokenizer, template), Prompts(tokenizer, template, (), (), 0)
     turn = tokenizer.encode("  exact h.2\n```")
     after = tokenizer.decode(dialogue.answers([ERROR], ended=False, last_ids=turn))
-    assert after.startswith("\n\n\nLean's answer") or after.startswith("\n\nLean's answer")
-    assert dialogue.find_proof("  exact h.2\n```", THEOREM)[0] == " by\n  exact h.2\n"
+    assert after.startswith("\n\nLean's answer")
+    assert prompts.find_proof("  exact h.2\n```", THEOREM)[0] == " by\n  exact h.2\n"
     cut = dialogue.answers([ERROR], ended=False, last_ids=tokenizer.encode("  exact h."))
     assert tokenizer.decode(cut) == "\n```" + after and tokenizer.eos_id not in cut
 

@@ -42,7 +42,7 @@ def make(farm, tmp_path):
 def written(dialogue, name, tool, argument, text):
     if name == "fences":
         return f"```{tool}\n{text}\n```\n"
-    return dialogue.format.write([(tool, {argument: text})])
+    return tool_chats.written(dialogue.format, [(tool, {argument: text})])
 
 
 @every

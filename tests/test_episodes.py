@@ -10,13 +10,15 @@ import pytest
 from engine_runs import TINY
 from rollouts import THEOREMS
 from tiny_model import random_params
-from toy_episodes import Toy, episodes, toy_generator
+from toy_episodes import Talkative, Toy, episodes, toy_generator
 
 from fdjax.environment.protocol import Step, Submission
 from fdjax.models import transformer
 from fdjax.rollout import engine
-from fdjax.rollout.episodes import StepLog, offset_in, step_from_json, step_to_json
+from fdjax.rollout.episodes import Conversations, StepLog, offset_in, step_from_json, step_to_json
+from fdjax.rollout.waiting import Written
 from fdjax.runtime import sharding
+from fdjax.runtime.metrics import Timers
 from fdjax.types import Attempt
 
 
@@ -187,6 +189,21 @@ def test_an_answer_that_does_not_fit_ends_an_episode_at_the_turn_before(params):
         assert attempt.turns == 1 or left >= 30
 
 
+def test_answers_of_no_tokens(params):
+    """As a template's may be. The last turns have just the tokens that are left."""
+
+    class Silent(Talkative):
+        def answers(self, answers, calls=(), *, ended, last_ids=()):
+            return []
+
+    made = toy_generator(TINY, Toy(ends=0), turns=12)
+    dialogue = Silent(made.prompts.tokenizer, made.prompts.template)
+    silent = dataclasses.replace(made.episodes, dialogue=dialogue)
+    found = all_attempts(episodes(dataclasses.replace(made, episodes=silent), params))
+    assert 46 in {len(a.tokens) - len(a.segments[-1].tokens) for a in found}
+    assert all(len(a.tokens) == sum(a.trained) and a.turns > 3 for a in found)
+
+
 def test_one_turn_is_one_answer(params):
     for attempt in all_attempts(episodes(toy_generator(TINY, turns=1), params)):
         assert attempt.turns == 1 and len(attempt.tokens) <= 10
@@ -282,6 +299,26 @@ def test_a_kept_step_answers_no_other_turn(params):
     other = jax.tree.map(lambda x: 1.3 * x, params)
     expected = episodes(generator, other)
     assert episodes(generator, other, log=StepLog(entries)) == expected
+
+
+def test_a_kept_step_answers_no_other_history(generator):
+    """The same ids in the second turn, behind another first one."""
+
+    class Known(StepLog):
+        def get(self, place):
+            return Step(None)
+
+    def places(*turns):
+        conversations = Conversations(
+            generator.episodes, generator.prompts, THEOREMS[:1], [(0, 0)], "s", Known(), Timers()
+        )
+        for ids in turns:
+            nothing = np.zeros(len(ids), np.float32)
+            conversations._tell(Written(0, np.array(ids), nothing, nothing, False))
+            yield conversations._open[0].place
+
+    first, second = [*places([5], [7])], [*places([6], [7])]
+    assert first == [*places([5], [7])] and not set(first) & set(second)
 
 
 def test_steps_as_json():

@@ -2,11 +2,12 @@
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import types
 
 import pytest
 
-from fdjax.config import Config, EvaluationConfig
+from fdjax.config import Config, EnvironmentConfig, EvaluationConfig
 from fdjax.rollout.generate import Sampling
 from fdjax.training import evaluation
 from fdjax.training.manifest import Policy
@@ -176,10 +177,13 @@ def known_lean(monkeypatch):
         monkeypatch.setattr(evaluation, name, lambda _: {})
 
 
-def test_known_figures_are_not_measured_again(tmp_path, known_lean):
+@pytest.mark.parametrize("environment", [EnvironmentConfig(), EnvironmentConfig(name="tools")])
+def test_known_figures_are_not_measured_again(tmp_path, known_lean, environment):
     policy, measured = Policy("sft", None, "warm"), []
 
     def ask(run, key="a"):
+        run.config = dataclasses.replace(run.config, environment=environment)
+
         def measure():
             measured.append(key)
             return {"figure": len(measured)}

@@ -6,6 +6,7 @@ The templates in data/chat_templates are ours: short, and each in the manner of 
 import json
 from pathlib import Path
 
+from fdjax.rollout.dialogue.calls import CallFormat
 from tests import tiny_tokenizers
 
 FOLDER = Path(__file__).parent / "data" / "chat_templates"
@@ -44,6 +45,19 @@ def make(folder: Path, name: str, template: str | None = None) -> Path:
     text = template or (FOLDER / f"{name}.jinja").read_text()
     (folder / "chat_template.jinja").write_text(text)
     return folder
+
+
+def written(format: CallFormat, calls) -> str:
+    """(tool, arguments) of each call as text that `format` reads."""
+    texts = []
+    for name, arguments in calls:
+        if format.after_name:
+            body = name + format.after_name + json.dumps(arguments, ensure_ascii=False)
+        else:
+            call = {format.name: name, format.arguments[0]: arguments}
+            body = json.dumps(call, ensure_ascii=False)
+        texts.append(format.begin + body + format.end)
+    return "\n".join(texts)
 
 
 def tool(name: str, *texts: str) -> dict:

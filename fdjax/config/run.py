@@ -257,7 +257,7 @@ class GenerationConfig:
     chunk: int | None = setting(
         None,
         "decoding steps before the host looks which attempts have ended; None: an eighth of "
-        "response_length, 8 to 64",
+        "response_length, in episodes of a turn, 8 to 64",
         at_least=1,
     )
     head_dtype: str = setting(
@@ -297,7 +297,7 @@ class EnvironmentConfig:
         at_least=1,
     )
     format: str | None = setting(
-        None, "how turns and calls are written; None: as the prompt's template has it"
+        None, "how a chat calls tools; None: as its chat template writes calls"
     )
     tools: tuple[str, ...] = setting(
         ("check", "write", "edit", "read", "search", "submit"), "that a turn may call"

@@ -44,7 +44,8 @@ class Place(NamedTuple):
     request: int
     sample: int
     turn: int
-    ids: int  # a hash of the turn's ids: no other turn is answered by a step that was kept
+    # A hash of the ids of the turn and of those before it: a step that was kept answers no other.
+    ids: int
 
 
 class StepLog:
@@ -208,22 +209,18 @@ class Conversations:
         log: StepLog,
         timers: Timers,
     ):
-        self.environment, self.dialogue, self.config = (
-            episodes.environment,
-            episodes.dialogue,
-            episodes.config,
-        )
+        self.environment, self.dialogue = episodes.environment, episodes.dialogue
+        self.config, self.lag = episodes.config, episodes.config.lag
         self.prompts, self.theorems, self.queue = prompts, theorems, queue
-        self.lag, self._stream = episodes.config.lag, stream
-        self._log, self._timers = log, timers
+        self._stream, self._log, self._timers = stream, log, timers
         self._open: dict[int, Episode] = {}
         self._ended: list[tuple[int, Attempt]] = []
-        self._loop = asyncio.new_event_loop()
 
     def attempts(self, turns: Iterable[Written]) -> Iterator[tuple[int, Attempt]]:
         """(place of the request, attempt) of each episode as it ends. `turns`: what
         `scheduler.run` yields in this conversation.
         """
+        self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self._loop.run_forever, name="environment")
         thread.start()
         try:
@@ -240,8 +237,7 @@ class Conversations:
     def may_go_on(self, turn: Written) -> bool:
         episode = self._open.get(turn.sample)
         turns, length = (len(episode.turns), episode.length) if episode else (0, 0)
-        length += len(turn.tokens) + 1  # of an answer, at least
-        return turns + 1 < self.config.turns and self._fits(length)
+        return turns + 1 < self.config.turns and self._fits(length + len(turn.tokens))
 
     def answers(self, samples: Sequence[int]) -> list[Answer | None]:
         return [
@@ -260,7 +256,7 @@ class Conversations:
         read = self.dialogue.read(self.prompts.tokenizer.decode(_body(turn, self.dialogue)))
         e.written.append(turn)
         e.turns.append(read)
-        ids = zlib.crc32(np.asarray(turn.tokens, np.int32).tobytes())
+        ids = zlib.crc32(np.asarray(turn.tokens, np.int32).tobytes(), e.place.ids if e.place else 0)
         e.place, e.coming = Place(request, sample, len(e.turns) - 1, ids), None
         if hosts.is_mine(request) and self._log.get(e.place) is None:
             step = self.environment.step(e.state, read)

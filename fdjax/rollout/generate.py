@@ -109,8 +109,10 @@ def generate(
     if episodes:
         theorems = [request.theorem for request in requests]
         places = [(sample.prompt, sample.index) for sample in queue]
-        of_run = sampling.stream, log or StepLog(), timers
-        conversation = Conversations(episodes, prompts, theorems, places, *of_run)
+        log = log or StepLog()
+        conversation = Conversations(
+            episodes, prompts, theorems, places, sampling.stream, log, timers
+        )
     written = run(
         shapes,
         model,

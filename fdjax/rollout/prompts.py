@@ -186,6 +186,14 @@ class Prompts:
                 return ids, len(feedback.messages) - kept
         return self.student(theorem), len(feedback.messages)
 
+    def find_proof(self, text: str, theorem: Theorem) -> tuple[str, range]:
+        """(the proof in a response or turn, with prefill; where each of its characters begins in
+        `text`). Characters of the prefill come before the others, at negative places where the text
+        begins with the proof. Raises NoProof."""
+        prefill = self.template.prefill
+        start, end = self.template.find_proof(text, theorem, self.allow_helpers)
+        return prefill + text[start:end], range(start - len(prefill), end)
+
 
 def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
     """The shortest bucket that holds `length` tokens.
@@ -229,24 +237,24 @@ def read_attempt(
     """The attempt of a response. `tokens` are the generated ids, a stop id that ends them included,
     without padding; they are kept as they are, only their text is parsed.
     """
-    tokenizer, template, allow_helpers = prompts.tokenizer, prompts.template, prompts.allow_helpers
+    tokenizer = prompts.tokenizer
     stopped = finished and tokens[-1] in tokenizer.stop_ids  # else by `until`, which is text
     body = tokens[:-1] if stopped else tokens
-    response, prefill, refusal = tokenizer.decode(body), len(template.prefill), None
+    response, refusal = tokenizer.decode(body), None
     try:
-        found = template.find_proof(response, theorem, allow_helpers)
+        text, places = prompts.find_proof(response, theorem)
     except NoProof as no_proof:
-        found, refusal = Span(0, len(response)), str(no_proof)
-    places = [*tokenizer.offsets(body), *[len(response)] * stopped]
-    text = template.prefill + response[found.start : found.end]
+        prefill, refusal = prompts.template.prefill, str(no_proof)
+        text, places = prefill + response, range(-len(prefill), len(response))
+    starts = [*tokenizer.offsets(body), *[len(response)] * stopped]
     return Attempt(
         theorem_id=theorem.id,
         sample=sample,
         segments=(Segment(tuple(int(t) for t in tokens)),),
         logprobs=tuple(float(x) for x in logprobs),
         finished=finished,
-        candidate=parse_candidate(text, theorem, allow_helpers and refusal is None),
-        offsets=tuple(prefill + place - found.start for place in places),
+        candidate=parse_candidate(text, theorem, prompts.allow_helpers and refusal is None),
+        offsets=tuple(start - places.start for start in starts),
         entropy=entropy,
         refusal=refusal,
     )

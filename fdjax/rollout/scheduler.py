@@ -269,8 +269,8 @@ class _Board:
         self.waiting += moved
 
     def _go_on(self, told: bool) -> bool:
-        """Answers the turns that are due, as far as slots are free; or all, if nothing else is
-        left to do. Were there any?"""
+        """Answers the turns that are due; all that wait, if nothing else is left to do. Those that
+        need a slot wait until one is free. Was any answered?"""
         chosen = self._with_slots(
             [w for w in self.waiting if self.sent - w.chunk >= self.conversation.lag]
         )

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from fdjax.config import Config, ConfigError, naming_field
+from fdjax.config import Config, ConfigError, EnvironmentConfig, naming_field
 from fdjax.environment.registry import make_environment
 from fdjax.environment.repair import Repair, describe
 from fdjax.environment.tools_environment import ToolEnvironment
@@ -13,6 +13,7 @@ from fdjax.lean.report import cut
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.episodes import Episodes
 from fdjax.rollout.generate import Generator
+from fdjax.runtime.metrics import console
 from fdjax.types import Item, Theorem
 
 
@@ -20,7 +21,8 @@ def with_environment(
     config: Config, generator: Generator, farm: Farm, theorems: Iterable[Theorem]
 ) -> Generator:
     """The generator whose attempts are episodes, if the config names an environment. Prompts are
-    then the first turns of its dialogue. Raises ConfigError.
+    then the first turns of its dialogue. What that keeps and the chat template does not is printed.
+    Raises ConfigError.
     """
     settings, prompts = config.environment, generator.prompts
     if settings.name is None:
@@ -30,7 +32,7 @@ def with_environment(
         environment = make_environment(
             settings.name,
             farm,
-            lambda text, theorem: dialogue.find_proof(text, theorem),
+            prompts.find_proof,
             turns=settings.turns,
             answer_budget=settings.answer_tokens,
             measure=lambda text: len(tokenizer.encode(text)),
@@ -40,6 +42,8 @@ def with_environment(
         )
     schemas = environment.schemas if isinstance(environment, ToolEnvironment) else ()
     dialogue = make_dialogue(tokenizer, prompts.template, schemas, settings.format)
+    for note in dialogue.notes:
+        console.print(f"environment: {note}", markup=False)
     return dataclasses.replace(
         generator,
         prompts=dataclasses.replace(prompts, first_turn=dialogue.prompt),
@@ -67,10 +71,18 @@ def repair_answer_ids(generator: Generator) -> Callable[[Item], Sequence[int]] |
 
 
 def check_environment(config: Config) -> None:
-    """Raises ConfigError where no second turn fits."""
+    """Raises ConfigError for fields that are of tools, where there are none, and where no second
+    turn fits."""
     e, response = config.environment, config.prompt.response_length
     if e.name is None:
         return
+    for field in ("format", "lean_seconds", "tools") if e.name != "tools" else ():
+        value, default = getattr(e, field), getattr(EnvironmentConfig(), field)
+        if value != default:
+            raise ConfigError(
+                f"environment.{field} is {value!r}, must be {default} for environment.name="
+                f"{e.name}, which has no tools"
+            )
     if (e.turn_tokens or 0) > response:
         raise ConfigError(
             f"environment.turn_tokens is {e.turn_tokens}, must be at most prompt.response_length = "

@@ -114,13 +114,16 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
 
 
 def environment_manifest(config: Config) -> dict[str, Any]:
-    """Empty without one: attempts of one answer are what they were before there were others."""
+    """As JSON reads it back. Empty without one: attempts of one answer are what they were before
+    there were others.
+    """
     environment = config.environment
     if environment.name is None:
         return {}
-    manifest = {"environment": dataclasses.asdict(environment)}
-    own = tools_digest(environment.tools) if environment.name == "tools" else None
-    return manifest | ({"tools_source": own} if own else {})
+    fields = {"environment": dataclasses.asdict(environment)}
+    if environment.name == "tools" and (own := tools_digest(environment.tools)):
+        fields["tools_source"] = own
+    return json.loads(json.dumps(fields))
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:

@@ -32,7 +32,13 @@ def make_dialogue(
     if template.chat:
         return make_chat(tokenizer, template, tools, format)
     if not tools:
-        return Plain(tokenizer, template)
+        plain = Plain(tokenizer, template)
+        if "{answer}" not in plain.retry:
+            raise ConfigError(
+                "prompt.template has no place for an answer: its `retry`, which stands between two "
+                "proofs of environment.name=repair, must hold {answer}"
+            )
+        return plain
     if format not in (None, "fences"):
         raise ConfigError(
             f"environment.format={format} is of chats, and prompt.template is none; a completion "

@@ -31,22 +31,8 @@ class CallFormat:
     begin: str = ""
     end: str = ""
     after_name: str = ""
-    before: str = ""  # written before the first call of a turn
-    after: str = ""  # and after the last
     name: str = "name"  # keys of the JSON
-    arguments: tuple[str, ...] = ("arguments",)  # any of them; the first is what `write` writes
-
-    def write(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> str:
-        """(tool, arguments) of each call as text that `read` reads."""
-        texts = []
-        for tool, arguments in calls:
-            if self.after_name:
-                body = tool + self.after_name + json.dumps(arguments, ensure_ascii=False)
-            else:
-                call = {self.name: tool, self.arguments[0]: arguments}
-                body = json.dumps(call, ensure_ascii=False)
-            texts.append(self.begin + body + self.end)
-        return self.before + "\n".join(texts) + self.after
+    arguments: tuple[str, ...] = ("arguments",)  # any of them; messages name the first
 
     def read(self, text: str, start: int = 0) -> Turn:
         """The calls in `text[start:]`, up to the first that is malformed: `problem` is about that.

@@ -66,12 +66,6 @@ class Chat:
             return Turn(text)  # it was cut before it said anything
         return self.format.read(text, thought + len(_THOUGHT_END) if thought >= 0 else 0)
 
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        start, end = self.template.find_proof(text, theorem, allow_helpers)
-        return text[start:end], range(start, end)
-
     def answers(
         self,
         answers: Sequence[str],
@@ -144,7 +138,8 @@ def make_chat(
     """The dialogue of a chat, once its template has been tried.
 
     Raises ConfigError where the tokenizer has no chat template, where that refuses such a chat,
-    leaves out what was said or answered, or writes calls in no format that is known.
+    leaves out what was said or answered, or writes calls in no format that is known; and where the
+    marks of the format that was named have no text.
     """
     chat = Chat(tokenizer, template, tuple(tools))
     with naming_field("prompt.template is a chat", ValueError):
@@ -189,6 +184,7 @@ def _format(chat: Chat, declared: bool, name: str | None) -> CallFormat | Fences
     if name is not None:
         if name not in known:
             raise ValueError(f"format {name!r} is none of fences, {', '.join(known)}")
+        _check_marks(chat, known[name])
         return known[name]
     found = _written_format(chat)
     if found is None:
@@ -200,6 +196,16 @@ def _format(chat: Chat, declared: bool, name: str | None) -> CallFormat | Fences
             f"fences, {', '.join(known)}: then the system's turn tells tools and format"
         )
     return found
+
+
+def _check_marks(chat: Chat, format: CallFormat) -> None:
+    """Raises ValueError for marks that leave no text: no call would ever be read."""
+    marks = format.begin, format.after_name, format.end
+    said = {"role": "assistant", "content": "".join(marks), "trusted": True}
+    text = _text(chat, [said, {"role": "user", "content": _ANSWER}])
+    for mark in (mark.strip() for mark in marks):
+        if mark not in text:
+            raise ValueError(f"the tokenizer gives {mark!r} no text, so no call could be read")
 
 
 def _written_format(chat: Chat) -> CallFormat | None:

@@ -140,6 +140,8 @@ class FencedCompletion:
     template: Template
     format: Fences
 
+    notes = ()
+
     @property
     def stop_ids(self) -> tuple[int, ...]:
         return self.tokenizer.stop_ids
@@ -154,12 +156,6 @@ class FencedCompletion:
 
     def read(self, text: str) -> Turn:
         return self.format.read(text)
-
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        start, end = self.template.find_proof(text, theorem, allow_helpers)
-        return text[start:end], range(start, end)
 
     def answers(
         self,

@@ -24,6 +24,8 @@ class Plain:
     tokenizer: Tokenizer
     template: Template
 
+    notes = ()
+
     @property
     def stop_ids(self) -> tuple[int, ...]:
         return self.tokenizer.stop_ids
@@ -38,13 +40,6 @@ class Plain:
     def read(self, text: str) -> Turn:
         return Turn(text)
 
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        prefill = self.template.prefill
-        start, end = self.template.find_proof(text, theorem)
-        return prefill + text[start:end], range(start - len(prefill), end)
-
     def answers(
         self,
         answers: Sequence[str],
@@ -54,7 +49,7 @@ class Plain:
         last_ids: Sequence[int] = (),
     ) -> list[int]:
         answer = quoted("\n".join(answers), self._frame)
-        text = self._retry.replace("{answer}", answer)
+        text = self.retry.replace("{answer}", answer)
         if ended or (self.until and self.until in self.tokenizer.decode(last_ids)):
             return self.tokenizer.encode(text)
         if self.until:  # the turn was cut: its proof is ended as proofs are
@@ -62,13 +57,16 @@ class Plain:
         return [self.tokenizer.eos_id, *self.tokenizer.encode(text)]
 
     @functools.cached_property
-    def _retry(self) -> str:
+    def retry(self) -> str:
+        """What stands between two proofs. Of fenced ones only the template can say it."""
+        if self.template.retry or self.template.fenced:
+            return self.template.retry
         begin = "\n" if self.until else ""
-        return self.template.retry or f"{begin}{{answer}}\n:={self.template.prefill}"
+        return f"{begin}{{answer}}\n:={self.template.prefill}"
 
     @functools.cached_property
     def _frame(self) -> tuple[str, ...]:
-        lines = (line.strip() for line in self._retry.split("\n") if "{answer}" not in line)
+        lines = (line.strip() for line in self.retry.split("\n") if "{answer}" not in line)
         return tuple(filter(None, (*lines, self.until.strip())))
 
 

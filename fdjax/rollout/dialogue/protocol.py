@@ -20,18 +20,15 @@ class Dialogue(Protocol):
     def until(self) -> str:
         """Text that ends a turn where it occurs; empty: none does."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where ids differ from those of a chat template, and why; for the console."""
+
     def prompt(self, theorem: Theorem, feedback: str | None = None) -> list[int]:
         """All ids before the model's first. Feedback stands in the same turn as the theorem."""
 
     def read(self, text: str) -> Turn:
         """The calls in a model's turn. `text` is its tokens' text. Never raises."""
-
-    def find_proof(
-        self, text: str, theorem: Theorem, allow_helpers: bool = False
-    ) -> tuple[str, Sequence[int]]:
-        """(the proof in a model's turn, as `Submission.text`; where each of its characters begins
-        in `text`). As a single answer is read. Characters of a prefill come before the text, at
-        negative places. Raises NoProof."""
 
     def answers(
         self,
