@@ -14,11 +14,12 @@ import jobs
 from fdjax.reporting import compare
 
 WARM = "sft/sft"
-RUNS = [
+RUNS = [  # the longest first: two of them run side by side
     jobs.Job("fd_grpo", "configs/fd_grpo.py", init_from=WARM),
-    jobs.Job("grpo", "configs/grpo.py", init_from=WARM),
     jobs.Job("fd", "configs/fd.py", init_from=WARM),
+    jobs.Job("grpo", "configs/grpo.py", init_from=WARM),
 ]
+COMPARED = ("fd_grpo", "grpo", "fd")
 
 
 def main() -> int:
@@ -27,7 +28,7 @@ def main() -> int:
     parser.add_argument("--at_once", type=int, default=2, help="runs side by side")
     args = parser.parse_args()
     jobs.run_locally([jobs.Job("sft", "configs/sft.py"), *RUNS], args.folder, args.at_once)
-    workdirs = [f"{args.folder}/{job.name}" for job in RUNS]
+    workdirs = [f"{args.folder}/{name}" for name in COMPARED]
     return compare.main([*workdirs, f"--out={args.folder}/comparison"])
 
 
