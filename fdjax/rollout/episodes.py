@@ -20,7 +20,7 @@ from fdjax.config import EnvironmentConfig
 from fdjax.environment.protocol import Environment, Step, Submission, Turn
 from fdjax.lean.extract import parse_candidate
 from fdjax.rollout.dialogue.protocol import Dialogue
-from fdjax.rollout.prompts import Prompts
+from fdjax.rollout.prompts import Prompts, ends_with_stop
 from fdjax.rollout.waiting import Answer, Written
 from fdjax.runtime import hosts
 from fdjax.runtime.metrics import Timers
@@ -184,8 +184,7 @@ def _body(turn: Written, dialogue: Dialogue) -> list[int]:
 
 
 def _stopped(turn: Written, dialogue: Dialogue) -> bool:
-    """By a stop id; else by `until`, which is text, or by a budget."""
-    return turn.finished and int(turn.tokens[-1]) in dialogue.stop_ids
+    return ends_with_stop(turn.tokens, turn.finished, dialogue.stop_ids)
 
 
 # --- All episodes of a generation ----------------------------------------------------------------

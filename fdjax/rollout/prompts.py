@@ -225,6 +225,11 @@ def name_hash(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
+def ends_with_stop(tokens: Sequence[int], finished: bool, stop_ids: Sequence[int]) -> bool:
+    """Did a stop id end what was generated? Else `until` did, which is text, or a budget."""
+    return finished and int(tokens[-1]) in stop_ids
+
+
 def read_attempt(
     prompts: Prompts,
     theorem: Theorem,
@@ -238,7 +243,7 @@ def read_attempt(
     without padding; they are kept as they are, only their text is parsed.
     """
     tokenizer = prompts.tokenizer
-    stopped = finished and tokens[-1] in tokenizer.stop_ids  # else by `until`, which is text
+    stopped = ends_with_stop(tokens, finished, tokenizer.stop_ids)
     body = tokens[:-1] if stopped else tokens
     response, refusal = tokenizer.decode(body), None
     try:

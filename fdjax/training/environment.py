@@ -13,6 +13,7 @@ from fdjax.lean.report import cut
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.episodes import Episodes
 from fdjax.rollout.generate import Generator
+from fdjax.rollout.prompts import ends_with_stop
 from fdjax.runtime.metrics import console
 from fdjax.types import Item, Theorem
 
@@ -64,7 +65,7 @@ def repair_answer_ids(generator: Generator) -> Callable[[Item], Sequence[int]] |
         text = attempt.refusal or describe(verdict, attempt.candidate.text)
         answer = cut(text, repair.answer_budget, repair.measure)
         ids = attempt.segments[-1].tokens
-        ended = attempt.finished and ids[-1] in dialogue.stop_ids
+        ended = ends_with_stop(ids, attempt.finished, dialogue.stop_ids)
         return dialogue.answers((answer,), ended=ended, last_ids=ids)
 
     return answer_ids
