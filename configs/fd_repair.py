@@ -7,14 +7,10 @@ The warm start learns to read what Lean answers: a failed attempt of its own, th
 attempt mended. `configs/fd_repair.py:pool` as in configs/fd.py.
 """
 
-from fdjax.config import builtin
+from fdjax.config import repairing
 
 
 def get_config(benchmark: str = "habits"):
-    config = builtin(benchmark)
+    config = repairing(benchmark)
     config.stages = ("sft", "fd")
-    config.environment.update(name="repair", turns=3, turn_tokens=28, answer_tokens=40)
-    config.prompt.response_length = 180  # three turns, two answers with what stands around them
-    config.sft.update(feedback_fraction=0.3, dialogue_fraction=0.3)
-    config.evaluation.update(heldout_samples=16, train_samples=16)  # of three turns each
     return config

@@ -14,6 +14,7 @@ from fdjax.config.read import (
     parse,
     provider_names,
     read,
+    repairing,
     requests_llm,
     uses_references,
 )

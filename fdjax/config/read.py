@@ -62,6 +62,18 @@ def builtin(benchmark: str) -> ConfigDict:
     return config
 
 
+def repairing(benchmark: str) -> ConfigDict:
+    """`builtin` with attempts of up to three turns (a proof, Lean's first error and its goal, a
+    mended proof), and a warm start that learns to read what Lean answers.
+    """
+    config = builtin(benchmark)
+    config.environment.update(name="repair", turns=3, turn_tokens=28, answer_tokens=40)
+    config.prompt.response_length = 180  # three turns, two answers with what stands around them
+    config.sft.update(feedback_fraction=0.3, dialogue_fraction=0.3)
+    config.evaluation.update(heldout_samples=16, train_samples=16)  # of three turns each
+    return config
+
+
 def as_config_dict(config: Any) -> ConfigDict:
     """The fields of a config class, to be edited by recipes and flags."""
     fields: dict[str, Any] = {}
