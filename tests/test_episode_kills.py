@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from episode_worker import rollout
-from runs import assert_same, assert_same_costs, start
+from killing import kill_at_ten_moments
+from runs import assert_same, assert_same_costs
 from toy_episodes import Toy
 
 from fdjax.rollout.journal import Journal
@@ -55,28 +56,6 @@ REPAIR = (
 @pytest.mark.slow
 def test_killed_at_ten_moments_of_episodes_a_run_ends_the_same(tmp_path):
     """With Lean's own verdicts, whenever they come. Each is killed while it keeps steps."""
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "CHUNKS": str(tmp_path / "kept"),
-        "DYING_OF": "steps",
-    }
-
-    def run(folder, number, seconds):
-        dying = environment | {"DYING": f"{number} {seconds}"}
-        process = start(tmp_path / folder, dying, *REPAIR, module="tests.dying")
-        output, _ = process.communicate(timeout=1200)
-        return process.returncode, output
-
-    code, output = run("whole", 0, 0)
-    assert code == 0, output
-    total, rng = int((tmp_path / "kept").read_text()), random.Random()
-    moments = [(rng.randint(1, total // 6), round(rng.uniform(0, 0.01), 4)) for _ in range(10)]
-    for moment in moments:
-        code, output = run("killed", *moment)
-        assert code == -signal.SIGKILL, (moments, output)
-    code, output = run("killed", 0, 0)
-    assert code == 0, (moments, output)
-    assert int((tmp_path / "kept").read_text()) < total
+    kill_at_ten_moments(tmp_path, *REPAIR, timeout=1200, DYING_OF="steps")
     assert_same(tmp_path / "whole", tmp_path / "killed", ("sft", "fd"))
     assert_same_costs(tmp_path / "whole", tmp_path / "killed", ("sft", "fd"))
