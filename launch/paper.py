@@ -13,10 +13,12 @@ many attempts as FD, except grpo_twice.
 import jobs
 
 SEEDS = range(5)
-METHODS = {
+CLAIMED = {  # what the claims are about
     "fd": ("configs/fd.py", {}),
     "grpo": ("configs/grpo.py", {}),
     "fd_grpo": ("configs/fd_grpo.py", {}),  # half of the steps each
+}
+OTHERS = {
     # At the steps of fd and grpo together; the first half of its theorems is theirs.
     "grpo_twice": ("configs/grpo.py", {"grpo.steps": 128, "data.train": "4096"}),
     "corrections": ("configs/expert_iteration.py", {"expert_iteration.corrections": True}),
@@ -27,30 +29,38 @@ METHODS = {
 # Shares of the places that the warm start has learned in Lean 3; 0.97 is the recipes' own.
 STRENGTHS = {"weak": 0.8, "strong": 0.998}
 SEEDS_AT_STRENGTHS = SEEDS[:3]
-AT_STRENGTHS = ("fd", "grpo", "fd_grpo")
 
 
 def comparison() -> list[jobs.Job]:
-    """By seed, so that what is there at any time is whole seeds; the other strengths come last."""
-    main = [job for seed in SEEDS for job in _of_seed(seed, METHODS)]
+    """What the claims need comes first, seed by seed, then the other methods, then the other
+    strengths: what is there at any time answers as much as it can.
+    """
+    claimed = [job for seed in SEEDS for job in (_warm_start(seed), *_of_seed(seed, CLAIMED))]
+    others = [job for seed in SEEDS for job in _of_seed(seed, OTHERS)]
     further = [
         job
         for seed in SEEDS_AT_STRENGTHS
-        for strength, share in STRENGTHS.items()
-        for job in _of_seed(seed, AT_STRENGTHS, f"{strength}-", {"data.dialect_share": share})
+        for strength in STRENGTHS
+        for job in (_warm_start(seed, strength), *_of_seed(seed, CLAIMED, strength))
     ]
-    return main + further
+    return claimed + others + further
 
 
-def _of_seed(seed: int, methods, prefix: str = "", flags=None) -> list[jobs.Job]:
-    flags, warm = (flags or {}) | {"seed": seed}, f"{prefix}sft-{seed}"
+def _warm_start(seed: int, strength: str | None = None) -> jobs.Job:
+    share = {"data.dialect_share": STRENGTHS[strength]} if strength else {}
+    return jobs.Job(_name("sft", seed, strength), "configs/sft.py", share | {"seed": seed})
+
+
+def _of_seed(seed: int, methods, strength: str | None = None) -> list[jobs.Job]:
+    warm = _warm_start(seed, strength)
     return [
-        jobs.Job(warm, "configs/sft.py", flags),
-        *(
-            jobs.Job(f"{prefix}{m}-{seed}", config, own | flags, init_from=f"{warm}/sft")
-            for m, (config, own) in ((m, METHODS[m]) for m in methods)
-        ),
+        jobs.Job(_name(method, seed, strength), config, own | warm.flags, f"{warm.name}/sft")
+        for method, (config, own) in methods.items()
     ]
+
+
+def _name(method: str, seed: int, strength: str | None) -> str:
+    return f"{strength}-{method}-{seed}" if strength else f"{method}-{seed}"
 
 
 if __name__ == "__main__":

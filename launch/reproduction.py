@@ -85,15 +85,18 @@ def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
 
 
 def by_method(runs: Runs, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
-    """Method -> its runs, those of START first; only seeds at which all methods are there."""
-    names = {START: "sft"} | {m: m for m in paper.METHODS}
+    """Method -> its runs, those of START first. The seeds are those at which all methods of the
+    claims are there, if they are at all; another method is left out if it lacks one of them.
+    """
+    names = {START: "sft"} | {name: name for name in (*paper.CLAIMED, *paper.OTHERS)}
     there = {
         title: {seed for seed in paper.SEEDS if f"{prefix}{name}-{seed}" in runs}
         for title, name in names.items()
     }
-    there = {title: seeds for title, seeds in there.items() if seeds}
-    seeds = sorted(set.intersection(*there.values())) if there else []
-    return {t: [runs[f"{prefix}{names[t]}-{s}"] for s in seeds] for t in there if seeds}
+    claimed = [there[name] for name in (START, *paper.CLAIMED) if there[name]]
+    seeds = sorted(set.intersection(*claimed)) if claimed else []
+    complete = [title for title in names if seeds and there[title].issuperset(seeds)]
+    return {t: [runs[f"{prefix}{names[t]}-{s}"] for s in seeds] for t in complete}
 
 
 # --- The page ------------------------------------------------------------------------------------
@@ -139,8 +142,14 @@ learning rate is 1e-4 for every method."""
 
 
 def missing(runs: Runs) -> str:
-    names = [job.name for job in paper.comparison() if job.init_from and job.name not in runs]
-    return f"Not finished, and left out: {', '.join(names)}." if names else ""
+    """Which runs are not there, by method."""
+    seeds: dict[str, list[str]] = {}
+    for job in paper.comparison():
+        if job.init_from and job.name not in runs:
+            name, seed = job.name.rsplit("-", 1)
+            seeds.setdefault(name, []).append(seed)
+    names = ", ".join(f"{name} (seeds {' '.join(of_name)})" for name, of_name in seeds.items())
+    return f"Not finished, and left out: {names}." if names else ""
 
 
 def _claim_text(claim: Claim) -> str:

@@ -103,12 +103,15 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     runs = made_up(paper, seed_effect=0.1, **RATES)
     runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "01"}
     del runs["fd-4"]
+    runs["fd_messages-0"] = runs["fd-0"]
     (tmp_path / "reproduction.json").write_text(json.dumps(runs))
     monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
     assert reproduction.main() == 0
     page = (tmp_path / "reproduction.md").read_text()
-    assert "4 seeds" in page and "Not finished, and left out: fd_shuffled-0" not in page
-    assert "fd-4, " in page.split("left out: ")[1] and "A strong habit: 99.8% of the places" in page
+    left_out = page.split("Not finished, and left out: ")[1].split(".")[0].split(", ")
+    assert "4 seeds" in page and left_out[0] == "fd (seeds 4)" and "| fd_messages |" not in page
+    assert "fd_messages (seeds 1 2 3 4)" in left_out and "strong-grpo (seeds 2)" in left_out
+    assert "A strong habit: 99.8% of the places, 2 seeds" in page
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert "| start (sft) | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
     for name in ("pass", "training"):

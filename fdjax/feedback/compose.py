@@ -1,16 +1,30 @@
-"""Providers that wrap others: the first of several, one for all hosts, a control, a guard."""
+"""Providers made of a function of an attempt, and such that wrap others: the first of several, one
+for all hosts, a control, a guard.
+"""
 
 import asyncio
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fdjax.feedback.metrics import mentions_feedback, overlap
 from fdjax.runtime import hosts
 from fdjax.types import Feedback, FeedbackContext, Feedbacks, Item, Provider
 
 COSTS = ("tokens", "own_flops", "seconds", "money", "requests", "failed_requests", "problems")
+
+
+def each(describe: Callable[[Item], Feedback | None]) -> Provider:
+    """`describe(item)` for each requested attempt, None for the others."""
+
+    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
+        return [
+            [describe(item) if context.is_requested(g, i) else None for i, item in enumerate(group)]
+            for g, group in enumerate(groups)
+        ]
+
+    return provide
 
 
 def first(providers: Sequence[Provider]) -> Provider:

@@ -6,22 +6,19 @@ the line alone, nothing of the goal or of a proof.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 from fdjax.benchmark import repair
 from fdjax.benchmark.dialects import hint
+from fdjax.feedback.compose import each
 from fdjax.lean.report import error_messages, outcome, refused_line
-from fdjax.types import DECIDED, Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider
+from fdjax.types import DECIDED, Candidate, Feedback, Item, Provider
 
 
 def lean_messages(level: str) -> Provider:
     """Deterministic. `level`: verdict, error or hint. None where none is known."""
-    describe = {"verdict": describe_verdict, "error": describe_error, "hint": describe_hint}[level]
-
-    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
-        return [[describe(item) for item in group] for group in groups]
-
-    return provide
+    return each(
+        {"verdict": describe_verdict, "error": describe_error, "hint": describe_hint}[level]
+    )
 
 
 def describe_verdict(item: Item) -> Feedback | None:

@@ -7,22 +7,17 @@ proof is corrected. None where the search finds nothing.
 
 import functools
 import zlib
-from collections.abc import Sequence
 
 from fdjax.benchmark import Repair, repair, shortest_proof
+from fdjax.feedback.compose import each
 from fdjax.feedback.proofs import first_difference, offset_in_attempt, refused_helper, shown
 from fdjax.lean.extract import parse_candidate
-from fdjax.types import Candidate, Feedback, FeedbackContext, Feedbacks, Item, Provider, Theorem
+from fdjax.types import Candidate, Feedback, Item, Provider, Theorem
 
 
 def oracle(level: str) -> Provider:
     """Deterministic. `level`: step, correction or proof."""
-    describe = {"step": _step, "correction": _correction, "proof": _proof}[level]
-
-    async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:
-        return [[describe(item) for item in group] for group in groups]
-
-    return provide
+    return each({"step": _step, "correction": _correction, "proof": _proof}[level])
 
 
 def _step(item: Item) -> Feedback | None:
