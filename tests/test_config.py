@@ -86,7 +86,7 @@ def test_recipes_read(recipe):
         ("lean.workers", 0, "lean.workers is 0, must be at least 1"),
         ("lean.timeout", 0.0, "lean.timeout is 0.0, must be above 0"),
         ("lean.kimina.patience", -1.0, "lean.kimina.patience is -1.0, must be at least 0"),
-        ("feedback.oracle.level", "x", "must be one of step, correction, proof"),
+        ("feedback.oracle.level", "x", "must be one of step, prose, correction, proof"),
         ("feedback.lean_messages.level", "x", "must be one of verdict, error"),
         ("feedback.reference.max_requests", -1, "max_requests is -1, must be at least 0"),
         ("generation.slots", 0, "generation.slots is 0, must be at least 1"),

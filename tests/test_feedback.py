@@ -109,6 +109,18 @@ def test_step_says_what_to_write_after_the_last_good_line():
     assert feedback.proof.text.startswith(" by\n  constructor\n")
 
 
+def test_prose_says_what_lean_4_has_in_place_of_lean_3():
+    feedback = one("prose", " by\n  split\n  exact h1.2\n  exact h1.1")
+    assert feedback.text == (
+        "Lean 4 does not take `split`: use constructor. Begin with `exact ⟨h1.2, h1.1⟩`."
+    )
+    assert feedback.first_error == len(" by\n  ") and feedback.provider == "oracle: prose"
+    bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
+    said, step = one("prose", bad), one("step", bad)
+    assert said.text.startswith("After `constructor` write `")
+    assert (said.proof, said.first_error) == (step.proof, step.first_error)
+
+
 def test_step_on_a_proof_repeats_one_of_its_lines():
     good = " by\n  constructor\n  exact h1.2\n  exact h1.1"
     feedback = one("step", good, Verdict("proved"))
@@ -178,7 +190,7 @@ def config_of(**changes):
         (
             "oracle.level",
             "error",
-            "oracle.level is 'error', must be one of step, correction, proof",
+            "oracle.level is 'error', must be one of step, prose, correction, proof",
         ),
         ("lean_messages.level", "step", "lean_messages.level is 'step', must be one of verdict, e"),
         ("provider", "diagnostics", "provider is 'diagnostics', must be one of lean_messages, or"),

@@ -48,7 +48,7 @@ def config(tmp_path, monkeypatch):
         (
             "prompt.template",
             "x",
-            "^prompt.template=x: no such file, and none of chat_tools, ",
+            "^prompt.template=x: no such file, and none of chat, chat_tools, ",
         ),
         ("prompt.template", "kimina_prover", "kimina_prover is a chat: it takes a published"),
         ("prompt.thinking", "on", "^prompt.thinking=on, but prompt.template is no chat"),

@@ -78,6 +78,11 @@ TURNS = {  # name -> (the student's text, the teacher's)
         f"# Problem:{THEOREM.informal}\n# Formal statement:\n```lean4\n{CODE}```\n"
         f"# Feedback on an earlier attempt:\n{FEEDBACK}\n",
     ),
+    "chat": (
+        f"Prove this theorem in Lean 4:\n\n```lean4\n{CODE}  sorry\n```",
+        f"Prove this theorem in Lean 4:\n\n```lean4\n{CODE}  sorry\n```\n\n"
+        f"Feedback on an earlier attempt:\n\n{FEEDBACK}",
+    ),
     "chat_tools": (
         f"Prove this theorem:\n\n```lean4\n{CODE}  sorry\n```",
         f"Prove this theorem:\n\n```lean4\n{CODE}  sorry\n```\n\n"

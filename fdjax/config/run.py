@@ -151,8 +151,9 @@ class LeanMessagesConfig:
 class OracleConfig:
     level: str = setting(
         "correction",
-        "step: the right next line; correction: the attempt corrected; proof: the shortest known",
-        choices=("step", "correction", "proof"),
+        "step: the right next line; prose: the same in a sentence, with what Lean 4 has in place "
+        "of a wrong line of Lean 3; correction: the attempt corrected; proof: the shortest known",
+        choices=("step", "prose", "correction", "proof"),
     )
 
 

@@ -10,8 +10,11 @@ GAP = "..."  # stands for what was cut
 def refused_line(verdict: Verdict, text: str) -> str:
     """The line of the first error in the candidate's `text`; empty where the text has ended, or
     where the error has no place."""
-    if (place := verdict.first_error) is None:
-        return ""
+    return "" if verdict.first_error is None else line_at(text, verdict.first_error)
+
+
+def line_at(text: str, place: int) -> str:
+    """The line of `text` that its character `place` is in, without the space around it."""
     begin = text.rfind("\n", 0, place) + 1
     return next(iter(text[begin:].splitlines()), "").strip()
 

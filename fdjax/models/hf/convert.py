@@ -3,13 +3,14 @@
 fdjax convert COMMAND
 
     from_hf DIR OUT     OUT is laid out as a stage of a run: config.json, checkpoints/0, tokenizer
+    from_gguf FILE DIR  a GGUF file as a Hugging Face folder, by transformers, in memory
     to_hf CKPT DIR      CKPT is a run, a stage, a checkpoint or what from_hf wrote (init_from.py);
                         adapters are merged into the matrices that they belong to
     to_peft CKPT DIR    the adapters alone, in the layout of the peft package
     check DIR           compares every tensor of a Hugging Face folder with its config.json
     logits DIR --tokens=FILE.npy --out=FILE.npy     ids i[B, T] -> logits f32[B, T, V], in fp32
 
-Both conversions hold one block of rows at a time in memory, never a model.
+from_hf and to_hf hold one block of rows at a time in memory, never a model.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig
-from fdjax.models.hf import array_store, init_from, weights
+from fdjax.models.hf import array_store, gguf, init_from, weights
 from fdjax.models.hf import config as hf
 from fdjax.models.hf.init_from import InitSource
 from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_blocks, write_rows
@@ -81,6 +82,12 @@ def _copy_in(stored: Stored, array: array_store.Array) -> None:
     for block in row_blocks(stored.shape[0], stored.row_bytes, CHUNK_BYTES):
         rows = read_rows(stored, block.start, block.stop)
         array[block].write(rows.astype(array.dtype.numpy_dtype, copy=False)).result()
+
+
+def from_gguf(file: str | Path, out: str | Path) -> None:
+    """Writes `out`, a Hugging Face folder of the model in a GGUF file."""
+    with new_folder(out) as made:
+        gguf.write_folder(Path(file), made)
 
 
 # --- To Hugging Face -----------------------------------------------------------------------------
@@ -348,6 +355,7 @@ def main(argv: list[str] | None = None) -> int:
     parsers = {}
     for function, arguments in (
         (from_hf, ("folder", "out")),
+        (from_gguf, ("file", "out")),
         (to_hf, ("checkpoint", "out")),
         (to_peft, ("checkpoint", "out")),
         (check, ("folder",)),
