@@ -15,14 +15,21 @@ from tiny_model import TINY, bag_of_words, log_softmax
 from tiny_runs import config_of_files, set_up
 from tiny_updates import P, Q, R, make_batch, relative_distance
 
-from fdjax.config import GenerationConfig, MeshConfig, OptimizerConfig, PolicyGradientStage
+from fdjax.config import (
+    DistillationStage,
+    DistillationVariants,
+    GenerationConfig,
+    MeshConfig,
+    OptimizerConfig,
+    PolicyGradientStage,
+)
 from fdjax.models import transformer
 from fdjax.objectives.protocol import Mean
 from fdjax.rollout.generate import Sampling
 from fdjax.runtime import sharding
 from fdjax.runtime.metrics import Timers
 from fdjax.runtime.preemption import Preemption
-from fdjax.training import build, experiment, setup
+from fdjax.training import build, experiment, setup, state
 from fdjax.training.manifest import Policy
 from fdjax.training.step import Learned
 
@@ -63,6 +70,23 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
     assert metrics["first"] == 2 and metrics["some"] == 3 and math.isnan(metrics["none"])
     assert metrics["microbatches"] == 8 and 0 < metrics["padding"] < 0.5
     assert "mfu" not in metrics  # of a CPU nobody knows the peak
+
+
+def test_a_teacher_that_moves_once_a_batch_moves_though_the_last_minibatch_has_no_rows():
+    fd = DistillationStage(
+        minibatches=5, ema_rate=0.5, variants=DistillationVariants(ema_per="batch")
+    )
+    mesh, batch = sharding.make_mesh(), make_batch("distillation", vocab_size=TINY.vocab_size)
+    batch = jax.tree.map(lambda x: x[:3], batch)
+    params = transformer.init(TINY, jax.random.key(0))
+    optimizer = build.stage_optimizer(fd)
+    made = state.from_params(params, optimizer, with_teacher=True)
+    before = jax.tree.leaves(sharding.fetch(made.teacher_params))
+    update = build.make_batch_update(run_on(mesh, TINY), fd, optimizer, made)
+    made, _ = update(made, batch)
+    assert int(made.step) == 5 and int(made.skipped) == 2
+    after = jax.tree.leaves(sharding.fetch(made.teacher_params))
+    assert any((a != b).any() for a, b in zip(before, after))
 
 
 @pytest.mark.parametrize("kind", ["distillation", "policy_gradient", "combined"])

@@ -91,6 +91,20 @@ def test_bit_equal_on_every_mesh(tmp_path, teacher):
         assert bits(params) == bits(state.params)
 
 
+def test_what_changes_after_save_is_not_saved(tmp_path, monkeypatch):
+    history = {"t1": [[0, 3]]}
+    with Checkpoints(tmp_path) as checkpoints:
+        later, save = [], checkpoints._manager.save
+        monkeypatch.setattr(checkpoints._manager, "save", lambda *a, **k: later.append((a, k)))
+        checkpoints.save(7, make_state(1, (1, 1)), {"curriculum": history})
+        history["t1"].append([7, 1])  # while a slow disk makes the folder
+        [(given, named)] = later
+        save(*given, **named)
+    with Checkpoints(tmp_path) as checkpoints:
+        found = checkpoints.restore(make_state(2, (1, 1)))
+    assert found.meta == {"curriculum": {"t1": [[0, 3]]}}
+
+
 def test_nothing_to_restore(tmp_path):
     with Checkpoints(tmp_path / "new") as checkpoints:
         assert checkpoints.restore(make_state(0, (1, 1))) is None

@@ -127,7 +127,7 @@ def test_preset_is_its_published_formula(formula):
     stage = stage_of(formula.__name__)
     rolled_out = groups()
     generator = types.SimpleNamespace(prompts=PROMPTS)
-    batch, _ = distillation_batches(stage, stage, generator)(0, rolled_out, None)
+    batch, _ = distillation_batches(stage, generator)(0, rolled_out, None)
     objective = make_objective(stage)
     attempts = [attempt for group in rolled_out for _, attempt, _, _ in group]
     rng = np.random.default_rng(1)

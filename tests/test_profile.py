@@ -32,7 +32,7 @@ def work():
 
 
 def loop(folder, steps, start=0, end=6):
-    with tracing(folder, "fd", steps, start) as traced:
+    with tracing(folder, "fd", steps) as traced:
         for step in range(start, end):
             with traced(step):
                 work()
@@ -51,7 +51,7 @@ def test_a_loop_that_ends_early_leaves_a_trace(tmp_path):
 
 
 def test_a_step_that_fails_leaves_a_trace(tmp_path):
-    with pytest.raises(KeyError), tracing(tmp_path, "fd", range(0, 9), 0) as traced, traced(0):
+    with pytest.raises(KeyError), tracing(tmp_path, "fd", range(0, 9)) as traced, traced(0):
         raise KeyError
     assert read_trace(tmp_path, "fd_0")[1] == [0]
 

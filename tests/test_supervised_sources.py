@@ -75,6 +75,17 @@ def test_supervised_rows_are_plain_and_later_also_answers_to_feedback(prompts):
     assert "cost/rollouts" not in metrics  # step 2 has counted them
 
 
+def test_an_answer_without_room_for_its_feedback_is_not_learned(prompts):
+    """Its prompt would be the student's, and the proof one that plain rows are not to teach."""
+    room = max(len(prompts.student(theorem)) for theorem in THEOREMS)
+    tight = dataclasses.replace(prompts, teacher_buckets=(room,))
+    worker = failing_worker(dataclasses.replace(small_generator(), prompts=tight))
+    groups = worker.groups_of(0, 0)
+    fits = [len(prompts.teacher(t, f)[0]) <= room for [(t, _, _, f)] in groups]
+    _, metrics = supervised_steps(SupervisedStage(feedback_start=0), worker)(0)
+    assert metrics["feedback_rows"] == sum(fits) < len(fits)
+
+
 def test_rows_over_the_budget_are_counted_on_the_console(prompts, capsys):
     lengths = [len(prompts.tokenizer.encode(t.reference[len(" by\n  ") :])) for t in THEOREMS]
     short = dataclasses.replace(prompts, response_length=min(lengths) + 1)

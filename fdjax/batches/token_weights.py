@@ -60,7 +60,7 @@ def token_weights(config: DistillationConfig, groups: Iterable[Group]) -> list[W
             continue
         for theorem, attempt, verdict, feedback in group:
             admitted = attempt.finished and verdict.status in STATUSES[config.distill_attempts]
-            if not admitted or feedback is None:
+            if not admitted or feedback is None or not feedback.messages:
                 continue
             first = first_error_token(attempt, verdict, feedback)
             weight = config.success_weight if verdict.proved else 1.0

@@ -290,7 +290,9 @@ def learns_from_feedback(stage: StageConfig) -> bool:
     """Is feedback requested on the stage's attempts?"""
     if isinstance(stage, ExpertIterationStage):
         return stage.corrections
-    return isinstance(stage, SupervisedStage) or distillation_part(stage) is not None
+    if isinstance(stage, SupervisedStage):
+        return bool(stage.feedback_fraction or stage.dialogue_fraction)
+    return distillation_part(stage) is not None
 
 
 def distillation_part(stage: StageConfig) -> DistillationConfig | None:

@@ -42,14 +42,14 @@ class Repair:
         try:
             text, places = self.find_proof(turn.text, theorem)
         except NoProof as reason:
-            step = Step(None, self._answers(str(reason)), submission, done=last)
+            step = Step(None, (self.answer(str(reason)),), submission, done=last)
             return step._replace(episode=self.replay(episode, turn, step))
         step = Step(None, (), Submission(text, number, tuple(places)), done=last)
         if not last:  # the last proof is judged at once, like a single answer
             candidate = parse_candidate(text, theorem, self.farm.allow_helpers)
             verdict = await asyncio.wrap_future(self.farm.inquire(theorem, candidate))
             step = step._replace(
-                answers=self._answers(describe(verdict, candidate.text)),
+                answers=(self.answer(describe(verdict, candidate.text)),),
                 done=verdict.proved,
                 seconds=0.0 if verdict.from_cache else verdict.seconds,
             )
@@ -58,8 +58,9 @@ class Repair:
     def replay(self, episode: Episode, turn: Turn, step: Step) -> Episode:
         return Episode(episode.theorem, episode.turn + 1, step.submission)
 
-    def _answers(self, text: str) -> tuple[str, ...]:
-        return (cut(text, self.answer_budget, self.measure),)
+    def answer(self, text: str) -> str:
+        """What the model is told of `text`, a refusal or what `describe` says."""
+        return cut(text, self.answer_budget, self.measure)
 
 
 def describe(verdict: Verdict, text: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fdjax.runtime import hosts
-from fdjax.runtime.files import append_line, read_lines
+from fdjax.runtime.files import CorruptFile, append_line, read_lines
 from fdjax.types import (
     Attempt,
     Candidate,
@@ -57,7 +57,7 @@ class Journal:
     def read(self, step: int) -> dict[str, Any]:
         """Kind -> payload, equal to what was appended; nested sequences are read as lists.
 
-        Raises ValueError naming the file and line of an invalid entry.
+        Raises CorruptFile naming the file and line of an invalid entry.
         """
         file = self._file(step)
         with self._lock:
@@ -71,7 +71,7 @@ class Journal:
                 else:
                     record[kind] = _nested(_DECODE.get(kind, _same), entry["payload"])
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{file}:{number} is no entry of a journal: {error!r}") from error
+                raise CorruptFile(f"{file}:{number} is no entry of a journal: {error!r}") from error
         return record
 
     def steps(self) -> list[int]:

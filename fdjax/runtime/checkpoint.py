@@ -6,6 +6,7 @@ can be restored without the rest.
 
 import functools
 import itertools
+import json
 import math
 import os
 import re
@@ -89,7 +90,8 @@ class Checkpoints:
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state._replace(params=None)),
                 params=ocp.args.StandardSave(state.params),
-                meta=ocp.args.JsonSave(dict(meta or {})),
+                # A copy: it is written later, when training may have changed it.
+                meta=ocp.args.JsonSave(json.loads(json.dumps(dict(meta or {})))),
             ),
             metrics=dict(metrics or {}),
         )
@@ -137,7 +139,7 @@ class Checkpoints:
         folder = self._folder / str(step)
         if text := checksums.damage(folder):
             return text
-        if (folder / checksums.FILE).exists():
+        if hosts.broadcast("checksums", (folder / checksums.FILE).exists):
             return self._read(target, step)
         found, text = None, None
         try:

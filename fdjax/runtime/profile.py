@@ -22,8 +22,8 @@ def annotated(name: str) -> Callable:
 
 
 @contextlib.contextmanager
-def tracing(folder: str | os.PathLike, name: str, steps: range, start: int) -> Iterator[Step]:
-    """Yields what a loop that begins with the step `start` enters for each step, by its number.
+def tracing(folder: str | os.PathLike, name: str, steps: range) -> Iterator[Step]:
+    """Yields what a loop enters for each step, by its number.
 
     The trace of `steps` is written to `folder`/plugins/profile/NAME_FIRST, also where the loop ends
     before the last of them; none if the loop begins after the first one. On several hosts each
@@ -33,7 +33,7 @@ def tracing(folder: str | os.PathLike, name: str, steps: range, start: int) -> I
 
         @contextlib.contextmanager
         def step(number: int) -> Iterator[None]:
-            if steps and number == steps[0] and number >= start:
+            if steps and number == steps[0]:
                 trace.enter_context(_trace(folder, f"{name}_{number}"))
             with jax.profiler.StepTraceAnnotation(name, step_num=number):
                 yield

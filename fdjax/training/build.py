@@ -169,6 +169,8 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
             denominator = objective.denominator(rows)  # of arrays on the host
             cuts = [m.batch for m in cut(rows)] if step.has_gradient(denominator) else []
             parts.append((cuts, denominator))
+        # Those without rows first: an EMA that moves once a batch moves at the last of them.
+        parts.sort(key=lambda part: bool(part[0]))
         on_host = [microbatch for cuts, _ in parts for microbatch in cuts]
         begun = time.perf_counter()
         parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
@@ -322,9 +324,9 @@ def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Sourc
 
 def stage_provider(run: Run, stage: StageConfig) -> Provider | None:
     """Supervised stages teach to read true feedback, also those of the shuffled control."""
-    if isinstance(stage, SupervisedStage):
-        return feedback_provider(run, shuffle=False)
-    return feedback_provider(run) if learns_from_feedback(stage) else None
+    if not learns_from_feedback(stage):
+        return None
+    return feedback_provider(run, shuffle=False if isinstance(stage, SupervisedStage) else None)
 
 
 def feedback_provider(run: Run, *, shuffle: bool | None = None) -> Provider:

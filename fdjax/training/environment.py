@@ -9,7 +9,6 @@ from fdjax.environment.repair import Repair, describe
 from fdjax.environment.tools_environment import ToolEnvironment
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.farm import Farm
-from fdjax.lean.report import cut
 from fdjax.rollout.dialogue import make_dialogue
 from fdjax.rollout.episodes import Episodes
 from fdjax.rollout.generate import Generator
@@ -62,8 +61,7 @@ def repair_answer_ids(generator: Generator) -> Callable[[Item], Sequence[int]] |
 
     def answer_ids(item: Item) -> Sequence[int]:
         _, attempt, verdict = item
-        text = attempt.refusal or describe(verdict, attempt.candidate.text)
-        answer = cut(text, repair.answer_budget, repair.measure)
+        answer = repair.answer(attempt.refusal or describe(verdict, attempt.candidate.text))
         ids = attempt.segments[-1].tokens
         ended = ends_with_stop(ids, attempt.finished, dialogue.stop_ids)
         return dialogue.answers((answer,), ended=ended, last_ids=ids)

@@ -5,6 +5,7 @@ Each evaluation is a line of the stage's evals.jsonl and is reused by its key.
 
 import asyncio
 import functools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,7 @@ def once(
         **environment_manifest(run.config),
     }
     key |= {"replayed": True} if run.farm.second else {}
+    key = json.loads(json.dumps(key))  # as the file has it
     file = run.workdir / name / "evals.jsonl"
 
     def known(file: Path) -> list[dict]:

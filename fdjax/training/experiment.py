@@ -97,7 +97,8 @@ def run_stage(
         train_state = build.init_state(run, before.params, optimizer, stage)
         if step:
             only = step if evaluate_only else None
-            train_state, meta, step = checkpoints.restore(state.shapes(train_state), only)
+            shapes, train_state = state.shapes(train_state), None  # there is room for one state
+            train_state, meta, step = checkpoints.restore(shapes, only)
             history = meta.get("curriculum", {})
         if step < stage.steps:
             with preemption.after_a_step():
@@ -134,7 +135,7 @@ def train(
     with (
         contextlib.closing(worker),
         open_log(run, name, start) as log,
-        tracing(run.workdir / "profile", name, run.profile, start) as traced,
+        tracing(run.workdir / "profile", name, run.profile) as traced,
     ):
         for step in range(start, stage.steps):
             with timers("step"), traced(step):

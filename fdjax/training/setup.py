@@ -99,9 +99,8 @@ def set_up(
             for name in names:
                 check_references(run, name)
             run = run._replace(manifests=checked_manifests(run, names))
-            if train and any(sends_questions(run, name) for name in names):
-                check = functools.partial(check_service, config.feedback, workdir)
-                hosts.broadcast("feedback.llm", check)
+            if train:
+                hosts.broadcast("feedback.llm", functools.partial(check_questions, run, names))
             # A start that is refused leaves no workdir behind.
             with naming_field(f"workdir={workdir}", OSError, WorkdirInUse):
                 workdir.mkdir(parents=True, exist_ok=True)
@@ -233,13 +232,14 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
     return after
 
 
-def sends_questions(run: Run, name: str) -> bool:
-    """Will the rest of the stage send questions to a language model?"""
-    stage = run.config.blocks[name]
-    teaches = not isinstance(stage, SupervisedStage) or stage.feedback_fraction > 0
-    reads = learns_from_feedback(stage) and teaches
-    done = is_finished(run.config, run.workdir, name)
-    return reads and requests_llm(run.config.feedback) and not done
+def check_questions(run: Run, names: Sequence[str]) -> None:
+    """Raises ConfigError where a stage is still to send questions to a language model that does not
+    answer.
+    """
+    feedback = run.config.feedback
+    asking = [name for name in names if learns_from_feedback(run.config.blocks[name])]
+    if requests_llm(feedback) and not all(is_finished(run.config, run.workdir, n) for n in asking):
+        check_service(feedback, run.workdir)
 
 
 def initial_policy(run: Run) -> Policy:

@@ -41,7 +41,8 @@ from fdjax.training.state import TrainState
 from fdjax.types import Group
 
 Metrics = dict[str, float]
-# (parameters, batch) -> f32[N, R]: log-probabilities of a batch's responses, from the device
+# (parameters, batch) -> f32[N, R]: log-probabilities of a batch's responses, from the device. FD
+# needs none.
 Score = Callable[[Any, PolicyGradientBatch], np.ndarray]
 
 
@@ -64,7 +65,9 @@ class Source(NamedTuple):
 ToBatch = Callable[[int, list[Group], TrainState], tuple[Any, Metrics]]  # of a step's groups
 
 
-def from_rollouts(stage: RolloutStage, worker: RolloutWorker, score: Score, start: int) -> Source:
+def from_rollouts(
+    stage: RolloutStage, worker: RolloutWorker, score: Score | None, start: int
+) -> Source:
     """A rollout for each step, begun up to `pipeline_depth` steps ahead. Training begins at the
     step `start`.
     """
@@ -120,7 +123,7 @@ def refill(
 def rollout_metrics(groups: list[Group]) -> Metrics:
     out = outcomes(groups)
     return {
-        "solve_rate": float(out.proved.mean(dtype=np.float64)),
+        "solve_rate": float(out.proved.sum() / max(out.decided.sum(), 1)),
         "groups_solved": float(out.proved.any(1).mean()),
         "zero_variance_groups": float(zero_variance(out.proved, out.decided).mean()),
         "policy_entropy": policy_entropy(a for g in groups for _, a, _, _ in g),
@@ -138,18 +141,18 @@ def rollout_costs(generator: Generator, groups: list[Group]) -> Metrics:
     return costs.of_rollouts(generator.model, prompts, groups)
 
 
-def make_to_batch(stage: RolloutStage, generator: Generator, score: Score) -> ToBatch:
+def make_to_batch(stage: RolloutStage, generator: Generator, score: Score | None) -> ToBatch:
     if isinstance(stage, CombinedStage):
         return combined(stage, generator, score)
     if distillation := distillation_part(stage):
-        return distillation_batches(stage, distillation, generator)
+        return distillation_batches(distillation, generator)
     return policy_gradient_batches(stage, policy_gradient_part(stage), generator, score)
 
 
 def combined(stage: CombinedStage, generator: Generator, score: Score) -> ToBatch:
     """A batch for each part, by name; where parts take turns, for the one whose turn it is."""
     makers = {
-        "distillation": distillation_batches(stage, stage.distillation, generator),
+        "distillation": distillation_batches(stage.distillation, generator),
         "policy_gradient": policy_gradient_batches(stage, stage.policy_gradient, generator, score),
     }
 
@@ -172,9 +175,7 @@ def parts_of_step(stage: StageConfig, step: int) -> tuple[str, ...]:
 # --- Feedback Distillation -----------------------------------------------------------------------
 
 
-def distillation_batches(
-    stage: RolloutStage, fd: DistillationConfig, generator: Generator
-) -> ToBatch:
+def distillation_batches(fd: DistillationConfig, generator: Generator) -> ToBatch:
     """Which attempts are distilled, and how much each token counts: batches/token_weights.py."""
     prompts = generator.prompts
 

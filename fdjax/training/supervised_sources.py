@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fdjax.batches import arrays
 from fdjax.batches.arrays import Shape
-from fdjax.config import ConfigError, DataConfig, ExpertIterationStage, SupervisedStage
+from fdjax.config import (
+    ConfigError,
+    DataConfig,
+    ExpertIterationStage,
+    SupervisedStage,
+    learns_from_feedback,
+)
 from fdjax.data.splits import learned_proof
 from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.extract import parse_candidate
@@ -81,8 +87,7 @@ def supervised(
 
     def rollouts(step: int) -> RolloutPlan:
         """Those of `feedback_start`; a run that resumes after it finds them in the journal."""
-        attempts = stage.feedback_fraction or stage.dialogue_fraction
-        if attempts and step == max(start, stage.feedback_start):
+        if learns_from_feedback(stage) and step == max(start, stage.feedback_start):
             return RolloutPlan([stage.feedback_start], finish=1)
         return RolloutPlan()
 
@@ -124,7 +129,9 @@ def _answers(
     """(teacher's prompt, theorem, the proof that the feedback leads to), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
-            yield prompts.teacher(theorem, feedback)[0], theorem, feedback.proof
+            prompt, dropped = prompts.teacher(theorem, feedback)
+            if dropped < len(feedback.messages):  # else it shows no feedback
+                yield prompt, theorem, feedback.proof
 
 
 def _mended(

@@ -31,7 +31,7 @@ from safetensors.numpy import save_file
 
 from fdjax.models import lora, tokenizer, transformer
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig
-from fdjax.models.hf import array_store, gguf, init_from, weights
+from fdjax.models.hf import array_store, init_from, weights
 from fdjax.models.hf import config as hf
 from fdjax.models.hf.init_from import InitSource
 from fdjax.models.hf.safetensors import Stored, create_folder, read_rows, row_blocks, write_rows
@@ -85,9 +85,19 @@ def _copy_in(stored: Stored, array: array_store.Array) -> None:
 
 
 def from_gguf(file: str | Path, out: str | Path) -> None:
-    """Writes `out`, a Hugging Face folder of the model in a GGUF file."""
+    """Writes `out`, a Hugging Face folder: quantised weights as fp32, and the tokenizer."""
+    source = {"pretrained_model_name_or_path": Path(file).parent, "gguf_file": Path(file).name}
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        parts = [c.from_pretrained(**source) for c in (AutoModelForCausalLM, AutoTokenizer)]
+    except ImportError as error:
+        raise ValueError(f"{error}\nIt needs: pip install -e '.[gguf]'") from None
+    for holder, name in ((parts[0].config, "quantization_config"), (parts[0], "hf_quantizer")):
+        vars(holder).pop(name, None)  # transformers does not save a model that has these
     with new_folder(out) as made:
-        gguf.write_folder(Path(file), made)
+        for part in parts:
+            part.save_pretrained(made)
 
 
 # --- To Hugging Face -----------------------------------------------------------------------------

@@ -124,6 +124,7 @@ def make_pod(
         samples=stage.prompts_per_step * stage.samples_per_prompt,
         prompt=config.prompt.student_buckets[-1],
         response=config.prompt.response_length,
+        episodes=config.environment if config.environment.name else None,
     )
     model = with_layers(model, layers or model.num_layers)
     optimizer = build.stage_optimizer(stage)

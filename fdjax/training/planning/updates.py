@@ -1,5 +1,6 @@
 """The functions of an update, for a slice: a microbatch of each shape, and the optimizer's step."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,12 +45,15 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
     found: dict[Shape, int] = {}
     prompt, config, stage = pod.shapes.prompt, pod.config.prompt, pod.stage
     buckets = sorted({*config.student_buckets, *config.teacher_buckets})
-    for part in learned_parts(stage):
+    for part, first in itertools.product(learned_parts(stage), range(stage.minibatches)):
         teaches = part == "distillation"
         prompts_N = lengths.teacher_N if teaches else lengths.prompt_N
+        prompts_N = prompts_N[first :: stage.minibatches]
+        if not len(prompts_N):
+            continue
         longest = microbatches.least(buckets, int(prompts_N.max()))
         cut = microbatches.plan(
-            lengths.response_N,
+            lengths.response_N[first :: stage.minibatches],
             config.response_length,
             longest,
             stage.optimizer.microbatch_tokens,
