@@ -72,8 +72,8 @@ class SupervisedStage(StageConfig):
     )
     dialogue_fraction: float = setting(
         0.0,
-        "share of rows in which a failed attempt and Lean's answer to it are read, and the attempt "
-        "mended is learned: for environment.name=repair",
+        "share of rows in which a failed attempt and Lean's answer to it are read, and the "
+        "corrected attempt is learned: for environment.name=repair",
         at_least=0,
         at_most=1,
     )
