@@ -5,6 +5,8 @@
         --config.data.train=train.jsonl --config.data.validation=minif2f_valid.jsonl \\
         --config.data.test=minif2f_test.jsonl --config.lean.lean_interact.project=prover
 
+GRPO has the same sizes: `--config.stages="('grpo',)"`.
+
 On slices of TPUs: `--config=configs/published.py:NAME`, with sizes that fit by TPU's compiler
 (`fdjax plan`, docs/pods.md):
 
@@ -31,13 +33,9 @@ def get_config(devices: str = ""):
     config.data.sft = "0"
     config.lean.update(backend="lean_interact", workers=32, timeout=120.0)
     config.feedback.provider = "lean_messages"  # configs/fd_llm.py has a model's feedback
-    config.fd.update(
-        prompts_per_step=64,
-        samples_per_prompt=8,
-        pipeline_depth=1,
-        save_every=10,
-    )
-    config.fd.optimizer.update(learning_rate=1e-6, microbatch_tokens=20_480, moments="bfloat16")
+    for stage in (config.fd, config.grpo):
+        stage.update(prompts_per_step=64, samples_per_prompt=8, pipeline_depth=1, save_every=10)
+        stage.optimizer.update(learning_rate=1e-6, microbatch_tokens=20_480, moments="bfloat16")
     config.evaluation.update(theorems=244, train_samples=8, heldout_samples=8)
     place_on(config, devices)
     return config
@@ -46,14 +44,14 @@ def get_config(devices: str = ""):
 def place_on(config, devices):
     """A mesh, microbatches that fit beside the state, and keys and values beside the weights for
     decoding."""
-    sizes, budget = config.generation, config.fd.optimizer
+    sizes, tokens = config.generation, config.fd.optimizer.microbatch_tokens
     match devices:
         case "":
             pass
         case "v5e-16":  # Qwen3-8B
             # tensor=4: the head, gathered over fsdp once a microbatch, is cut over tensor alone.
             config.mesh.update(fsdp=4, tensor=4)
-            budget.microbatch_tokens = 10_240
+            tokens = 10_240
             sizes.update(slots=128, memory_gb=7.0)
         case "v6e-16":  # Qwen3-8B
             config.mesh.update(fsdp=4, tensor=4)
@@ -63,9 +61,11 @@ def place_on(config, devices):
             sizes.update(slots=512, memory_gb=60.0)
         case "v5e-64":  # Gemma-3-12B
             config.mesh.update(fsdp=16, tensor=4)
-            budget.microbatch_tokens = 10_240
+            tokens = 10_240
             sizes.update(slots=512, memory_gb=7.0)
         case _:
             raise ConfigError(
                 f"--config=configs/published.py:{devices}: known are v5e-16, v6e-16, v5p-64, v5e-64"
             )
+    for stage in (config.fd, config.grpo):
+        stage.optimizer.microbatch_tokens = tokens

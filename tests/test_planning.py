@@ -252,6 +252,16 @@ def test_the_sizes_for_slices_fit_by_arithmetic(name):
     assert found.pod.training.devices.size == found.pod.decoding.devices.size == count
 
 
+@pytest.mark.parametrize("name", ["", *SLICES])
+def test_grpo_has_the_sizes_of_fd(name):
+    config = command.load(f"configs/published.py:{name}" if name else "configs/published.py", [])
+    fd, grpo = config.fd, config.grpo
+    assert fd.optimizer.learning_rate == 1e-6
+    assert grpo.optimizer.to_dict() == fd.optimizer.to_dict()
+    for field in ("prompts_per_step", "samples_per_prompt", "pipeline_depth", "save_every"):
+        assert grpo[field] == fd[field]
+
+
 def test_a_slice_without_sizes_is_named(capsys):
     flags = ("--config=configs/published.py:v4-8", "--model=qwen3_8b", "--topology=h100:8")
     code, _, error = plan(capsys, *flags)

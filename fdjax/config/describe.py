@@ -93,8 +93,14 @@ def markdown() -> str:
     lines += ["", "## The run", *_table(rows(run))]
     for objective, kind in STAGES.items():
         lines += ["", f"## Stages with objective {objective}", "", _first_line(kind) + "."]
-        lines += _table(rows(kind()))
+        # The parts of a combined stage are named as the objectives whose tables have their fields.
+        lines += _table(row for row in rows(kind()) if not _is_of_part(row.path))
     return "\n".join(lines) + "\n"
+
+
+def _is_of_part(path: str) -> bool:
+    block, _, field = path.partition(".")
+    return block in STAGES and field != ""
 
 
 def _table(fields: Iterator[Row]) -> list[str]:

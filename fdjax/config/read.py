@@ -64,7 +64,7 @@ def builtin(benchmark: str) -> ConfigDict:
 
 def repairing(benchmark: str) -> ConfigDict:
     """`builtin` with attempts of up to three turns (a proof, Lean's first error and its goal, a
-    mended proof), and a warm start that learns to read what Lean answers.
+    corrected proof), and a warm start that learns to read what Lean answers.
     """
     config = builtin(benchmark)
     config.environment.update(name="repair", turns=3, turn_tokens=28, answer_tokens=40)

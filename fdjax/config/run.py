@@ -78,8 +78,7 @@ class PromptConfig:
     prefill: str = setting(" by\n  ", "how every proof begins; the model continues it")
     template: str | None = setting(
         None,
-        "replaces the three: a name in fdjax/rollout/templates (deepseek_prover_v2, "
-        "deepseek_prover_completion, goedel_prover_v2, kimina_prover, plain), or a path",
+        "replaces the three: a name in fdjax/rollout/templates (docs/prompts.md), or a path",
     )
     thinking: str | None = setting(
         None, "enable_thinking of the chat template; None: its default", choices=("on", "off")
@@ -258,7 +257,7 @@ class GenerationConfig:
     chunk: int | None = setting(
         None,
         "decoding steps before the host looks which attempts have ended; None: an eighth of "
-        "response_length, in episodes of a turn, 8 to 64",
+        "response_length (of turn_tokens in episodes), at least 8 and at most 64",
         at_least=1,
     )
     head_dtype: str = setting(

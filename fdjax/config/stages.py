@@ -72,8 +72,8 @@ class SupervisedStage(StageConfig):
     )
     dialogue_fraction: float = setting(
         0.0,
-        "share of rows in which a failed attempt and Lean's answer to it are read, and the attempt "
-        "mended is learned: for environment.name=repair",
+        "share of rows in which a failed attempt and Lean's answer to it are read, and the "
+        "corrected attempt is learned: for environment.name=repair",
         at_least=0,
         at_most=1,
     )
@@ -176,7 +176,7 @@ class DistillationConfig:
     )
     teacher_dtype: str = setting(
         "float32",
-        "of its parameters; an average in bfloat16 is rounded by chance, right in the mean",
+        "of its parameters; an average in bfloat16 is stochastically rounded",
         choices=("float32", "bfloat16"),
     )
     ema_rate: float = setting(0.005, "teacher += rate * (student - teacher)", at_least=0, at_most=1)
@@ -273,8 +273,8 @@ class CombinedStage(RolloutStage):
         "step i uses turns[i mod n]; (): both parts at every step",
         choices=("distillation", "policy_gradient"),
     )
-    distillation: DistillationConfig = block(DistillationConfig, "FD's part")
-    policy_gradient: PolicyGradientConfig = block(PolicyGradientConfig, "GRPO's part")
+    distillation: DistillationConfig = block(DistillationConfig, "FD's fields, as above")
+    policy_gradient: PolicyGradientConfig = block(PolicyGradientConfig, "GRPO's fields, as above")
 
 
 STAGES: dict[str, type[StageConfig]] = {
