@@ -23,6 +23,13 @@ args = sys.argv[3:]  # behind `compute tpus`
 with open(here / "calls.jsonl", "a") as file:
     file.write(json.dumps(args) + "\n")
 states = json.loads((here / "states.json").read_text())  # the answers to the next requests
+failures = json.loads((here / "failures.json").read_text())  # texts of calls that fail once
+for text in failures:
+    if text in " ".join(args):
+        (here / "failures.json").write_text(json.dumps([f for f in failures if f != text]))
+        if "delete" in args:  # it had its effect
+            (here / "states.json").write_text('[""]')
+        sys.exit("ERROR: (gcloud) [/usr/bin/ssh] exited with return code [255].")
 match args[:2]:
     case ["queued-resources", "list"]:
         if states[0] == "refused":
@@ -87,8 +94,9 @@ def cloud(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     share = tmp_path / "share"
 
-    def start(*args, states, status="0", only="sft-0", seconds=60):
+    def start(*args, states, failures=(), status="0", only="sft-0", seconds=60):
         (tmp_path / "states.json").write_text(json.dumps(states))
+        (tmp_path / "failures.json").write_text(json.dumps(failures))
         (tmp_path / "home" / "status").write_text(status)
         code = (
             f"import pods; pods.MOUNT = {str(share)!r}; import jobs, paper; "
@@ -139,6 +147,15 @@ def test_after_a_preemption_another_slice_is_requested(cloud):
     assert "the slice is SUSPENDED; requesting another slice" in done.stdout
     of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
     assert of_the_resource == ["create", "delete", "create", "delete"]
+
+
+def test_a_broken_connection_does_not_end_the_launcher(cloud):
+    failures = ["queued-resources create", "cat fdjax/exit_status", "queued-resources delete"]
+    done, calls, _ = cloud(*SLICE, states=["", "", "ACTIVE"], failures=failures)
+    assert done.returncode == 0, done.stderr
+    of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
+    assert of_the_resource == ["create", "create", "delete"]  # the slice was gone, then
+    assert len([c for c in calls if "setsid" in " ".join(c)]) == 1
 
 
 def test_a_failure_is_reported_and_its_slice_kept(cloud):
