@@ -110,7 +110,7 @@ class Pod:
                 self._log(f"{error}; requesting another slice")
         if status != 0:
             raise RuntimeError(
-                f"{self.name}: exit status {status}. The logs are in the workdir's hosts/; the "
+                f"exit status {status}. The logs are in the workdir's hosts/; the "
                 f"slice is still there: gcloud compute tpus queued-resources delete {self.name} "
                 f"--zone={self.zone} --force"
             )
