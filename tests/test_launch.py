@@ -183,12 +183,9 @@ def test_jobs_on_pods_wait_for_their_start_and_are_not_begun_again(cloud):
 def test_an_error_that_is_not_temporary_is_reported_whole_and_at_once(cloud):
     done, calls, _ = cloud(*SLICE, states=["refused"])
     assert done.returncode == 1 and len(calls) == 1
-    assert (
-        done.stderr.endswith(
-            "list ... failed: ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project\nfailed: sft-0\n"
-        )
-        and "Traceback" not in done.stderr
-    )
+    refused = "PERMISSION_DENIED\n- reason: no such project\nfailed: sft-0\n"
+    assert done.stderr.endswith(f"list ... failed: ERROR: (gcloud) {refused}")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
@@ -327,6 +324,22 @@ def test_the_first_run_compares_equal_budgets(jobs):
         )
         assert config.data.dialect and job.init_from == "sft/sft"
     assert len(set(attempts.values())) == 1 and set(attempts) == {"fd_grpo", "grpo", "fd"}
+
+
+def test_ablations_that_have_ended_are_checked_for_other_arguments(jobs, tmp_path, monkeypatch):
+    ablations = importlib.import_module("ablations")
+    ended = tmp_path / "default seed=0"
+    ended.mkdir()
+    (ended / "summary.json").touch()
+    steps = {}
+
+    def run_experiment(config, workdir):  # its manifests tell whether it is the same run
+        steps[workdir] = config.fd.steps
+
+    monkeypatch.setattr(ablations, "run_experiment", run_experiment)
+    monkeypatch.setattr("sys.argv", ["x", str(tmp_path), "--init_from=x/sft", "--steps=7"])
+    ablations.main()
+    assert steps[ended] == 7
 
 
 def test_quotes_in_flags(jobs):
