@@ -10,8 +10,8 @@
 Grids: `fields`, a field at a time; `corners`, the first two values of each field in all
 combinations; `product`, all values in all combinations; `recipes`, the published methods of
 configs/. Every run has the same budget of attempts, except dapo, which refills its steps (it used
-35,072 instead of 7,680), and is evaluated on the theorems that it trained on. Finished runs are
-kept, and a run that was stopped is resumed.
+35,072 instead of 7,680), and is evaluated on the theorems that it trained on. What has ended is
+reused, a run that was stopped is resumed, and one of other arguments is refused.
 """
 
 import argparse
@@ -77,13 +77,12 @@ def main() -> None:
     runs = recipes(args.steps) if args.grid == "recipes" else ablations(args.grid, args.steps)
     for (name, config), seed in itertools.product(runs, args.seeds):
         workdir = folder / f"{name} seed={seed}"
-        if not (workdir / "summary.json").exists():
-            config.update(seed=seed, init_from=args.init_from)
-            config.evaluation.heldout = config.evaluation.train  # measured once for both
-            try:
-                run_experiment(config, workdir)
-            except (ConfigError, CorruptFile, BackendUnavailable) as error:
-                raise SystemExit(f"error: {error}") from None
+        config.update(seed=seed, init_from=args.init_from)
+        config.evaluation.heldout = config.evaluation.train  # measured once for both
+        try:
+            run_experiment(config, workdir)
+        except (ConfigError, CorruptFile, BackendUnavailable) as error:
+            raise SystemExit(f"error: {error}") from None
 
 
 def ablations(grid: str, steps: int) -> Iterator[tuple[str, ConfigDict]]:

@@ -14,8 +14,9 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MOUNT = "/mnt/fdjax"
@@ -46,7 +47,8 @@ TRIES = 10
 # Errors of gcloud that a retry can overcome. Others (project, permission, type) would come again.
 TEMPORARY = re.compile(
     r"unavailable|unreachable|internal|deadline.exceeded|resource.exhausted|aborted|timed? ?out|"
-    r"connection|retries exceeded|name resolution|find the server|\b(429|50\d)\b",
+    r"connection|retries exceeded|name resolution|find the server|\b(429|50\d)\b|"
+    r"return code \[255\]",  # ssh's own
     re.IGNORECASE,
 )
 ERROR_LINES = 10  # of gcloud's error output
@@ -108,14 +110,21 @@ class Pod:
                 self._log(f"{error}; requesting another slice")
         if status != 0:
             raise RuntimeError(
-                f"{self.name}: exit status {status}. The logs are in the workdir's hosts/; the "
+                f"exit status {status}. The logs are in the workdir's hosts/; the "
                 f"slice is still there: gcloud compute tpus queued-resources delete {self.name} "
                 f"--zone={self.zone} --force"
             )
-        self._delete()
+        self._retried(self._release)
         self._log("done")
 
     def _obtain(self) -> None:
+        self._retried(self._request)
+        while (state := self._state()) != "ACTIVE":
+            if state in GONE:
+                raise SliceUnavailable(f"the slice is {state}")
+            time.sleep(self.poll)
+
+    def _request(self) -> None:
         state = self._state()
         if state in GONE:
             self._delete()
@@ -131,10 +140,6 @@ class Pod:
                 f"--runtime-version={self.runtime}",
                 *(["--spot"] if self.spot else []),
             )
-        while (state := self._state()) != "ACTIVE":
-            if state in GONE:
-                raise SliceUnavailable(f"the slice is {state}")
-            time.sleep(self.poll)
 
     def _set_up(self) -> None:
         self._log("setting up the hosts")
@@ -161,24 +166,31 @@ class Pod:
             time.sleep(self.poll)
             if (state := self._state()) != "ACTIVE":
                 raise SliceUnavailable(f"the slice is {state or 'gone'}")
-            if answer := self._on_hosts(STATUS, worker="0").split():
+            if answer := self._retried(self._on_hosts, STATUS, "0").split():
                 return int(answer[-1])
 
     def _state(self) -> str:
-        """Empty where there is no such resource. Retries after temporary errors."""
+        """Empty where there is no such resource."""
         arguments = (f"--filter=name~/{self.name}$", "--format=value(state.state)")
-        errors = 0
-        while True:
-            try:
-                return self._gcloud("queued-resources", "list", *arguments).strip()
-            except RuntimeError as error:
-                errors += 1
-                if errors == TRIES or not TEMPORARY.search(str(error)):
-                    raise
-                time.sleep(self.poll)
+        return self._retried(self._gcloud, "queued-resources", "list", *arguments).strip()
+
+    def _release(self) -> None:
+        if self._state():
+            self._delete()
 
     def _delete(self) -> None:
         self._gcloud("queued-resources", "delete", self.name, "--force", "--quiet")
+
+    def _retried(self, call: Callable[..., Any], *args: str) -> Any:
+        """`call(*args)`, again after temporary errors. It may have had its effect before one."""
+        for _ in range(TRIES - 1):
+            try:
+                return call(*args)
+            except RuntimeError as error:
+                if not TEMPORARY.search(str(error)):
+                    raise
+            time.sleep(self.poll)
+        return call(*args)
 
     def _on_hosts(self, command: str, worker: str = "all") -> str:
         return self._reach("ssh", self.name, f"--worker={worker}", f"--command={command}")

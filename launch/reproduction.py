@@ -103,21 +103,25 @@ def by_method(runs: Runs, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
 
 
 def page(runs: Runs) -> str:
+    """Without the results of what has no seed at which all claimed methods are there."""
     found = by_method(runs)
     stats = {name: method(of_method) for name, of_method in found.items()}
-    seeds = len(found[START])
+    theorems = len(next(iter(runs.values()))["solved"])
     parts = [
-        INTRODUCTION.format(seeds=seeds, theorems=len(found[START][0]["solved"])),
+        INTRODUCTION.format(seeds=len(found.get(START, ())), theorems=theorems),
         missing(runs),
-        "## The claims",
-        *(_claim_text(claim) for claim in claims(stats)),
-        "## Results",
-        markdown_rows(*results_table(stats)),
-        "![pass@k](reproduction_pass.svg)",
-        "## What each method saw, and what it cost",
-        markdown_rows(*sources_table(found)),
-        "![while training](reproduction_training.svg)",
     ]
+    if found:
+        parts += [
+            "## The claims",
+            *(_claim_text(claim) for claim in claims(stats)),
+            "## Results",
+            markdown_rows(*results_table(stats)),
+            "![pass@k](reproduction_pass.svg)",
+            "## What each method saw, and what it cost",
+            markdown_rows(*sources_table(found)),
+            "![while training](reproduction_training.svg)",
+        ]
     for strength, share in paper.STRENGTHS.items():
         if further := by_method(runs, f"{strength}-"):
             further_stats = {name: method(r) for name, r in further.items()}
@@ -191,8 +195,10 @@ def _flops(runs: Sequence[Mapping]) -> float:
 
 
 def figures(runs: Runs) -> list[tuple]:
-    """(name, a function that draws it, height in inches)"""
+    """(name, a function that draws it, height in inches), as far as there is anything to draw"""
     found = by_method(runs)
+    if not found:
+        return []
 
     def draw_pass(figure: Figure) -> None:
         axis = figure.subplots()

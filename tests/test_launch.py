@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,13 @@ args = sys.argv[3:]  # behind `compute tpus`
 with open(here / "calls.jsonl", "a") as file:
     file.write(json.dumps(args) + "\n")
 states = json.loads((here / "states.json").read_text())  # the answers to the next requests
+failures = json.loads((here / "failures.json").read_text())  # texts of calls that fail once
+for text in failures:
+    if text in " ".join(args):
+        (here / "failures.json").write_text(json.dumps([f for f in failures if f != text]))
+        if "delete" in args:  # it had its effect
+            (here / "states.json").write_text('[""]')
+        sys.exit("ERROR: (gcloud) [/usr/bin/ssh] exited with return code [255].")
 match args[:2]:
     case ["queued-resources", "list"]:
         if states[0] == "refused":
@@ -87,14 +96,17 @@ def cloud(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     share = tmp_path / "share"
 
-    def start(*args, states, status="0", only="sft-0", seconds=60):
+    def start(*args, states, failures=(), status="0", only=("sft-0",), seconds=60):
         (tmp_path / "states.json").write_text(json.dumps(states))
+        (tmp_path / "failures.json").write_text(json.dumps(failures))
         (tmp_path / "home" / "status").write_text(status)
         code = (
-            f"import pods; pods.MOUNT = {str(share)!r}; import jobs, paper; "
+            f"import pathlib, pods; pods.MOUNT = {str(share)!r}; import jobs, paper; "
+            f"jobs.ENDED_ON_PODS = pathlib.Path({str(tmp_path / 'ended')!r}); "
             "jobs.run(paper.comparison(), '')"
         )
-        command = [sys.executable, "-c", code, f"{share}/paper", "--on=pods", "--only", only, *args]
+        where = [f"{share}/paper", "--on=pods"]
+        command = [sys.executable, "-c", code, *where, "--only", *only, *args]
         paths = os.environ | {
             "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT / 'launch'}:{ROOT}",
@@ -141,21 +153,39 @@ def test_after_a_preemption_another_slice_is_requested(cloud):
     assert of_the_resource == ["create", "delete", "create", "delete"]
 
 
+def test_a_broken_connection_does_not_end_the_launcher(cloud):
+    failures = ["queued-resources create", "cat fdjax/exit_status", "queued-resources delete"]
+    done, calls, _ = cloud(*SLICE, states=["", "", "ACTIVE"], failures=failures)
+    assert done.returncode == 0, done.stderr
+    of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
+    assert of_the_resource == ["create", "create", "delete"]  # the slice was gone, then
+    assert len([c for c in calls if "setsid" in " ".join(c)]) == 1
+
+
 def test_a_failure_is_reported_and_its_slice_kept(cloud):
     done, calls, _ = cloud(*SLICE, states=["ACTIVE"], status="3")
     assert done.returncode != 0 and "exit status 3" in done.stderr
     assert not [c for c in calls if c[1] in ("create", "delete")]
 
 
+def test_jobs_on_pods_wait_for_their_start_and_are_not_begun_again(cloud):
+    both = {"states": ["ACTIVE"], "only": ["sft-0", "fd-0"]}
+    done, calls, _ = cloud(*SLICE, **both)
+    assert done.returncode == 0, done.stderr
+    assert [c[2] for c in calls if c[1] == "delete"] == ["fdjax-sft-0", "fdjax-fd-0"]
+    again, all_calls, _ = cloud(*SLICE, **both)
+    assert again.returncode == 0 and "2 of 2 jobs have ended, by " in again.stdout
+    assert all_calls == calls
+    other, all_calls, _ = cloud(*SLICE, "--share=s:/y", states=["ACTIVE"])
+    assert other.returncode == 0 and len(all_calls) > len(calls)
+
+
 def test_an_error_that_is_not_temporary_is_reported_whole_and_at_once(cloud):
     done, calls, _ = cloud(*SLICE, states=["refused"])
     assert done.returncode == 1 and len(calls) == 1
-    assert (
-        done.stderr.endswith(
-            "list ... failed: ERROR: (gcloud) PERMISSION_DENIED\n- reason: no such project\n"
-        )
-        and "Traceback" not in done.stderr
-    )
+    refused = "PERMISSION_DENIED\n- reason: no such project\nfailed: sft-0\n"
+    assert done.stderr.endswith(f"list ... failed: ERROR: (gcloud) {refused}")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
@@ -174,7 +204,7 @@ def test_a_program_that_was_left_behind_is_ended_first(cloud, tmp_path):
 
 
 def test_flags_survive_the_way_to_the_hosts(cloud):
-    done, _, folder = cloud(*SLICE, states=["ACTIVE"], only="fd_shuffled-0")
+    done, _, folder = cloud(*SLICE, states=["ACTIVE"], only=["fd_shuffled-0"])
     assert done.returncode == 0, done.stderr
     (log,) = (folder / "fd_shuffled-0" / "hosts").iterdir()
     assert "--config.feedback.shuffle=True --config.seed=0" in log.read_text()
@@ -199,12 +229,39 @@ def jobs(monkeypatch):
     return importlib.import_module("jobs")
 
 
-def test_jobs_wait_for_the_job_that_they_start_from(jobs):
-    a, b, c = jobs.Job("a", "x"), jobs.Job("b", "x", init_from="a/sft"), jobs.Job("c", "x")
-    assert jobs.waves([b, a, c]) == [[a, c], [b]]
-    assert jobs.waves([b, c]) == [[b, c]]  # a was run before
-    with pytest.raises(ValueError, match="a, b wait for each other"):
-        jobs.waves([b, jobs.Job("a", "x", init_from="b/fd")])
+def test_jobs_wait_for_the_job_that_they_start_from(jobs, tmp_path):
+    """And for no other: c begins while b runs, though b is before it."""
+    a, b = jobs.Job("a", "x"), jobs.Job("b", "x")
+    c = jobs.Job("c", "x", init_from="a/sft")
+    begun = {job.name: threading.Event() for job in (a, b, c)}
+
+    def start(job):
+        begun[job.name].set()
+        assert job.name != "b" or begun["c"].wait(20)
+        assert job.name != "c" or jobs.has_ended(a, "f", tmp_path)
+
+    jobs.run_jobs([c, a, b], "f", 2, start, tmp_path)
+    jobs.check_order([c, b])  # a was run before
+    with pytest.raises(ValueError, match="a, c wait for each other"):
+        jobs.check_order([c, b, jobs.Job("a", "x", init_from="c/fd")])
+
+
+def test_a_failure_is_printed_at_once(jobs, tmp_path, capsys):
+    printed = ""
+
+    def start(job):
+        nonlocal printed
+        if job.name == "bad":
+            raise RuntimeError("no more")
+        for _ in range(200):
+            if printed := printed + capsys.readouterr().err:
+                return
+            time.sleep(0.1)
+
+    good = jobs.Job("good", "x")
+    with pytest.raises(SystemExit, match="failed: bad"):
+        jobs.run_jobs([jobs.Job("bad", "x"), good], "f", 2, start, tmp_path)
+    assert printed == "error: bad: no more\n" and jobs.has_ended(good, "f", tmp_path)
 
 
 # In place of Python: prints its workdir's name and a summary, once all of `beside` have begun.
@@ -242,8 +299,9 @@ def test_local_jobs_run_side_by_side(jobs, tmp_path, monkeypatch, capsys):
     assert "a: step" not in printed and "b: step of b" in printed
     # What waits for a job that fails does not begin.
     bad, later = jobs.Job("bad", "x"), jobs.Job("c", "x", init_from="bad/sft")
-    with pytest.raises(SystemExit, match="bad failed with exit code 1"):
+    with pytest.raises(SystemExit, match="failed: bad"):
         jobs.run_locally([bad, a, later], str(tmp_path), at_once=2)
+    assert "error: bad: exit code 1" in capsys.readouterr().err
     with pytest.raises(ValueError, match="bad wait for each other"):
         jobs.run_locally([jobs.Job("bad", "x", init_from="bad/sft")], str(tmp_path))
     assert not (begun / "c").exists()
@@ -266,6 +324,22 @@ def test_the_first_run_compares_equal_budgets(jobs):
         )
         assert config.data.dialect and job.init_from == "sft/sft"
     assert len(set(attempts.values())) == 1 and set(attempts) == {"fd_grpo", "grpo", "fd"}
+
+
+def test_ablations_that_have_ended_are_checked_for_other_arguments(jobs, tmp_path, monkeypatch):
+    ablations = importlib.import_module("ablations")
+    ended = tmp_path / "default seed=0"
+    ended.mkdir()
+    (ended / "summary.json").touch()
+    steps = {}
+
+    def run_experiment(config, workdir):  # its manifests tell whether it is the same run
+        steps[workdir] = config.fd.steps
+
+    monkeypatch.setattr(ablations, "run_experiment", run_experiment)
+    monkeypatch.setattr("sys.argv", ["x", str(tmp_path), "--init_from=x/sft", "--steps=7"])
+    ablations.main()
+    assert steps[ended] == 7
 
 
 def test_quotes_in_flags(jobs):

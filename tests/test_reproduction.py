@@ -119,6 +119,21 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
         assert "<svg" in (tmp_path / f"reproduction_{name}.svg").read_text()
 
 
+def test_a_page_without_a_seed_that_all_methods_have(launch, tmp_path, monkeypatch):
+    paper, reproduction = launch("paper"), launch("reproduction")
+    monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
+    runs = made_up(paper, **RATES)
+    apart = {name: runs[name] for name in ("sft-0", "fd-0", "sft-1", "grpo-1")}
+    weak = {f"weak-{name}": run for name, run in runs.items() if name.endswith("-0")}
+    for there, sections in ((apart, 0), (weak, 1)):
+        (tmp_path / "reproduction.json").write_text(json.dumps(there))
+        assert reproduction.main() == 0
+        page = (tmp_path / "reproduction.md").read_text()
+        assert page.startswith(reproduction.INTRODUCTION.format(seeds=0, theorems=60))
+        assert "fd_grpo (seeds 0 1 2 3 4)" in page and page.count("\n## ") == sections
+    assert "A weak habit" in page and not list(tmp_path.glob("*.svg"))
+
+
 def test_numbers_are_read_from_workdirs(launch, tmp_path):
     reproduction = launch("reproduction")
     folder = tmp_path / "fd-0"
