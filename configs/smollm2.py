@@ -3,8 +3,9 @@
     python -m fdjax.main --config=configs/smollm2.py --workdir=runs/smollm2 \\
         --config.init_from=models/smollm2-hf
 
-docs/models.md says how to get the folder. The warm start teaches Lean 3 and to read feedback; then
-FD. Meant for one GPU or TPU. Here a few steps of it were run on a CPU, nothing on an accelerator.
+docs/models.md says how to get the folder. The warm start teaches proofs in Lean 3 and to read
+feedback; then FD. Meant for one GPU or TPU: here only a few steps were run, on a CPU
+(tests/test_smollm2.py). The numbers are where one would begin.
 """
 
 from fdjax.config import builtin
@@ -16,9 +17,9 @@ def get_config():
     config.model = dict.fromkeys(config.model) | {"dtype": "bfloat16", "remat": True}
     config.prompt.update(
         template="chat",
-        student_buckets=(192, 256),
-        teacher_buckets=(256, 384),
-        response_length=256,
+        student_buckets=(128, 192),
+        teacher_buckets=(192, 256),
+        response_length=128,
     )
     config.feedback.provider = "oracle"
     config.feedback.oracle.level = "prose"

@@ -14,7 +14,7 @@ import jobs
 from fdjax.reporting import compare
 
 WARM = "sft/sft"
-RUNS = [  # the longest first: two of them run side by side
+RUNS = [  # the longest first
     jobs.Job("fd_grpo", "configs/fd_grpo.py", init_from=WARM),
     jobs.Job("fd", "configs/fd.py", init_from=WARM),
     jobs.Job("grpo", "configs/grpo.py", init_from=WARM),
@@ -25,7 +25,7 @@ COMPARED = ("fd_grpo", "grpo", "fd")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", help="of the workdirs")
-    parser.add_argument("--at_once", type=int, default=2, help="runs side by side")
+    parser.add_argument("--at_once", type=int, default=len(RUNS), help="runs side by side")
     args = parser.parse_args()
     jobs.run_locally([jobs.Job("sft", "configs/sft.py"), *RUNS], args.folder, args.at_once)
     workdirs = [f"{args.folder}/{name}" for name in COMPARED]

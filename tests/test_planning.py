@@ -221,7 +221,7 @@ def test_what_cannot_be_planned_is_named(capsys, flags, message):
 def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
     monkeypatch.setattr(slices, "has_compiler", lambda: False)
     code, _, error = plan(capsys, PUBLISHED, "--model=qwen3_8b", "--topology=v5e:4x4")
-    assert code == 2 and "pip install 'fdjax[tpu]'" in error
+    assert code == 2 and "pip install -e '.[tpu]'" in error
 
 
 def test_a_plan_that_does_not_fit_says_by_how_much(capsys):

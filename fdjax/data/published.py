@@ -276,7 +276,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise ValueError(f"{path}: parquet needs pyarrow: pip install 'fdjax[hf]'") from None
+        raise ValueError(f"{path}: parquet needs pyarrow: pip install -e '.[hf]'") from None
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()

@@ -80,7 +80,7 @@ class LLMClient:
     def __init__(self, config: LLMConfig, folder: str | os.PathLike):
         if service.httpx is None:
             raise ConfigError(
-                "feedback by a language model needs the httpx package: pip install 'fdjax[llm]'"
+                "feedback by a language model needs the httpx package: pip install -e '.[llm]'"
             )
         self.config = config
         self._options = service.request_options(config)

@@ -71,7 +71,7 @@ class KiminaBackend:
         if httpx is None:
             raise BackendUnavailable(
                 "the Python package httpx is not installed\n"
-                "  Install it with `pip install 'fdjax[kimina]'`."
+                "  Install it with `pip install -e '.[kimina]'`."
             )
         _check_url(self.url)
         if not self.max_heartbeats > 0:

@@ -359,7 +359,7 @@ def _connect(address: str):
     except ImportError as error:
         raise BackendUnavailable(
             f"the Python package ray is not installed ({error})\n"
-            "  Install it with `pip install 'fdjax[ray]'`."
+            "  Install it with `pip install -e '.[ray]'`."
         ) from None
     if ray.is_initialized():
         return ray

@@ -117,7 +117,7 @@ class ChatTemplate:
             import jinja2.ext
             from jinja2.sandbox import ImmutableSandboxedEnvironment
         except ImportError as error:
-            raise ValueError("a chat template needs jinja2: pip install 'fdjax[hf]'") from error
+            raise ValueError("a chat template needs jinja2: pip install -e '.[hf]'") from error
 
         class Generation(jinja2.ext.Extension):
             """{% generation %} encloses the assistant's words; here they are rendered as is."""

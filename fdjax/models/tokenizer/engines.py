@@ -154,7 +154,7 @@ def import_tokenizers():
         import tokenizers
     except ImportError as error:
         raise ValueError(
-            "tokenizer.json needs the package tokenizers: pip install 'fdjax[hf]'"
+            "tokenizer.json needs the package tokenizers: pip install -e '.[hf]'"
         ) from error
     return tokenizers
 

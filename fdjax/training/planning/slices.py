@@ -23,7 +23,7 @@ NO_TPU = {
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_STDERR_LOG_LEVEL": "3",
 }
-INSTALL = "pip install 'fdjax[tpu]' (libtpu compiles for a slice without one)"
+INSTALL = "pip install -e '.[tpu]' (libtpu compiles for a slice without one)"
 
 
 class Slice(NamedTuple):

