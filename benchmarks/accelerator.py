@@ -162,9 +162,8 @@ def of_batch(sizes: Sizes, model: ModelConfig, name: str) -> Any:
 
 def time_update(sizes: Sizes, model: ModelConfig, name: str, repeats: int = 2) -> dict[str, Any]:
     stage, pretended, batch = STAGES[name], imitated_run(sizes, model), of_batch(sizes, model, name)
-    optimizer = build.stage_optimizer(stage)
-    held = build.init_state(pretended, None, optimizer, stage)
-    update = build.make_batch_update(pretended, stage, optimizer, held)
+    held = build.init_state(pretended, None, stage)
+    update = build.make_batch_update(pretended, stage, held)
     times = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()

@@ -57,7 +57,7 @@ def test_a_batch_is_learned_from_in_epochs_of_minibatches(monkeypatch):
     monkeypatch.setattr(build.step, "learn", learn)
     optimizer = OptimizerConfig(microbatch_tokens=P + R)  # a row at a time
     stage = PolicyGradientStage(minibatches=3, epochs=2, optimizer=optimizer)
-    update = build.make_batch_update(run_on(sharding.make_mesh()), stage, None, np.zeros(()))
+    update = build.make_batch_update(run_on(sharding.make_mesh()), stage, np.zeros(()))
     batch = make_batch("policy_gradient")
     wrote = np.ones_like(batch.loss_mask)
     batch = batch._replace(
@@ -82,7 +82,7 @@ def test_a_teacher_that_moves_once_a_batch_moves_though_the_last_minibatch_has_n
     optimizer = build.stage_optimizer(fd)
     made = state.from_params(params, optimizer, with_teacher=True)
     before = jax.tree.leaves(sharding.fetch(made.teacher_params))
-    update = build.make_batch_update(run_on(mesh, TINY), fd, optimizer, made)
+    update = build.make_batch_update(run_on(mesh, TINY), fd, made)
     made, _ = update(made, batch)
     assert int(made.step) == 5 and int(made.skipped) == 2
     after = jax.tree.leaves(sharding.fetch(made.teacher_params))
@@ -102,7 +102,7 @@ def test_mfu_counted_by_hand(kind, monkeypatch):
     mesh, batch = sharding.make_mesh(1, 2, 1), make_batch(kind)
     run = run_on(mesh, TINY, peak_flops=1000.0)
     stage = PolicyGradientStage(epochs=3)
-    _, metrics = build.make_batch_update(run, stage, None, np.zeros(()))(0, batch)
+    _, metrics = build.make_batch_update(run, stage, np.zeros(()))(0, batch)
     params = jax.eval_shape(lambda key: transformer.init(TINY, key), jax.random.key(0))
     kernels = [x for x in jax.tree.leaves(params["layers"]) if len(x.shape) == 3]
     matrices = sum(math.prod(x.shape) for x in kernels)
@@ -143,7 +143,7 @@ def test_what_has_no_gradient_is_skipped_on_the_host(kind, monkeypatch):
     monkeypatch.setattr(build, "make_objective", lambda stage: tiny_updates.OBJECTIVES[kind])
     stage, mesh = PolicyGradientStage(), sharding.make_mesh()
     states = [tiny_updates.setup(kind, ema_rate=0.1)[1] for _ in range(2)]
-    learn = build.make_batch_update(run_on(mesh), stage, None, states[0])
+    learn = build.make_batch_update(run_on(mesh), stage, states[0])
     ours = states[0]
     for rows in (batch, nothing, batch):
         ours, metrics = learn(ours, sharding.fetch(rows))

@@ -55,5 +55,6 @@ from fdjax.config.stages import (
     SupervisedStage,
     distillation_part,
     learns_from_feedback,
+    part_field,
     policy_gradient_part,
 )

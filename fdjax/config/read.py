@@ -20,6 +20,7 @@ from fdjax.config.stages import (
     SupervisedStage,
     distillation_part,
     learns_from_feedback,
+    part_field,
     policy_gradient_part,
 )
 from fdjax.models.config import ModelConfig
@@ -254,9 +255,15 @@ def _check_llm(llm: LLMConfig) -> None:
 
 def _check_stage(name: str, stage: StageConfig, response_length: int) -> None:
     if distillation := distillation_part(stage):
-        _check_distillation(name, distillation)
+        _check_distillation(part_field(name, stage, "distillation"), distillation)
     if policy_gradient := policy_gradient_part(stage):
-        _check_policy_gradient(name, policy_gradient, stage, response_length)
+        if stage.samples_per_prompt < 2:
+            raise ConfigError(
+                f"{name}.samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an "
+                "attempt is compared with its group"
+            )
+        field = part_field(name, stage, "policy_gradient")
+        _check_policy_gradient(field, policy_gradient, response_length)
     if isinstance(stage, CombinedStage):
         _check_combined(name, stage)
     if isinstance(stage, SupervisedStage) and stage.feedback_fraction + stage.dialogue_fraction > 1:
@@ -297,15 +304,8 @@ def _check_distillation(name: str, fd: DistillationConfig) -> None:
         )
 
 
-def _check_policy_gradient(
-    name: str, grpo: PolicyGradientConfig, stage: StageConfig, response_length: int
-) -> None:
+def _check_policy_gradient(name: str, grpo: PolicyGradientConfig, response_length: int) -> None:
     variants = grpo.variants
-    if stage.samples_per_prompt < 2:
-        raise ConfigError(
-            f"{name}.samples_per_prompt is {stage.samples_per_prompt}, must be at least 2: an "
-            "attempt is compared with its group"
-        )
     if grpo.reward and variants.turn_discount:
         raise ConfigError(
             f"{name}.variants.turn_discount={variants.turn_discount} is of the verdict's reward: "

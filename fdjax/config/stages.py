@@ -295,6 +295,11 @@ def learns_from_feedback(stage: StageConfig) -> bool:
     return distillation_part(stage) is not None
 
 
+def part_field(name: str, stage: StageConfig, part: str) -> str:
+    """Where the fields of a part of the stage `name` stand: NAME.PART of a combined stage."""
+    return f"{name}.{part}" if isinstance(stage, CombinedStage) else name
+
+
 def distillation_part(stage: StageConfig) -> DistillationConfig | None:
     """The FD part of the stage; None where it does not distil."""
     if isinstance(stage, CombinedStage):

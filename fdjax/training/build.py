@@ -150,7 +150,7 @@ def stage_update(
     )
 
 
-def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> BatchUpdate:
+def make_batch_update(run: Run, stage: StageConfig, train_state) -> BatchUpdate:
     """(state, batch on the host) -> (state, metrics): `epochs` times an update for each minibatch
     of the batch. A metric is the mean over those updates in which it is a number.
 
@@ -158,7 +158,7 @@ def make_batch_update(run: Run, stage: StageConfig, optimizer, train_state) -> B
     rows first, with the same result.
     """
     objective, shardings = make_objective(stage), state.shardings(train_state, run.generator.mesh)
-    update = stage_update(stage, optimizer, run.generator.model, shardings)
+    update = stage_update(stage, stage_optimizer(stage), run.generator.model, shardings)
     count = stage.minibatches if isinstance(stage, RolloutStage) else 1
     cut, model, peak = microbatch_cutter(run, stage), run.generator.model, peaks(run).flops
 
@@ -245,11 +245,11 @@ def make_score(run: Run, stage: RolloutStage) -> Score:
     return on_host
 
 
-def init_state(run: Run, params, optimizer, stage: StageConfig) -> state.TrainState:
+def init_state(run: Run, params, stage: StageConfig) -> state.TrainState:
     """A fresh state around the parameters of the stage before, which are donated, or around random
     ones if they are None.
     """
-    mesh, teacher = run.generator.mesh, teacher_fields(stage)
+    mesh, teacher, optimizer = run.generator.mesh, teacher_fields(stage), stage_optimizer(stage)
     if params is not None:
         return state.restart(params, optimizer, mesh, **teacher)
     init = functools.partial(transformer.init, run.generator.model)

@@ -8,6 +8,7 @@ from fdjax.config import (
     SupervisedStage,
     distillation_part,
     naming_field,
+    part_field,
     policy_gradient_part,
 )
 from fdjax.data.splits import SPLITS
@@ -47,7 +48,7 @@ def check_stage(run: Run, name: str) -> None:
         _check_teacher(run, name, stage.theorems)
     if grpo := policy_gradient_part(stage):
         if grpo.reward:
-            with naming_field(f"{name}.reward"):
+            with naming_field(f"{part_field(name, stage, 'policy_gradient')}.reward"):
                 load_reward(grpo.reward)
         count = len(run.theorems[stage.theorems])
         if grpo.variants.max_refills and count <= stage.prompts_per_step:

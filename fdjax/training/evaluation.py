@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fdjax.config import part_field
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
@@ -205,10 +206,11 @@ def measure_teacher(run: Run, name: str, min_gap: float, before: Policy) -> None
         + ", ".join(f"{rate:.3f} with {what}" for what, rate in rates.items())
     )
     if rates["feedback"] - rates["none"] < min_gap:
+        field = part_field(name, stage, "distillation") + ".min_gap"
         console.print(
-            f"[bold]warning[/]: feedback raises the teacher's solve rate by less than "
-            f"{name}.min_gap = {min_gap}. There is little to distil: train longer on reading "
-            "feedback (sft.feedback_fraction), or give more help (feedback.oracle.level)."
+            f"[bold]warning[/]: feedback raises the teacher's solve rate by less than {field} = "
+            f"{min_gap}. There is little to distil: train longer on reading feedback "
+            "(sft.feedback_fraction), or give more help (feedback.oracle.level)."
         )
 
 

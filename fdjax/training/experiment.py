@@ -87,14 +87,13 @@ def run_stage(
     if not tokenizer.holds(folder):
         run.generator.prompts.tokenizer.save(folder)
 
-    optimizer = build.stage_optimizer(stage)
     keep = run.config.keep_checkpoints
     with Checkpoints(folder / "checkpoints", keep=keep, best="score") as checkpoints:
         step, history = checkpoints.latest() or 0, {}
         if step < stage.steps and (fd := distillation_part(stage)):
             measure_teacher(run, name, fd.min_gap, before)
         # From here on only the state holds parameters: init_state frees those of `before`.
-        train_state = build.init_state(run, before.params, optimizer, stage)
+        train_state = build.init_state(run, before.params, stage)
         if step:
             only = step if evaluate_only else None
             shapes, train_state = state.shapes(train_state), None  # there is room for one state
@@ -102,9 +101,7 @@ def run_stage(
             history = meta.get("curriculum", {})
         if step < stage.steps:
             with preemption.after_a_step():
-                train_state = train(
-                    run, name, train_state, step, history, optimizer, checkpoints, preemption
-                )
+                train_state = train(run, name, train_state, step, history, checkpoints, preemption)
     return Policy(name, train_state.params, manifest["fingerprint"])
 
 
@@ -114,7 +111,6 @@ def train(
     train_state: state.TrainState,
     start: int,
     history: dict,
-    optimizer,
     checkpoints: Checkpoints,
     preemption: Preemption,
 ) -> state.TrainState:
@@ -123,7 +119,7 @@ def train(
     `pending` holds rollouts that Lean verifies while the device goes on.
     """
     stage, timers = run.config.blocks[name], Timers()
-    update = build.make_batch_update(run, stage, optimizer, train_state)
+    update = build.make_batch_update(run, stage, train_state)
     objective, model_config = build.make_objective(stage), run.generator.model
     peaks = build.peaks(run)
     worker = build.make_worker(run, name, timers)
