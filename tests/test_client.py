@@ -376,7 +376,7 @@ def test_the_key_is_missing(tmp_path):
 
 def test_the_package_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "httpx", None)
-    with pytest.raises(ConfigError, match=r"pip install 'fdjax\[llm\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -e '.\[llm\]'"):
         LLMClient(config_of(None), tmp_path)
 
 

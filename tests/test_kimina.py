@@ -299,7 +299,7 @@ def test_errors_name_the_remedy(options, error, says):
 
 def test_without_httpx(monkeypatch):
     monkeypatch.setattr(kimina, "httpx", None)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'fdjax\[kimina\]'"):
+    with pytest.raises(BackendUnavailable, match=r"pip install -e '.\[kimina\]'"):
         KiminaBackend()
 
 

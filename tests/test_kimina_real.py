@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         real_kimina.python() is None,
-        reason="needs `pip install 'fdjax[kimina-test]'`, or in another environment, whose Python"
+        reason="needs `pip install -e '.[kimina-test]'`, or in another environment, whose Python"
         f" {real_kimina.VARIABLE} names",
     ),
 ]

@@ -293,7 +293,7 @@ def test_parquet(tmp_path):
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r"pyarrow: pip install 'fdjax\[hf\]'"):
+    with pytest.raises(ValueError, match=r"pyarrow: pip install -e '.\[hf\]'"):
         read_file(tmp_path / "f.parquet")
 
 

@@ -328,5 +328,5 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, missing):
 
     folder = tiny_tokenizers.qwen(tmp_path)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ValueError, match=r"pip install 'fdjax\[hf\]'"):
+    with pytest.raises(ValueError, match=r"pip install -e '.\[hf\]'"):
         tk.load(folder).encode_chat([{"role": "user", "content": "x"}])
