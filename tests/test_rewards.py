@@ -112,7 +112,7 @@ def test_a_reward_of_ones_own_replaces_the_verdicts_and_not_in_the_metrics(modul
     given = np.array([1 - 0.3, -0.6])  # an answer of a tool costs nothing
     np.testing.assert_allclose(batch.advantages, given - given.mean(), rtol=1e-6)
     assert metrics["reward"] == pytest.approx(0.05)
-    assert sources.rollout_metrics([items])["solve_rate"] == pytest.approx(1 / 3)
+    assert sources.rollout_metrics([items])["solve_rate"] == pytest.approx(1 / 2)
 
 
 def test_the_example_of_the_docs(tmp_path, monkeypatch):
