@@ -325,6 +325,14 @@ class EvaluationConfig:
         0.6, "evaluated once more at this one: is a gain only sharpening?", above=0
     )
 
+    @property
+    def sets(self) -> dict[str, tuple[str, int, int]]:
+        """{name in the summary: (split, theorems, attempts at each)}"""
+        return {
+            "train": (self.train, self.train_theorems or self.theorems, self.train_samples),
+            "heldout": (self.heldout, self.theorems, self.heldout_samples),
+        }
+
 
 @config_class
 class Config:

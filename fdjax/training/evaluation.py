@@ -156,16 +156,12 @@ async def _failures(
 def evaluate_policy(run: Run, policy: Policy) -> dict[str, dict]:
     """{"train" | "heldout" | "train at T" | ...: figures}; T is `low_temperature`."""
     e = run.config.evaluation
-    splits = {
-        "train": (e.train, e.train_theorems or e.theorems, e.train_samples),
-        "heldout": (e.heldout, e.theorems, e.heldout_samples),
-    }
     temperatures = {"": e.temperature}
     if e.low_temperature is not None:
         temperatures[f" at {e.low_temperature}"] = e.low_temperature
     figures = {}
     for suffix, temperature in temperatures.items():
-        for name, (split, count, samples) in splits.items():
+        for name, (split, count, samples) in e.sets.items():
             theorems = run.theorems[split][:count]
             sampling = Sampling(
                 samples,

@@ -114,16 +114,14 @@ def _data_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
 
 
 def environment_manifest(config: Config) -> dict[str, Any]:
-    """As JSON reads it back. Empty without one: attempts of one answer are what they were before
-    there were others.
-    """
+    """Empty without one: attempts of one answer are what they were before there were others."""
     environment = config.environment
     if environment.name is None:
         return {}
     fields = {"environment": dataclasses.asdict(environment)}
     if environment.name == "tools" and (own := tools_digest(environment.tools)):
         fields["tools_source"] = own
-    return json.loads(json.dumps(fields))
+    return fields
 
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:

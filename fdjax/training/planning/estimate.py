@@ -134,8 +134,7 @@ def _calls_of_sampling(done, copies):
 def _evaluation(pod, parts, given, chip):
     """Seconds of one evaluation, of two splits at each temperature, written in as many slots."""
     e, total = pod.config.evaluation, 0.0
-    splits = ((e.train_theorems or e.theorems, e.train_samples), (e.theorems, e.heldout_samples))
-    for theorems, samples in splits:
+    for _, theorems, samples in e.sets.values():
         count = theorems * samples
         answers = assumed.lognormal(count, given.response, given.longest, given.spread, 3)
         done = assumed.schedule(pod.shapes, answers, samples)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from fdjax.batches import microbatches
+from fdjax.batches.arrays import minibatches
 from fdjax.config import CombinedStage, RolloutStage, distillation_part, policy_gradient_part
 from fdjax.models import lora
 from fdjax.objectives.distillation import DistillationBatch
@@ -45,15 +46,13 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
     found: dict[Shape, int] = {}
     prompt, config, stage = pod.shapes.prompt, pod.config.prompt, pod.stage
     buckets = sorted({*config.student_buckets, *config.teacher_buckets})
-    for part, first in itertools.product(learned_parts(stage), range(stage.minibatches)):
+    own_lengths = minibatches(lengths, stage.minibatches)
+    for part, own in itertools.product(learned_parts(stage), own_lengths):
         teaches = part == "distillation"
-        prompts_N = lengths.teacher_N if teaches else lengths.prompt_N
-        prompts_N = prompts_N[first :: stage.minibatches]
-        if not len(prompts_N):
-            continue
-        longest = microbatches.least(buckets, int(prompts_N.max()))
+        prompts_N = own.teacher_N if teaches else own.prompt_N
+        longest = microbatches.least(buckets, int(prompts_N.max(initial=0)))
         cut = microbatches.plan(
-            lengths.response_N[first :: stage.minibatches],
+            own.response_N,
             config.response_length,
             longest,
             stage.optimizer.microbatch_tokens,
