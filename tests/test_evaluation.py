@@ -31,7 +31,8 @@ class Prompts:
         return (theorem.id, None)
 
     def teacher(self, theorem, feedback):
-        return (theorem.id, feedback.text), 0
+        """Drops what is over a budget."""
+        return (theorem.id, feedback.text), feedback.messages.count("too long")
 
 
 GENERATOR = types.SimpleNamespace(prompts=Prompts())
@@ -65,8 +66,10 @@ def test_figures_of_an_evaluation(monkeypatch):
     assert figures["replay_refused"] == 1 and figures["solved"] == {"t0": 2, "t1": 0, "t2": 1}
 
 
-def test_the_teacher_reads_its_own_feedback_none_and_that_of_others(monkeypatch):
-    """t0 is solved, t1 has only unfinished failures, t3 no feedback: t2 and t4 are left.
+@pytest.mark.parametrize("none", [None, Feedback(("too long",), "test")])
+def test_the_teacher_reads_its_own_feedback_none_and_that_of_others(monkeypatch, none):
+    """t0 is solved, t1 has only unfinished failures, t3 no feedback or none that fits a prompt: t2
+    and t4 are left.
 
     The provider sees whole groups; feedback on the first failure of each is requested.
     """
@@ -95,7 +98,7 @@ def test_the_teacher_reads_its_own_feedback_none_and_that_of_others(monkeypatch)
         requested.append(([[t.id for t, _, _ in g] for g in groups], context.requested))
         return [
             [
-                None if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
+                none if t.id == "t3" else Feedback((f"about {t.id}" + " again" * i,), "test")
                 for i, (t, _, _) in enumerate(g)
             ]
             for g in groups

@@ -24,7 +24,7 @@ from fdjax.benchmark.formulas import (
     signature_text,
     substitute,
 )
-from fdjax.benchmark.generator import canonical, goals_of
+from fdjax.benchmark.generator import KEPT, canonical, goals_of
 from fdjax.benchmark.models import counterexample
 from fdjax.benchmark.terms import count_tokens
 from fdjax.data.__main__ import main, refused_references
@@ -130,6 +130,15 @@ def test_splits_are_disjoint_up_to_renaming():
     longer = splits(3, sft=160, train=40, validation=40, test=40)
     assert longer["test"] == parts["test"] and longer["sft"][:150] == parts["sft"]
     assert splits(3, sft=150, train=9, validation=40, test=40)["sft"] == parts["sft"]
+
+
+@pytest.mark.parametrize("count", [250, pytest.param(16_496, marks=pytest.mark.slow)])
+def test_the_kept_theorems_are_those_that_the_generator_finds(count):
+    """16,496: all of them."""
+    kept = splits(0, test=count, validation=0, sft=0, train=0)["test"]
+    assert KEPT.exists() and len(kept) == count
+    for ours, theirs in zip(kept, generate(0, count), strict=True):
+        assert ours == dataclasses.replace(theirs, id=ours.id, name=ours.name, split="test")
 
 
 def _renamings(theorem):

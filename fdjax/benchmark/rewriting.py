@@ -1,5 +1,6 @@
 """What `rw` does to a goal or formula, with the pattern found as Lean finds it."""
 
+import functools
 from collections.abc import Iterable
 
 from fdjax.benchmark.elaboration import Elaborator, Mismatch, is_open
@@ -23,20 +24,34 @@ def rewrite_goal(goal: Goal, rules: Iterable[tuple[bool, Expr]], place: str | No
 
 def rewrite(goal: Goal, term: Expr, backwards: bool, e: Expr) -> Expr:
     """`e` after `rw [term]` or `rw [← term]`. Raises Mismatch where Lean refuses it."""
+    if isinstance(term, str):  # what it does depends on the type of that name alone
+        head = term.partition(".")[0]
+        goal = Goal(goal.variables, tuple(h for h in goal.hypotheses if h[0] == head), "True")
+    found = _rewritten(goal, term, backwards, e)
+    if isinstance(found, Mismatch):
+        raise Mismatch(*found.args)
+    return found
+
+
+@functools.lru_cache(maxsize=1 << 14)  # the search tries a rule at the same formula again and again
+def _rewritten(goal: Goal, term: Expr, backwards: bool, e: Expr) -> Expr | Mismatch:
     elaborator = Elaborator(goal)
-    type_ = elaborator.resolve(elaborator.infer(term))
+    try:
+        type_ = elaborator.resolve(elaborator.infer(term))
+    except Mismatch as mismatch:
+        return Mismatch(*mismatch.args)
     while kind(type_) == "all":
         type_ = substitute(type_[3], type_[1], elaborator.unknown())
     if kind(type_) not in ("eq", "iff"):
-        raise Mismatch("neither an equation nor an equivalence")
+        return Mismatch("neither an equation nor an equivalence")
     old, new = type_[1:] if not backwards else type_[:0:-1]
     if kind(old) == "?":
-        raise Mismatch("the pattern is a variable")
+        return Mismatch("the pattern is a variable")
     if not _unify_first(elaborator, old, e, frozenset()):
-        raise Mismatch("the pattern was not found")
+        return Mismatch("the pattern was not found")
     new = elaborator.resolve(new)
     if is_open(new):
-        raise Mismatch("an argument stays unknown")
+        return Mismatch("an argument stays unknown")
     return _replace(e, elaborator.resolve(old), new)
 
 

@@ -110,7 +110,8 @@ async def teacher_solve_rate(
     feedback on the failed attempt, with none, and with feedback on another theorem. Without a gap
     there is nothing to distil.
 
-    One failed attempt of each theorem that has one; `samples` attempts of the teacher on each.
+    One failed attempt of each theorem that has one and feedback that fits a prompt; `samples`
+    attempts of the teacher on each.
     `provider`: the true one, also where the training that follows shuffles. The stream of
     `sampling` is set here.
     """
@@ -137,7 +138,9 @@ async def teacher_solve_rate(
 async def _failures(
     generator, params, farm, provider, theorems, sampling
 ) -> tuple[list[list[Item]], list[Feedback]]:
-    """A failed and finished attempt of each theorem that has one, and the feedback on it."""
+    """A failed and finished attempt of each theorem that has one, and the feedback on it. Left out
+    where there is no feedback, or none that fits a prompt.
+    """
     prompts = [generator.prompts.student(t) for t in theorems]
     sampling = sampling._replace(stream="teacher gap: student")
     groups = attempt(generator, params, farm, theorems, prompts, sampling)
@@ -146,8 +149,13 @@ async def _failures(
     requested = [[i == index for i in range(len(g))] for g, index in chosen]
     context = FeedbackContext("teacher gap", 0, params, requested=requested)
     feedbacks = await provider([g for g, _ in chosen], context)  # whole groups: for peers
-    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, feedbacks) if f[i] and f[i].messages]
-    return [g for g, _ in pairs], [f for _, f in pairs]
+
+    def fits(theorem: Theorem, feedback: Feedback | None) -> bool:
+        messages = feedback.messages if feedback else ()
+        return bool(messages) and generator.prompts.teacher(theorem, feedback)[1] < len(messages)
+
+    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, feedbacks) if fits(g[i][0], f[i])]
+    return [group for group, _ in pairs], [feedback for _, feedback in pairs]
 
 
 # --- Of a run ------------------------------------------------------------------------------------
