@@ -36,8 +36,9 @@ test: .venv/installed-for-tests
 test-all: .venv/installed-for-all-tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-bench: .venv
-	for b in benchmarks/*.py; do $(BIN)/python $$b || exit 1; done
+bench: .venv/installed-for-tests
+	missed=; for b in benchmarks/*.py; do $(BIN)/python $$b || missed="$$missed $$b"; done; \
+	    test -z "$$missed" || { echo "missed their figures:$$missed"; exit 1; }
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .

@@ -137,7 +137,9 @@ INTRODUCTION = """# The paper's claims, reproduced on the benchmark of habits
 
 Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the numbers are in
 [reproduction.json](reproduction.json). {seeds} seeds, each with a warm start of its own, {theorems}
-theorems that no run trained on, 64 attempts at each at temperature 1.
+theorems that no run trained on, 64 attempts at each at temperature 1. A seed is of all random
+numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 64 steps of 32
+theorems x 8 attempts, `fd_grpo` has 32 of FD and then 32 of GRPO.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
@@ -153,7 +155,7 @@ def missing(runs: Runs) -> str:
             name, seed = job.name.rsplit("-", 1)
             seeds.setdefault(name, []).append(seed)
     names = ", ".join(f"{name} (seeds {' '.join(of_name)})" for name, of_name in seeds.items())
-    return f"Not finished, and left out: {names}." if names else ""
+    return f"Not finished, and left out (launch/paper.py says what they are): {names}." if names else ""
 
 
 def _claim_text(claim: Claim) -> str:
