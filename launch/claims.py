@@ -72,27 +72,31 @@ def claims(methods: Mapping[str, Method]) -> list[Claim]:
     found = []
     fd, grpo, both = (methods.get(name) for name in ("fd", "grpo", "fd_grpo"))
     if fd and grpo:
+        seeds = len(fd.entropy_S)
         kept = {"entropy of fd minus grpo's": over_seeds(fd.entropy_S - grpo.entropy_S)}
-        found.append(_claim("FD keeps more entropy than GRPO.", kept))
+        found.append(_claim("FD keeps more entropy than GRPO.", kept, seeds))
         gains = _by_k(fd.pass_STK - grpo.pass_STK)
         slope_ST1 = _slope(fd) - _slope(grpo)
         scales = {
             "pass@64 minus pass@1, of fd minus grpo's": over_both(slope_ST1)[0],
             "pass@64 of fd minus grpo's": gains["64"],
         }
-        found.append(_claim("FD's pass@k scales better with k than GRPO's.", scales))
+        found.append(_claim("FD's pass@k scales better with k than GRPO's.", scales, seeds))
     if both and fd and grpo:
         above = {
             f"pass@{k} of fd_grpo minus {name}'s": value
             for name, other in (("grpo", grpo), ("fd", fd))
             for k, value in _by_k(both.pass_STK - other.pass_STK).items()
         }
-        found.append(_claim("GRPO from an FD checkpoint beats both alone.", above))
+        found.append(_claim("GRPO from an FD checkpoint beats both alone.", above, seeds))
     return found
 
 
-def _claim(text: str, statistics: dict[str, Value]) -> Claim:
-    """Supported where all intervals are above 0, not supported where one is below."""
+def _claim(text: str, statistics: dict[str, Value], seeds: int) -> Claim:
+    """Supported where all intervals are above 0, not supported where one is below; undecided with
+    one seed, whatever they are."""
+    if seeds == 1:
+        return Claim(text, statistics, "undecided (one seed)")
     if all(value["low"] > 0 for value in statistics.values()):
         verdict = "supported"
     elif any(value["high"] < 0 for value in statistics.values()):

@@ -79,6 +79,7 @@ def run(jobs: Sequence[Job], description: str) -> str:
 
 
 def run_locally(jobs: Sequence[Job], folder: str, at_once: int = 1) -> None:
+    folder = os.path.abspath(folder)  # jobs run in the root of the repository
     run_jobs(jobs, folder, at_once, lambda job: _run_locally(job, folder), Path(folder))
 
 
@@ -86,7 +87,7 @@ def run_jobs(
     jobs: Sequence[Job], folder: str, at_once: int, start: Callable[[Job], None], ended_in: Path
 ) -> None:
     """Up to `at_once` jobs side by side, in order, each after the job that it starts from.
-    `start(job)` returns when the job has ended, and raises RuntimeError if it fails. Then nothing
+    `start(job)` returns when the job has ended, and raises an exception if it fails. Then nothing
     else begins, and SystemExit is raised once the jobs beside it have ended. ValueError for jobs
     that wait for each other.
 
@@ -114,7 +115,7 @@ def run_jobs(
                     job = running.pop(future)
                     try:
                         seconds = future.result()
-                    except RuntimeError as error:
+                    except Exception as error:  # the jobs beside it may take hours more
                         print(f"error: {job.name}: {error}", file=sys.stderr, flush=True)
                         failed.append(job.name)
                         waiting.clear()

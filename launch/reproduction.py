@@ -155,7 +155,7 @@ def missing(runs: Runs) -> str:
             name, seed = job.name.rsplit("-", 1)
             seeds.setdefault(name, []).append(seed)
     names = ", ".join(f"{name} (seeds {' '.join(of_name)})" for name, of_name in seeds.items())
-    return f"Not finished, and left out (launch/paper.py says what they are): {names}." if names else ""
+    return f"Not finished, and left out: {names}." if names else ""
 
 
 def _claim_text(claim: Claim) -> str:

@@ -1,5 +1,5 @@
 """What matters on the benchmark of habits: a field at a time, at two seeds, from the warm starts of
-launch/paper.py, with figures of the validation theorems. Learning rates are tried for each method.
+launch/paper.py, with figures of the validation theorems. Learning rates are tried for FD and GRPO.
 
     python launch/what_matters.py runs/paper --at_once=2     # in the folder of launch/paper.py
 

@@ -37,6 +37,7 @@ def my_tools(tmp_path, monkeypatch):
     assert len(code.splitlines()) <= 30
     others = (
         "def nothing(farm):\n    return 3\n\ndef alone():\n    return 4\n\n"
+        "def waiting(farm):\n    return numerals(farm)._replace(edits=True, uses_lean=True)\n\n"
         "def listing(farm):\n    return numerals(farm)._replace(properties={'sum': {}})\n"
     )
     (tmp_path / "my_tools.py").write_text(f"{code}\n\n{others}")
@@ -89,6 +90,7 @@ def test_the_digest_of_tools_is_of_the_sources_of_ones_own(my_tools):
         (("submit", "my_tools:nothing"), "environment.tools has 'my_tools:nothing', which returns"),
         (("submit", ":"), "environment.tools: ':' must be package.module:function"),
         (("submit", "my_tools:listing"), "environment.tools has 'my_tools:listing', whose arg"),
+        (("submit", "my_tools:waiting"), "environment.tools has 'my_tools:waiting' with edits and"),
         (("submit", "my_tools:alone"), "environment.tools: 'my_tools:alone' must take (farm): "),
         (("submit", "read", "read"), "environment.tools has 2 tools of the name 'read'"),
     ],

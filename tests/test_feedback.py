@@ -384,6 +384,23 @@ def test_shuffled_works_over_any_and_keeps_own_costs(other):
     assert feedbacks[0].messages == (other.messages if other else ())
 
 
+def test_shuffled_drops_no_feedback_while_another_theorem_has_any():
+    """The control learns from as many attempts as the run that it controls for."""
+    silent = Feedback((), "one")
+
+    async def some(groups, context):
+        return [
+            [silent, Feedback(("a",), "one")],
+            [None, silent],
+            [silent, Feedback(("b",), "one")],
+        ]
+
+    groups = [[(dataclasses.replace(FOREIGN, id=name), *GROUP[0][1:])] * 2 for name in "xyz"]
+    first, second, third = ask(shuffled(some), *groups)
+    assert [f.text for f in (first[1], third[1])] == ["b", "a"]
+    assert (first[0], second, third[0]) == (silent, [None, silent], silent)
+
+
 def test_figures_of_a_step():
     feedbacks = [
         Feedback(

@@ -15,6 +15,7 @@ from fdjax.environment.tools import DEFAULT_LIMITS
 from fdjax.lean.backends.embedded.backend import EmbeddedBackend
 from fdjax.lean.farm import Farm
 
+STATED = f"theorem {SWAP.name} {SWAP.signature} :="
 TRUE = "theorem fact : True := trivial\n"
 
 
@@ -54,14 +55,23 @@ def test_a_call_of_a_megabyte_is_refused_at_once(farm):
     assert len(step.answers[0]) <= 4000 and step.malformed == 1
 
 
-@pytest.mark.parametrize("text", ["`", "```", "~", "```lean\n", "/-", "«", 'r#"', "theorem swap\n"])
-def test_no_text_takes_long_to_be_read(farm, text):
-    """The event loop of all episodes stands still meanwhile: seconds at worst, where thousands of
-    backticks once took minutes."""
-    text *= DEFAULT_LIMITS.argument_chars // len(text)
+@pytest.mark.parametrize(
+    "before, text, after",
+    [
+        *(("", text, "`") for text in ("`", "```", "~", "```lean\n", "/-", "«", "theorem swap\n")),
+        *(("", text, "") for text in ('r#"', 'r"', '\\"', "'\\x")),
+        ('"', '\\"', ""),
+        (f"{STATED} by", "\n", " simp"),
+        (f"{STATED} by", "\n ", " simp"),
+        ("```", "\u00a0", "!\nby simp\n```"),
+    ],
+)
+def test_no_text_takes_long_to_be_read(farm, before, text, after):
+    """The event loop of all episodes stands still meanwhile."""
+    text = before + text * ((DEFAULT_LIMITS.argument_chars - 200) // len(text)) + after
     began = time.process_time()
-    [step] = play(environment(farm), [call("check", code=text), call("submit", proof=f"{text}`")])
-    assert time.process_time() - began < 15 and all(step.answers or [step.submission])
+    [step] = play(environment(farm), [call("check", code=text), call("submit", proof=text)])
+    assert time.process_time() - began < 5 and all(step.answers or [step.submission])
 
 
 def test_ten_thousand_calls_get_nine_answers(farm):

@@ -284,7 +284,8 @@ def test_local_jobs_run_side_by_side(jobs, tmp_path, monkeypatch, capsys):
     program.chmod(0o755)
     monkeypatch.setattr(jobs.sys, "executable", str(program))
     a, b = jobs.Job("a", "x"), jobs.Job("b", "x")
-    jobs.run_locally([a, b], str(tmp_path), at_once=2)
+    monkeypatch.chdir(tmp_path)  # the jobs' own folder is another
+    jobs.run_locally([a, b], ".", at_once=2)
     printed = capsys.readouterr().out.splitlines()
     steps = [line for line in printed if "step of" in line]
     assert sorted(steps) == ["a: step of a beside 2", "b: step of b beside 2"]

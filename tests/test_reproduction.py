@@ -94,6 +94,8 @@ def test_verdicts_follow_the_figures(launch):
     assert verdicts(launch, made_up(paper, **worse))[2] == (
         "not supported (0 of 8 intervals above 0, 7 below)"
     )
+    one = {name: run for name, run in made_up(paper, **RATES).items() if name.endswith("-0")}
+    assert verdicts(launch, one) == ["undecided (one seed)"] * 3
     del worse["fd"]
     assert verdicts(launch, made_up(paper, **worse)) == []
 

@@ -137,6 +137,12 @@ def test_a_mended_attempt_is_learned_after_the_failed_one_and_its_answer(prompts
         assert 20 < metrics["dialogue_rows"] < len(THEOREMS) if expected else not found
 
 
+def test_shares_that_are_both_rounded_up_fill_no_more_than_the_batch(prompts):
+    fields = {"batch_size": 7, "dialogue_fraction": 0.5, "feedback_fraction": 0.5}
+    batch, _ = dialogue_steps(prompts, failing_worker(small_generator()), **fields)(2)
+    assert len(list(rows_of(batch))) == 7
+
+
 def test_two_failed_attempts_at_a_theorem_are_also_two_turns_of_one_row(prompts):
     generator, theorem = small_generator(), THEOREMS[0]
     feedback = Feedback(("use it",), "test", proof=Candidate(theorem.reference))

@@ -219,6 +219,10 @@ def test_files_are_read_by_lines(farm):
         farm, call("write", file="x", text="a a"), call("edit", file="x", old="a", new="b")
     )
     assert answer == "x is unchanged: `old` occurs 2 times in it; add what surrounds it"
+    [_, answer] = answers(  # one place covers a part of the other
+        farm, call("write", file="x", text="aaa"), call("edit", file="x", old="aa", new="b")
+    )
+    assert answer == "x is unchanged: `old` occurs 2 times in it; add what surrounds it"
 
 
 def test_schemas_are_json_and_name_what_is_required(farm):

@@ -29,6 +29,7 @@ def file_tools(limits: Limits) -> tuple[Tool, Tool, Tool]:
         except NoFile as reason:
             return Answer((str(reason),))
         count = text.count(old) if old else 0
+        count += text.rfind(old) != text.find(old) and count == 1  # `aa` is twice in `aaa`
         if count != 1:
             found = f"`old` occurs {count} times" if old else "`old` is empty"
             remedy = "add what surrounds it" if count else "`read` shows the file"

@@ -88,6 +88,11 @@ def _imported(path: str, farm: Farm) -> Tool:
         raise ConfigError(
             f"environment.tools has {path!r}, which returns {type(tool).__name__}, not a Tool"
         )
+    if tool.edits and tool.uses_lean:
+        raise ConfigError(
+            f"environment.tools has {path!r} with edits and uses_lean: a tool with edits is run "
+            "once more on resume, so it must not wait for Lean; it must have one of the two"
+        )
     for name in {**tool.properties, **dict.fromkeys(tool.required)}:
         kind = tool.properties.get(name, {}).get("type")
         if kind not in ("string", "integer"):

@@ -127,7 +127,10 @@ class ToolEnvironment:
         if tool.uses_lean and self.lean_seconds is not None and seconds >= self.lean_seconds:
             return Answer((f"not run: the {self.lean_seconds:g} seconds of Lean are used up",))
         answer = tool.run(_scene(now), call)
-        return await answer if inspect.isawaitable(answer) else answer
+        answer = await answer if inspect.isawaitable(answer) else answer
+        if not tool.edits and (answer.files is not None or answer.submission is not None):
+            raise TypeError(f"tool {tool.name!r} changes files or submits: it needs edits=True")
+        return answer
 
     def _after(
         self, now: Episode, call: Call, text: str, files: Mapping[str, File] | None

@@ -106,8 +106,10 @@ def shuffled(provider: Provider) -> Provider:
 
 
 def _next_other(feedbacks: Feedbacks, ids: Sequence[str], g: int) -> list[Feedback | None]:
-    following = [*range(g + 1, len(ids)), *range(g)]
-    return next((feedbacks[other] for other in following if ids[other] != ids[g]), [None])
+    """Those with messages of the next group on another theorem that has any; else [None]."""
+    following = (*range(g + 1, len(ids)), *range(g))
+    others = (filter(has_messages, feedbacks[o]) for o in following if ids[o] != ids[g])
+    return next(filter(None, map(list, others)), [None])
 
 
 def _with_text(feedback: Feedback | None, other: Feedback | None) -> Feedback | None:

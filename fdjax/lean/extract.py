@@ -26,7 +26,7 @@ _BLOCK = re.compile(
     re.S | re.M,
 )
 _LEAN = re.compile(r"\W*lean[ \t]*4?\b", re.I)
-_NO_LANGUAGE = re.compile(r"\s*(?:(?:plain)?[ \t]*te?xt|plain|code|proof|tactics?)?\s*", re.I)
+_NO_LANGUAGE = re.compile(r"(?:(?:plain)?[ \t]*te?xt|plain|code|proof|tactics?)?", re.I)
 _THOUGHTS_END = "</think>"
 # Where Lean may begin in an answer without fences: at a line, after a tag.
 _LEAN_LINE = re.compile(
@@ -35,8 +35,12 @@ _LEAN_LINE = re.compile(
     re.M,
 )
 _MAX_LINES = 20  # of those that are tried
-# Text that ends an answer without fences: a paragraph that is not indented, a closing tag.
-_PROSE = re.compile(r"\n[ \t]*\n+(?![ \t\n]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)")
+# Text that ends an answer without fences: a paragraph that is not indented, a closing tag. Of line
+# breaks in a row only the first begins a match, and none is given back.
+_PROSE = re.compile(
+    r"(?:(?<!\n)\n\n++|\n[ \t]++\n++)"
+    r"(?![ \t]|[|·.<)⟩\]}]|(?:where|termination_by|decreasing_by)\b)"
+)
 _CLOSING_TAG = re.compile(r"</[a-z]+>")
 _LINE_START = re.compile("^\ufeff", re.M)
 _DOC_COMMENT = re.compile("/-[-!]")
@@ -121,7 +125,7 @@ def _blocks(answer: str) -> Iterator[tuple[str, int]]:
         is_open = True
         if _LEAN.match(block["info"]):
             lean.append(block)
-        elif _NO_LANGUAGE.fullmatch(block["info"]):
+        elif _NO_LANGUAGE.fullmatch(block["info"].strip()):
             plain.append(block)
     for block in (*reversed(lean), *reversed(plain)):
         yield block["code"], block.start("code")
@@ -219,9 +223,10 @@ def _find(code: str, ours: list[str]) -> _Stated | str | None:
     tokens = _tokens(code)
     words = [token.text for token in tokens]
     nearest = None
+    namespace = words.index("namespace") if "namespace" in words else len(words)
     for i in (i for i, word in enumerate(words) if _THEOREM_WORD.fullmatch(word)):
         stated = words[i + 1 : i + 1 + len(ours)]
-        if stated and _names(ours[0], stated[0], "namespace" in words[:i]):
+        if stated and _names(ours[0], stated[0], namespace < i):
             stated[0] = ours[0]
         if stated == ours:
             return _Stated(tokens[:i], tokens[i].start, tokens[i + len(ours)].end)
@@ -316,6 +321,6 @@ def _not_a_helper(word: str, allowed: bool) -> str:
 
 def _difference(stated: Sequence[str], ours: Sequence[str]) -> str:
     at = next((i for i, (a, b) in enumerate(zip(stated, ours)) if a != b), len(stated))
-    there = " ".join(stated[at : at + 5]) or "nothing"
+    there = " ".join(word[:40] for word in stated[at : at + 5]) or "nothing"
     here = " ".join(ours[at : at + 5])
     return f"`{there}` where the statement has `{here}`".replace(": =", ":=")

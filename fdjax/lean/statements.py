@@ -19,10 +19,12 @@ def lean_text(theorem: Theorem, proof: str) -> str:
 
 # --- Parsing --------------------------------------------------------------------------------------
 
-# Strings, quoted names and characters come first: a `--` inside them does not begin a comment.
+# Strings, quoted names and characters come first: a `--` inside them does not begin a comment. One
+# that is never closed goes to the end, as in Lean: to look for its end again from each quote inside
+# it takes quadratic time.
 _LEXEME = re.compile(
-    r'r(?P<hashes>#+)".*?"(?P=hashes)|r"[^"]*"|"(?:\\.|[^"\\])*"|«[^»]*»'
-    r"|'(?:\\.[^']*|[^'\\])'|--[^\n]*|/-|[\w.!?']+|.",
+    r'r(?P<hashes>#+)".*?(?:"(?P=hashes)|\Z)|r"[^"]*(?:"|\Z)|"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
+    r"|«[^»]*(?:»|\Z)|'(?:\\.[^']*|[^'\\])'|--[^\n]*|/-|[\w.!?']+|.",
     re.S,
 )
 NAME = r"(?:«[^»\n]+»|[^\W\d][\w!?']*)"  # a part of a name, between dots

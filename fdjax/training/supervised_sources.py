@@ -101,6 +101,7 @@ def supervised(
                 metrics = feedback_metrics(groups) | rollout_costs(worker.generator, groups)
         from_feedback = round(stage.feedback_fraction * stage.batch_size) if answers else 0
         from_dialogues = round(stage.dialogue_fraction * stage.batch_size) if dialogues else 0
+        from_dialogues = min(from_dialogues, stage.batch_size - from_feedback)  # both rounded up
         chosen = [
             rows[i]
             for rows, count in (

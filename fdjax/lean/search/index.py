@@ -158,7 +158,7 @@ class Index:
 
     def _scores(self, query: Query) -> dict[int, float]:
         """Of candidates, by id: what the order in which SQLite finds them says."""
-        known = [w for w in query.words if self._ids(f"{_MATCH} LIMIT 1", quoted([w]))]
+        known = [word for word in query.words if self._is_indexed(word)]
         unknown = [word for word in query.words if word not in known]  # parts of words, perhaps
         scores = {i: 10 / (1 + place / 10) for place, i in enumerate(self._by_words(known))}
         others = [
@@ -167,6 +167,13 @@ class Index:
             self._by_shape(query),
         ]
         return dict.fromkeys(itertools.chain(*others), 0.0) | scores
+
+    def _is_indexed(self, word: str) -> bool:
+        """No, if FTS5 takes one of its letters for a border: a phrase of parts is refused."""
+        try:
+            return bool(self._ids(f"{_MATCH} LIMIT 1", quoted([word])))
+        except sqlite3.OperationalError:
+            return False
 
     def _by_words(self, words: list[str]) -> list[int]:
         """With all of `words`; if there is none, with the rarest two thirds of them, and so on."""
