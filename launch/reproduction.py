@@ -139,8 +139,8 @@ Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the
 [reproduction.json](reproduction.json). {seeds} seeds, each with a warm start of its own, {theorems}
 theorems that no run trained on, 64 attempts at each at temperature 1. A seed is of all random
 numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 64 steps of 32
-theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO on
-the same 1,024 theorems.
+theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO
+on the same 1,024 theorems.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
