@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
 from fdjax.reporting.pass_at_k import KS, bootstrap_seeds, estimate, excludes_zero
 
 Value = dict[str, float]  # {"mean", "low", "high"}
-# Two-sided 95 % quantiles of Student's t, by degrees of freedom: for figures of one number a seed.
-_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 class Method(NamedTuple):
@@ -63,7 +62,7 @@ def over_seeds(values_S: np.ndarray) -> Value:
     mean, count = float(values_S.mean()), len(values_S)
     if count == 1:
         return {"mean": mean, "low": -np.inf, "high": np.inf}
-    half = _T[count - 1] * float(values_S.std(ddof=1)) / count**0.5
+    half = float(t.ppf(0.975, count - 1) * values_S.std(ddof=1)) / count**0.5
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 

@@ -2,9 +2,11 @@
 launch/paper.py.
 
     python launch/reproduction.py runs/paper docs      # reproduction.{md,json}, reproduction_*.svg
+    python launch/reproduction.py --add runs/more docs # with the runs that are on the page already
     python launch/reproduction.py --again docs         # the page from reproduction.json alone
 
-Runs that are not finished are left out, and the page says which.
+Runs that are not finished are left out, and the page says which. `--add` joins runs of several
+machines. They must be of one commit: a run that both have must have the same numbers.
 """
 
 import argparse
@@ -36,14 +38,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folders", nargs="+", help="of the runs, and of the page")
     parser.add_argument("--again", action="store_true", help="take the numbers of the page")
+    parser.add_argument("--add", action="store_true", help="keep the runs that the page has")
     args = parser.parse_args()
     if len(args.folders) != (1 if args.again else 2):
         parser.error("it takes the folder of the runs and that of the page; with --again the last")
     folder = Path(args.folders[-1])
     file = folder / "reproduction.json"
+    if (args.again or args.add) and not file.exists():
+        parser.error(f"{file} is missing: leave out --again and --add")
+    runs = json.loads(file.read_text()) if args.again or args.add else {}
     if not args.again:
-        file.write_text(json.dumps(collect(Path(args.folders[0])), separators=(",", ":")) + "\n")
-    runs = json.loads(file.read_text())
+        try:
+            runs = joined(runs, collect(Path(args.folders[0])))
+        except ValueError as error:
+            parser.error(f"{args.folders[0]} and {file}: {error}")
+        file.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
     if not runs:
         parser.error(f"{args.folders[0]} holds no finished run of launch/paper.py")
     (folder / "reproduction.md").write_text(page(runs))
@@ -78,25 +87,33 @@ def collect(folder: Path) -> Runs:
     return found
 
 
+def joined(runs: Runs, further: Runs) -> Runs:
+    """Both. Raises ValueError if they have a run in common whose numbers differ."""
+    for name in sorted(runs.keys() & further.keys()):
+        if runs[name] != further[name]:
+            raise ValueError(f"{name} has other numbers; are both of one commit?")
+    return runs | further
+
+
 def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
     """[rollouts, FLOPs, solve rate, entropy]"""
     values = (point[name] for name in ("rollouts", "flops", "solve_rate", "entropy"))
     return [value if value is None else float(f"{value:.4g}") for value in values]
 
 
-def by_method(runs: Runs, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
-    """Method -> its runs, those of START first. The seeds are those at which all methods of the
-    claims are there, if they are at all; another method is left out if it lacks one of them.
+def by_method(runs: Runs, prefix: str = "") -> dict[str, dict[int, dict[str, Any]]]:
+    """Method -> seed -> its run. START comes first, then the methods of the claims, all at the
+    seeds at which all of them are there; then the others, at those of these seeds that they have.
     """
     names = {START: "sft"} | {name: name for name in (*paper.CLAIMED, *paper.OTHERS)}
     there = {
-        title: {seed for seed in paper.SEEDS if f"{prefix}{name}-{seed}" in runs}
+        title: {s: run for s in paper.SEEDS if (run := runs.get(f"{prefix}{name}-{s}"))}
         for title, name in names.items()
     }
     claimed = [there[name] for name in (START, *paper.CLAIMED) if there[name]]
-    seeds = sorted(set.intersection(*claimed)) if claimed else []
-    complete = [title for title in names if seeds and there[title].issuperset(seeds)]
-    return {t: [runs[f"{prefix}{names[t]}-{s}"] for s in seeds] for t in complete}
+    seeds = set.intersection(*map(set, claimed)) if claimed else set()
+    common = {t: {s: run for s, run in there[t].items() if s in seeds} for t in names}
+    return {title: of_method for title, of_method in common.items() if of_method}
 
 
 # --- The page ------------------------------------------------------------------------------------
@@ -105,7 +122,6 @@ def by_method(runs: Runs, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
 def page(runs: Runs) -> str:
     """Without the results of what has no seed at which all claimed methods are there."""
     found = by_method(runs)
-    stats = {name: method(of_method) for name, of_method in found.items()}
     theorems = len(next(iter(runs.values()))["solved"])
     parts = [
         INTRODUCTION.format(seeds=len(found.get(START, ())), theorems=theorems),
@@ -114,9 +130,9 @@ def page(runs: Runs) -> str:
     if found:
         parts += [
             "## The claims",
-            *(_claim_text(claim) for claim in claims(stats)),
+            *_claim_texts(found),
             "## Results",
-            markdown_rows(*results_table(stats)),
+            markdown_rows(*results_table(found)),
             "![pass@k](reproduction_pass.svg)",
             "## What each method saw, and what it cost",
             markdown_rows(*sources_table(found)),
@@ -124,11 +140,10 @@ def page(runs: Runs) -> str:
         ]
     for strength, share in paper.STRENGTHS.items():
         if further := by_method(runs, f"{strength}-"):
-            further_stats = {name: method(r) for name, r in further.items()}
             parts += [
                 f"## A {strength} habit: {share:.1%} of the places, {len(further[START])} seeds",
-                markdown_rows(*results_table(further_stats)),
-                *(_claim_text(claim) for claim in claims(further_stats)),
+                markdown_rows(*results_table(further)),
+                *_claim_texts(further),
             ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -144,7 +159,8 @@ on the same 1,024 theorems.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
-entropy are Student's over seeds. With so few seeds the bootstrap's are somewhat too narrow. The
+entropy are Student's over seeds. A method with fewer seeds than the start is compared with the
+start at its own seeds. With so few seeds the bootstrap's are somewhat too narrow. The
 learning rate is 1e-4 for every method."""
 
 
@@ -159,6 +175,11 @@ def missing(runs: Runs) -> str:
     return f"Not finished, and left out: {names}." if names else ""
 
 
+def _claim_texts(found: Mapping[str, Mapping[int, Mapping]]) -> list[str]:
+    stats = {name: _stats(of_method) for name, of_method in found.items()}
+    return [_claim_text(claim) for claim in claims(stats)]
+
+
 def _claim_text(claim: Claim) -> str:
     values = "\n".join(
         f"* {name}: {bold_difference(value)}" for name, value in claim.statistics.items()
@@ -166,32 +187,38 @@ def _claim_text(claim: Claim) -> str:
     return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
 
 
-def results_table(stats: Mapping[str, Method]) -> tuple[list[str], list[list[str]]]:
+def _stats(of_method: Mapping[int, Mapping]) -> Method:
+    return method(list(of_method.values()))
+
+
+def results_table(
+    found: Mapping[str, Mapping[int, Mapping]],
+) -> tuple[list[str], list[list[str]]]:
+    """A method's differences are to the start at the method's own seeds."""
     rows = []
-    start = stats[START]
-    for name, one in stats.items():
-        cells = []
-        for i, mean in enumerate(one.pass_STK.mean((0, 1))):
-            change = over_both((one.pass_STK - start.pass_STK)[:, :, i : i + 1])[0]
-            cells.append(f"{mean:.3f}" + (f" {bold_difference(change)}" if name != START else ""))
-        entropy = f"{one.entropy_S.mean():.3f}"
-        if name != START and len(one.entropy_S) > 1:
-            entropy += f" {bold_difference(over_seeds(one.entropy_S - start.entropy_S))}"
-        rows.append([name, *cells, entropy])
-    return ["method", *(f"pass@{k}" for k in KS), "entropy"], rows
+    for name, of_method in found.items():
+        one, start = _stats(of_method), _stats({s: found[START][s] for s in of_method})
+        cells = [f"{mean:.3f}" for mean in (*one.pass_STK.mean((0, 1)), one.entropy_S.mean())]
+        if name != START:
+            changes = over_both(one.pass_STK - start.pass_STK)
+            changes.append(over_seeds(one.entropy_S - start.entropy_S))
+            cells = [f"{cell} {bold_difference(change)}" for cell, change in zip(cells, changes)]
+        rows.append([name, str(len(of_method)), *cells])
+    return ["method", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
 
 
-def sources_table(found: Mapping[str, Sequence[Mapping]]) -> tuple[list[str], list[list[str]]]:
-    rows = [
-        [name, runs[0]["learned from"], f"{runs[0]['rollouts']:,.0f}", f"{_flops(runs):.3g}"]
-        for name, runs in found.items()
-        if name != START
-    ]
+def sources_table(
+    found: Mapping[str, Mapping[int, Mapping]],
+) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for name, of_method in found.items():
+        if name != START:
+            runs = list(of_method.values())
+            flops = float(np.mean([run["flops"] for run in runs]))
+            rows.append(
+                [name, runs[0]["learned from"], f"{runs[0]['rollouts']:,.0f}", f"{flops:.3g}"]
+            )
     return ["method", "learned from", "rollouts", "FLOPs"], rows
-
-
-def _flops(runs: Sequence[Mapping]) -> float:
-    return float(np.mean([run["flops"] for run in runs]))
 
 
 # --- Figures -------------------------------------------------------------------------------------
@@ -202,16 +229,18 @@ def figures(runs: Runs) -> list[tuple]:
     found = by_method(runs)
     if not found:
         return []
+    most = len(found[START])
 
     def draw_pass(figure: Figure) -> None:
         axis = figure.subplots()
         for i, (name, of_method) in enumerate(found.items()):
-            values = over_both(method(of_method).pass_STK)
+            values = over_both(_stats(of_method).pass_STK)
             low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
             axis.fill_between(KS, low, high, color=f"C{i}", alpha=0.12, linewidth=0)
             style = "-" if i < 8 else (0, (4, 2))
+            label = name if len(of_method) == most else f"{name} ({len(of_method)} seeds)"
             axis.plot(
-                KS, mean, color=f"C{i}", marker="o", markersize=4, linestyle=style, label=name
+                KS, mean, color=f"C{i}", marker="o", markersize=4, linestyle=style, label=label
             )
         axis.set_xscale("log", base=2)
         axis.set_xticks(KS, [str(k) for k in KS])
@@ -224,7 +253,7 @@ def figures(runs: Runs) -> list[tuple]:
         for row, (axes, title) in enumerate(zip(grid, ("solve rate", "entropy, nats per token"))):
             for column, axis in enumerate(axes):
                 for i, (name, of_method) in enumerate(list(found.items())[1:], 1):
-                    x, y = mean_curve(of_method, column, 2 + row)
+                    x, y = mean_curve(list(of_method.values()), column, 2 + row)
                     axis.plot(x, y, color=f"C{i}", label=name)
                 axis.set(title=title, ylim=(0, None))
         for axis, label in zip(grid[-1], ("rollouts", "FLOPs")):

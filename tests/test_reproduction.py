@@ -67,15 +67,13 @@ def test_students_interval(launch):
     values = np.array([0.1, 0.2, 0.15, 0.3, 0.22])
     low, high = scipy.stats.t.interval(0.95, 4, values.mean(), scipy.stats.sem(values))
     found = claims.over_seeds(values)
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-4)
-    for freedom, quantile in claims._T.items():
-        assert quantile == pytest.approx(scipy.stats.t.ppf(0.975, freedom), abs=1e-3)
+    assert (found["low"], found["high"]) == pytest.approx((low, high), rel=1e-12)
     assert np.isinf(claims.over_seeds(values[:1])["high"])
 
 
 def verdicts(launch, runs):
     stats = {
-        name: launch("claims").method(of_method)
+        name: launch("claims").method(list(of_method.values()))
         for name, of_method in launch("reproduction").by_method(runs).items()
     }
     return [claim.verdict for claim in launch("claims").claims(stats)]
@@ -105,17 +103,23 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     runs = made_up(paper, seed_effect=0.1, **RATES)
     runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "01"}
     del runs["fd-4"]
-    runs["fd_messages-0"] = runs["fd-0"]
+    runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
+    runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
     (tmp_path / "reproduction.json").write_text(json.dumps(runs))
     monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
     assert reproduction.main() == 0
     page = (tmp_path / "reproduction.md").read_text()
     left_out = page.split("Not finished, and left out: ")[1].split(".")[0].split(", ")
-    assert "4 seeds" in page and left_out[0] == "fd (seeds 4)" and "| fd_messages |" not in page
-    assert "fd_messages (seeds 1 2 3 4)" in left_out and "strong-grpo (seeds 2)" in left_out
+    assert "4 seeds" in page and left_out[0] == "fd (seeds 4)" and "| corrections |" not in page
+    [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
+    # Compared with the start at its own seed.
+    assert row.count("+0.000 [+0.000, +0.000]") == 4
+    assert "fd_messages (seeds 0 2 3 4)" in left_out and "strong-grpo (seeds 2)" in left_out
     assert "A strong habit: 99.8% of the places, 2 seeds" in page
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
-    assert "| start (sft) | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
+    assert (
+        "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
+    )
     for name in ("pass", "training"):
         assert f"](reproduction_{name}.svg)" in page
         assert "<svg" in (tmp_path / f"reproduction_{name}.svg").read_text()
@@ -166,3 +170,19 @@ def test_numbers_are_read_from_workdirs(launch, tmp_path):
     assert found["fd-0"]["solved"] == [0, 9] and found["fd-0"]["rollouts"] == 51200
     curve = found["fd-0"]["curve"]
     assert len(curve) == 64 and curve[0] == [0, 0, 0.5, 0.2] and curve[-1][0] == 50940
+
+
+def test_runs_of_several_machines_are_joined(launch, tmp_path, monkeypatch, capsys):
+    paper, reproduction = launch("paper"), launch("reproduction")
+    file, runs = tmp_path / "reproduction.json", made_up(paper, **RATES)
+    there = {name: run for name, run in runs.items() if name[-1] in "012"}
+    more = {name: run for name, run in runs.items() if name[-1] in "234"}
+    monkeypatch.setattr(reproduction, "collect", lambda folder: more)
+    monkeypatch.setattr("sys.argv", ["x", "--add", "more", str(tmp_path)])
+    file.write_text(json.dumps(there))
+    assert reproduction.main() == 0 and json.loads(file.read_text()) == runs
+    more["sft-2"] = more["sft-2"] | {"entropy": 0.0}
+    with pytest.raises(SystemExit):
+        reproduction.main()
+    assert "sft-2 has other numbers" in capsys.readouterr().err
+    assert json.loads(file.read_text()) == runs
