@@ -44,6 +44,9 @@ setsid nohup bash job.sh > {folder}/hosts/$(hostname).log 2>&1 < /dev/null &
 """
 STATUS = "cat fdjax/exit_status 2>/dev/null || true"
 TRIES = 10
+TIMEOUT = 600.0  # seconds of a command; a connection to a preempted slice may hang for ever
+SETUP_TIMEOUT = 3600.0
+PATIENCE = 5  # polls in which a state that is late may still come
 # Errors of gcloud that a retry can overcome. Others (project, permission, type) would come again.
 TEMPORARY = re.compile(
     r"unavailable|unreachable|internal|deadline.exceeded|resource.exhausted|aborted|timed? ?out|"
@@ -102,8 +105,7 @@ class Pod:
         while True:
             try:
                 self._obtain()
-                self._set_up()
-                self._start(arguments)
+                self._retried(self._begin, arguments)
                 status = self._wait()
                 break
             except SliceUnavailable as error:
@@ -119,9 +121,11 @@ class Pod:
 
     def _obtain(self) -> None:
         self._retried(self._request)
+        unlisted = 0  # polls in a row: a new request is not listed at once
         while (state := self._state()) != "ACTIVE":
-            if state in GONE:
-                raise SliceUnavailable(f"the slice is {state}")
+            unlisted = 0 if state else unlisted + 1
+            if state in GONE or unlisted > PATIENCE:
+                raise SliceUnavailable(f"the slice is {state or 'gone'}")
             time.sleep(self.poll)
 
     def _request(self) -> None:
@@ -141,13 +145,19 @@ class Pod:
                 *(["--spot"] if self.spot else []),
             )
 
+    def _begin(self, arguments: Sequence[str]) -> None:
+        """May be repeated: the set-up ends a program that was started. A start alone may not."""
+        self._set_up()
+        self._start(arguments)
+
     def _set_up(self) -> None:
         self._log("setting up the hosts")
         with tempfile.TemporaryDirectory() as folder:
             code = Path(folder) / "fdjax.tar.gz"
             subprocess.run(["git", "archive", "--output", code, "HEAD"], cwd=ROOT, check=True)
             self._reach("scp", str(code), f"{self.name}:", "--worker=all")
-        self._on_hosts(SETUP.format(mount=MOUNT, share=self.share, extras=self.extras))
+        command = SETUP.format(mount=MOUNT, share=self.share, extras=self.extras)
+        self._on_hosts(command, timeout=SETUP_TIMEOUT)
 
     def _start(self, arguments: Sequence[str]) -> None:
         folder = next(a.partition("=")[2] for a in arguments if a.startswith("--workdir="))
@@ -161,13 +171,23 @@ class Pod:
         )
 
     def _wait(self) -> int:
-        """The exit status of the first host's program; the others end with it."""
-        while True:
-            time.sleep(self.poll)
-            if (state := self._state()) != "ACTIVE":
-                raise SliceUnavailable(f"the slice is {state or 'gone'}")
-            if answer := self._retried(self._on_hosts, STATUS, "0").split():
-                return int(answer[-1])
+        """The exit status of the first host's program; the others end with it.
+
+        A preemption ends the program before it is seen in the slice's state. That is waited for
+        after a failure.
+        """
+        self._poll_active()
+        while not (answer := self._retried(self._on_hosts, STATUS, "0").split()):
+            self._poll_active()
+        status = int(answer[-1])
+        for _ in range(PATIENCE if status else 0):
+            self._poll_active()
+        return status
+
+    def _poll_active(self) -> None:
+        time.sleep(self.poll)
+        if (state := self._state()) != "ACTIVE":
+            raise SliceUnavailable(f"the slice is {state or 'gone'}")
 
     def _state(self) -> str:
         """Empty where there is no such resource."""
@@ -181,7 +201,7 @@ class Pod:
     def _delete(self) -> None:
         self._gcloud("queued-resources", "delete", self.name, "--force", "--quiet")
 
-    def _retried(self, call: Callable[..., Any], *args: str) -> Any:
+    def _retried(self, call: Callable[..., Any], *args: Any) -> Any:
         """`call(*args)`, again after temporary errors. It may have had its effect before one."""
         for _ in range(TRIES - 1):
             try:
@@ -192,23 +212,29 @@ class Pod:
             time.sleep(self.poll)
         return call(*args)
 
-    def _on_hosts(self, command: str, worker: str = "all") -> str:
-        return self._reach("ssh", self.name, f"--worker={worker}", f"--command={command}")
+    def _on_hosts(self, command: str, worker: str = "all", timeout: float | None = None) -> str:
+        where = (self.name, f"--worker={worker}")
+        return self._reach("ssh", *where, f"--command={command}", timeout=timeout)
 
-    def _reach(self, *args: str) -> str:
+    def _reach(self, *args: str, timeout: float | None = None) -> str:
         try:
-            return self._gcloud("tpu-vm", *args)
+            return self._gcloud("tpu-vm", *args, timeout=timeout)
         except RuntimeError as error:
             if self._state() == "ACTIVE":  # the command itself failed
                 raise
             raise SliceUnavailable(f"the slice went away ({error})") from error
 
-    def _gcloud(self, *args: str) -> str:
+    def _gcloud(self, *args: str, timeout: float | None = None) -> str:
         command = ["gcloud", "compute", "tpus", *args, f"--zone={self.zone}"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        what = f"{shlex.join(command[:5])} ..."
+        timeout = timeout or TIMEOUT
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{what} timed out after {timeout:g} s") from None
         if done.returncode:
             errors = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:]) or "no message"
-            raise RuntimeError(f"{shlex.join(command[:5])} ... failed: {errors}")
+            raise RuntimeError(f"{what} failed: {errors}")
         return done.stdout
 
     def _log(self, message: str) -> None:

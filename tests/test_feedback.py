@@ -101,6 +101,15 @@ def test_what_could_not_be_verified_gets_no_verdict():
     assert one("verdict", " by").text == "Lean refuses it"
 
 
+@pytest.mark.parametrize("level", ["verdict", "error", "hint"])
+@pytest.mark.parametrize("status", ["crashed", "timeout"])
+def test_messages_of_an_attempt_that_lean_did_not_decide_are_no_feedback(level, status):
+    proof = " by\n  split"
+    for start in (None, proof.index("split")):
+        message = Message("error", "Lean ended without a report", start=start)
+        assert one(level, proof, Verdict(status, (message,))) is None
+
+
 def test_step_says_what_to_write_after_the_last_good_line():
     bad = " by\n  constructor\n  exact h1.1\n  exact h1.2"
     feedback = one("step", bad)

@@ -19,18 +19,21 @@ ROOT = Path(__file__).parent.parent
 # Takes the arguments of the real one; keeps its state and all calls in a folder. `ssh` runs the
 # command in a shell with $HOME there, as the only host.
 GCLOUD = r"""#!{python}
-import json, os, subprocess, sys, pathlib
+import json, os, subprocess, sys, pathlib, time
 here = pathlib.Path({folder!r})
 args = sys.argv[3:]  # behind `compute tpus`
 with open(here / "calls.jsonl", "a") as file:
     file.write(json.dumps(args) + "\n")
 states = json.loads((here / "states.json").read_text())  # the answers to the next requests
-failures = json.loads((here / "failures.json").read_text())  # texts of calls that fail once
+# Texts of calls that fail once, or hang once.
+failures = json.loads((here / "failures.json").read_text())
 for text in failures:
-    if text in " ".join(args):
+    if text.removeprefix("hangs: ") in " ".join(args):
         (here / "failures.json").write_text(json.dumps([f for f in failures if f != text]))
         if "delete" in args:  # it had its effect
             (here / "states.json").write_text('[""]')
+        if text.startswith("hangs: "):
+            time.sleep(90)
         sys.exit("ERROR: (gcloud) [/usr/bin/ssh] exited with return code [255].")
 match args[:2]:
     case ["queued-resources", "list"]:
@@ -62,7 +65,8 @@ case "$1" in mkdir|chown) exec "$@";; esac
 PYTHON311 = """#!/bin/bash
 mkdir -p .venv/bin && cat > .venv/bin/python <<'END'
 #!/bin/bash
-[ "$2" = pip ] || { echo "$NAME" "$@"; exit $(cat ~/status); }
+[ "$2" = pip ] && exit
+echo "$NAME" "$@"; status=$(head -n 1 ~/status); sed -i '1{$!d}' ~/status; exit $status
 END
 chmod +x .venv/bin/python
 """
@@ -96,12 +100,14 @@ def cloud(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     share = tmp_path / "share"
 
-    def start(*args, states, failures=(), status="0", only=("sft-0",), seconds=60):
+    def start(*args, states, failures=(), status="0", only=("sft-0",), seconds=60, timeout=30):
+        """`status`: the program's, a line for each start, the last one for all further ones."""
         (tmp_path / "states.json").write_text(json.dumps(states))
         (tmp_path / "failures.json").write_text(json.dumps(failures))
         (tmp_path / "home" / "status").write_text(status)
         code = (
-            f"import pathlib, pods; pods.MOUNT = {str(share)!r}; import jobs, paper; "
+            f"import pathlib, pods; pods.MOUNT = {str(share)!r}; pods.TIMEOUT = {timeout}; "
+            "pods.SETUP_TIMEOUT = 30; import jobs, paper; "
             f"jobs.ENDED_ON_PODS = pathlib.Path({str(tmp_path / 'ended')!r}); "
             "jobs.run(paper.comparison(), '')"
         )
@@ -160,6 +166,39 @@ def test_a_broken_connection_does_not_end_the_launcher(cloud):
     of_the_resource = [c[1] for c in calls if c[0] == "queued-resources" and c[1] != "list"]
     assert of_the_resource == ["create", "create", "delete"]  # the slice was gone, then
     assert len([c for c in calls if "setsid" in " ".join(c)]) == 1
+
+
+def test_set_up_and_start_are_repeated_together_after_a_broken_connection(cloud):
+    done, calls, _ = cloud(*SLICE, states=["", "ACTIVE"], failures=["apt-get", "setsid"])
+    assert done.returncode == 0, done.stderr
+    commands = [" ".join(c) for c in calls if c[1] in ("ssh", "create")]
+    begun = [next((w for w in ("create", "apt-get", "setsid") if w in c), "") for c in commands]
+    assert [*filter(None, begun)] == ["create", "apt-get"] + ["apt-get", "setsid"] * 2
+
+
+def test_a_connection_that_hangs_is_ended_and_the_state_asked(cloud):
+    states = [*["ACTIVE"] * 3, "SUSPENDED", "SUSPENDED", "ACTIVE"]
+    failures = ["hangs: cat fdjax/exit_status"]
+    done, calls, _ = cloud(*SLICE, states=states, failures=failures, timeout=5)
+    assert done.returncode == 0, done.stderr
+    assert "timed out after 5 s); requesting another slice" in done.stdout
+    assert len([c for c in calls if c[1] == "create"]) == 1
+
+
+def test_a_request_that_somebody_deletes_is_made_again(cloud):
+    states = ["", "", "", "PROVISIONING", *[""] * 9, "ACTIVE"]
+    done, calls, _ = cloud(*SLICE, states=states)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the slice is gone; requesting another slice") == 1
+    assert len([c for c in calls if c[1] == "create"]) == 2
+
+
+def test_a_failure_right_before_a_preemption_is_none_of_the_program(cloud):
+    states = [*["ACTIVE"] * 6, "SUSPENDING", "SUSPENDING", "ACTIVE"]
+    done, calls, _ = cloud(*SLICE, states=states, status="1\n0")
+    assert done.returncode == 0, done.stderr
+    assert "the slice is SUSPENDING; requesting another slice" in done.stdout
+    assert len([c for c in calls if "setsid" in " ".join(c)]) == 2
 
 
 def test_a_failure_is_reported_and_its_slice_kept(cloud):

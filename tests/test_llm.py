@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import re
 import runpy
+import time
 from pathlib import Path
 
 import openai_server
@@ -305,6 +306,28 @@ def test_the_recipe_needs_a_model_and_no_more(tmp_path, monkeypatch):
 )
 def test_thoughts_are_no_feedback(answer, text):
     assert without_thoughts(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("Use <|end|> intro. <|im_end|>\n<|eot_id|> \n", "Use <|end|> intro."),
+        ("<|return|>\n<|end|>", ""),
+        ("Use intro.<|END|>", "Use intro.<|END|>"),
+    ],
+)
+def test_end_marks_are_cut_from_the_end(answer, text):
+    assert without_thoughts(answer) == text
+
+
+def test_long_runs_of_white_space_are_read_in_linear_time():
+    white, marks = "\n" * 20_000, "<|end|>" * 20_000
+    begin = time.process_time()
+    assert without_thoughts(f"Use{white}intro.{white}") == f"Use{white}intro."
+    assert without_thoughts(f"Use{marks}intro.{marks}") == f"Use{marks}intro."
+    assert not repeats_question(f"{white}a <<<TAG")
+    assert repeats_question(f"{white}\r\xa0 > - `<<<TAG the theorem>>>")
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize(

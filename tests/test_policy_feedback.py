@@ -127,11 +127,14 @@ def test_successes_too_if_so_configured(generator, monkeypatch):
 
 def test_responses_that_are_cut_off_or_empty_are_not_used(generator, monkeypatch):
     Writer(monkeypatch, "use h1 and then...", " \n\x07")
+    read_answers = []
+    monkeypatch.setattr(policy_lib, "without_thoughts", lambda t: read_answers.append(t) or t)
     [feedbacks] = ask(generator, [[item(), item(sample=1)]], FeedbackContext("fd", 0))
     assert [f.messages for f in feedbacks] == [(), ()] and [
         f.failed_requests for f in feedbacks
     ] == [1, 1]
     assert [f.problems for f in feedbacks] == [("policy: cut off",), ("policy: empty answer",)]
+    assert read_answers == [" \n\x07"]  # only those that are finished
 
 
 def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(generator, monkeypatch):
@@ -146,6 +149,23 @@ def test_over_the_budget_lines_of_lean_are_left_out_then_the_attempt(generator, 
     ]
     assert feedbacks[0].text == "a" and feedbacks[1].problems == ("policy: prompt too long",)
     assert feedbacks[1].failed_requests == 1 and feedbacks[1].tokens == 0
+
+
+def test_the_lines_of_lean_that_fit_are_found_with_a_few_encodings(generator, monkeypatch):
+    writer, encoded = Writer(monkeypatch, "a"), []
+
+    def encode(self, tokenizer, text):
+        encoded.append(text)
+        return tokenizer.encode_prompt(text)
+
+    monkeypatch.setattr(Template, "encode", encode)
+    ask(generator, [[item(text="h2\n" * 300)]], FeedbackContext("fd", 0))
+    [(*_, [request], _)] = writer.calls
+    assert len(encoded) < 12
+    tokenizer, longest = generator.prompts.tokenizer, max(generator.prompts.teacher_buckets)
+    longer = f"{tokenizer.decode(request.prompt)}h2\n"
+    assert longer in encoded[0] and longer.count("h2") > 3
+    assert len(request.prompt) <= longest < len(tokenizer.encode_prompt(longer))
 
 
 def test_no_attempt_to_comment_on(generator, monkeypatch):

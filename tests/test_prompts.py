@@ -1,5 +1,7 @@
 """Prompts, attempts and the batches made of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,24 @@ def test_prompts_keep_to_their_budgets(prompts):
     first = prompts.teacher(THEOREM, Feedback(("h1", "p ∧ " * 40), "test"))
     assert first == (TEMPLATE.ids(prompts.tokenizer, THEOREM, "h1"), 1)
     assert prompts.teacher(THEOREM, Feedback(("p ∧ " * 40,), "test")) == (short, 1)
+
+
+def test_the_messages_that_fit_are_found_with_a_few_encodings(prompts):
+    encoded = []
+
+    def ids(theorem, text=None):
+        encoded.append(text)
+        return prompts.ids(theorem, text)
+
+    counted = dataclasses.replace(prompts, first_turn=ids)
+    texts = ["h1"] * 300
+    read, dropped = counted.teacher(THEOREM, Feedback(tuple(texts), "test"))
+    assert len(encoded) < 12
+    kept = "\n".join(texts[dropped:])
+    assert read == prompts.ids(THEOREM, kept) and len(read) <= 48
+    assert len(prompts.ids(THEOREM, f"{kept}\nh1")) > 48
+    encoded.clear()
+    assert counted.teacher(THEOREM, Feedback(("h1", "h2"), "test"))[1] == 0 and len(encoded) == 1
 
 
 def test_name_hashes_stay_as_they_are():

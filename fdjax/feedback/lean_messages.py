@@ -29,10 +29,12 @@ def describe_verdict(item: Item) -> Feedback | None:
 
 
 def describe_error(item: Item) -> Feedback | None:
-    """The message of an unsolved goal shows the goal state. Without an error: the verdict."""
+    """The message of an unsolved goal shows the goal state. Without an error: the verdict. None
+    where Lean came to no decision: the messages are then about a crash or a timeout.
+    """
     _, attempt, verdict = item
     messages = error_messages(verdict, attempt.candidate.text)
-    if not messages:
+    if verdict.status not in DECIDED or not messages:
         return describe_verdict(item)
     return Feedback(messages, "lean_messages: error", first_error=verdict.first_error)
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from fdjax.config import ConfigError, PolicyFeedbackConfig
@@ -14,6 +15,7 @@ from fdjax.feedback.questions import (
     turn_blocks,
     without_thoughts,
 )
+from fdjax.lean.report import largest
 from fdjax.models.flops import forward_flops
 from fdjax.rollout.generate import Generator, Request, Sampling, generate
 from fdjax.rollout.prompts import Template, theorem_fields
@@ -69,16 +71,22 @@ def policy(
         error = describe_error(item)
         lines = error.text.splitlines() if error else []
         several = attempt.turns > 1 and "{turns}" in config.prompt
-        sizes = [MAX_TURNS_CHARS >> halved for halved in range(6)] if several else [0]
-        budgets = [(len(lines), size) for size in sizes]
-        budgets += [(kept, sizes[-1]) for kept in range(len(lines) - 1, -1, -1)]
-        for kept, size in budgets:
+
+        @functools.cache
+        def ids(kept: int, size: int) -> list[int]:
             turns = as_text(turn_blocks(prompts.tokenizer, attempt, size)) if several else ""
             text = _prompt(config, theorem, attempt, lines[:kept], turns)
-            ids = prompts.template.encode(prompts.tokenizer, text)
-            if len(ids) <= max(prompts.teacher_buckets):
-                return ids
-        return None
+            return prompts.template.encode(prompts.tokenizer, text)
+
+        def fits(kept: int, size: int) -> bool:
+            return len(ids(kept, size)) <= max(prompts.teacher_buckets)
+
+        sizes = [MAX_TURNS_CHARS >> halved for halved in range(6)] if several else [0]
+        size = next((size for size in sizes if fits(len(lines), size)), sizes[-1])
+        kept = len(lines)
+        if not fits(kept, size):
+            kept = largest(0, kept - 1, lambda kept: fits(kept, size))
+        return ids(kept, size) if fits(kept, size) else None
 
     def write(
         encoded: dict[tuple[int, int], list[int]], groups, context: FeedbackContext
@@ -100,16 +108,14 @@ def policy(
         if response is None:
             problems = ("policy: prompt too long",)
             return Feedback((), "policy", requests=1, failed_requests=1, problems=problems)
-        messages = as_messages(without_thoughts(response.candidate.text), MAX_CHARS)
-        problem = None
-        if not messages:
-            problem = "empty answer"
-        if not response.finished:
-            problem = "cut off"
+        messages, problem = (), "cut off"
+        if response.finished:
+            messages = as_messages(without_thoughts(response.candidate.text), MAX_CHARS)
+            problem = None if messages else "empty answer"
         length = len(response.tokens)
         tokens = prompt_length + length
         return Feedback(
-            () if problem else messages,
+            messages,
             "policy",
             tokens=tokens,
             own_flops=forward_flops(generator.model, 0, tokens, logits=length),

@@ -53,9 +53,9 @@ _THOUGHTS = re.compile(
     r"|assistantfinal",  # of channels whose control tokens were left out
     re.IGNORECASE,
 )
-_END_OF_TURN = re.compile(r"(?:\s*<\|(?:end|return|im_end|eot_id)\|>)+\s*\Z")
+_END_OF_TURN = re.compile(r"(<\|(?:end|return|im_end|eot_id)\|>)")
 _FRAME = re.compile(  # the lines that `fenced` and `as_data` write around data
-    r"^[\s>*`\"'#-]*<<<\s*(?:TAG\b|[0-9a-f]{8})|^the tag is [0-9a-f]{8}"
+    r"^(?:[^\S\n]|[>*`\"'#-])*+<<<\s*(?:TAG\b|[0-9a-f]{8})|^the tag is [0-9a-f]{8}"
     r"|\bthe data ends here\W+answer now\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -202,7 +202,10 @@ def without_thoughts(text: str) -> str:
             kept.append(text[begin : mark.start()])
             thinking = True
     answer = "" if thinking else "".join([*kept, text[begin:]])
-    return _END_OF_TURN.sub("", answer).strip()
+    parts = _END_OF_TURN.split(answer)  # texts, with a mark between two of them
+    while len(parts) > 1 and not parts[-1].strip():
+        del parts[-2:]
+    return "".join(parts).strip()
 
 
 def repeats_question(text: str) -> bool:

@@ -75,13 +75,13 @@ def cut_middle(text: str, budget: int, measure: Callable[[str], int] = len) -> s
 
     if measure(text) <= budget or len(lines) <= 2 or measure(kept(2)) > budget:
         return _beginning(text, budget, measure)
-    return kept(_largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
+    return kept(largest(2, len(lines) - 1, lambda n: measure(kept(n)) <= budget))
 
 
 def _beginning(text: str, budget: int, measure: Callable[[str], int]) -> str:
     if measure(text) <= budget:
         return text
-    size = _largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
+    size = largest(0, len(text), lambda n: measure(text[:n] + GAP) <= budget)
     return text[:size] + GAP if size else ""
 
 
@@ -99,7 +99,7 @@ def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) 
     most = 1  # doubled, so that no text much longer than the budget is measured
     while most < len(parts) and fit_alone(most):
         most *= 2
-    whole = _largest(0, min(most, len(parts)), fit_alone)
+    whole = largest(0, min(most, len(parts)), fit_alone)
     if whole == len(parts):
         return joined(whole)
     while whole and measure(joined(whole)) > budget:  # with the line that says how many are left
@@ -110,7 +110,7 @@ def fit(parts: Sequence[str], budget: int, measure: Callable[[str], int] = len) 
     return joined(whole) if whole else ""
 
 
-def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
+def largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
     """The largest number from `low` to `high` that the predicate holds for, by bisection; `low` if
     it holds for none."""
     while low < high:

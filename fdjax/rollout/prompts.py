@@ -5,6 +5,7 @@ tokenized again: what was generated is what is trained.
 """
 
 import dataclasses
+import functools
 import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from fdjax.config import ConfigError
 from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
+from fdjax.lean.report import largest
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.models.tokenizer.protocol import Message
 from fdjax.rollout.until import until_table
@@ -178,13 +180,20 @@ class Prompts:
 
         Whole messages are dropped, never the theorem. Without any it is the student's prompt.
         """
-        longest = max(self.teacher_buckets)
-        for kept in range(len(feedback.messages), 0, -1):
-            text = "\n".join(feedback.messages[:kept])
-            ids = self.ids(theorem, text)
-            if len(ids) <= longest:
-                return ids, len(feedback.messages) - kept
-        return self.student(theorem), len(feedback.messages)
+
+        @functools.cache
+        def ids(kept: int) -> list[int]:
+            if not kept:
+                return self.student(theorem)
+            return self.ids(theorem, "\n".join(feedback.messages[:kept]))
+
+        def fits(kept: int) -> bool:
+            return len(ids(kept)) <= max(self.teacher_buckets)
+
+        count = kept = len(feedback.messages)
+        if count and not fits(count):
+            kept = largest(0, count - 1, fits)
+        return ids(kept), count - kept
 
     def find_proof(self, text: str, theorem: Theorem) -> tuple[str, range]:
         """(the proof in a response or turn, with prefill; where each of its characters begins in
