@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fdjax.rollout import journal as journal_module
 from fdjax.rollout.journal import Journal
+from fdjax.runtime.files import read_lines
 from fdjax.types import Attempt, Candidate, Feedback, Message, Segment, Theorem, Verdict
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\u2028\x0b\x1e\ud800")), max_size=8)
@@ -144,6 +146,21 @@ def test_the_cost_of_adding_does_not_grow(tmp_path, monkeypatch):
     journal.extend(0, "steps", ["w"])
     monkeypatch.undo()
     assert journal.read(0)["steps"] == ["x" * 500_000, "y", "w"]
+
+
+def test_appending_reads_a_step_once(tmp_path, monkeypatch):
+    """Attempts may be many megabytes."""
+    first, read = Journal(tmp_path), []
+    monkeypatch.setattr(journal_module, "read_lines", lambda f: read.append(f) or read_lines(f))
+    for kind in ("theorems", "a", "b"):
+        first.append(0, kind, [])
+    first.extend(0, "c", [1])
+    assert len(read) == 1
+    for journal in (first, Journal(tmp_path)):
+        for kind in ("theorems", "a", "b", "c"):
+            with pytest.raises(ValueError, match=f"already holds the {kind} of step 0"):
+                journal.append(0, kind, [])
+    assert len(read) == 2
 
 
 def test_an_unknown_step_is_empty(tmp_path):

@@ -34,6 +34,7 @@ class Journal:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._kinds: dict[int, set[str]] = {}  # of each step that this process has written to
 
     def append(self, step: int, kind: str, payload: Any) -> None:
         """Returns when the data is on disk. Raises ValueError if the step has that kind already."""
@@ -42,9 +43,12 @@ class Journal:
         entry = {"kind": kind, "payload": _nested(_ENCODE.get(kind, _same), payload)}
         file = self._file(step)
         with self._lock:
-            if any(earlier.get("kind") == kind for earlier in read_lines(file)):
+            if step not in self._kinds:
+                self._kinds[step] = {earlier.get("kind") for earlier in read_lines(file)}
+            if kind in self._kinds[step]:
                 raise ValueError(f"{file} already holds the {kind} of step {step}")
             append_line(file, entry)
+            self._kinds[step].add(kind)
 
     def extend(self, step: int, kind: str, items: list[Any]) -> None:
         """Adds plain JSON data to a list of that kind, at a cost that does not grow with it.
@@ -53,6 +57,8 @@ class Journal:
         if hosts.is_first():
             with self._lock:
                 append_line(self._file(step), {"kind": kind, "more": items})
+                if step in self._kinds:
+                    self._kinds[step].add(kind)
 
     def read(self, step: int) -> dict[str, Any]:
         """Kind -> payload, equal to what was appended; nested sequences are read as lists.
