@@ -17,7 +17,7 @@ import numpy as np
 from ablations import CONTROL, FIELDS
 
 from fdjax.reporting.compare import markdown_rows
-from fdjax.reporting.pass_at_k import bootstrap, estimate, excludes_zero, format_difference
+from fdjax.reporting.pass_at_k import bold_difference, bootstrap, estimate, format_difference
 from fdjax.reporting.summary import minus_start
 from fdjax.reporting.workdir import RunFolder, read_runs
 
@@ -107,9 +107,7 @@ def _pass_at_k(result: Result, k: int) -> np.ndarray:
 
 def _interval(values_T: np.ndarray) -> str:
     (low,), (high,) = bootstrap(values_T[:, None])
-    value = {"mean": values_T.mean(), "low": low, "high": high}
-    text = format_difference(value)
-    return f"**{text}**" if excludes_zero(value) else text
+    return bold_difference({"mean": values_T.mean(), "low": low, "high": high})
 
 
 def _figures(figures: dict) -> list[str]:

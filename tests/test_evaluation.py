@@ -127,7 +127,40 @@ def test_no_failure_no_gap(monkeypatch):
     rates = asyncio.run(
         evaluation.teacher_solve_rate(GENERATOR, None, None, provider, THEOREMS, SAMPLING)
     )
-    assert set(rates.values()) == {0.0}
+    assert rates == {}
+
+
+def test_the_control_reads_the_feedback_of_others_that_fits(monkeypatch):
+    """Of three theorems the feedback on t3 fits no prompt of t2; alone, none has a control."""
+    read = []
+
+    def attempts(generator, params, farm, theorems, prompts, sampling):
+        if sampling.stream == "teacher gap":
+            read.append([t.id for t in theorems])
+        failed = Verdict("failed")
+        return [[(t, attempt(t, 0), failed)] for t in theorems]
+
+    class Short:
+        def student(self, theorem):
+            return (theorem.id, None)
+
+        def teacher(self, theorem, feedback):
+            unfit = theorem.id != "t3" and feedback.messages == ("about t3",)
+            return (theorem.id, feedback.messages[0]), int(unfit)
+
+    async def provider(groups, context):
+        return [[Feedback((f"about {t.id}",), "test") for t, _, _ in g] for g in groups]
+
+    monkeypatch.setattr(evaluation, "attempt", attempts)
+    generator = types.SimpleNamespace(prompts=Short())
+
+    def rates(theorems):
+        rate = evaluation.teacher_solve_rate
+        return asyncio.run(rate(generator, None, None, provider, theorems, SAMPLING))
+
+    assert set(rates(THEOREMS[2:])) == {"feedback", "none", "shuffled"}
+    assert read == [["t2", "t3", "t4"], ["t2", "t3", "t4"], ["t3", "t4"]]
+    assert set(rates(THEOREMS[2:3])) == {"feedback", "none"}
 
 
 def test_lean_checks_an_attempt_while_others_are_written(monkeypatch):

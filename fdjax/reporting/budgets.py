@@ -5,12 +5,12 @@ with as many as the tokens that the model wrote in it would have paid for. All i
 theorems; those of differences are paired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdjax.reporting.pass_at_k import Figures, bootstrap, estimate
+from fdjax.reporting.pass_at_k import Figures, estimate, mean_figures
 from fdjax.types import Item
 
 TURNS = (1, 2, 4)  # and as many as an attempt had
@@ -43,7 +43,7 @@ def episode_figures(
     spent = count_spent(groups)
     figures = {
         "turns": float(spent.turns_TS.mean()),
-        "within_turns": _figures({str(k): within(spent, k).mean(1) for k in budgets(spent)}),
+        "within_turns": mean_figures({k: within(spent, k).mean(1) for k in budgets(spent)}),
     } | tool_figures(groups)
     calls = any(attempt.calls for attempt in attempts)
     if independent is None and calls:
@@ -103,7 +103,7 @@ def within(spent: Spent, turns: int) -> np.ndarray:
 def minus_attempts(spent: Spent, independent: Spent) -> Figures:
     """n -> the solve rate within n turns minus pass@n of independent ones, 1 < n of `budgets`."""
     samples = independent.solved_TS.shape[1]
-    return _figures(
+    return mean_figures(
         {
             str(n): within(spent, n).mean(1) - attempts_rate(independent, np.full(len(spent[0]), n))
             for n in budgets(spent)
@@ -128,7 +128,7 @@ def equal_tokens(spent: Spent, independent: Spent) -> dict[str, Any]:
     episodes_T, attempts_T = spent.solved_TS.mean(1), attempts_rate(independent, paid_T)
     rates = {"episodes": episodes_T, "attempts_rate": attempts_T}
     rates["difference"] = episodes_T - attempts_T
-    return {"attempts": float(paid_T.mean()), **_figures(rates)}
+    return {"attempts": float(paid_T.mean()), **mean_figures(rates)}
 
 
 def attempts_paid(spent: Spent, independent: Spent) -> np.ndarray:
@@ -163,16 +163,4 @@ def tool_figures(groups: Sequence[Sequence[Item]]) -> dict[str, float]:
         "calls": calls / max(len(items), 1),
         "malformed": sum(attempt.malformed for _, attempt, _ in items) / max(calls, 1),
         "tool_seconds": tools / (tools + verdicts) if tools else 0.0,
-    }
-
-
-def _figures(values: Mapping[str, np.ndarray]) -> Figures:
-    """Name -> {"mean", "low", "high"} of f64[T]."""
-    if not values:
-        return {}
-    values_TK = np.stack([*values.values()], axis=1).astype(np.float64)
-    low_K, high_K = bootstrap(values_TK)
-    columns = zip(values, values_TK.mean(axis=0), low_K, high_K)
-    return {
-        name: {"mean": float(m), "low": float(a), "high": float(b)} for name, m, a, b in columns
     }

@@ -5,6 +5,7 @@ Intervals are bootstrap percentile intervals over theorems, and deterministic.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def pass_at_k(samples_T, solved_T) -> Figures:
     ...}. Raises ValueError for impossible counts.
     """
     samples_T, solved_T = _counts(samples_T, solved_T)
-    return _figures({k: estimate(samples_T, solved_T, k) for k in KS if k <= samples_T.min()})
+    return mean_figures({k: estimate(samples_T, solved_T, k) for k in KS if k <= samples_T.min()})
 
 
 def paired_difference(samples_T, solved_T, samples_before_T, solved_before_T) -> Figures:
@@ -34,7 +35,7 @@ def paired_difference(samples_T, solved_T, samples_before_T, solved_before_T) ->
     if len(after[0]) != len(before[0]):
         raise ValueError(f"{len(after[0])} and {len(before[0])} theorems cannot be paired")
     ks = [k for k in KS if k <= min(after[0].min(), before[0].min())]
-    return _figures({k: estimate(*after, k) - estimate(*before, k) for k in ks})
+    return mean_figures({k: estimate(*after, k) - estimate(*before, k) for k in ks})
 
 
 def estimate(samples_T: np.ndarray, solved_T: np.ndarray, k: int) -> np.ndarray:
@@ -98,13 +99,17 @@ def excludes_zero(value: Mapping[str, float]) -> bool:
     return value["low"] > 0 or value["high"] < 0
 
 
-def _figures(values: dict[int, np.ndarray]) -> Figures:
+def mean_figures(values: Mapping[Any, np.ndarray]) -> Figures:
+    """Name -> {"mean", "low", "high"} of f64[T]: of each theorem."""
     if not values:
         return {}
-    values_TK = np.stack(list(values.values()), axis=1)
+    values_TK = np.stack([*values.values()], axis=1).astype(np.float64)
     low_K, high_K = bootstrap(values_TK)
     columns = zip(values, values_TK.mean(axis=0), low_K, high_K)
-    return {str(k): {"mean": float(m), "low": float(a), "high": float(b)} for k, m, a, b in columns}
+    return {
+        str(name): {"mean": float(m), "low": float(a), "high": float(b)}
+        for name, m, a, b in columns
+    }
 
 
 def _counts(samples_T, solved_T) -> tuple[np.ndarray, np.ndarray]:

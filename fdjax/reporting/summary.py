@@ -95,7 +95,7 @@ def summary_lines(summary: Mapping) -> list[str]:
             costs = ", ".join(f"{value} {title}" for value, title in zip(amounts, titles))
             lines.append(f"spent by {name}: {costs}")
     for name, stage in summary["stages"].items():
-        if "teacher_solve_rate" in stage:
+        if stage.get("teacher_solve_rate"):
             rates = ", ".join(f"{r:.3f} {w}" for w, r in stage["teacher_solve_rate"].items())
             lines.append(f"teacher of {name} on failed attempts: {rates}")
     return lines

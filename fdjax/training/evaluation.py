@@ -21,6 +21,7 @@ from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
 from fdjax.rollout.attempts import Verdicts, policy_entropy
 from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
+from fdjax.rollout.prompts import Prompts
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import console, status
@@ -111,28 +112,35 @@ async def teacher_solve_rate(
     there is nothing to distil.
 
     One failed attempt of each theorem that has one and feedback that fits a prompt; `samples`
-    attempts of the teacher on each.
+    attempts of the teacher on each. {"feedback", "none", "shuffled": rate}, empty if there are no
+    such theorems; without "shuffled" if no feedback on another one fits.
     `provider`: the true one, also where the training that follows shuffles. The stream of
     `sampling` is set here.
     """
     groups, feedbacks = await _failures(generator, params, farm, provider, theorems, sampling)
-    if not groups:
-        return {"feedback": 0.0, "none": 0.0, "shuffled": 0.0}
     failed = [theorem for [(theorem, _, _)] in groups]
+    others = feedbacks[1:] + feedbacks[:1] if len(feedbacks) > 1 else []
 
-    def rate(prompts: list[list[int]]) -> float:
+    def rate(theorems: list[Theorem], prompts: list[list[int]]) -> float:
         again = sampling._replace(stream="teacher gap")
-        items = attempt(generator, params, farm, failed, prompts, again)
+        items = attempt(generator, params, farm, theorems, prompts, again)
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
-    def with_feedback(feedbacks: Sequence[Feedback]) -> list[list[int]]:
-        return [generator.prompts.teacher(t, f)[0] for t, f in zip(failed, feedbacks)]
+    def with_feedback(pairs) -> tuple[list[Theorem], list[list[int]]]:
+        pairs = [(t, f) for t, f in pairs if _fits(generator.prompts, t, f)]
+        return [t for t, _ in pairs], [generator.prompts.teacher(t, f)[0] for t, f in pairs]
 
-    return {
-        "feedback": rate(with_feedback(feedbacks)),
-        "none": rate([generator.prompts.student(t) for t in failed]),
-        "shuffled": rate(with_feedback(feedbacks[1:] + feedbacks[:1])),
+    readings = {
+        "feedback": with_feedback(zip(failed, feedbacks)),
+        "none": (failed, [generator.prompts.student(t) for t in failed]),
+        "shuffled": with_feedback(zip(failed, others)),
     }
+    return {name: rate(*both) for name, both in readings.items() if both[0]}
+
+
+def _fits(prompts: Prompts, theorem: Theorem, feedback: Feedback | None) -> bool:
+    messages = feedback.messages if feedback else ()
+    return bool(messages) and prompts.teacher(theorem, feedback)[1] < len(messages)
 
 
 async def _failures(
@@ -150,11 +158,11 @@ async def _failures(
     context = FeedbackContext("teacher gap", 0, params, requested=requested)
     feedbacks = await provider([g for g, _ in chosen], context)  # whole groups: for peers
 
-    def fits(theorem: Theorem, feedback: Feedback | None) -> bool:
-        messages = feedback.messages if feedback else ()
-        return bool(messages) and generator.prompts.teacher(theorem, feedback)[1] < len(messages)
-
-    pairs = [([g[i]], f[i]) for (g, i), f in zip(chosen, feedbacks) if fits(g[i][0], f[i])]
+    pairs = [
+        ([g[i]], f[i])
+        for (g, i), f in zip(chosen, feedbacks)
+        if _fits(generator.prompts, g[i][0], f[i])
+    ]
     return [group for group, _ in pairs], [feedback for _, feedback in pairs]
 
 
