@@ -150,6 +150,10 @@ def test_equal_lengths_fill_all_slots_to_the_end():
 # --- The command ---------------------------------------------------------------------------------
 
 
+QWEN3 = (PUBLISHED, "--model=qwen3_8b")
+FEWER = "--config.generation.slots=64"  # on 8 GPUs of 80 GB
+
+
 def plan(capsys, *flags):
     code = command.main(flags)
     return code, *capsys.readouterr()
@@ -157,7 +161,7 @@ def plan(capsys, *flags):
 
 def test_a_plan_for_gpus_is_marked_as_arithmetic(capsys, tmp_path):
     file = tmp_path / "plan.json"
-    flags = (PUBLISHED, "--model=qwen3_8b", "--topology=h100:8", "--price=2", f"--json={file}")
+    flags = (*QWEN3, "--topology=h100:8", FEWER, "--price=2", f"--json={file}")
     code, text, _ = plan(capsys, *flags)
     assert code == 0 and "by arithmetic alone, nothing was compiled" in text
     data = json.loads(file.read_text())
@@ -177,7 +181,7 @@ def test_a_plan_for_gpus_is_marked_as_arithmetic(capsys, tmp_path):
 def test_more_price_more_lean_more_tokens(capsys, tmp_path):
     def of(*flags):
         file = tmp_path / "plan.json"
-        same = (PUBLISHED, "--model=qwen3_8b", "--topology=h100:8", f"--json={file}")
+        same = (*QWEN3, "--topology=h100:8", FEWER, f"--json={file}")
         assert plan(capsys, *same, *flags)[0] == 0
         return json.loads(file.read_text())["estimate"]
 
@@ -190,7 +194,7 @@ def test_more_price_more_lean_more_tokens(capsys, tmp_path):
 
 def test_a_search_ranks_what_fits(capsys, tmp_path):
     file = tmp_path / "plan.json"
-    flags = (PUBLISHED, "--model=qwen3_8b", "--topology=a100:8", "--search", f"--json={file}")
+    flags = (*QWEN3, FEWER, "--topology=a100:8", "--search", f"--json={file}")
     code, text, _ = plan(capsys, *flags)
     found = json.loads(file.read_text())
     steps = [x["estimate"]["step"] for x in found if x["estimate"]["fits"]]
@@ -209,6 +213,14 @@ def test_a_search_ranks_what_fits(capsys, tmp_path):
         (["--topology=h100:8", "--config.mesh.fsdp=4"], "is not one of 8 devices"),
         (["--topology=h100:8", "--stage=sft"], "--stage=sft: no stage with rollouts, as fd"),
         (["--topology=h100:8", "--response=7000"], "the mean is above --longest=6144"),
+        (["--topology=h100:8", "--prompt=9000"], "the mean is above prompt.student_buckets=2048"),
+        (["--topology=h100:8", "--prompt=0"], "--prompt=0: must be above 0"),
+        (["--topology=h100:8", "--shapes=0"], "--shapes=0: must be above 0"),
+        (["--topology=h100:8", "--search=0"], "--search=0: must be above 0"),
+        (["--topology=h100:8", "--lean-workers=-3"], "--lean-workers=-3: must be above 0"),
+        (["--topology=h100:8", "--config.generation.memory_gb=0.01", "--search"], "memory_gb=0.01"),
+        (["--topology=h100:8", "--config.mesh.replica=3", "--search"], "no mesh of h100:8"),
+        (["--topology=h100:8", "--config.prompt.response_length=40000"], "max_positions"),
         (["--topology=h100:8", "--config.fd.steps=0"], "fd.steps is 0, must be at least 1"),
         ([], "--config=RECIPE and --topology=KIND:SHAPE are needed"),
     ],
@@ -226,7 +238,88 @@ def test_without_tpus_compiler_it_says_how_to_install_it(capsys, monkeypatch):
 
 def test_a_plan_that_does_not_fit_says_by_how_much(capsys):
     code, text, _ = plan(capsys, PUBLISHED, "--model=qwen3_32b", "--topology=a100:2")
-    assert code == 0 and "does not fit, over by" in text
+    assert code == 1 and "does not fit, over by" in text
+    code, text, _ = plan(capsys, PUBLISHED, "--model=qwen3_32b", "--topology=a100:2", "--search")
+    assert code == 1 and text.count("does not fit") > 2
+
+
+def counted(capsys, tmp_path, *flags):
+    """The figures of a plan by arithmetic."""
+    file = tmp_path / "plan.json"
+    plan(capsys, *flags, f"--json={file}")
+    return json.loads(file.read_text())
+
+
+def updates_of(data):
+    return {name: f for name, f in data["functions"].items() if name.startswith("update ")}
+
+
+def test_decoding_off_tpus_holds_copies_of_the_columns_that_it_reads(capsys, tmp_path):
+    flags = (*QWEN3, "--topology=h100:8", "--config.generation.memory_gb=None")
+    data = counted(capsys, tmp_path, *flags)
+    cache, columns = data["memory"]["keys and values"], data["columns"]
+    assert columns == 8320  # a chunk reads 2,080, 4,160, 6,240 or all; 64 are written
+    temporary = data["functions"]["decode, a token"]["temporary"]
+    assert temporary > cache * (6240 + 64) / columns
+    assert data["memory"]["left"] < 0
+
+
+def test_caches_of_waiting_episodes_count(capsys, tmp_path):
+    flags = (*QWEN3, "--topology=h100:8", "--config.generation.slots=32")
+    single = counted(capsys, tmp_path, *flags)
+    episodes = counted(capsys, tmp_path, *flags, "--config.environment.name=repair")
+    assert single["slots"] == episodes["slots"] == 32
+    stored = episodes["memory"]["keys and values"] / episodes["columns"]
+    assert stored / (single["memory"]["keys and values"] / single["columns"]) == 1.75
+
+
+def test_parts_that_take_turns_learn_in_their_share_of_the_steps(capsys, tmp_path):
+    def of(stage):
+        flags = ("--config=configs/fd_grpo.py", f"--stage={stage}", "--topology=h100:1")
+        return counted(capsys, tmp_path, *flags)
+
+    both, turns = of("weighted"), of("alternating")
+    shapes = updates_of(both)
+    assert shapes.keys() == updates_of(turns).keys()
+    for name, shape in updates_of(turns).items():
+        assert shape["calls"] == shapes[name]["calls"] / 2
+    assert turns["estimate"]["padding"] == pytest.approx(both["estimate"]["padding"])
+    assert turns["estimate"]["mfu"] == pytest.approx(both["estimate"]["mfu"], rel=0.02)
+
+
+@pytest.mark.parametrize("kernel", ["cudnn", "splash"])
+def test_a_kernel_of_another_platform_can_be_counted(capsys, tmp_path, kernel):
+    flags = (*QWEN3, "--topology=h100:8", FEWER)
+    named = counted(capsys, tmp_path, *flags, f"--config.model.attention={kernel}")
+    assert named["memory"] == counted(capsys, tmp_path, *flags)["memory"]
+
+
+def test_copies_of_the_model_gather_no_more(capsys, tmp_path):
+    """Parameters are cut over fsdp and tensor alone; replicas add their gradients up."""
+
+    def largest(*flags):
+        data = counted(capsys, tmp_path, *QWEN3, *flags)
+        return max(updates_of(data).values(), key=lambda f: f["flops"])
+
+    one, two = (
+        largest("--topology=h100:8"),
+        largest("--topology=h100:16", "--config.mesh.replica=2"),
+    )
+    for kind in ("all_gather", "reduce_scatter"):
+        assert one[kind] == two[kind] > 0
+    gradient = 4 * 8.19e9
+    assert one["reduce_scatter"] == pytest.approx(gradient * 7 / 8, rel=0.01)
+    assert one["all_reduce"] == 0
+    assert two["all_reduce"] == pytest.approx(gradient / 8, rel=0.01)  # 2 x 1/2 of the shard
+    few = largest("--topology=h100:8", "--config.model.lora_rank=16", "--config.init_from=x")
+    assert few["reduce_scatter"] < 0.02 * one["reduce_scatter"]
+    assert few["flops"] < 0.85 * one["flops"]
+
+
+def test_prompts_are_padded_to_the_least_bucket(capsys, tmp_path):
+    flags = (*QWEN3, "--topology=h100:8", "--prompt=200", "--teacher-prompt=400")
+    shapes = updates_of(counted(capsys, tmp_path, *flags))
+    assert shapes and all("x (512+" in name and ", 1024+" in name for name in shapes)
 
 
 SLICES = {

@@ -95,7 +95,7 @@ def plan(
         tensor = mesh.shape["tensor"]
         heads = model.num_kv_heads // math.gcd(tensor, model.num_kv_heads)
         size = 2 * model.num_layers * heads * model.head_dim * np.dtype(model.dtype).itemsize
-        copied = max([w for w in _widths(columns, mesh) if w < columns], default=0)
+        copied = max([w for w in widths(columns, mesh) if w < columns], default=0)
         stored = columns * _STORE if episodes else 0
         needed = size * (columns + chunk + copied + stored) / 1e9
         slots = min(slots, rows * int(config.memory_gb / needed))
@@ -181,7 +181,7 @@ class _Board:
         self.length = np.zeros(shapes.slots, int)  # columns that each slot has written
         self.next = 0  # the first sample of the queue without a slot
         self.block, self.read_prompts = -1, None  # the prompts that were read last
-        self.widths = _widths(shapes.columns, mesh)
+        self.widths = widths(shapes.columns, mesh)
         read = jax.tree.leaves({k: x for k, x in weights.items() if k != "embedding"})
         self.weight_bytes = mesh.devices.size * sum(
             math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in read
@@ -356,7 +356,7 @@ class _Board:
         self.read_prompts = engine.prefill(self.model, self.weights, tokens_BP, mask_BP)
 
 
-def _widths(columns, mesh):
+def widths(columns, mesh):
     """How many columns of the cache a chunk may read. XLA copies them, if they are not all: of a
     short cache that takes longer than to read it all, and on a TPU further slots could use the
     room.

@@ -73,12 +73,17 @@ def make_model_config(config: Config, source: InitSource | None, vocab_size: int
             f"model.lora_rank={model.lora_rank}: adapters are added to a model that is trained "
             "already; name it in init_from"
         )
+    check_length(config, model)
+    return model
+
+
+def check_length(config: Config, model: ModelConfig) -> None:
+    """Raises ConfigError if the longest sequence of the config is longer than the model's."""
     with naming_field("prompt", ValueError):
         longest = max(*config.prompt.student_buckets, *config.prompt.teacher_buckets)
         model.check_length(
             longest + config.prompt.response_length, "the largest bucket and response_length"
         )
-    return model
 
 
 def make_tokenizer(

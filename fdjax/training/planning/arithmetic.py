@@ -4,7 +4,11 @@ them. Attention never writes its scores, weights are gathered once a layer and p
 
 import math
 
+import jax
+
+from fdjax.models import lora
 from fdjax.models.flops import forward_flops, matrices_flops
+from fdjax.runtime.sharding import AXES
 from fdjax.training.planning import updates
 from fdjax.training.planning.costs import Cost
 from fdjax.training.planning.parts import CHUNK, COUNTED, TOKEN, Part, Parts
@@ -18,7 +22,8 @@ ACTIVATIONS = 14  # arrays [tokens, D] in the compute dtype that a layer writes 
 def counted(pod: Pod, shapes: list[Shape]) -> Parts:
     found = {shape: _update(pod, shape) for shape in shapes}
     state, gradient = size(pod.state), size(updates.gradient(pod))
-    apply = Part(Cost(hbm=2 * state + gradient), state + gradient, 0, how=COUNTED)
+    learned = state - size(_frozen(pod))
+    apply = Part(Cost(hbm=2 * learned + gradient), state + gradient, 0, how=COUNTED)
     return Parts(_generation(pod), found, apply)
 
 
@@ -29,7 +34,7 @@ def _generation(pod):
     rows = shapes.slots // (chips // tensor)
 
     def part(name, cost, temporary=0):
-        return Part(cost, pod.held(name), temporary, how=COUNTED)
+        return Part(cost, pod.held(name), round(temporary), how=COUNTED)
 
     parameters = size(pod.state.params)
     exchanged = _exchanged(model, tensor)
@@ -51,18 +56,21 @@ def _generation(pod):
         ),
         "insert": part("insert", Cost(hbm=2 * cache * shapes.starts / shapes.slots)),
         TOKEN: part(
-            "decode",
+            TOKEN,
             Cost(pod.least_read() + 4 * logits, token, all_reduce=rows * exchanged),
-            round(3 * logits),
+            3 * logits + pod.copied(),
         ),
-        CHUNK: part("decode", Cost(hbm=2 * cache * shapes.chunk / shapes.columns)),
+        CHUNK: part(CHUNK, Cost(hbm=2 * cache * shapes.chunk / shapes.columns)),
     }
 
 
 def _update(pod, shape):
-    """Forward, and twice that backward; with remat forward once more. A teacher only reads."""
-    model, shards, tensor = pod.model, pod.shards, pod.training.shape["tensor"]
-    rows, width = shape.rows / shards, _width(model)
+    """Forward, and twice that backward; with remat forward once more. A teacher only reads, and
+    frozen matrices have no gradient.
+    """
+    model = pod.model
+    replica, fsdp, tensor = (pod.training.shape[axis] for axis in AXES)
+    rows, width = shape.rows / pod.shards, _width(model)
     passes = 4 if model.remat else 3
 
     def flops(prompt):
@@ -72,10 +80,14 @@ def _update(pod, shape):
     teacher = flops(shape.teacher) if shape.teacher else 0.0
     head = rows * matrices_flops(model, 0, shape.response) / tensor * (passes - 3)
     total = passes * flops(shape.prompt) - head + teacher
+    if model.lora_rank:
+        columns = shape.prompt + shape.response
+        total -= rows * matrices_flops(lora.without(model), columns, shape.response) / tensor
     own = rows * (shape.prompt + shape.response)
     read = rows * (shape.teacher + shape.response) if shape.teacher else 0
-    layers = size(pod.state.params)
-    whole = layers * shards * width / 4  # of a tensor shard, in the compute dtype
+    gradient = updates.gradient(pod)
+    whole = _count(pod.state.params) * width / tensor  # of a tensor shard, in the compute dtype
+    summed = _count(gradient.of_trained) * 4 / tensor  # its gradient
     exchanged = _exchanged(model, tensor)
     gathers = (passes - 1) + (1 if shape.teacher else 0)
     cost = Cost(
@@ -83,19 +95,27 @@ def _update(pod, shape):
         + gathers * whole
         + LOGITS * 4 * rows * shape.response * model.vocab_size / tensor,
         flops=total,
-        all_reduce=(own * (passes - 1) + read) * exchanged,
-        all_gather=gathers * whole * _ring(shards),
-        reduce_scatter=4 * whole / width * _ring(shards),
+        all_reduce=(own * (passes - 1) + read) * exchanged + 2 * summed / fsdp * _ring(replica),
+        all_gather=gathers * whole * _ring(fsdp),
+        reduce_scatter=summed * _ring(fsdp),
     )
-    held = size(pod.state) + size(updates.gradient(pod)) + size(updates.microbatch(pod, shape))
+    held = size(pod.state) + size(gradient) + size(updates.microbatch(pod, shape))
     kept = own * model.width * width * model.num_layers  # the inputs of the layers
     inner = own * (4 * model.width + 3 * model.mlp_width / tensor) * width
     logits = 3 * 4 * 1024 * model.vocab_size / tensor
     gathered = 2 * whole / model.num_layers
     if not model.remat:
         inner *= model.num_layers
-    gradient = size(updates.gradient(pod))  # of this microbatch, before it is added
-    return Part(cost, held, math.ceil(kept + inner + logits + gathered + gradient), how=COUNTED)
+    new = size(gradient)  # of this microbatch, before it is added
+    return Part(cost, held, math.ceil(kept + inner + logits + gathered + new), how=COUNTED)
+
+
+def _frozen(pod):
+    return lora.split(pod.state.params)[1]
+
+
+def _count(params):
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(params))
 
 
 def _width(model):

@@ -35,8 +35,11 @@ def main(argv: Sequence[str]) -> int:
         if args.search:
             found = search.search(what, args.search)
             text, data = tables.of_search(what, found)
+            fits = any(candidate.fits for candidate in found)
         else:
-            text, data = tables.of_plan(what, search.answer(what))
+            answer = search.answer(what)
+            text, data = tables.of_plan(what, answer)
+            fits = answer.estimate.fits
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     print(text)
     if args.json:
         Path(args.json).write_text(tables.as_json(data))
-    return 0
+    return 0 if fits else 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,22 +108,33 @@ def find_stage(config: Config, name: str | None) -> RolloutStage:
 
 
 def assumptions(args: argparse.Namespace, config: Config) -> Assumed:
-    prompt, longest = config.prompt, args.longest or config.prompt.response_length
-    if longest > prompt.response_length:
-        raise ConfigError(f"--longest={longest}: prompt.response_length={prompt.response_length}")
-    response = longest / 3 if args.response is None else args.response
-    for name, value in (("response", response), ("spread", args.spread), ("longest", longest)):
-        if value <= 0:
-            raise ConfigError(f"--{name}={value}: must be above 0")
-    if response > longest:
-        raise ConfigError(f"--response={response:g}: the mean is above --longest={longest}")
-    return Assumed(
-        prompt=args.prompt or 0.3 * prompt.student_buckets[-1],
-        teacher=args.teacher_prompt or 0.3 * prompt.teacher_buckets[-1],
-        response=response,
+    prompt = config.prompt
+    student, teacher = prompt.student_buckets[-1], prompt.teacher_buckets[-1]
+    longest = _or(args.longest, prompt.response_length)
+    given = Assumed(
+        prompt=_or(args.prompt, 0.3 * student),
+        teacher=_or(args.teacher_prompt, 0.3 * teacher),
+        response=_or(args.response, longest / 3),
         longest=longest,
         spread=args.spread,
         lean=args.lean_seconds,
         price=args.price,
         workers=args.lean_workers,
     )
+    for name, value in vars(args).items():
+        if isinstance(value, int | float) and value <= 0:
+            raise ConfigError(f"--{name.replace('_', '-')}={value:g}: must be above 0")
+    if longest > prompt.response_length:
+        raise ConfigError(f"--longest={longest}: prompt.response_length={prompt.response_length}")
+    for name, mean, most, of in (
+        ("prompt", given.prompt, student, "prompt.student_buckets"),
+        ("teacher-prompt", given.teacher, teacher, "prompt.teacher_buckets"),
+        ("response", given.response, longest, "--longest"),
+    ):
+        if mean > most:
+            raise ConfigError(f"--{name}={mean:g}: the mean is above {of}={most}")
+    return given
+
+
+def _or(value, default):
+    return default if value is None else value

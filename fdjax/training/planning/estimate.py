@@ -75,12 +75,12 @@ def make_lengths(pod: Pod, assumed_: Assumed, samples: int | None = None) -> Len
 
 
 def estimate(
-    pod: Pod, parts: Parts, shapes: dict[Shape, int], given: Assumed, where: Slice
+    pod: Pod, parts: Parts, shapes: dict[Shape, float], given: Assumed, where: Slice
 ) -> Estimate:
     stage, chip, chips = pod.stage, where.chip, len(where.devices)
     real = make_lengths(pod, given)
     done = assumed.schedule(pod.shapes, real.response_N, stage.samples_per_prompt)
-    calls = _calls_of_sampling(done, 1) | {f"update {shape}": n for shape, n in shapes.items()}
+    calls = _calls_of_sampling(done) | {f"update {shape}": n for shape, n in shapes.items()}
     calls[APPLY] = build.updates_per_step(stage)
     named = parts.named()
     seconds = {name: n * at_least(named[name].cost, chip) for name, n in calls.items()}
@@ -112,7 +112,7 @@ def estimate(
         mfu=useful / (update * capacity),
         mfu_step=(useful + generated) / (step * capacity),
         tokens=sampled,
-        padding=1 - stage.epochs * _real_tokens(real, shapes) / columns,
+        padding=1 - stage.epochs * _real_tokens(pod, real) / columns,
         evaluation=evaluation,
         memory=memory,
         room=chip.memory - memory,
@@ -121,9 +121,9 @@ def estimate(
     )
 
 
-def _calls_of_sampling(done, copies):
+def _calls_of_sampling(done):
     return {
-        "weights": copies,
+        "weights": 1,
         "prefill": done.prefills,
         "insert": done.inserts,
         TOKEN: done.steps,
@@ -138,7 +138,7 @@ def _evaluation(pod, parts, given, chip):
         count = theorems * samples
         answers = assumed.lognormal(count, given.response, given.longest, given.spread, 3)
         done = assumed.schedule(pod.shapes, answers, samples)
-        calls = _calls_of_sampling(done, 1)
+        calls = _calls_of_sampling(done)
         total += sum(n * at_least(parts.generation[name].cost, chip) for name, n in calls.items())
     return total * (1 + (e.low_temperature is not None))
 
@@ -147,19 +147,19 @@ def _evaluation(pod, parts, given, chip):
 
 
 def model_flops(pod: Pod, real: Lengths) -> float:
-    """Of learning once from a step's attempts: as reporting/costs.py counts, without padding and
-    without what is computed again.
+    """Of learning once from a step's attempts, the mean over steps: as reporting/costs.py counts,
+    without padding and without what is computed again.
     """
     model, total = pod.model, 0.0
     kinds = learned_parts(pod.stage)
     for prompt, teacher, answer in zip(*real):
         p, t, a = int(prompt), int(teacher), int(answer)
-        for kind in kinds:
-            total += 3 * forward_flops(model, 0, p + a, logits=a)
-            if model.lora_rank:
-                total -= matrices_flops(lora.without(model), p + a, a)
-            if kind == "distillation":
-                total += forward_flops(model, 0, t + a, logits=a)
+        student = 3 * forward_flops(model, 0, p + a, logits=a)
+        if model.lora_rank:
+            student -= matrices_flops(lora.without(model), p + a, a)
+        teacher = forward_flops(model, 0, t + a, logits=a)
+        for kind, share in kinds.items():
+            total += share * (student + teacher * (kind == "distillation"))
     return total
 
 
@@ -173,13 +173,13 @@ def _sampling_flops(pod, real):
     return total
 
 
-def _real_tokens(real, shapes):
-    total = 0
-    for kind in {shape.part for shape in shapes}:
-        total += int((real.prompt_N + real.response_N).sum())
-        if kind == "distillation":
-            total += int((real.teacher_N + real.response_N).sum())
-    return total
+def _real_tokens(pod, real):
+    student = int((real.prompt_N + real.response_N).sum())
+    teacher = int((real.teacher_N + real.response_N).sum())
+    return sum(
+        share * (student + teacher * (kind == "distillation"))
+        for kind, share in learned_parts(pod.stage).items()
+    )
 
 
 def scoring_is_left_out(pod: Pod) -> bool:

@@ -78,15 +78,8 @@ def depths(model: ModelConfig) -> tuple[int, int] | None:
     return few if few[1] < model.num_layers else None
 
 
-def compiled(make: Callable[[int | None], Pod], shapes: Sequence[Shape], most: int | None) -> Parts:
-    """`make(layers)`: the pod, None with all layers. Of `shapes` at most `most` are compiled, the
-    first ones; the others are scaled by their tokens. Raises DoesNotFit.
-    """
-    whole = make(None)
-    return Parts(generation(make, whole), *update(whole, shapes, most))
-
-
 def generation(make: Callable[[int | None], Pod], whole: Pod) -> dict[str, Part]:
+    """`make(layers)`: the pod with so many layers; `whole`: with all. Raises DoesNotFit."""
     few = depths(whole.model)
     if few is None:
         return _generation(whole)
@@ -99,7 +92,7 @@ def generation(make: Callable[[int | None], Pod], whole: Pod) -> dict[str, Part]
     return {
         name: Part(
             Cost(*(max(0.0, at(x, y)) for x, y in zip(part.cost, b[name].cost))),
-            _held(whole, name),
+            whole.held(name),
             round(max(0, at(part.temporary, b[name].temporary))),
             round(max(0, at(part.code, b[name].code))),
             f"{COMPILED} with {few[0]} and {few[1]} layers",
@@ -114,7 +107,7 @@ def _generation(pod):
         built = build_program(f"{name}, {pod.model.num_layers} layers", build)
         text, memory = program.parse(built.as_text()), built.memory_analysis()
         code, temporary = memory.generated_code_size_in_bytes, memory.temp_size_in_bytes
-        held = _held(pod, name)
+        held = pod.held(name)
         if name == "decode":
             token, besides = costs.decode_costs(text, pod.shapes.chunk)
             parts[TOKEN] = Part(token, held, temporary, code)
@@ -124,13 +117,12 @@ def _generation(pod):
     return parts
 
 
-def _held(pod, name):
-    return pod.held("decode" if name in (TOKEN, CHUNK) else name)
-
-
 def update(
     pod: Pod, shapes: Sequence[Shape], most: int | None = None
 ) -> tuple[dict[Shape, Part], Part]:
+    """(of each shape, of optimizer and teacher). Of `shapes` at most `most` are compiled, the first
+    ones; the others are scaled by their tokens. Raises DoesNotFit.
+    """
     builders, apply = updates.update_programs(pod, shapes)
     found = {}
     for shape in list(shapes)[:most]:
@@ -171,9 +163,12 @@ def _distance(shape, other):
 
 
 def scaled(part: Part, near: Shape, shape: Shape) -> Part:
-    """FLOPs and bytes grow as the tokens of a microbatch, but those of collectives on weights."""
+    """What grows with the tokens of a microbatch: FLOPs, HBM, and all-reduces, which are of
+    activations. Other collectives are of weights.
+    """
     share = shape.rows * shape.tokens / (near.rows * near.tokens)
-    cost = Cost(*(x * share for x in part.cost[:2]), *part.cost[2:])
+    grown = {name: share * getattr(part.cost, name) for name in ("hbm", "flops", "all_reduce")}
+    cost = part.cost._replace(**grown)
     extra = round(part.temporary * min(share, 1.0))
     return Part(cost, part.held, max(extra, 0), 0, f"{SCALED} from {near}")
 

@@ -24,7 +24,7 @@ from fdjax.models.config import ModelConfig, from_fields
 from fdjax.rollout import engine, scheduler
 from fdjax.runtime import sharding
 from fdjax.training import build, state
-from fdjax.training.model_setup import make_model_config
+from fdjax.training.model_setup import check_length, make_model_config
 from fdjax.training.setup import find_source
 
 
@@ -40,17 +40,27 @@ class Pod(NamedTuple):
     state: Any
     weights: Any
     slots: Any
+    store: Any  # the caches of episodes that wait; None without an environment
     prompts: Any  # tokens, mask and, once they are read, keys and values
 
     def held(self, name: str) -> int:
         """Bytes on a chip while the program of this name runs, without its temporaries."""
         before = size(self.state) + size(self.weights)
-        return before if name == "weights" else before + size(self.slots) + size(self.prompts)
+        cached = size((self.slots, self.store, self.prompts))
+        return before if name == "weights" else before + cached
 
     def least_read(self) -> int:
         """Bytes of weights and of the whole cache."""
         read = {name: x for name, x in self.weights.items() if name != "embedding"}
         return size(read) + size(self.slots.cache)
+
+    def copied(self) -> int:
+        """Bytes of keys and values that a chunk of decoding has beside the cache: copies of the
+        columns that it reads, where it does not read all, and those that it writes.
+        """
+        columns = self.shapes.columns
+        some = [w for w in scheduler.widths(columns, self.decoding) if w < columns]
+        return size(self.slots.cache) * (max(some, default=0) + self.shapes.chunk) // columns
 
     def smallest_weight(self) -> int:
         return min(size(x) for x in jax.tree.leaves(self.weights) if x.ndim == 2)
@@ -81,7 +91,9 @@ def read_model(config: Config, recipe: str, name: str | None) -> ModelConfig:
         raise ConfigError(f"--model={name}: known are {known}{nearest(name, sizes)}")
     shape = runpy.run_path(str(sizes[name]))["shape"](name.split("_", 1)[1])
     with naming_field("model", ValueError, TypeError):
-        return from_fields(dict(shape) | dict(config.model))
+        model = from_fields(dict(shape) | dict(config.model))
+    check_length(config, model)
+    return model
 
 
 def _sizes(file):
@@ -142,23 +154,29 @@ def make_pod(
     tokens = jax.ShapeDtypeStruct((shapes.prompts, shapes.prompt), jnp.int32, sharding=rows)
     mask = jax.ShapeDtypeStruct(tokens.shape, bool, sharding=rows)
     with jax.set_mesh(mesh):
-        slots = _slots(model, mesh, shapes)
+        slots = _cached(engine.empty, model, mesh, slots=shapes.slots, columns=shapes.columns)
+        store = None
+        if shapes.store:
+            store = _cached(
+                engine.empty_store, model, mesh, rows=shapes.store, columns=shapes.columns
+            )
+        plain = dataclasses.replace(model, attention="xla")  # a kernel may need its platform
         read_prompts = jax.eval_shape(
-            lambda *args: engine.prefill(model, *args), weights, tokens, mask
+            lambda *args: engine.prefill(plain, *args), weights, tokens, mask
         )
     heads = _spread(mesh, model, None)  # engine.prefill
     prompts = placed(read_prompts, jax.tree.map(lambda _: heads, read_prompts))
-    everything = (tokens, mask, prompts)
-    return Pod(config, stage, model, training, mesh, shapes, held, weights, slots, everything)
+    read = (tokens, mask, prompts)
+    return Pod(config, stage, model, training, mesh, shapes, held, weights, slots, store, read)
 
 
 def with_layers(model: ModelConfig, layers: int) -> ModelConfig:
     return dataclasses.replace(model, num_layers=layers)
 
 
-def _slots(model, mesh, shapes):
-    """As `engine.empty` places them."""
-    slots = jax.eval_shape(lambda: engine.empty(model, slots=shapes.slots, columns=shapes.columns))
+def _cached(make, model, mesh, **sizes):
+    """What `make` returns, as the engine places it."""
+    slots = jax.eval_shape(lambda: make(model, **sizes))
     cache = _spread(mesh, model, sharding.ROWS)
     rows = NamedSharding(mesh, PartitionSpec(sharding.ROWS))
     return placed(slots, jax.tree.map(lambda x: cache if x.ndim == 4 else rows, slots))

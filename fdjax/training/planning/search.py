@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fdjax.config import Config, ConfigError, MeshConfig, RolloutStage
+from fdjax.config import Config, ConfigError, MeshConfig, RolloutStage, naming_field
 from fdjax.models.config import ModelConfig
 from fdjax.training.planning import arithmetic, estimate, parts, pod, updates
 from fdjax.training.planning.estimate import Assumed, Estimate
@@ -49,7 +49,8 @@ def answer(what: Question, *, compile_: bool | None = None, known: dict | None =
     if not compile_:
         found = arithmetic.counted(made, list(shapes))
     else:
-        found = _compiled(what, made, list(shapes), {} if known is None else known)
+        with naming_field("model", ValueError):  # a kernel that this mesh cannot have
+            found = _compiled(what, made, list(shapes), {} if known is None else known)
     numbers = estimate.estimate(made, found, shapes, what.given, what.where)
     return Answer(made, shapes, found, numbers)
 
@@ -68,18 +69,32 @@ class Candidate(NamedTuple):
     answer: Answer | None  # None: not compiled, or refused
     refused: DoesNotFit | None
 
+    @property
+    def known(self) -> Estimate:
+        """As compiled, if it was."""
+        return self.answer.estimate if self.answer else self.counted
+
+    @property
+    def fits(self) -> bool:
+        return not self.refused and self.known.fits
+
 
 def search(what: Question, most: int) -> list[Candidate]:
-    """The fastest first of those that fit, then those that do not, then those not compiled."""
-    candidates = []
+    """Those that were compiled and fit, the fastest first; then those that fit by arithmetic; then
+    the others. Raises ConfigError where no mesh can hold the run.
+    """
+    candidates, error = [], None
     for config, stage in variants(what):
         changed = what._replace(config=config, stage=stage)
         try:
             counted = answer(changed, compile_=False).estimate
-        except ConfigError:
-            continue  # no slot fits, or the mesh cannot be laid
+        except ConfigError as refused:  # no slot fits, or the mesh cannot be laid
+            error = refused
+            continue
         tokens = stage.optimizer.microbatch_tokens
         candidates.append((changed, Candidate(config.mesh, tokens, counted, None, None)))
+    if not candidates:
+        raise error or ConfigError(f"no mesh of {what.where.name} has replica, and cuts the heads")
     limit = SLACK * what.where.chip.memory
     candidates.sort(key=lambda c: (c[1].counted.memory > limit, c[1].counted.step))
     known: dict = {}
@@ -90,26 +105,32 @@ def search(what: Question, most: int) -> list[Candidate]:
             print(f"mesh {mesh}, {candidate.tokens} tokens:", file=sys.stderr, flush=True)
             try:
                 candidate = candidate._replace(answer=answer(changed, known=known))
-            except DoesNotFit as error:
-                candidate = candidate._replace(refused=error)
+            except DoesNotFit as refused:
+                candidate = candidate._replace(refused=refused)
         found.append(candidate)
     return sorted(found, key=_rank)
 
 
 def _rank(candidate):
-    if candidate.refused:
-        return 2, candidate.counted.step
-    known = candidate.answer.estimate if candidate.answer else candidate.counted
-    return (0 if known.fits else 2) + (candidate.answer is None), known.step
+    place = (candidate.answer is None) if candidate.fits else 2
+    return place, candidate.known.step
 
 
 def variants(what: Question) -> Iterator[tuple[Config, RolloutStage]]:
-    """Every mesh whose tensor axis divides the heads, with a half, once and twice the budget."""
-    chips, model, stage = len(what.where.devices), what.model, what.stage
+    """Every mesh with the config's `replica` whose tensor axis is a power of two and divides the
+    heads, with a half, once and twice the budget.
+    """
+    model, stage = what.model, what.stage
+    replica = what.config.mesh.replica or 1
+    chips = len(what.where.devices) // replica
+    if chips * replica != len(what.where.devices):
+        return
     for tensor in (2**i for i in range(int(math.log2(chips)) + 1)):
         if chips % tensor or model.num_heads % tensor or model.mlp_width % tensor:
             continue
-        mesh = MeshConfig(replica=1, fsdp=chips // tensor, tensor=tensor)
+        mesh = dataclasses.replace(
+            what.config.mesh, replica=replica, fsdp=chips // tensor, tensor=tensor
+        )
         for times in (0.5, 1, 2):
             tokens = round(stage.optimizer.microbatch_tokens * times)
             optimizer = dataclasses.replace(stage.optimizer, microbatch_tokens=tokens)

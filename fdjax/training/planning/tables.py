@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fdjax.runtime.sharding import AXES
 from fdjax.training import state
 from fdjax.training.planning import estimate as estimates
 from fdjax.training.planning import updates
@@ -60,7 +61,7 @@ def plan_data(what: Question, found: Answer) -> dict[str, Any]:
         "state": size(made.state),
         "gradient": size(updates.gradient(made)),
         "weights for decoding": size(made.weights),
-        "keys and values": size(made.slots.cache),
+        "keys and values": size((made.slots.cache, made.store)),
         f"most at a time ({most})": e.memory,
         "there is": chip.memory,
         "left": e.room,
@@ -104,6 +105,8 @@ def head(what: Question, found: Answer) -> str:
     ]
     if estimates.scoring_is_left_out(made):
         lines.append("Left out: the log-probabilities that this stage computes before an update.")
+    if made.config.environment.name:
+        lines.append("Left out: the time in which the model reads the environment's answers.")
     return "\n".join(lines)
 
 
@@ -133,7 +136,7 @@ def function_rows(functions: dict[str, dict]) -> tuple[list[str], list[list[str]
     rows = [
         [
             name + ("" if f["how"].split()[0] != "scaled" else " ~"),
-            f"{f['calls']:,}",
+            f"{f['calls']:,.10g}",
             _gb(f["memory"]),
             figure(f["flops"] / TERA),
             figure(f["hbm"] / GB),
@@ -198,13 +201,13 @@ def of_search(what: Question, found: Sequence[Candidate]) -> tuple[str, list[dic
     title = ["mesh", "tokens", "GB", "left", "sampling s", "update s", "a step s", "MFU", "how"]
     rows, data = [], []
     for candidate in found:
-        e = candidate.answer.estimate if candidate.answer else candidate.counted
+        e = candidate.known
         how = "compiled" if candidate.answer else COUNTED
         if candidate.refused:
             how = refused(candidate.refused, what.where)
         elif not e.fits:
             how += ", does not fit"
-        mesh = {name: n for name, n in vars(candidate.mesh).items() if n != 1}
+        mesh = {axis: getattr(candidate.mesh, axis) for axis in AXES}
         rows.append(
             [
                 _mesh(mesh),
@@ -215,9 +218,12 @@ def of_search(what: Question, found: Sequence[Candidate]) -> tuple[str, list[dic
                 how,
             ]
         )
-        data.append({"mesh": vars(candidate.mesh), "tokens": candidate.tokens, "how": how})
+        data.append({"mesh": mesh, "tokens": candidate.tokens, "how": how})
         data[-1]["estimate"] = e._asdict() | {"step": e.step, "fits": e.fits}
-    note = "Seconds are at least, MFU at most. The fastest that fits stands first."
+    note = (
+        "Seconds are at least, MFU at most. Those that fit stand first, the compiled ones before "
+        "the others, each by its seconds."
+    )
     return f"{what.where.name}, {len(found)} plans. {note}\n\n{columns(title, rows)}", data
 
 

@@ -40,16 +40,20 @@ class Shape(NamedTuple):
         return f"{self.rows} x ({self.prompt}+{self.response}{teacher})"
 
 
-def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
-    """How many microbatches of each shape a step has, the largest first, with rows of these
-    lengths, cut as training cuts them."""
-    found: dict[Shape, int] = {}
-    prompt, config, stage = pod.shapes.prompt, pod.config.prompt, pod.stage
+def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, float]:
+    """How many microbatches of each shape a step has in the mean, the largest first, with rows of
+    these lengths, cut as training cuts them."""
+    found: dict[Shape, float] = {}
+    config, stage = pod.config.prompt, pod.stage
     buckets = sorted({*config.student_buckets, *config.teacher_buckets})
     own_lengths = minibatches(lengths, stage.minibatches)
-    for part, own in itertools.product(learned_parts(stage), own_lengths):
+    for (part, share), own in itertools.product(learned_parts(stage).items(), own_lengths):
         teaches = part == "distillation"
-        prompts_N = own.teacher_N if teaches else own.prompt_N
+        prompts_N = np.maximum(own.prompt_N, own.teacher_N) if teaches else own.prompt_N
+        padded = {  # before they are cut
+            "prompt": microbatches.least(config.student_buckets, own.prompt_N.max(initial=0)),
+            "teacher": microbatches.least(config.teacher_buckets, own.teacher_N.max(initial=0)),
+        }
         longest = microbatches.least(buckets, int(prompts_N.max(initial=0)))
         cut = microbatches.plan(
             own.response_N,
@@ -60,18 +64,26 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, int]:
         )
         for width, rows, taken in cut:
             columns = microbatches.least(buckets, int(prompts_N[taken].max()))
-            student = min(prompt, columns)
-            shape = Shape(part, rows, student, columns if teaches else 0, width)
-            found[shape] = found.get(shape, 0) + stage.epochs
+            student = min(padded["prompt"], columns)
+            teacher = min(padded["teacher"], columns) if teaches else 0
+            shape = Shape(part, rows, student, teacher, width)
+            found[shape] = found.get(shape, 0) + share * stage.epochs
     return dict(sorted(found.items(), key=lambda item: -item[0].rows * item[0].tokens))
 
 
-def learned_parts(stage: RolloutStage) -> list[str]:
+def learned_parts(stage: RolloutStage) -> dict[str, float]:
+    """The share of the steps in which each part learns."""
     named = {
         "distillation": distillation_part(stage),
         "policy_gradient": policy_gradient_part(stage),
     }
-    return [name for name, part in named.items() if part]
+    turns = stage.turns if isinstance(stage, CombinedStage) else ()
+    shares = {
+        name: turns.count(name) / len(turns) if turns else 1.0
+        for name, part in named.items()
+        if part
+    }
+    return {name: share for name, share in shares.items() if share}
 
 
 def update_programs(
