@@ -9,7 +9,7 @@ from fdjax.data.__main__ import main
 from fdjax.data.dedup import Dropped, clean, statement_key, summary
 from fdjax.data.published import read_file
 from fdjax.data.splits import SPLITS, load_splits
-from fdjax.data.theorems import write_theorems
+from fdjax.data.theorems import read_theorems, write_theorems
 from fdjax.training.theorem_files import report_dropped
 from fdjax.types import Theorem
 
@@ -36,6 +36,21 @@ def key(signature, context="", name="t"):
         (": ∃! x, x = 1", ": ∃! y, y = 1"),
         (": ∀ᶠ x in l, P x", ": ∀ᶠ y in l, P y"),
         (": let x := 1; x = 1", ": let y := 1; y = 1"),
+        (": ∀ (x : ℝ) {y : ℝ}, x = y", ": ∀ (a : ℝ) {b : ℝ}, a = b"),
+        (": ∃ x, ∃ (_ : p) (h : q x), r h", ": ∃ y, ∃ (_ : p) (k : q y), r k"),
+        (": ⋃ (i ∈ S), A i = B", ": ⋃ (j ∈ S), A j = B"),
+        (": ∑' (n : ℕ), f n = 1", ": ∑' (k : ℕ), f k = 1"),
+        (": (Σ (i : ι), A i) = B", ": (Σ (j : ι), A j) = B"),
+        (": P → (x : ℝ) → x = x", ": P → (y : ℝ) → y = y"),
+        (
+            ".{u} (α : Type u) [Group α] (x : α) : x = x",
+            ".{u} (G : Type u) [Group G] (y : G) : y = y",
+        ),
+        (": {x : ℝ // 0 < x} = T", ": {y : ℝ // 0 < y} = T"),
+        (
+            "(f : ℕ → ℝ) : let g (n : ℕ) := f n; g 1 = 1",
+            "(a : ℕ → ℝ) : let b (k : ℕ) := a k; b 1 = 1",
+        ),
     ],
 )
 def test_the_same_up_to_layout_comments_and_bound_names(one, other):
@@ -54,6 +69,18 @@ def test_the_same_up_to_layout_comments_and_bound_names(one, other):
         (": {0, 1} = S", ": {1, 0} = S"),
         (": a - > b", ": a <-> b"),
         ("(h : Real.pi > 3) : P", "(h : Real.exp > 3) : P"),
+        # type ascriptions and other brackets that bind nothing
+        ("(x : ℝ) : (sin x : ℝ) ≤ 1", "(x : ℝ) : (cos x : ℝ) ≤ 1"),
+        ("(m n : ℕ) : (m : ℝ) < 5", "(m n : ℕ) : (n : ℝ) < 5"),
+        ("(m n : ℕ) (h : (m : ℝ) < 5) : P", "(m n : ℕ) (h : (n : ℝ) < 5) : P"),
+        ("(m n : ℕ) : P (m : ℝ) → Q", "(m n : ℕ) : P (n : ℝ) → Q"),
+        ("(m n : ℕ) : ∃ x, x < (m : ℝ)", "(m n : ℕ) : ∃ x, x < (n : ℝ)"),
+        ("(m n : ℕ) : ∃ x > (m : ℝ), P x", "(m n : ℕ) : ∃ x > (n : ℝ), P x"),
+        ("(m n : ℕ) : ∫ x in (m : ℝ)..1, x = 0", "(m n : ℕ) : ∫ x in (n : ℝ)..1, x = 0"),
+        ("(m n : ℕ) : (m ∈ S) ∧ P", "(m n : ℕ) : (n ∈ S) ∧ P"),
+        ("(f g : ℝ → ℝ) : {f x | x > 0} = S", "(f g : ℝ → ℝ) : {g x | x > 0} = S"),
+        ("(f g : Ω → ℝ) : μ[f | m] = 0", "(f g : Ω → ℝ) : μ[g | m] = 0"),
+        ("(S T : Set (Set ℝ)) : ⋃₀ S = A", "(S T : Set (Set ℝ)) : ⋃₀ T = A"),
     ],
 )
 def test_different_statements(one, other):
@@ -65,6 +92,13 @@ def test_definitions_belong_to_a_statement_and_opens_do_not():
     assert twice == key(": f 1 = 2", "open Nat\ndef f (k : ℕ) := 2 * k")
     assert twice != key(": f 1 = 2", "def f (n : ℕ) := n + 1")
     assert key(": 1 = 1", "set_option maxHeartbeats 0\n\nopen Real Nat") == key(": 1 = 1")
+
+
+def test_definitions_hold_binders_before_their_colon_only():
+    context = "variable (m n : ℕ)\ndef f (x : ℕ) : ℝ := ({} : ℝ) + x"
+    assert key(": f 1 = 2", context.format("m")) != key(": f 1 = 2", context.format("n"))
+    renamed = context.replace("m n", "k l").replace("x", "y").format("k")
+    assert key(": f 1 = 2", context.format("m")) == key(": f 1 = 2", renamed)
 
 
 def test_repetitions_and_evaluation_theorems_go_each_with_its_reason():
@@ -138,3 +172,11 @@ def test_the_command(files, tmp_path, capsys):
     assert main(["clean", str(tmp_path / "nowhere.jsonl"), "--out", str(out)]) == 2
     assert main(["clean", files["train"], "--out", str(tmp_path / "nowhere" / "out.jsonl")]) == 2
     assert "nowhere.jsonl" in capsys.readouterr().err
+
+
+def test_what_the_command_writes_has_no_id_twice(tmp_path):
+    one, two, out = (tmp_path / f"{name}.jsonl" for name in ("one", "two", "out"))
+    write_theorems(one, [Theorem("a", "t", ": 1 = 1"), Theorem("a#2", "t", ": 2 = 2")])
+    write_theorems(two, [Theorem("a", "t", ": 3 = 3")])
+    assert main(["clean", str(one), str(two), "--out", str(out)]) == 0
+    assert [t.id for t in read_theorems(out)] == ["a", "a#2", "a#3"]

@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from fdjax.data import lean_files
 from fdjax.data.dedup import Dropped
 from fdjax.data.lean_files import theorems_in
 from fdjax.data.published import read_file, theorem_of
@@ -172,6 +173,23 @@ def test_a_placeholder_without_an_answer_is_refused_by_name(answer):
     assert read(text) == [("p", "! p_solution has no published answer")]
     row = {"theorem_name": "p", "formal_statement": text, "answer": "fun _ ↦ {1}"}
     assert theorem_of(row).context.endswith(" := fun _ ↦ {1}")  # CombiBench has it in a field
+
+
+def test_names_are_read_once_a_command(monkeypatch):
+    """The time that a file of thousands of commands takes does not grow with their square."""
+    count, calls = 500, []
+    text = "".join(
+        f"theorem used{i} : f {i} = {i} := rfl\nlemma tool{i} : {i} = {i} := rfl\n"
+        f"theorem t{i} : f {i} = {i} := used{i}\nexample : {i} = {i} := by sorry\n"
+        for i in range(count)
+    )
+    names_in = lean_files.names_in
+    monkeypatch.setattr(lean_files, "names_in", lambda text: calls.append(text) or names_in(text))
+    found = theorems_in("def f (n : ℕ) := n\n" + text)
+    assert len(calls) < 4 * 4 * count  # of each command, its signature and twice its proof
+    assert [t.id for t in found[-3:]] == ["used499", "t499", "example_500"]
+    assert len(found) == 3 * count
+    assert found[-2].context == "def f (n : ℕ) := n\ntheorem used499 : f 499 = 499 := rfl"
 
 
 def test_definitions_that_ask_for_data_become_theorems():

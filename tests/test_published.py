@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from fdjax.data import published
-from fdjax.data.published import read_file, theorem_of
+from fdjax.data.published import read_file, theorem_of, with_unique_ids
 from fdjax.data.theorems import write_theorems
 from fdjax.lean.statements import lean_text
 from fdjax.runtime.files import cache_folder
@@ -241,6 +241,21 @@ def test_rows_that_make_no_theorem_are_named_and_the_rest_is_read(tmp_path):
     assert "none of the fields formal_statement" in dropped[2].reason
     (tmp_path / "f.json").write_text(json.dumps(rows))  # a list, as Lean Workbook's
     assert read_file(tmp_path / "f.json") == (theorems, dropped)
+
+
+@pytest.mark.parametrize(
+    "ids, unique",
+    [
+        ("a b a a", "a b a#2 a#3"),
+        ("a a#2 a", "a a#2 a#3"),
+        ("a a a#2", "a a#3 a#2"),
+        ("a a#2 a#2 a a", "a a#2 a#2#2 a#3 a#4"),
+        ("a a#2 a#3", "a a#2 a#3"),
+    ],
+)
+def test_repeated_ids_get_numbers_that_are_free(ids, unique):
+    theorems = with_unique_ids(Theorem(i, "t", ": 1 = 1") for i in ids.split())
+    assert [t.id for t in theorems] == unique.split()
 
 
 def test_files_of_our_own_are_read_strictly(tmp_path):

@@ -74,7 +74,8 @@ def _kind(dropped: Dropped) -> str:
 
 _SPELLINGS = {"λ": "fun", "↦": "=>", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->", "↔": "<->"}
 # Operators of several characters: `lexemes` gives them in pieces.
-_OPERATORS = ("<->", "->", "=>", "<=", ">=", "!=", ":=", "∃!", "∀ᶠ", "∀ᵐ", "∃ᶠ")
+_BINDING = ("∃!", "∀ᶠ", "∀ᵐ", "∃ᶠ", "∑'", "∏'", "∫⁻")
+_OPERATORS = ("<->", "->", "=>", "<=", ">=", "!=", ":=", "⋃₀", "⋂₀", *_BINDING)
 
 # Commands that change how a statement is read but define nothing.
 _NO_DEFINITION = re.compile(
@@ -83,10 +84,15 @@ _NO_DEFINITION = re.compile(
     re.M,
 )
 
-_OPENING = ("(", "{", "[", "⦃")
+_OPENING, _CLOSING = frozenset("({[⦃⟨"), frozenset(")}]⦄⟩")
 _NAMED = re.compile(r"[^\W\d][\w'!?]*")  # a name without dots, as binders have
-_BINDERS = {*"∀∃∑∏∫⋃⋂⨆⨅", "∃!", "∀ᶠ", "∀ᵐ", "∃ᶠ", "fun", "let", "have"}
+_WORD = re.compile(r"[\w.'!?]+")
+_BINDERS = {*"∀∃∑∏∫⋃⋂⨆⨅⨁ΣΠ", *_BINDING, "fun", "let", "have"}
 _NO_NAMES = {"_", "in", "fun", "let", "have", "if", "then", "else", "by", "Type", "Prop", "Sort"}
+# Binders follow the name of what these declare, up to a colon.
+_DECLARATIONS = {"theorem", "lemma", "example", "def", "abbrev", "instance", "axiom", "opaque"}
+_DECLARATIONS |= {"structure", "class", "inductive", "variable"}
+_TERM_STARTS = {":", ",", "->", "=>", ":=", "("}  # a term begins after them
 
 
 def statement_key(theorem: Theorem) -> str:
@@ -97,13 +103,13 @@ def statement_key(theorem: Theorem) -> str:
     Binders are found by their brackets and keywords, without elaboration, and a name stands for
     its latest binder. So some equal statements keep different keys; near copies do not.
     """
-    words = _words(f"{definitions(theorem.context)}\n⊢ {theorem.signature}")
+    words = _words(f"{definitions(theorem.context)}\ntheorem {theorem.signature}")
+    bound = _bound(words)
     numbers: dict[str, int] = {}
-    count, out, pending = 0, [], set()
+    count, out = 0, []
     for at, word in enumerate(words):
-        pending |= _bound_at(words, at)
         head, dot, fields = word.partition(".")
-        if at in pending:
+        if at in bound:
             numbers[word] = count
             count += 1
         out.append(f"⟪{numbers[head]}⟫{dot}{fields}" if head in numbers else word)
@@ -123,16 +129,54 @@ def _words(text: str) -> list[str]:
     return [_SPELLINGS.get(word, word) for word in text.split(" ")]
 
 
-def _bound_at(words: list[str], at: int) -> set[int]:
-    """Places of the names that the bracket or keyword at `at` binds."""
-    word = words[at]
-    if word not in _BINDERS and word not in _OPENING:
-        return set()
-    places = set()
-    for place, name in enumerate(words[at + 1 :], at + 1):
-        if _NAMED.fullmatch(name) and name not in _NO_NAMES:
-            places.add(place)
-            continue
-        # In brackets, only `(a b : T)`, `{x | p}` and `{x ∈ s | p}` bind. A keyword always does.
-        return places if word in _BINDERS or name in (":", "|", "∈") else set()
-    return set()
+def _bound(words: list[str]) -> set[int]:
+    """Places of the names that are bound where they stand."""
+    places: set[int] = set()
+    groups = [False]  # for each open bracket: would a bracket here hold binders?
+    for at, word in enumerate(words):
+        if word in _DECLARATIONS:
+            groups = [True]
+        elif word in _BINDERS:
+            places.update(_names(words, at + 1))
+            groups[-1] = True
+        elif word in _OPENING:
+            if _binds(words, at, groups[-1]):
+                places.update(_names(words, at + 1))
+            groups.append(False)
+        elif word in _CLOSING:
+            groups = groups[:-1] or [False]
+        elif word in _NO_NAMES - {"_"} or not _WORD.fullmatch(word):
+            groups[-1] = False
+    return places
+
+
+def _binds(words: list[str], at: int, group: bool) -> bool:
+    """Does the bracket at `at` bind the names that it begins with? `group`: it stands where groups
+    of binders do. Elsewhere only `{x | p}` and the like and `(x : T) → p` bind."""
+    names = _names(words, at + 1)
+    after = words[names.stop] if names.stop < len(words) else ""
+    if not names or words[at] == "⟨":
+        return False
+    if group:
+        return after in (":", "∈")
+    if words[at] == "{":
+        return len(names) == 1 and after in (":", "∈", "|")
+    return after == ":" and words[at - 1] in _TERM_STARTS and _behind(words, at) in ("->", "×")
+
+
+def _names(words: list[str], start: int) -> range:
+    """Places of the names in a row from `start` on."""
+    stop = start
+    while stop < len(words) and _NAMED.fullmatch(words[stop]) and words[stop] not in _NO_NAMES:
+        stop += 1
+    return range(start, stop)
+
+
+def _behind(words: list[str], at: int) -> str:
+    """The word behind the bracket that opens at `at`; empty without one."""
+    depth = 0
+    for place in range(at, len(words) - 1):
+        depth += (words[place] in _OPENING) - (words[place] in _CLOSING)
+        if depth == 0:
+            return words[place + 1]
+    return ""

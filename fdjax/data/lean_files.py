@@ -5,9 +5,11 @@ placeholder `abbrev NAME_solution : TYPE := sorry` takes the answer in the comme
 PutnamBench publishes it.
 """
 
+import collections
 import re
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fdjax.data.dedup import Dropped
 from fdjax.lean.audit import word_set
@@ -24,6 +26,14 @@ _SOLUTION = re.compile("solution|answer", re.I)
 _NO_REFERENCE = word_set("sorry admit termination_by decreasing_by where")
 
 
+class _Kept(NamedTuple):
+    """A command that may stand in a context."""
+
+    command: Command
+    names: frozenset[str]  # all names in its text
+    asked: str | None  # stays only where this is named; None: it always stays
+
+
 def theorems_in(text: str, answer: str | None = None) -> list[Theorem | Dropped]:
     """The statements of a Lean file or of a part of one, in order.
 
@@ -38,43 +48,50 @@ def theorems_in(text: str, answer: str | None = None) -> list[Theorem | Dropped]
     commands = [_answered(c, answer) for c in read_commands(text)]
     imports, commands = _imports(commands)
     found: list[Theorem | Dropped] = []
-    context: list[Command] = []
+    context: list[_Kept] = []
     namespaces: list[str] = []
     left: dict[str, str] = {}  # name of what is in no context -> why no statement may use it, or ""
     lost = ""  # why all that follows is refused
     open_ = any(c.keyword in _THEOREMS and _is_open(c) for c in commands)
-    for i, command in enumerate(commands):
-        keyword, used = command.keyword, names_in(command.text)
+    names = [names_in(c.text) for c in commands]
+    others = [i for i, c in enumerate(commands) if c.keyword not in _THEOREMS]
+    # name -> the last command that names it; the last one that is no theorem
+    last_use = {name: i for i, used in enumerate(names) for name in used}
+    last_other = {name: i for i in others for name in names[i]}
+    nameless: collections.Counter[str] = collections.Counter()
+    for i, (command, used) in enumerate(zip(commands, names, strict=True)):
+        keyword, last = command.keyword, _last(command.name)
+        nameless[keyword] += not command.name
         if keyword in _SCOPES:
             namespaces.append(command.name if keyword == "namespace" else "")
         elif keyword == "end" and namespaces:
             namespaces.pop()
-        users = [c for c in commands[i + 1 :] if _last(command.name) in names_in(c.text)]
-        exercise = keyword in _DATA and _is_open(command) and not users
+        exercise = keyword in _DATA and _is_open(command) and last_use.get(last, i) <= i
         exercise = exercise and not _SOLUTION.search(command.name)
         # beside theorems to prove, a lemma with its proof is a tool, and so is what definitions use
-        tool = keyword == "lemma" or any(c.keyword not in _THEOREMS for c in users)
+        tool = keyword == "lemma" or last_other.get(last, i) > i
         tool = tool and open_ and not _is_open(command)
         if exercise or (keyword in _THEOREMS and not tool):
-            number = sum(c.name == "" and c.keyword == keyword for c in commands[: i + 1])
-            name = command.name or f"{keyword}_{number}"
+            name = command.name or f"{keyword}_{nameless[keyword]}"
             full = ".".join([*filter(None, namespaces), name]).split("_root_.")[-1]
             try:
                 found.append(_theorem(command, name, full, imports, context, left, lost))
             except ValueError as error:
                 found.append(Dropped(full, str(error)))
-        gone = [name for name in left if name in used]
+        gone = _gone(left, used)
         reason = next((left[name] for name in gone if left[name]), "")
         if "sorry" in lexemes(command.text):
             reason = f"{command.name or keyword} is left as `sorry`"
             if keyword in _DATA and _SOLUTION.search(command.name):
                 reason = f"{command.name} has no published answer"
         if not reason and not (gone and (command.name or keyword == "attribute")):
-            _add(context, command)
+            # tactics find theorems with an attribute without a name
+            idle = keyword in _THEOREMS and "@[" not in command.before
+            _add(context, _Kept(command, used, last if idle else None))
         elif keyword in _THEOREMS or exercise:
-            left.setdefault(_last(command.name), "")
+            left.setdefault(last, "")
         elif command.name:
-            left[_last(command.name)] = reason
+            left[last] = reason
         elif reason:
             lost = lost or f"`{keyword}` before it cannot be kept: {reason}"
     return found
@@ -85,7 +102,7 @@ def _theorem(
     name: str,
     full_name: str,
     imports: tuple[str, ...],
-    context: Sequence[Command],
+    context: Sequence[_Kept],
     left: dict[str, str],
     lost: str,
 ) -> Theorem:
@@ -95,7 +112,7 @@ def _theorem(
         kind = signature[parts.colon + 1 :].strip()
         signature = f"{signature[: parts.colon].rstrip()} : Nonempty ({kind})".lstrip()
     used = names_in(signature)
-    if reason := lost or next((left[n] for n in left if left[n] and n in used), ""):
+    if reason := lost or next((left[n] for n in _gone(left, used) if left[n]), ""):
         raise ValueError(reason)
     reference = _reference(parts.proof, left)
     before = _needed(context, used | names_in(reference or ""))
@@ -116,7 +133,7 @@ def _reference(proof: str | None, left: dict[str, str]) -> str | None:
     """What follows `:=`, with a tactic proof on lines of its own; None if it is no whole proof."""
     if proof is None or is_hole(proof) or proof.startswith("|"):
         return None
-    if not _NO_REFERENCE.isdisjoint(lexemes(proof)) or not names_in(proof).isdisjoint(left):
+    if not _NO_REFERENCE.isdisjoint(lexemes(proof)) or _gone(left, names_in(proof)):
         return None
     proof = re.sub(r"^\s+(?=by\s)", " ", proof)
     lines = [line.rstrip() for line in proof.splitlines() if line.strip()]
@@ -161,27 +178,32 @@ def _imports(commands: Sequence[Command]) -> tuple[tuple[str, ...], list[Command
     return tuple(imports), others
 
 
-def _add(context: list[Command], command: Command) -> None:
+def _gone(left: dict[str, str], used: frozenset[str]) -> list[str]:
+    """The names of `left` that are in `used`, in the order of `left`."""
+    gone = left.keys() & used
+    return [name for name in left if name in gone] if gone else []
+
+
+def _add(context: list[_Kept], kept: _Kept) -> None:
     """Appends it; a scope that ends empty goes."""
-    if command.keyword == "end" and context and context[-1].keyword in _SCOPES:
+    if kept.command.keyword == "end" and context and context[-1].command.keyword in _SCOPES:
         context.pop()
     else:
-        context.append(command)
+        context.append(kept)
 
 
-def _needed(context: Sequence[Command], used: frozenset[str]) -> list[Command]:
-    """`context` without the theorems that neither `used` nor what stays names. Those with an
-    attribute stay, since tactics find them without a name."""
-    kept: list[Command] = []
-    for command in reversed(context):
-        idle = command.keyword in _THEOREMS and "@[" not in command.before
-        if not idle or _last(command.name) in used:
-            used = used | names_in(command.text)
-            kept.append(command)
-    result: list[Command] = []
-    for command in reversed(kept):
-        _add(result, command)
-    return result
+def _needed(context: Sequence[_Kept], used: frozenset[str]) -> list[Command]:
+    """`context` without the theorems that neither `used` nor what stays names."""
+    named = set(used)
+    needed: list[_Kept] = []
+    for kept in reversed(context):
+        if kept.asked is None or kept.asked in named:
+            named |= kept.names
+            needed.append(kept)
+    result: list[_Kept] = []
+    for kept in reversed(needed):
+        _add(result, kept)
+    return [kept.command for kept in result]
 
 
 def _last(name: str) -> str:

@@ -152,13 +152,20 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def with_unique_ids(theorems: Iterable[Theorem]) -> list[Theorem]:
-    """The second theorem of an id gets `#2` after it, and so on."""
+    """The second theorem of an id gets `#2` after it, and so on; numbers that make an id which
+    another theorem has are left out. The first theorem of each id keeps it."""
+    theorems = list(theorems)
+    taken = {theorem.id for theorem in theorems}
     uses: collections.Counter[str] = collections.Counter()
     unique = []
     for theorem in theorems:
-        uses[theorem.id] += 1
-        if (count := uses[theorem.id]) > 1:
-            theorem = dataclasses.replace(theorem, id=f"{theorem.id}#{count}")
+        name = theorem.id
+        uses[name] += 1
+        if uses[name] > 1:
+            while (free := f"{name}#{uses[name]}") in taken:
+                uses[name] += 1
+            taken.add(free)
+            theorem = dataclasses.replace(theorem, id=free)
         unique.append(theorem)
     return unique
 
