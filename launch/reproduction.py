@@ -134,6 +134,7 @@ def page(runs: Runs) -> str:
             "## Results",
             markdown_rows(*results_table(found)),
             "![pass@k](reproduction_pass.svg)",
+            *_against(found),
             "## What each method saw, and what it cost",
             markdown_rows(*sources_table(found)),
             "![while training](reproduction_training.svg)",
@@ -187,6 +188,11 @@ def _claim_text(claim: Claim) -> str:
     return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
 
 
+def _against(found: Mapping[str, Mapping[int, Mapping]]) -> list[str]:
+    title, rows = against_table(found)
+    return ["## Against the other methods", markdown_rows(title, rows)] if rows else []
+
+
 def _stats(of_method: Mapping[int, Mapping]) -> Method:
     return method(list(of_method.values()))
 
@@ -197,14 +203,35 @@ def results_table(
     """A method's differences are to the start at the method's own seeds."""
     rows = []
     for name, of_method in found.items():
-        one, start = _stats(of_method), _stats({s: found[START][s] for s in of_method})
+        one = _stats(of_method)
         cells = [f"{mean:.3f}" for mean in (*one.pass_STK.mean((0, 1)), one.entropy_S.mean())]
         if name != START:
-            changes = over_both(one.pass_STK - start.pass_STK)
-            changes.append(over_seeds(one.entropy_S - start.entropy_S))
-            cells = [f"{cell} {bold_difference(change)}" for cell, change in zip(cells, changes)]
+            changes = _minus(of_method, found[START])
+            cells = [f"{cell} {change}" for cell, change in zip(cells, changes)]
         rows.append([name, str(len(of_method)), *cells])
     return ["method", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
+
+
+def against_table(
+    found: Mapping[str, Mapping[int, Mapping]],
+) -> tuple[list[str], list[list[str]]]:
+    """FD, and GRPO from its checkpoint, minus each of the other methods, at that one's seeds."""
+    rows = [
+        [f"{name} minus {other}", str(len(found[other])), *_minus(found[name], found[other])]
+        for name in ("fd", "fd_grpo")
+        for other in paper.OTHERS
+        if name in found and other in found
+    ]
+    return ["difference", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
+
+
+def _minus(runs: Mapping[int, Mapping], others: Mapping[int, Mapping]) -> list[str]:
+    """Differences of pass@k and of entropy at the seeds that both have."""
+    seeds = [seed for seed in runs if seed in others]
+    one, other = _stats({s: runs[s] for s in seeds}), _stats({s: others[s] for s in seeds})
+    changes = over_both(one.pass_STK - other.pass_STK)
+    changes.append(over_seeds(one.entropy_S - other.entropy_S))
+    return [bold_difference(change) for change in changes]
 
 
 def sources_table(

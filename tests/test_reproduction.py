@@ -114,6 +114,9 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
     # Compared with the start at its own seed.
     assert row.count("+0.000 [+0.000, +0.000]") == 4
+    [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
+    gain = np.mean(runs["fd_grpo-1"]["solved"]) / 64 - np.mean(runs["sft-1"]["solved"]) / 64
+    assert own.startswith(f"| fd_grpo minus fd_messages | 1 | **{gain:+.3f} [")
     assert "fd_messages (seeds 0 2 3 4)" in left_out and "strong-grpo (seeds 2)" in left_out
     assert "A strong habit: 99.8% of the places, 2 seeds" in page
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
