@@ -32,6 +32,7 @@ START = "start (sft)"
 SPLIT = "test"
 CURVE = 64  # points of a run's curve in the JSON, at most
 Runs = dict[str, dict[str, Any]]  # name of the job -> its numbers
+OfMethod = dict[int, dict[str, Any]]  # seed -> the numbers of its run
 
 
 def main() -> int:
@@ -101,7 +102,7 @@ def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
     return [value if value is None else float(f"{value:.4g}") for value in values]
 
 
-def by_method(runs: Runs, prefix: str = "") -> dict[str, dict[int, dict[str, Any]]]:
+def by_method(runs: Runs, prefix: str = "") -> dict[str, OfMethod]:
     """Method -> seed -> its run. START comes first, then the methods of the claims, all at the
     seeds at which all of them are there; then the others, at those of these seeds that they have.
     """
@@ -134,7 +135,10 @@ def page(runs: Runs) -> str:
             "## Results",
             markdown_rows(*results_table(found)),
             "![pass@k](reproduction_pass.svg)",
-            *_against(found),
+        ]
+        if found.keys() & paper.OTHERS.keys():
+            parts += ["## Against the other methods", markdown_rows(*against_table(found))]
+        parts += [
             "## What each method saw, and what it cost",
             markdown_rows(*sources_table(found)),
             "![while training](reproduction_training.svg)",
@@ -176,7 +180,7 @@ def missing(runs: Runs) -> str:
     return f"Not finished, and left out: {names}." if names else ""
 
 
-def _claim_texts(found: Mapping[str, Mapping[int, Mapping]]) -> list[str]:
+def _claim_texts(found: Mapping[str, OfMethod]) -> list[str]:
     stats = {name: _stats(of_method) for name, of_method in found.items()}
     return [_claim_text(claim) for claim in claims(stats)]
 
@@ -188,18 +192,11 @@ def _claim_text(claim: Claim) -> str:
     return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
 
 
-def _against(found: Mapping[str, Mapping[int, Mapping]]) -> list[str]:
-    title, rows = against_table(found)
-    return ["## Against the other methods", markdown_rows(title, rows)] if rows else []
-
-
-def _stats(of_method: Mapping[int, Mapping]) -> Method:
+def _stats(of_method: OfMethod) -> Method:
     return method(list(of_method.values()))
 
 
-def results_table(
-    found: Mapping[str, Mapping[int, Mapping]],
-) -> tuple[list[str], list[list[str]]]:
+def results_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
     """A method's differences are to the start at the method's own seeds."""
     rows = []
     for name, of_method in found.items():
@@ -212,9 +209,7 @@ def results_table(
     return ["method", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
 
 
-def against_table(
-    found: Mapping[str, Mapping[int, Mapping]],
-) -> tuple[list[str], list[list[str]]]:
+def against_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
     """FD, and GRPO from its checkpoint, minus each of the other methods, at that one's seeds."""
     rows = [
         [f"{name} minus {other}", str(len(found[other])), *_minus(found[name], found[other])]
@@ -225,7 +220,7 @@ def against_table(
     return ["difference", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
 
 
-def _minus(runs: Mapping[int, Mapping], others: Mapping[int, Mapping]) -> list[str]:
+def _minus(runs: OfMethod, others: OfMethod) -> list[str]:
     """Differences of pass@k and of entropy at the seeds that both have."""
     seeds = [seed for seed in runs if seed in others]
     one, other = _stats({s: runs[s] for s in seeds}), _stats({s: others[s] for s in seeds})
@@ -234,9 +229,7 @@ def _minus(runs: Mapping[int, Mapping], others: Mapping[int, Mapping]) -> list[s
     return [bold_difference(change) for change in changes]
 
 
-def sources_table(
-    found: Mapping[str, Mapping[int, Mapping]],
-) -> tuple[list[str], list[list[str]]]:
+def sources_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, of_method in found.items():
         if name != START:
