@@ -77,9 +77,9 @@ def test_an_accelerator_writes_all_samples_at_once(monkeypatch):
 
 def test_a_chunk_reads_a_part_of_a_long_cache():
     mesh = sharding.make_mesh(1, 1, 1)
-    assert scheduler._widths(88, mesh) == [88]
-    assert scheduler._widths(192, mesh) == [128, 192]
-    assert scheduler._widths(8320, mesh) == [2080, 4160, 6240, 8320]
+    assert scheduler.widths(88, mesh) == [88]
+    assert scheduler.widths(192, mesh) == [128, 192]
+    assert scheduler.widths(8320, mesh) == [2080, 4160, 6240, 8320]
 
 
 def test_slots_and_prompts_split_over_the_devices():
@@ -275,7 +275,7 @@ def test_one_compilation_per_function_and_shape(generator, random_model, caplog)
 
     with pytest.MonkeyPatch.context() as patch, jax.log_compiles(), caplog.at_level("WARNING"):
         patch.setattr(engine, "decode", noting)
-        patch.setattr(scheduler, "_widths", lambda columns, mesh: [columns - 72, columns])
+        patch.setattr(scheduler, "widths", lambda columns, mesh: [columns - 72, columns])
         first = written_tokens(generator, random_model)
     assert len(widths) == 2
     large = {"empty": 1, "prefill": 1, "insert": 1, "decode": len(widths), "_key": 1}
