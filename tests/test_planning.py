@@ -187,6 +187,7 @@ def test_more_price_more_lean_more_tokens(capsys, tmp_path):
 
     little, much = of("--response=1000"), of("--response=3000")
     assert much["sampling"] > 1.5 * little["sampling"] and much["update"] > little["update"]
+    assert of("--lean-seconds=0")["workers_needed"] == 0
     fast, slow = of("--lean-seconds=1"), of("--lean-seconds=100")
     assert fast["lean_wait"] == 0 < slow["lean_wait"]
     assert slow["workers_needed"] == pytest.approx(100 * fast["workers_needed"], rel=0.3)
@@ -216,6 +217,7 @@ def test_a_search_ranks_what_fits(capsys, tmp_path):
         (["--topology=h100:8", "--prompt=9000"], "the mean is above prompt.student_buckets=2048"),
         (["--topology=h100:8", "--prompt=0"], "--prompt=0: must be above 0"),
         (["--topology=h100:8", "--shapes=0"], "--shapes=0: must be above 0"),
+        (["--topology=h100:8", "--lean-seconds=-1"], "--lean-seconds=-1: must be at least 0"),
         (["--topology=h100:8", "--search=0"], "--search=0: must be above 0"),
         (["--topology=h100:8", "--lean-workers=-3"], "--lean-workers=-3: must be above 0"),
         (["--topology=h100:8", "--config.generation.memory_gb=0.01", "--search"], "memory_gb=0.01"),

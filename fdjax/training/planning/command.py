@@ -121,7 +121,9 @@ def assumptions(args: argparse.Namespace, config: Config) -> Assumed:
         price=args.price,
         workers=args.lean_workers,
     )
-    for name, value in vars(args).items():
+    if args.lean_seconds < 0:
+        raise ConfigError(f"--lean-seconds={args.lean_seconds:g}: must be at least 0")
+    for name, value in (vars(args) | {"lean_seconds": None}).items():
         if isinstance(value, int | float) and value <= 0:
             raise ConfigError(f"--{name.replace('_', '-')}={value:g}: must be above 0")
     if longest > prompt.response_length:
