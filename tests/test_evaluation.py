@@ -130,6 +130,18 @@ def test_no_failure_no_gap(monkeypatch):
     assert rates == {}
 
 
+def test_a_gap_that_cannot_be_measured_is_a_warning(monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "once", lambda *_: {})
+    monkeypatch.setattr(evaluation, "manifest_fields", lambda _: {})
+    stage = types.SimpleNamespace(theorems="train", samples_per_prompt=2, temperature=1.0)
+    config = types.SimpleNamespace(
+        blocks={"fd": stage}, evaluation=EvaluationConfig(), feedback=None, seed=0
+    )
+    run = types.SimpleNamespace(config=config, theorems={"train": THEOREMS})
+    evaluation.measure_teacher(run, "fd", 0.05, types.SimpleNamespace(name="sft"))
+    assert "was not measured: of 5 theorems none" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_control_reads_the_feedback_of_others_that_fits(monkeypatch):
     """Of three theorems the feedback on t3 fits no prompt of t2; alone, none has a control."""
     read = []

@@ -29,8 +29,6 @@ Params = dict  # nested dict of fp32 arrays; those under "layers" have a leading
 def init(config: ModelConfig, key: jax.Array) -> Params:
     """Random fp32 parameters. Scanned and unrolled layers have the same layout."""
     tokens = jnp.zeros((1, 1), jnp.int32)
-    # Parameters do not depend on the kernel, and it may be one of another platform.
-    config = dataclasses.replace(config, attention="xla")
     return Transformer(config).init(key, tokens, tokens, tokens == 0)["params"]
 
 

@@ -213,6 +213,12 @@ def measure_teacher(run: Run, name: str, min_gap: float, before: Policy) -> None
 
     key = {"teacher": before.name} | manifest_fields(run.config.feedback)
     rates = once(run, name, before, key, theorems, measure)
+    if not rates:
+        console.print(
+            "[bold]warning[/]: the teacher's solve rate was not measured: of "
+            f"{len(theorems)} theorems none has a failed attempt with feedback that fits"
+        )
+        return
     console.print(
         "teacher's solve rate on failed attempts: "
         + ", ".join(f"{rate:.3f} with {what}" for what, rate in rates.items())

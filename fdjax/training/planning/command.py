@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
         if args.search:
             found = search.search(what, args.search)
             text, data = tables.of_search(what, found)
-            fits = any(candidate.fits for candidate in found)
+            asked = [c for c in found if c.answer or not where.compiles]
+            fits = any(candidate.fits for candidate in asked)
         else:
             answer = search.answer(what)
             text, data = tables.of_plan(what, answer)

@@ -139,16 +139,18 @@ def make_pod(
         episodes=config.environment if config.environment.name else None,
     )
     model = with_layers(model, layers or model.num_layers)
+    # No shape depends on the kernel, which may be one of another platform.
+    plain = dataclasses.replace(model, attention="xla")
     optimizer = build.stage_optimizer(stage)
 
     def make_state():
-        params = transformer.init(model, jax.random.key(0))
+        params = transformer.init(plain, jax.random.key(0))
         return state.from_params(params, optimizer, **build.teacher_fields(stage))
 
     held = jax.eval_shape(make_state)
     held = placed(held, sharding.tree_shardings(held, training))
     head = config.generation.head_dtype
-    weights = jax.eval_shape(decoding.copier(model, mesh, head), held.params)
+    weights = jax.eval_shape(decoding.copier(plain, mesh, head), held.params)
     weights = placed(weights, sharding.tree_shardings(weights, mesh))
     rows = NamedSharding(mesh, PartitionSpec(sharding.ROWS))
     tokens = jax.ShapeDtypeStruct((shapes.prompts, shapes.prompt), jnp.int32, sharding=rows)
@@ -160,7 +162,6 @@ def make_pod(
             store = _cached(
                 engine.empty_store, model, mesh, rows=shapes.store, columns=shapes.columns
             )
-        plain = dataclasses.replace(model, attention="xla")  # a kernel may need its platform
         read_prompts = jax.eval_shape(
             lambda *args: engine.prefill(plain, *args), weights, tokens, mask
         )

@@ -32,7 +32,7 @@ class Question(NamedTuple):
 
 class Answer(NamedTuple):
     pod: Pod
-    shapes: dict[Shape, int]
+    shapes: dict[Shape, float]
     parts: Parts
     estimate: Estimate
 
@@ -107,6 +107,9 @@ def search(what: Question, most: int) -> list[Candidate]:
                 candidate = candidate._replace(answer=answer(changed, known=known))
             except DoesNotFit as refused:
                 candidate = candidate._replace(refused=refused)
+            except ConfigError as refused:  # a kernel that this mesh cannot have
+                print(f"left out: {refused}", file=sys.stderr, flush=True)
+                continue
         found.append(candidate)
     return sorted(found, key=_rank)
 
