@@ -55,7 +55,9 @@ cut = functools.partial(microbatches, tokens=256, shards=1, prompts=(4, 8, 12))
 
 def test_each_width_saves_a_tenth_of_a_row():
     assert response_widths(28, prompt=64) == [28]
-    assert response_widths(128, prompt=96) == [16, 32, 48, 64, 96, 128]
+    assert response_widths(28, prompt=32) == [21, 28]
+    assert response_widths(128, prompt=96) == [16, 24, 32, 48, 64, 96, 128]
+    assert response_widths(128, prompt=200) == [16, 32, 48, 64, 96, 128]
     assert response_widths(6144, prompt=2048) == [768, 1152, 1536, 2304, 3072, 4608, 6144]
     assert response_widths(6144, prompt=10**6) == [6144]
 

@@ -117,37 +117,41 @@ async def teacher_solve_rate(
     `provider`: the true one, also where the training that follows shuffles. The stream of
     `sampling` is set here.
     """
-    groups, feedbacks = await _failures(generator, params, farm, provider, theorems, sampling)
-    failed = [theorem for [(theorem, _, _)] in groups]
+    failures = await _failures(generator, params, farm, provider, theorems, sampling)
+    failed = [theorem for theorem, _, _ in failures]
+    feedbacks = [feedback for _, feedback, _ in failures]
     others = feedbacks[1:] + feedbacks[:1] if len(feedbacks) > 1 else []
+    shuffled = [(t, _teacher_prompt(generator.prompts, t, f)) for t, f in zip(failed, others)]
+    readings = {
+        "feedback": [(theorem, prompt) for theorem, _, prompt in failures],
+        "none": [(theorem, generator.prompts.student(theorem)) for theorem in failed],
+        "shuffled": [(theorem, prompt) for theorem, prompt in shuffled if prompt],
+    }
 
-    def rate(theorems: list[Theorem], prompts: list[list[int]]) -> float:
+    def rate(reading: list[tuple[Theorem, list[int]]]) -> float:
+        theorems, prompts = map(list, zip(*reading))
         again = sampling._replace(stream="teacher gap")
         items = attempt(generator, params, farm, theorems, prompts, again)
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
-    def with_feedback(pairs) -> tuple[list[Theorem], list[list[int]]]:
-        pairs = [(t, f) for t, f in pairs if _fits(generator.prompts, t, f)]
-        return [t for t, _ in pairs], [generator.prompts.teacher(t, f)[0] for t, f in pairs]
-
-    readings = {
-        "feedback": with_feedback(zip(failed, feedbacks)),
-        "none": (failed, [generator.prompts.student(t) for t in failed]),
-        "shuffled": with_feedback(zip(failed, others)),
-    }
-    return {name: rate(*both) for name, both in readings.items() if both[0]}
+    return {name: rate(reading) for name, reading in readings.items() if reading}
 
 
-def _fits(prompts: Prompts, theorem: Theorem, feedback: Feedback | None) -> bool:
-    messages = feedback.messages if feedback else ()
-    return bool(messages) and prompts.teacher(theorem, feedback)[1] < len(messages)
+def _teacher_prompt(
+    prompts: Prompts, theorem: Theorem, feedback: Feedback | None
+) -> list[int] | None:
+    """None without feedback, and where no message of it fits the prompt."""
+    if feedback is None or not feedback.messages:
+        return None
+    prompt, left_out = prompts.teacher(theorem, feedback)
+    return prompt if left_out < len(feedback.messages) else None
 
 
 async def _failures(
     generator, params, farm, provider, theorems, sampling
-) -> tuple[list[list[Item]], list[Feedback]]:
-    """A failed and finished attempt of each theorem that has one, and the feedback on it. Left out
-    where there is no feedback, or none that fits a prompt.
+) -> list[tuple[Theorem, Feedback, list[int]]]:
+    """Of each theorem with a failed and finished attempt: the feedback on it, and the teacher's
+    prompt. Left out where there is no feedback, or none that fits a prompt.
     """
     prompts = [generator.prompts.student(t) for t in theorems]
     sampling = sampling._replace(stream="teacher gap: student")
@@ -158,12 +162,12 @@ async def _failures(
     context = FeedbackContext("teacher gap", 0, params, requested=requested)
     feedbacks = await provider([g for g, _ in chosen], context)  # whole groups: for peers
 
-    pairs = [
-        ([g[i]], f[i])
-        for (g, i), f in zip(chosen, feedbacks)
-        if _fits(generator.prompts, g[i][0], f[i])
-    ]
-    return [group for group, _ in pairs], [feedback for _, feedback in pairs]
+    found = []
+    for (group, i), feedback in zip(chosen, feedbacks):
+        theorem = group[i][0]
+        if prompt := _teacher_prompt(generator.prompts, theorem, feedback[i]):
+            found.append((theorem, feedback[i], prompt))
+    return found
 
 
 # --- Of a run ------------------------------------------------------------------------------------

@@ -151,15 +151,15 @@ def model_flops(pod: Pod, real: Lengths) -> float:
     without padding and without what is computed again.
     """
     model, total = pod.model, 0.0
-    kinds = learned_parts(pod.stage)
-    for prompt, teacher, answer in zip(*real):
-        p, t, a = int(prompt), int(teacher), int(answer)
+    shares = learned_parts(pod.stage)
+    for prompt, teacher_prompt, answer in zip(*real):
+        p, t, a = int(prompt), int(teacher_prompt), int(answer)
         student = 3 * forward_flops(model, 0, p + a, logits=a)
         if model.lora_rank:
             student -= matrices_flops(lora.without(model), p + a, a)
-        teacher = forward_flops(model, 0, t + a, logits=a)
-        for kind, share in kinds.items():
-            total += share * (student + teacher * (kind == "distillation"))
+        total += sum(shares.values()) * student
+        if distilled := shares.get("distillation"):
+            total += distilled * forward_flops(model, 0, t + a, logits=a)
     return total
 
 
