@@ -1,4 +1,4 @@
-"""The paper's comparison on the benchmark of habits: eight methods at five seeds, each from the
+"""The paper's comparison on the benchmark of habits: nine methods at five seeds, each from the
 seed's own warm start; three of them, at three seeds, at two further strengths of the habit.
 
     python launch/paper.py runs/paper --at_once=2                      # here; resumes
@@ -22,6 +22,16 @@ OTHERS = {
     # At the steps of fd and grpo together; the first half of its theorems is theirs.
     "grpo_twice": ("configs/grpo.py", {"grpo.steps": 128, "data.train": "4096"}),
     "corrections": ("configs/expert_iteration.py", {"expert_iteration.corrections": True}),
+    # As fd_grpo, with supervised learning of the corrections in FD's place.
+    "corrections_grpo": (
+        "configs/expert_iteration.py",
+        {
+            "stages": "('sft','expert_iteration','grpo')",
+            "expert_iteration.corrections": True,
+            "expert_iteration.steps": 32,
+            "grpo.steps": 32,
+        },
+    ),
     "expert_iteration": ("configs/expert_iteration.py", {}),
     "fd_shuffled": ("configs/fd.py", {"feedback.shuffle": True}),
     "fd_messages": ("configs/fd.py", {"feedback.provider": "lean_messages"}),

@@ -160,7 +160,8 @@ Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the
 theorems that no run trained on, 64 attempts at each at temperature 1. A seed is of all random
 numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 64 steps of 32
 theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO
-on the same 1,024 theorems.
+on the same 1,024 theorems; `corrections_grpo` has supervised learning of the corrections in FD's
+place.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
@@ -250,6 +251,10 @@ def figures(runs: Runs) -> list[tuple]:
     if not found:
         return []
     most = len(found[START])
+    labels = {
+        name: name if len(of_method) == most else f"{name} ({len(of_method)} seeds)"
+        for name, of_method in found.items()
+    }
 
     def draw_pass(figure: Figure) -> None:
         axis = figure.subplots()
@@ -258,10 +263,8 @@ def figures(runs: Runs) -> list[tuple]:
             low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
             axis.fill_between(KS, low, high, color=f"C{i}", alpha=0.12, linewidth=0)
             style = "-" if i < 8 else (0, (4, 2))
-            label = name if len(of_method) == most else f"{name} ({len(of_method)} seeds)"
-            axis.plot(
-                KS, mean, color=f"C{i}", marker="o", markersize=4, linestyle=style, label=label
-            )
+            line = {"color": f"C{i}", "linestyle": style, "label": labels[name]}
+            axis.plot(KS, mean, marker="o", markersize=4, **line)
         axis.set_xscale("log", base=2)
         axis.set_xticks(KS, [str(k) for k in KS])
         axis.minorticks_off()
@@ -274,7 +277,7 @@ def figures(runs: Runs) -> list[tuple]:
             for column, axis in enumerate(axes):
                 for i, (name, of_method) in enumerate(list(found.items())[1:], 1):
                     x, y = mean_curve(list(of_method.values()), column, 2 + row)
-                    axis.plot(x, y, color=f"C{i}", label=name)
+                    axis.plot(x, y, color=f"C{i}", label=labels[name])
                 axis.set(title=title, ylim=(0, None))
         for axis, label in zip(grid[-1], ("rollouts", "FLOPs")):
             axis.set_xlabel(f"{label} since the start")
