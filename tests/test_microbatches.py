@@ -53,7 +53,7 @@ def ragged(kind, rows=24, seed=0):
 cut = functools.partial(microbatches, tokens=256, shards=1, prompts=(4, 8, 12))
 
 
-def test_each_width_saves_a_tenth_of_a_row():
+def test_each_width_saves_a_tenth_of_a_row_or_a_twentieth_and_eight_columns():
     assert response_widths(28, prompt=64) == [28]
     assert response_widths(28, prompt=32) == [21, 28]
     assert response_widths(128, prompt=96) == [16, 24, 32, 48, 64, 96, 128]

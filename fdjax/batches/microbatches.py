@@ -12,8 +12,9 @@ import numpy as np
 SHORTEST = 16  # response columns: a narrower microbatch saves little
 PARTS = (3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # further widths, of the longest response
 ROWS = sorted(odd << k for odd in (1, 3) for k in range(20))  # of a microbatch, on a shard
-SAVING = 0.1  # the least share of a row's columns that the next width saves,
-LONG, SAVING_OF_LONG = 8, 0.05  # and that where these are 8 columns: each width is compiled
+SAVING = 0.1  # the least share of a row's columns that the next width saves
+MANY = 8  # columns: where the next width saves so many,
+SAVING_OF_MANY = 0.05  # this share is enough
 FEWEST = 1 / 8  # of a batch's rows, in a microbatch: fewer make shapes to compile, and save little
 
 
@@ -76,7 +77,7 @@ def response_widths(response: int, prompt: int) -> list[int]:
     widths = [response]
     for part in PARTS:
         width = math.ceil(response * part)
-        saving = SAVING_OF_LONG if widths[-1] - width >= LONG else SAVING
+        saving = SAVING_OF_MANY if widths[-1] - width >= MANY else SAVING
         if width >= SHORTEST and prompt + width <= (1 - saving) * (prompt + widths[-1]):
             widths.append(width)
     return sorted(widths)
