@@ -32,7 +32,9 @@ class Prompts:
 
     def teacher(self, theorem, feedback):
         """Drops what is over a budget."""
-        return (theorem.id, feedback.text), feedback.messages.count("too long")
+        if feedback is None or feedback.messages == ("too long",):
+            return None, 1
+        return (theorem.id, feedback.text), 0
 
 
 GENERATOR = types.SimpleNamespace(prompts=Prompts())
@@ -157,8 +159,9 @@ def test_the_control_reads_the_feedback_of_others_that_fits(monkeypatch):
             return (theorem.id, None)
 
         def teacher(self, theorem, feedback):
-            unfit = theorem.id != "t3" and feedback.messages == ("about t3",)
-            return (theorem.id, feedback.messages[0]), int(unfit)
+            if theorem.id != "t3" and feedback.messages == ("about t3",):
+                return None, 1
+            return (theorem.id, feedback.messages[0]), 0
 
     async def provider(groups, context):
         return [[Feedback((f"about {t.id}",), "test") for t, _, _ in g] for g in groups]

@@ -79,7 +79,8 @@ def test_prompts_keep_to_their_budgets(prompts):
     assert two == (TEMPLATE.ids(prompts.tokenizer, THEOREM, "h1\n⊢ q"), 0)
     first = prompts.teacher(THEOREM, Feedback(("h1", "p ∧ " * 40), "test"))
     assert first == (TEMPLATE.ids(prompts.tokenizer, THEOREM, "h1"), 1)
-    assert prompts.teacher(THEOREM, Feedback(("p ∧ " * 40,), "test")) == (short, 1)
+    assert prompts.teacher(THEOREM, Feedback(("p ∧ " * 40,), "test")) == (None, 1)
+    assert prompts.teacher(THEOREM, None) == (None, 0)
 
 
 def test_the_messages_that_fit_are_found_with_a_few_encodings(prompts):

@@ -175,25 +175,23 @@ class Prompts:
         bucket(len(ids), self.student_buckets, f"theorem {theorem.id}", "prompt.student_buckets")
         return ids
 
-    def teacher(self, theorem: Theorem, feedback: Feedback) -> tuple[list[int], int]:
+    def teacher(self, theorem: Theorem, feedback: Feedback | None) -> tuple[list[int] | None, int]:
         """(the teacher's prompt, how many of the last messages were dropped to fit the budget)
 
-        Whole messages are dropped, never the theorem. Without any it is the student's prompt.
+        Whole messages are dropped, never the theorem. The prompt is None where no message is left.
         """
 
         @functools.cache
         def ids(kept: int) -> list[int]:
-            if not kept:
-                return self.student(theorem)
             return self.ids(theorem, "\n".join(feedback.messages[:kept]))
 
         def fits(kept: int) -> bool:
             return len(ids(kept)) <= max(self.teacher_buckets)
 
-        count = kept = len(feedback.messages)
+        count = kept = len(feedback.messages) if feedback else 0
         if count and not fits(count):
             kept = largest(0, count - 1, fits)
-        return ids(kept), count - kept
+        return (ids(kept) if kept else None), count - kept
 
     def find_proof(self, text: str, theorem: Theorem) -> tuple[str, range]:
         """(the proof in a response or turn, with prefill; where each of its characters begins in

@@ -21,7 +21,6 @@ from fdjax.reporting.diversity import distinct_n, distinct_proofs, unique_ratio
 from fdjax.reporting.pass_at_k import pass_at_k
 from fdjax.rollout.attempts import Verdicts, policy_entropy
 from fdjax.rollout.generate import Generator, Request, Sampling, generate, grouped
-from fdjax.rollout.prompts import Prompts
 from fdjax.runtime import hosts
 from fdjax.runtime.files import append_line, digest, read_lines
 from fdjax.runtime.metrics import console, status
@@ -121,7 +120,7 @@ async def teacher_solve_rate(
     failed = [theorem for theorem, _, _ in failures]
     feedbacks = [feedback for _, feedback, _ in failures]
     others = feedbacks[1:] + feedbacks[:1] if len(feedbacks) > 1 else []
-    shuffled = [(t, _teacher_prompt(generator.prompts, t, f)) for t, f in zip(failed, others)]
+    shuffled = [(t, generator.prompts.teacher(t, f)[0]) for t, f in zip(failed, others)]
     readings = {
         "feedback": [(theorem, prompt) for theorem, _, prompt in failures],
         "none": [(theorem, generator.prompts.student(theorem)) for theorem in failed],
@@ -135,16 +134,6 @@ async def teacher_solve_rate(
         return float(np.mean([v.proved for g in items for _, _, v in g]))
 
     return {name: rate(reading) for name, reading in readings.items() if reading}
-
-
-def _teacher_prompt(
-    prompts: Prompts, theorem: Theorem, feedback: Feedback | None
-) -> list[int] | None:
-    """None without feedback, and where no message of it fits the prompt."""
-    if feedback is None or not feedback.messages:
-        return None
-    prompt, left_out = prompts.teacher(theorem, feedback)
-    return prompt if left_out < len(feedback.messages) else None
 
 
 async def _failures(
@@ -165,7 +154,7 @@ async def _failures(
     found = []
     for (group, i), feedback in zip(chosen, feedbacks):
         theorem = group[i][0]
-        if prompt := _teacher_prompt(generator.prompts, theorem, feedback[i]):
+        if prompt := generator.prompts.teacher(theorem, feedback[i])[0]:
             found.append((theorem, feedback[i], prompt))
     return found
 

@@ -185,7 +185,7 @@ def distillation_batches(fd: DistillationConfig, generator: Generator) -> ToBatc
             theorem, attempt, feedback, first_error_token, weights = weighted
             teacher_prompt, over_budget = prompts.teacher(theorem, feedback)
             dropped += over_budget
-            if over_budget == len(feedback.messages):
+            if teacher_prompt is None:
                 continue  # nothing is left to learn from
             rows.append(
                 arrays.DistillationRow(

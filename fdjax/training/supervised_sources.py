@@ -130,8 +130,8 @@ def _answers(
     """(teacher's prompt, theorem, the proof that the feedback leads to), of failed attempts."""
     for theorem, _, verdict, feedback in (item for g in groups for item in g):
         if verdict.status in REFUSED and feedback and feedback.proof:
-            prompt, dropped = prompts.teacher(theorem, feedback)
-            if dropped < len(feedback.messages):  # else it shows no feedback
+            prompt, _ = prompts.teacher(theorem, feedback)
+            if prompt is not None:
                 yield prompt, theorem, feedback.proof
 
 
