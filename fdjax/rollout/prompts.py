@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fdjax.config import ConfigError
+from fdjax.config import ConfigError, PromptConfig
 from fdjax.lean.extract import NoProof, Span, extract, parse_candidate
 from fdjax.lean.report import largest
 from fdjax.models.tokenizer import Tokenizer
@@ -200,6 +200,11 @@ class Prompts:
         prefill = self.template.prefill
         start, end = self.template.find_proof(text, theorem, self.allow_helpers)
         return prefill + text[start:end], range(start - len(prefill), end)
+
+
+def all_buckets(of: Prompts | PromptConfig) -> list[int]:
+    """The student's and the teacher's, ascending."""
+    return sorted({*of.student_buckets, *of.teacher_buckets})
 
 
 def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:

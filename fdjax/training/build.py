@@ -38,6 +38,7 @@ from fdjax.reporting import costs
 from fdjax.rollout.curriculum import Curriculum
 from fdjax.rollout.generate import Sampling
 from fdjax.rollout.journal import Journal
+from fdjax.rollout.prompts import all_buckets
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime import chips, sharding
 from fdjax.runtime.metrics import Timers
@@ -205,7 +206,7 @@ def microbatch_cutter(run: Run, stage: StageConfig) -> Callable[[Any], list[Micr
         microbatches,
         tokens=stage.optimizer.microbatch_tokens,
         shards=sharding.rows(run.generator.mesh),
-        prompts=sorted({*prompts.student_buckets, *prompts.teacher_buckets}),
+        prompts=all_buckets(prompts),
     )
 
 

@@ -13,6 +13,7 @@ from fdjax.config import (
 )
 from fdjax.data.splits import SPLITS
 from fdjax.rollout import scheduler
+from fdjax.rollout.prompts import all_buckets
 from fdjax.runtime import sharding
 from fdjax.training.build import make_objective, stage_provider
 from fdjax.training.manifest import Run
@@ -25,7 +26,7 @@ def check_generation(run: Run) -> None:
         model,
         sharding.decoding_mesh(run.generator.mesh, model),
         samples=run.config.generation.slots,
-        prompt=max(*prompts.student_buckets, *prompts.teacher_buckets),
+        prompt=max(all_buckets(prompts)),
         response=prompts.response_length,
         episodes=run.generator.episodes and run.generator.episodes.config,
     )

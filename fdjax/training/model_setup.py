@@ -10,7 +10,7 @@ from fdjax.models import tokenizer
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
 from fdjax.models.hf.init_from import InitSource
 from fdjax.models.tokenizer import Tokenizer
-from fdjax.rollout.prompts import Prompts, Template, read_template
+from fdjax.rollout.prompts import Prompts, Template, all_buckets, read_template
 from fdjax.runtime.metrics import console
 from fdjax.training.manifest import differences
 from fdjax.types import Candidate, Theorem
@@ -80,10 +80,8 @@ def make_model_config(config: Config, source: InitSource | None, vocab_size: int
 def check_length(config: Config, model: ModelConfig) -> None:
     """Raises ConfigError if the longest sequence of the config is longer than the model's."""
     with naming_field("prompt", ValueError):
-        longest = max(*config.prompt.student_buckets, *config.prompt.teacher_buckets)
-        model.check_length(
-            longest + config.prompt.response_length, "the largest bucket and response_length"
-        )
+        longest = max(all_buckets(config.prompt)) + config.prompt.response_length
+        model.check_length(longest, "the largest bucket and response_length")
 
 
 def make_tokenizer(

@@ -18,7 +18,7 @@ from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
 from fdjax.rollout.curriculum import in_epochs
-from fdjax.rollout.prompts import Prompts
+from fdjax.rollout.prompts import Prompts, all_buckets
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import console
 from fdjax.training.sources import (
@@ -56,7 +56,7 @@ def supervised(
     if stage.dialogue_fraction and answer_ids is None:
         raise ConfigError("dialogue_fraction: only environment.name=repair answers whole proofs")
     prefill, response = prompts.template.prefill, prompts.response_length
-    longest = max(prompts.student_buckets + prompts.teacher_buckets)
+    longest = max(all_buckets(prompts))
 
     def rows_of(
         triples: Iterable[tuple[Sequence[int], Theorem, Candidate]],

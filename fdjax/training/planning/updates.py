@@ -15,6 +15,7 @@ from fdjax.config import CombinedStage, RolloutStage, distillation_part, policy_
 from fdjax.models import lora
 from fdjax.objectives.distillation import DistillationBatch
 from fdjax.objectives.policy_gradient import PolicyGradientBatch
+from fdjax.rollout.prompts import all_buckets
 from fdjax.runtime import sharding
 from fdjax.training import build, state, step
 from fdjax.training.planning.lengths import Lengths
@@ -45,7 +46,7 @@ def update_shapes(pod: Pod, lengths: Lengths) -> dict[Shape, float]:
     these lengths, cut as training cuts them."""
     found: dict[Shape, float] = {}
     config, stage = pod.config.prompt, pod.stage
-    buckets = sorted({*config.student_buckets, *config.teacher_buckets})
+    buckets = all_buckets(config)
     own_lengths = minibatches(lengths, stage.minibatches)
     for (part, share), own in itertools.product(learned_parts(stage).items(), own_lengths):
         teaches = part == "distillation"
