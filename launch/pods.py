@@ -9,8 +9,10 @@ is requested, and the same command resumes from the last checkpoint.
 
 import argparse
 import dataclasses
+import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
@@ -228,14 +230,21 @@ class Pod:
         command = ["gcloud", "compute", "tpus", *args, f"--zone={self.zone}"]
         what = f"{shlex.join(command[:5])} ..."
         timeout = timeout or TIMEOUT
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{what} timed out after {timeout:g} s") from None
-        if done.returncode:
-            errors = "\n".join(done.stderr.strip().splitlines()[-ERROR_LINES:]) or "no message"
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"{what} timed out after {timeout:g} s") from None
+            finally:
+                if process.returncode is None:  # the ssh that it has begun ends with it
+                    os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode:
+            errors = "\n".join(errors.strip().splitlines()[-ERROR_LINES:]) or "no message"
             raise RuntimeError(f"{what} failed: {errors}")
-        return done.stdout
+        return output
 
     def _log(self, message: str) -> None:
         print(f"{self.name}: {message}", flush=True)

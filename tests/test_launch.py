@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 # Takes the arguments of the real one; keeps its state and all calls in a folder. `ssh` runs the
 # command in a shell with $HOME there, as the only host.
 GCLOUD = r"""#!{python}
-import json, os, subprocess, sys, pathlib, time
+import json, os, subprocess, sys, pathlib
 here = pathlib.Path({folder!r})
 args = sys.argv[3:]  # behind `compute tpus`
 with open(here / "calls.jsonl", "a") as file:
@@ -33,7 +33,9 @@ for text in failures:
         if "delete" in args:  # it had its effect
             (here / "states.json").write_text('[""]')
         if text.startswith("hangs: "):
-            time.sleep(90)
+            ssh = subprocess.Popen(["sleep", "90"])
+            (here / "ssh").write_text(str(ssh.pid))
+            ssh.wait()
         sys.exit("ERROR: (gcloud) [/usr/bin/ssh] exited with return code [255].")
 match args[:2]:
     case ["queued-resources", "list"]:
@@ -176,13 +178,15 @@ def test_set_up_and_start_are_repeated_together_after_a_broken_connection(cloud)
     assert [*filter(None, begun)] == ["create", "apt-get"] + ["apt-get", "setsid"] * 2
 
 
-def test_a_connection_that_hangs_is_ended_and_the_state_asked(cloud):
+def test_a_connection_that_hangs_is_ended_and_the_state_asked(cloud, tmp_path):
     states = [*["ACTIVE"] * 3, "SUSPENDED", "SUSPENDED", "ACTIVE"]
     failures = ["hangs: cat fdjax/exit_status"]
     done, calls, _ = cloud(*SLICE, states=states, failures=failures, timeout=5)
     assert done.returncode == 0, done.stderr
     assert "timed out after 5 s); requesting another slice" in done.stdout
     assert len([c for c in calls if c[1] == "create"]) == 1
+    ssh = Path("/proc") / (tmp_path / "ssh").read_text() / "cmdline"
+    assert not ssh.exists() or not ssh.read_text()
 
 
 def test_a_request_that_somebody_deletes_is_made_again(cloud):
