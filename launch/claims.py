@@ -4,6 +4,7 @@ claim of the paper.
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,19 +26,27 @@ class Claim(NamedTuple):
     text: str
     statistics: dict[str, Value]  # each is above 0 where the claim is true
     verdict: str
+    beside: Mapping[
+        str, Value
+    ]  # what a reader should know of it; the verdict does not depend on it
 
 
 def evaluation(by_key: Mapping[str, Mapping], split: str) -> dict[str, Any]:
     """What `method` reads of a policy's evaluations, {key as JSON: figures}: that on `split` at the
-    full temperature.
+    full temperature, of most theorems if there are several.
     """
-    [figures] = [
-        figures
+    found = [
+        (key, figures)
         for text, figures in by_key.items()
         if (key := json.loads(text))["split"] == split and key["temperature"] == 1
     ]
-    solved = [figures["solved"][theorem] for theorem in sorted(figures["solved"])]
-    return {"samples": figures["samples"], "solved": solved, "entropy": figures["entropy"]}
+    key, figures = max(found, key=lambda pair: len(pair[1]["solved"]))
+    return {
+        "theorems": key["theorems"],
+        "samples": figures["samples"],
+        "solved": [figures["solved"][theorem] for theorem in sorted(figures["solved"])],
+        "entropy": figures["entropy"],
+    }
 
 
 def method(runs: Sequence[Mapping[str, Any]]) -> Method:
@@ -80,7 +89,8 @@ def claims(methods: Mapping[str, Method]) -> list[Claim]:
             "pass@64 minus pass@1, of fd minus grpo's": over_both(slope_ST1)[0],
             "pass@64 of fd minus grpo's": gains["64"],
         }
-        found.append(_claim("FD's pass@k scales better with k than GRPO's.", scales, seeds))
+        beside = {"pass@1 of fd minus grpo's": gains["1"]}
+        found.append(_claim("FD's pass@k scales better with k than GRPO's.", scales, seeds, beside))
     if both and fd and grpo:
         above = {
             f"pass@{k} of fd_grpo minus {name}'s": value
@@ -91,11 +101,16 @@ def claims(methods: Mapping[str, Method]) -> list[Claim]:
     return found
 
 
-def _claim(text: str, statistics: dict[str, Value], seeds: int) -> Claim:
+def _claim(
+    text: str,
+    statistics: dict[str, Value],
+    seeds: int,
+    beside: Mapping[str, Value] = MappingProxyType({}),
+) -> Claim:
     """Supported where all intervals are above 0, not supported where one is below; undecided with
-    one seed, whatever they are."""
-    if seeds == 1:
-        return Claim(text, statistics, "undecided (one seed)")
+    one seed or two, whatever they are."""
+    if seeds < 3:
+        return Claim(text, statistics, f"undecided (seeds: {seeds})", beside)
     if all(value["low"] > 0 for value in statistics.values()):
         verdict = "supported"
     elif any(value["high"] < 0 for value in statistics.values()):
@@ -106,7 +121,7 @@ def _claim(text: str, statistics: dict[str, Value], seeds: int) -> Claim:
         above = sum(value["low"] > 0 for value in statistics.values())
         below = sum(excludes_zero(value) for value in statistics.values()) - above
         verdict += f" ({above} of {len(statistics)} intervals above 0, {below} below)"
-    return Claim(text, statistics, verdict)
+    return Claim(text, statistics, verdict, beside)
 
 
 def _by_k(values_STK: np.ndarray) -> dict[str, Value]:

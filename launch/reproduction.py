@@ -89,11 +89,18 @@ def collect(folder: Path) -> Runs:
 
 
 def joined(runs: Runs, further: Runs) -> Runs:
-    """Both. Raises ValueError if they have a run in common whose numbers differ."""
+    """Both. Raises ValueError if they have a run in common whose numbers differ, or if two runs
+    were evaluated on different theorems.
+    """
     for name in sorted(runs.keys() & further.keys()):
         if runs[name] != further[name]:
             raise ValueError(f"{name} has other numbers; are both of one commit?")
-    return runs | further
+    both = runs | further
+    one_of_each = {run["theorems"]: name for name, run in both.items()}
+    if len(one_of_each) > 1:
+        names = ", ".join(sorted(one_of_each.values()))
+        raise ValueError(f"these runs were evaluated on different theorems: {names}")
+    return both
 
 
 def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
@@ -135,6 +142,7 @@ def page(runs: Runs) -> str:
             "## Results",
             markdown_rows(*results_table(found)),
             "![pass@k](reproduction_pass.svg)",
+            "Bands are 95 % intervals of each method alone. Differences in the tables are paired.",
         ]
         if found.keys() & paper.OTHERS.keys():
             parts += ["## Against the other methods", markdown_rows(*against_table(found))]
@@ -142,6 +150,8 @@ def page(runs: Runs) -> str:
             "## What each method saw, and what it cost",
             markdown_rows(*sources_table(found)),
             "![while training](reproduction_training.svg)",
+            "The second half of `fd_grpo` and of `corrections_grpo` attempts the theorems of the "
+            "first half again; those of the other methods are new.",
         ]
     for strength, share in paper.STRENGTHS.items():
         if further := by_method(runs, f"{strength}-"):
@@ -153,32 +163,35 @@ def page(runs: Runs) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-INTRODUCTION = """# The paper's claims, reproduced on the benchmark of habits
+INTRODUCTION = """# The paper's claims, tested on the benchmark of habits
 
 Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the numbers are in
 [reproduction.json](reproduction.json). {seeds} seeds, each with a warm start of its own, {theorems}
-theorems that no run trained on, 64 attempts at each at temperature 1. A seed is of all random
+theorems that no run trained on, 64 attempts at each at temperature 1. A seed sets all random
 numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 64 steps of 32
 theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO
 on the same 1,024 theorems; `corrections_grpo` has supervised learning of the corrections in FD's
-place.
+place. `corrections` and `expert_iteration` learn at each step from proofs of all steps so far. FD's
+feedback is a proof found by a search; no language model writes it.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
-draws seeds and, independently, theorems; differences are paired by seed and theorem. Those of
-entropy are Student's over seeds. A method with fewer seeds than the start is compared with the
-start at its own seeds. With so few seeds the bootstrap's are somewhat too narrow. The
-learning rate is 1e-4 for every method."""
+draws theorems and, independently, one seed fewer than there are; differences are paired by seed and
+theorem. Those of entropy are Student's over seeds. A method with fewer seeds than the start is
+compared with the start at its own seeds. With fewer than three seeds no claim is decided, and
+intervals are too narrow. The learning rate is 1e-4 for every method."""
 
 
 def missing(runs: Runs) -> str:
-    """Which runs are not there, by method."""
+    """Which runs are not there, by method, with the numbers of their seeds."""
     seeds: dict[str, list[str]] = {}
     for job in paper.comparison():
         if job.init_from and job.name not in runs:
             name, seed = job.name.rsplit("-", 1)
             seeds.setdefault(name, []).append(seed)
-    names = ", ".join(f"{name} (seeds {' '.join(of_name)})" for name, of_name in seeds.items())
-    return f"Not finished, and left out: {names}." if names else ""
+    names = ", ".join(f"{name} (seed {' '.join(of_name)})" for name, of_name in seeds.items())
+    return (
+        f"Runs not finished, and left out, by the number of their seed: {names}." if names else ""
+    )
 
 
 def _claim_texts(found: Mapping[str, OfMethod]) -> list[str]:
@@ -187,10 +200,12 @@ def _claim_texts(found: Mapping[str, OfMethod]) -> list[str]:
 
 
 def _claim_text(claim: Claim) -> str:
-    values = "\n".join(
-        f"* {name}: {bold_difference(value)}" for name, value in claim.statistics.items()
-    )
-    return f"**{claim.text}** {claim.verdict.capitalize()}.\n\n{values}"
+    lines = [f"* {name}: {bold_difference(value)}" for name, value in claim.statistics.items()]
+    lines += [
+        f"* {name}, beside the claim: {bold_difference(value)}"
+        for name, value in claim.beside.items()
+    ]
+    return "\n".join([f"**{claim.text}** {claim.verdict.capitalize()}.", "", *lines])
 
 
 def _stats(of_method: OfMethod) -> Method:
@@ -211,10 +226,10 @@ def results_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[s
 
 
 def against_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
-    """FD, and GRPO from its checkpoint, minus each of the other methods, at that one's seeds."""
+    """Each method of the claims minus each of the others, at that one's seeds."""
     rows = [
         [f"{name} minus {other}", str(len(found[other])), *_minus(found[name], found[other])]
-        for name in ("fd", "fd_grpo")
+        for name in paper.CLAIMED
         for other in paper.OTHERS
         if name in found and other in found
     ]

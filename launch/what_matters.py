@@ -3,7 +3,8 @@ launch/paper.py, with figures of the validation theorems. Learning rates are tri
 
     python launch/what_matters.py runs/paper --at_once=2     # in the folder of launch/paper.py
 
-Every run makes as many attempts as FD's 64 steps. Prints a table in markdown at the end.
+Every run makes as many attempts as FD's 64 steps. Prints a table in markdown at the end. With two
+seeds its intervals of pass@k are too narrow, as docs/lab_notes.md says.
 """
 
 from collections.abc import Mapping

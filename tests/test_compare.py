@@ -186,7 +186,7 @@ def test_what_each_run_learned_from(folders):
     corrections = record("expert_iteration", "", "", **FEEDBACK)
     corrections["stage"]["corrections"] = True
     assert compare.learning_source(corrections) == (
-        "proofs that it is trained to write, from feedback: the attempt corrected to a whole "
+        "proofs, learned as they are, from feedback: the attempt corrected to a whole "
         "proof, found by a search"
     )
     feedback = dict(provider="lean_messages", lean_messages={"level": "error"})

@@ -30,6 +30,7 @@ def made_up(paper, seed_effect=0.0, **rates):
             p = np.clip(rate * (1 + seed_effect * rng.normal()), 0, 1)
             solved = np.where(can, rng.binomial(64, p, 60), 0)
             runs[f"{name}-{seed}"] = {
+                "theorems": "of the test",
                 "samples": 64,
                 "solved": solved.tolist(),
                 "entropy": entropy + 0.01 * rng.normal(),
@@ -50,16 +51,23 @@ RATES = {  # as the paper has it
 
 
 def test_intervals_over_seeds_and_theorems():
-    """Against resampling one by one; without differences between seeds it is that of theorems."""
+    """Against resampling one by one. Without differences between seeds it is that of theorems;
+    without any between theorems its variance is that of the seeds' mean."""
     values = np.random.default_rng(1).random((4, 30, 2))
     rng, means = np.random.default_rng(2), []
     for _ in range(4000):
-        seeds, theorems = rng.integers(0, 4, 4), rng.integers(0, 30, 30)
+        seeds, theorems = rng.integers(0, 4, 3), rng.integers(0, 30, 30)
         means.append(values[seeds][:, theorems].mean((0, 1)))
     expected = np.quantile(means, [0.025, 0.975], axis=0)
     np.testing.assert_allclose(bootstrap_seeds(values), expected, atol=0.008)
     same = np.repeat(values[:1], 4, axis=0)
     np.testing.assert_allclose(bootstrap_seeds(same), bootstrap(values[0]), atol=0.005)
+    np.testing.assert_allclose(bootstrap_seeds(values[:1]), bootstrap(values[0]), atol=0.005)
+    of_seeds = np.random.default_rng(3).normal(size=(40, 1, 1))
+    low, high = bootstrap_seeds(np.repeat(of_seeds, 30, axis=1))
+    assert (high - low).item() == pytest.approx(
+        2 * 1.96 * scipy.stats.sem(of_seeds).item(), rel=0.04
+    )
 
 
 def test_students_interval(launch):
@@ -92,8 +100,9 @@ def test_verdicts_follow_the_figures(launch):
     assert verdicts(launch, made_up(paper, **worse))[2] == (
         "not supported (0 of 8 intervals above 0, 7 below)"
     )
-    one = {name: run for name, run in made_up(paper, **RATES).items() if name.endswith("-0")}
-    assert verdicts(launch, one) == ["undecided (one seed)"] * 3
+    for seeds in ("0", "01"):
+        few = {name: run for name, run in made_up(paper, **RATES).items() if name[-1] in seeds}
+        assert verdicts(launch, few) == [f"undecided (seeds: {len(seeds)})"] * 3
     del worse["fd"]
     assert verdicts(launch, made_up(paper, **worse)) == []
 
@@ -101,7 +110,8 @@ def test_verdicts_follow_the_figures(launch):
 def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypatch):
     paper, reproduction = launch("paper"), launch("reproduction")
     runs = made_up(paper, seed_effect=0.1, **RATES)
-    runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "01"}
+    runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "012"}
+    del runs["strong-grpo-2"]
     del runs["fd-4"]
     runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
     runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
@@ -109,15 +119,18 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
     assert reproduction.main() == 0
     page = (tmp_path / "reproduction.md").read_text()
-    left_out = page.split("Not finished, and left out: ")[1].split(".")[0].split(", ")
-    assert "4 seeds" in page and left_out[0] == "fd (seeds 4)" and "| corrections |" not in page
+    left_out = page.split("by the number of their seed: ")[1].split(".")[0].split(", ")
+    assert "4 seeds" in page and left_out[0] == "fd (seed 4)" and "| corrections |" not in page
     [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
     # Compared with the start at its own seed.
     assert row.count("+0.000 [+0.000, +0.000]") == 4
     [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
     gain = np.mean(runs["fd_grpo-1"]["solved"]) / 64 - np.mean(runs["sft-1"]["solved"]) / 64
     assert own.startswith(f"| fd_grpo minus fd_messages | 1 | **{gain:+.3f} [")
-    assert "fd_messages (seeds 0 2 3 4)" in left_out and "strong-grpo (seeds 2)" in left_out
+    assert "fd_messages (seed 0 2 3 4)" in left_out and "strong-grpo (seed 2)" in left_out
+    less = np.mean([np.mean(runs[f"fd-{s}"]["solved"]) for s in range(4)])
+    less = (less - np.mean([np.mean(runs[f"grpo-{s}"]["solved"]) for s in range(4)])) / 64
+    assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
     assert "A strong habit: 99.8% of the places, 2 seeds" in page
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
@@ -139,7 +152,7 @@ def test_a_page_without_a_seed_that_all_methods_have(launch, tmp_path, monkeypat
         assert reproduction.main() == 0
         page = (tmp_path / "reproduction.md").read_text()
         assert page.startswith(reproduction.INTRODUCTION.format(seeds=0, theorems=60))
-        assert "fd_grpo (seeds 0 1 2 3 4)" in page and page.count("\n## ") == sections
+        assert "fd_grpo (seed 0 1 2 3 4)" in page and page.count("\n## ") == sections
     assert "A weak habit" in page and not list(tmp_path.glob("*.svg"))
 
 
@@ -159,17 +172,32 @@ def test_numbers_are_read_from_workdirs(launch, tmp_path):
     for stage, policy, solved in (("sft", "s", 3), ("fd", "f", 9)):
         lines = [
             {
-                "key": {"split": split, "temperature": temperature, "policy": policy},
-                "figures": {"solved": {"b": solved, "a": 0}, "samples": 64, "entropy": 0.3},
+                "key": {
+                    "split": split,
+                    "temperature": temperature,
+                    "policy": policy,
+                    "theorems": "+".join(of),
+                },
+                "figures": {"solved": of, "samples": 64, "entropy": 0.3},
             }
-            for split, temperature in (("test", 1.0), ("train", 1.0), ("test", 0.6))
+            for split, temperature, of in (
+                ("test", 1.0, {"b": solved, "a": 0}),
+                ("test", 1.0, {"b": 1}),  # evaluated once more, on fewer theorems
+                ("train", 1.0, {"c": 1}),
+                ("test", 0.6, {"b": 2, "a": 2}),
+            )
         ]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / stage / "evals.jsonl").write_text(text)
     assert reproduction.collect(tmp_path) == {}  # it has not ended
     (folder / "summary.json").write_text("{}")
     found = reproduction.collect(tmp_path)
-    assert found["sft-0"] == {"samples": 64, "solved": [0, 3], "entropy": 0.3}
+    assert found["sft-0"] == {
+        "theorems": "b+a",
+        "samples": 64,
+        "solved": [0, 3],
+        "entropy": 0.3,
+    }
     assert found["fd-0"]["solved"] == [0, 9] and found["fd-0"]["rollouts"] == 51200
     curve = found["fd-0"]["curve"]
     assert len(curve) == 64 and curve[0] == [0, 0, 0.5, 0.2] and curve[-1][0] == 50940
@@ -188,4 +216,9 @@ def test_runs_of_several_machines_are_joined(launch, tmp_path, monkeypatch, caps
     with pytest.raises(SystemExit):
         reproduction.main()
     assert "sft-2 has other numbers" in capsys.readouterr().err
+    del more["sft-2"]
+    more["fd_shuffled-3"] = more["fd-3"] | {"theorems": "others"}
+    with pytest.raises(SystemExit):
+        reproduction.main()
+    assert "different theorems: fd_grpo-4, fd_shuffled-3" in capsys.readouterr().err
     assert json.loads(file.read_text()) == runs

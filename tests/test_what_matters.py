@@ -44,7 +44,7 @@ def test_table_of_what_has_ended(matters, tmp_path):
         (folder / "config.json").write_text(json.dumps(stage))
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 0}) + "\n")
         line = {
-            "key": {"split": "validation", "temperature": 1.0, "policy": "f"},
+            "key": {"split": "validation", "temperature": 1.0, "policy": "f", "theorems": "t"},
             "figures": {"solved": solved, "samples": 64, "entropy": entropy},
         }
         (folder / "evals.jsonl").write_text(json.dumps(line) + "\n")

@@ -88,7 +88,7 @@ def learning_source(config: Mapping[str, Any]) -> str:
         case "expert_iteration" if not config["stage"].get("corrections"):
             return "verdicts, through its own verified proofs"
         case "expert_iteration":
-            verdicts = "proofs that it is trained to write, from "
+            verdicts = "proofs, learned as they are, from "
         case "combined":
             verdicts = "verdicts, and "
         case _:

@@ -67,11 +67,13 @@ def bootstrap_seeds(
     """Percentile interval of the mean over S seeds and T theorems: (low f64[K], high f64[K]).
 
     Each resample draws seeds and, independently, theorems with replacement: all seeds have the same
-    theorems. With few seeds such intervals are narrower than they should be.
+    theorems. Of seeds it draws one fewer than there are, so that the variance of their mean comes
+    out right (Rao & Wu 1988); as many would give (S - 1) / S of it.
     """
     seeds, theorems, ks = values_STK.shape
     rng = np.random.default_rng(seed)
-    weights_RS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    drawn = max(1, seeds - 1)
+    weights_RS = rng.multinomial(drawn, np.full(seeds, 1 / seeds), size=resamples) / drawn
     weights_RT = rng.multinomial(theorems, np.full(theorems, 1 / theorems), size=resamples)
     means_RTK = (weights_RS @ values_STK.reshape(seeds, -1)).reshape(-1, theorems, ks)
     means_RK = np.einsum("rt,rtk->rk", weights_RT, means_RTK) / theorems
