@@ -47,6 +47,8 @@ def key(signature, context="", name="t"):
             ".{u} (G : Type u) [Group G] (y : G) : y = y",
         ),
         (": {x : ℝ // 0 < x} = T", ": {y : ℝ // 0 < y} = T"),
+        ("(x : ℝ) (h : ∀ x, P x) : Q x", "(y : ℝ) (h : ∀ x, P x) : Q y"),
+        (": (∃ x, (x : ℝ) = 1 ∧ ∀ y, y = x) ∧ P", ": (∃ a, (a : ℝ) = 1 ∧ ∀ b, b = a) ∧ P"),
         (
             "(f : ℕ → ℝ) : let g (n : ℕ) := f n; g 1 = 1",
             "(a : ℕ → ℝ) : let b (k : ℕ) := a k; b 1 = 1",
@@ -81,6 +83,11 @@ def test_the_same_up_to_layout_comments_and_bound_names(one, other):
         ("(f g : ℝ → ℝ) : {f x | x > 0} = S", "(f g : ℝ → ℝ) : {g x | x > 0} = S"),
         ("(f g : Ω → ℝ) : μ[f | m] = 0", "(f g : Ω → ℝ) : μ[g | m] = 0"),
         ("(S T : Set (Set ℝ)) : ⋃₀ S = A", "(S T : Set (Set ℝ)) : ⋃₀ T = A"),
+        # a name behind the bracket that bound another one of that name
+        ("(x y : ℝ) : (∀ x, P x) ∧ Q x", "(x y : ℝ) : (∀ y, P y) ∧ Q y"),
+        ("(x y : ℝ) (h : ∀ x, P x) : Q x", "(x y : ℝ) (h : ∀ y, P y) : Q y"),
+        ("(x y : ℝ) : {x | P x} = S x", "(x y : ℝ) : {y | P y} = S y"),
+        (": (∀ x, P x) ∧ Q x", ": (∀ y, P y) ∧ Q y"),
     ],
 )
 def test_different_statements(one, other):

@@ -100,19 +100,27 @@ def statement_key(theorem: Theorem) -> str:
     `→`), the theorem's name and the names of bound variables. Definitions before the theorem are
     part of the statement; `open` and options are not.
 
-    Binders are found by their brackets and keywords, without elaboration, and a name stands for
-    its latest binder. So some equal statements keep different keys; near copies do not.
+    Binders are found by their brackets and keywords, without elaboration, and a name stands for its
+    latest binder in a bracket that is still open. So some equal statements keep different keys;
+    near copies do not.
     """
     words = _words(f"{definitions(theorem.context)}\ntheorem {theorem.signature}")
     bound = _bound(words)
-    numbers: dict[str, int] = {}
-    count, out = 0, []
+    numbers: dict[str, int | None] = {}
+    hidden: list[list] = [[]]  # for each open bracket: names bound in it, and what they were before
+    out = []
     for at, word in enumerate(words):
         head, dot, fields = word.partition(".")
-        if at in bound:
-            numbers[word] = count
-            count += 1
-        out.append(f"⟪{numbers[head]}⟫{dot}{fields}" if head in numbers else word)
+        if word in _OPENING:
+            hidden.append([])
+        elif word in _CLOSING:
+            numbers.update(reversed(hidden.pop()))
+            hidden = hidden or [[]]
+        elif at in bound:
+            hidden[-2 if bound[at] and len(hidden) > 1 else -1].append((word, numbers.get(word)))
+            numbers[word] = len(out)
+        number = numbers.get(head)
+        out.append(word if number is None else f"⟪{number}⟫{dot}{fields}")
     return " ".join(out)
 
 
@@ -129,19 +137,22 @@ def _words(text: str) -> list[str]:
     return [_SPELLINGS.get(word, word) for word in text.split(" ")]
 
 
-def _bound(words: list[str]) -> set[int]:
-    """Places of the names that are bound where they stand."""
-    places: set[int] = set()
+def _bound(words: list[str]) -> dict[int, bool]:
+    """Places of the names that are bound where they stand. True for `(x : T)` and the like: these
+    hold behind their bracket, too.
+    """
+    places: dict[int, bool] = {}
     groups = [False]  # for each open bracket: would a bracket here hold binders?
     for at, word in enumerate(words):
         if word in _DECLARATIONS:
             groups = [True]
         elif word in _BINDERS:
-            places.update(_names(words, at + 1))
+            places |= dict.fromkeys(_names(words, at + 1), False)
             groups[-1] = True
         elif word in _OPENING:
             if _binds(words, at, groups[-1]):
-                places.update(_names(words, at + 1))
+                outside = groups[-1] or word != "{"
+                places |= dict.fromkeys(_names(words, at + 1), outside)
             groups.append(False)
         elif word in _CLOSING:
             groups = groups[:-1] or [False]
