@@ -271,20 +271,26 @@ def figures(runs: Runs) -> list[tuple]:
         for name, of_method in found.items()
     }
 
+    others = [name for name in paper.OTHERS if name in found]
+    panels = {"pass@k of the claims' methods": [START, *paper.CLAIMED]}
+    if others:
+        panels["of the others"] = [START, *others]
+
     def draw_pass(figure: Figure) -> None:
-        axis = figure.subplots()
-        for i, (name, of_method) in enumerate(found.items()):
-            values = over_both(_stats(of_method).pass_STK)
-            low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
-            axis.fill_between(KS, low, high, color=f"C{i}", alpha=0.12, linewidth=0)
-            style = "-" if i < 8 else (0, (4, 2))
-            line = {"color": f"C{i}", "linestyle": style, "label": labels[name]}
-            axis.plot(KS, mean, marker="o", markersize=4, **line)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(KS, [str(k) for k in KS])
-        axis.minorticks_off()
-        axis.set(title="pass@k on theorems never trained on", xlabel="k", ylim=(0, 1))
-        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        [axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+        for axis, (title, names) in zip(axes, panels.items()):
+            for name in names:
+                values = over_both(_stats(found[name]).pass_STK)
+                low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
+                color = f"C{list(found).index(name)}"
+                axis.fill_between(KS, low, high, color=color, alpha=0.12, linewidth=0)
+                line = {"color": color, "label": labels[name], "marker": "o", "markersize": 4}
+                axis.plot(KS, mean, **line)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(KS, [str(k) for k in KS])
+            axis.minorticks_off()
+            axis.set(title=title, xlabel="k", ylim=(0, 1))
+            axis.legend(loc="upper left", fontsize="small")
 
     def draw_training(figure: Figure) -> None:
         grid = figure.subplots(2, 2, sharex="col", sharey="row")
