@@ -21,6 +21,7 @@ from fdjax.reporting.workdir import read_runs
 SEEDS = (0, 1)
 SPLIT = "validation"
 FD, GRPO, BOTH = "configs/fd.py", "configs/grpo.py", "configs/fd_grpo.py"
+CORRECTIONS = "configs/expert_iteration.py", {"expert_iteration.corrections": True}
 
 
 def steps(fd: int) -> dict[str, Any]:
@@ -54,6 +55,10 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "48 steps of FD, 16 of GRPO": (BOTH, steps(48)),
         "in turns": (BOTH, {"stages": "('sft','alternating')"}),
         "both losses": (BOTH, {"stages": "('sft','weighted')"}),
+    },
+    "corrections": {
+        "as it is": CORRECTIONS,
+        "each step's alone": (CORRECTIONS[0], CORRECTIONS[1] | {"expert_iteration.replay": False}),
     },
 }
 

@@ -262,6 +262,18 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     jax.tree.map(np.testing.assert_array_equal, again, (batches[5], metrics[5]))
     assert worker.generated == [(r, 0) for r in rounds] and worker.noted == []
 
+    # Without replay each round has its own proofs alone.
+    alone = dataclasses.replace(stage, replay=False)
+    for start in (0, 5):
+        worker = worker_of_rounds(*proofs)
+        steps = Steps(expert_iteration(alone, worker, seed=0, start=start), worker)
+        *_, (batch, metrics) = [steps(i) for i in range(start, 6)]
+        assert (metrics["rows"], metrics["theorems_proved"]) == (2, 2)
+        assert set(learned_from(prompts, batch)) == {
+            (texts[0], "exact h3"),
+            (texts[2], "intro h\n  exact h"),
+        }
+
 
 def test_corrections_in_place_of_its_own_proofs(prompts):
     worker = worker_of_rounds({0: ["wrong", "exact nonsense"], 1: ["rfl", "intro h9 h9"]})

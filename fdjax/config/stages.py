@@ -96,6 +96,7 @@ class ExpertIterationStage(StageConfig):
     corrections: bool = setting(
         False, "learn the proofs that feedback on its attempts leads to, in place of its own"
     )
+    replay: bool = setting(True, "learn the proofs of all rounds so far, not of the latest alone")
     curriculum: CurriculumConfig = block(CurriculumConfig, "which theorems; by rounds")
 
 

@@ -166,8 +166,9 @@ def expert_iteration(
     `corrections`: on the proofs that feedback on its attempts leads to.
 
     A round begins with rollouts by the policy as it then is; its steps learn from all that was
-    verified so far: distinct proofs, the latest `proofs_per_theorem` of each theorem, each as
-    often as any other. Unlike the original, a round goes on from the last one's parameters.
+    verified so far, or without `replay` in this round: distinct proofs, the latest
+    `proofs_per_theorem` of each theorem, each as often as any other. Unlike the original, a round
+    goes on from the last one's parameters.
     """
     prompts = worker.generator.prompts
     verified: dict[str, dict[str, arrays.SupervisedRow]] = {}  # theorem -> normal form -> row
@@ -183,6 +184,8 @@ def expert_iteration(
         this_round, step_of_round = divmod(step, stage.steps_per_round)
         metrics: Metrics = {}
         for groups in rolled_out:
+            if not stage.replay:
+                verified.clear()
             _keep_proofs(groups, verified, prompts, stage)
         if rolled_out and step_of_round == 0:
             worker.curriculum.note(this_round, rolled_out[-1])
