@@ -31,14 +31,16 @@ class Claim(NamedTuple):
     ]  # what a reader should know of it; the verdict does not depend on it
 
 
-def evaluation(by_key: Mapping[str, Mapping], split: str) -> dict[str, Any]:
+def evaluation(
+    by_key: Mapping[str, Mapping], split: str, temperature: float = 1.0
+) -> dict[str, Any]:
     """What `method` reads of a policy's evaluations, {key as JSON: figures}: that on `split` at the
-    full temperature, of most theorems if there are several.
+    temperature, of most theorems if there are several.
     """
     found = [
         (key, figures)
         for text, figures in by_key.items()
-        if (key := json.loads(text))["split"] == split and key["temperature"] == 1
+        if (key := json.loads(text))["split"] == split and key["temperature"] == temperature
     ]
     key, figures = max(found, key=lambda pair: len(pair[1]["solved"]))
     return {

@@ -7,9 +7,9 @@ Every run makes as many attempts as FD's 64 steps. Prints a table in markdown at
 seeds its intervals of pass@k are too narrow, as docs/lab_notes.md says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jobs
 from claims import Method, evaluation, method, over_both, over_seeds
@@ -20,6 +20,7 @@ from fdjax.reporting.workdir import read_runs
 
 SEEDS = (0, 1)
 SPLIT = "validation"
+LOW = 0.6  # a temperature: is a gain more than a sharper policy?
 FD, GRPO, BOTH = "configs/fd.py", "configs/grpo.py", "configs/fd_grpo.py"
 CORRECTIONS = "configs/expert_iteration.py", {"expert_iteration.corrections": True}
 
@@ -65,7 +66,11 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
 
 def runs() -> dict[tuple[str, str], list[jobs.Job]]:
     """(method, what differs) -> its jobs, one for each seed."""
-    common = {"evaluation.heldout": SPLIT}
+    common = {
+        "evaluation.heldout": SPLIT,
+        "evaluation.train_theorems": 1,  # they are in no table
+        "evaluation.low_temperature": LOW,
+    }
     return {
         (name, change): [
             jobs.Job(
@@ -87,37 +92,56 @@ def all_jobs() -> list[jobs.Job]:
     return warm + [of_seed[i] for i in range(len(SEEDS)) for of_seed in runs().values()]
 
 
+class Figures(NamedTuple):
+    """Of all seeds."""
+
+    full: Method  # at temperature 1
+    low: Method  # at LOW
+
+
 def table(folder: Path) -> tuple[list[str], list[list[str]]]:
-    """Of each method the recipe itself, and what each change adds: means over seeds and theorems,
-    intervals over both, as in claims.py. A change that has not ended at all seeds is left out.
+    """The start, of each method the recipe itself, and what each change adds to it: means over
+    seeds and theorems, intervals over both, as in claims.py. A change that has not ended at all
+    seeds is left out.
     """
-    found = {
-        key: method([_figures(folder / job.name) for job in of_seeds])
-        for key, of_seeds in runs().items()
-        if all((folder / job.name / "summary.json").exists() for job in of_seeds)
-    }
-    rows = []
+    rows, start = [], None
+    found: dict[tuple[str, str], Figures] = {}
+    for key, of_seeds in runs().items():
+        workdirs = [folder / job.name for job in of_seeds]
+        if all((workdir / "summary.json").exists() for workdir in workdirs):
+            ended = read_runs(workdirs)
+            found[key] = _figures([run.figures(run.end) for run in ended])
+            start = start or _figures([run.figures(run.start) for run in ended])
+    if start:
+        rows.append(["**start**", *_means(start)])
     for (name, change), one in found.items():
         recipe = found.get((name, "as it is"))
         if recipe is one:
-            means = [f"{mean:.3f}" for mean in one.pass_STK.mean((0, 1))]
-            rows.append([f"**{name}**", *means, f"{one.entropy_S.mean():.3f}"])
+            rows.append([f"**{name}**", *_means(one)])
         elif recipe:
             rows.append([change, *_differences(one, recipe)])
-    return ["", *(f"pass@{k}" for k in KS), "entropy"], rows
+    return ["", *(f"pass@{k}" for k in KS), f"pass@1 at {LOW}", "entropy"], rows
 
 
-def _differences(one: Method, recipe: Method) -> list[str]:
-    gains = over_both(one.pass_STK - recipe.pass_STK)
-    return [
-        *map(bold_difference, gains),
-        bold_difference(over_seeds(one.entropy_S - recipe.entropy_S)),
-    ]
+def _figures(evaluations: Sequence[Mapping[str, Mapping]]) -> Figures:
+    """`evaluations`: of each seed's policy, as RunFolder.figures gives them."""
+    by_temperature = (
+        method([evaluation(of_seed, SPLIT, temperature) for of_seed in evaluations])
+        for temperature in (1.0, LOW)
+    )
+    return Figures(*by_temperature)
 
 
-def _figures(workdir: Path) -> dict[str, Any]:
-    [run] = read_runs([workdir])
-    return evaluation(run.figures(run.end), SPLIT)
+def _means(one: Figures) -> list[str]:
+    rates = [*one.full.pass_STK.mean((0, 1)), one.low.pass_STK[:, :, 0].mean()]
+    return [f"{mean:.3f}" for mean in (*rates, one.full.entropy_S.mean())]
+
+
+def _differences(one: Figures, recipe: Figures) -> list[str]:
+    changes = over_both(one.full.pass_STK - recipe.full.pass_STK)
+    changes += over_both(one.low.pass_STK[:, :, :1] - recipe.low.pass_STK[:, :, :1])
+    changes.append(over_seeds(one.full.entropy_S - recipe.full.entropy_S))
+    return [bold_difference(change) for change in changes]
 
 
 if __name__ == "__main__":

@@ -43,11 +43,24 @@ def test_table_of_what_has_ended(matters, tmp_path):
         stage = {"stage": {"objective": "distillation"}, "fingerprint": "f", "before": "s"}
         (folder / "config.json").write_text(json.dumps(stage))
         (folder / "metrics.jsonl").write_text(json.dumps({"step": 0}) + "\n")
-        line = {
-            "key": {"split": "validation", "temperature": 1.0, "policy": "f", "theorems": "t"},
-            "figures": {"solved": solved, "samples": 64, "entropy": entropy},
-        }
-        (folder / "evals.jsonl").write_text(json.dumps(line) + "\n")
+        lines = [
+            {
+                "key": {
+                    "split": "validation",
+                    "temperature": temperature,
+                    "policy": policy,
+                    "theorems": "t",
+                },
+                "figures": {"solved": of, "samples": 64, "entropy": entropy},
+            }
+            for temperature, policy, of in (
+                (1.0, "f", solved),
+                (0.6, "f", {"a": 2 * solved["a"], "b": 0}),
+                (1.0, "s", {"a": 8, "b": 0}),
+                (0.6, "s", {"a": 16, "b": 0}),
+            )
+        ]
+        (folder / "evals.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
         (folder.parent / "summary.json").write_text("{}")
 
     runs = matters.runs()
@@ -56,9 +69,12 @@ def test_table_of_what_has_ended(matters, tmp_path):
     ):
         ended(first, {"a": 16, "b": 0}, 0.3 + 0.01 * seed)
         ended(other, {"a": 32, "b": 16}, 0.2 + 0.01 * seed)
-    ended(runs["fd", "all tokens"][0], {"a": 64, "b": 64}, 0.5)  # one of two seeds
+    ended(runs["fd", "all tokens"][0], {"a": 32, "b": 32}, 0.5)  # one of two seeds
     header, rows = matters.table(tmp_path)
-    assert header[0] == "" and header[-1] == "entropy" and len(rows) == 2
-    assert rows[0][:2] == ["**fd**", "0.125"] and rows[0][-1] == "0.305"
-    assert rows[1][0] == "reverse KL" and rows[1][1].strip("*").startswith("+0.250")
-    assert rows[1][-1].strip("*").startswith("-0.100")
+    assert header[0] == "" and header[-2:] == ["pass@1 at 0.6", "entropy"]
+    start, recipe, change = rows
+    assert start[:2] == ["**start**", "0.062"] and start[-2:] == ["0.125", "0.305"]
+    assert recipe[:2] == ["**fd**", "0.125"] and recipe[-2:] == ["0.250", "0.305"]
+    assert change[0] == "reverse KL" and change[1].strip("*").startswith("+0.250")
+    assert change[-2].strip("*").startswith("+0.250")
+    assert change[-1].strip("*").startswith("-0.100")
