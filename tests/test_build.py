@@ -22,12 +22,16 @@ from fdjax.config import (
     MeshConfig,
     OptimizerConfig,
     PolicyGradientStage,
+    default,
+    read,
 )
 from fdjax.models import transformer
+from fdjax.models.hf.init_from import InitSource
 from fdjax.objectives.protocol import Mean
 from fdjax.rollout.generate import Sampling
 from fdjax.runtime import sharding
 from fdjax.runtime.checkpoint import Checkpoints
+from fdjax.runtime.files import append_line
 from fdjax.runtime.metrics import Timers
 from fdjax.runtime.preemption import Preemption
 from fdjax.training import build, experiment, setup, state
@@ -129,18 +133,11 @@ def test_mfu_counted_by_hand(kind, monkeypatch):
         *(pytest.param(k, marks=pytest.mark.slow) for k in ("distillation", "policy_gradient")),
     ],
 )
-def test_what_has_no_gradient_is_skipped_on_the_host(kind, monkeypatch):
-    """With the state and the figures that the update itself leaves."""
+def test_what_has_no_gradient_is_skipped(kind, monkeypatch):
+    """A batch without microbatches leaves the state and the figures of one whose weights are 0."""
     update, _, batch = tiny_updates.setup(kind, ema_rate=0.1)
     nothing = jax.tree.map(jnp.zeros_like, batch)  # what a batch without rows holds
-    calls, step_learn = [], build.step.learn
-
-    def counting(*args):
-        calls.append(args)
-        return step_learn(*args)
-
     monkeypatch.setattr(build.step, "make_update", lambda *_, **__: update.parts)
-    monkeypatch.setattr(build.step, "learn", counting)
     monkeypatch.setattr(build, "make_objective", lambda stage: tiny_updates.OBJECTIVES[kind])
     stage, mesh = PolicyGradientStage(), sharding.make_mesh()
     states = [tiny_updates.setup(kind, ema_rate=0.1)[1] for _ in range(2)]
@@ -156,7 +153,7 @@ def test_what_has_no_gradient_is_skipped_on_the_host(kind, monkeypatch):
         assert jax.tree.map(lambda x: x.sharding, ours) == jax.tree.map(
             lambda x: x.sharding, states[1]
         )
-    assert len(calls) == 2 and int(ours.skipped) == 1 and int(ours.step) == 3
+    assert int(ours.skipped) == 1 and int(ours.step) == 3
     assert relative_distance(ours, states[1]) < 1e-5
 
 
@@ -233,3 +230,24 @@ def test_a_stage_holds_its_parameters_once(config, tmp_path, monkeypatch, rank):
     state_at = 1 + teacher_and_moments
     assert held == [state_at, 0, state_at]  # none is held while the checkpoint is read
     assert starts == [(0, {}), (3, {"t0": [1]})]
+
+
+def test_feedback_that_begins_after_the_last_step_is_warned_of(monkeypatch, capsys):
+    config = default()
+    config.sft.update(steps=200, feedback_start=300)
+    monkeypatch.setattr(build, "supervised", lambda *_: None)
+    monkeypatch.setattr(build, "repair_answer_ids", lambda _: None)
+    build.make_source(SimpleNamespace(config=read(config), generator=None), "sft", None, 0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "sft learns nothing of feedback" in said and "before sft.feedback_start=300" in said
+
+
+def test_a_start_in_mid_stage_has_cost_what_came_before_it(tmp_path):
+    fd = tmp_path / "there" / "fd"
+    fd.mkdir(parents=True)
+    for i in range(5):
+        append_line(fd / "metrics.jsonl", {"step": i, "cost/flops": 10**i})
+    source = InitSource(fd, fd / "checkpoints" / "3" / "params", None, {"stage": {}})
+    run = SimpleNamespace(workdir=tmp_path / "here", init_source=source)
+    assert experiment.spent(run, "fd") == {"flops": 111}
+    assert experiment.spent(run, "grpo") == {}

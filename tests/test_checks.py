@@ -23,6 +23,14 @@ def config(tmp_path, monkeypatch):
             {"prompt.student_buckets": (4,)},
             r"^data\.sft: nothing is left of it; theorem t0: prompt over prompt\.student_buckets: ",
         ),
+        (
+            {
+                "feedback.provider": "policy",
+                "feedback.policy.response_length": 999,
+                "model.max_positions": 500,
+            },
+            r"^prompt: .*feedback\.policy\.response_length",
+        ),
         ({"data.test": "0"}, r"^evaluation\.heldout='test' has no theorems"),
         ({"evaluation.train": "x"}, r"^evaluation\.train='x' has no theorems"),
         ({"fd.theorems": "x"}, r"^fd\.theorems='x' has no theorems"),

@@ -8,6 +8,7 @@ import pytest
 import rich.console
 from html_checker import checked
 
+from fdjax.config import FeedbackConfig
 from fdjax.reporting import compare
 from fdjax.reporting.results import direction
 from fdjax.reporting.workdir import read_runs
@@ -154,6 +155,8 @@ def test_each_branch_of_a_workdir_is_a_run(tmp_path, folders):
         ("later", record("policy_gradient", "l", "elsewhere"), lines(5, 0.1)),
         evals=[evaluation("g", 8), evaluation("s", 3)],
     )
+    (tmp_path / "both" / "exported").mkdir()
+    (tmp_path / "both" / "exported" / "config.json").write_text('{"model_type": "qwen3"}')
     runs = read_runs([tmp_path / "both", folders[1]])
     chains = {run.name: [s.name for s in run.stages] for run in runs}
     assert chains == {
@@ -194,6 +197,11 @@ def test_what_each_run_learned_from(folders):
         compare.learning_source(record("combined", "", "", **feedback))
         == "verdicts, and feedback: Lean's first error"
     )
+    for provider in ("oracle", "lean_messages"):
+        own = getattr(FeedbackConfig(), provider)
+        for level in type(own).__dataclass_fields__["level"].metadata["limits"]["choices"]:
+            feedback = {"provider": provider, provider: {"level": level}}
+            assert compare.learning_source(record("distillation", "", "", **feedback))
     [table] = [t for t in compare.tables(runs) if t.title == "What each run learned from"]
     assert table.note == "All runs start from the same policy."
 

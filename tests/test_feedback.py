@@ -424,7 +424,7 @@ def test_figures_of_a_step():
             problems=("llm: timeout",),
         ),
         Feedback(
-            (), "llm: m", requests=1, failed_requests=1, problems=("llm: timeout", "leak dropped")
+            (), "llm: m", requests=1, failed_requests=1, problems=("llm: timeout", "dropped: leak")
         ),
         None,
     ]
@@ -438,7 +438,7 @@ def test_figures_of_a_step():
             "feedback/requests": 3,
             "feedback/failed_requests": 2 / 3,
             "feedback/llm: timeout": 2,
-            "feedback/leak dropped": 1,
+            "feedback/dropped: leak": 1,
             "feedback/by_llm: m": 1.0,
         }
     )

@@ -66,7 +66,7 @@ def give(text, attempt, limit, reference=PROOF, **fields):
 def test_what_leaks_more_than_the_limit_is_dropped():
     leaking = give(f"write{PROOF}", " by simp", 0.6)
     assert leaking.messages == () and leaking.proof is None and leaking.leak == 1.0
-    assert leaking.problems == ("leak dropped",) and leaking.failed_requests == 1
+    assert leaking.problems == ("dropped: leak",) and leaking.failed_requests == 1
     assert give("try nlinarith [sq_nonneg (a + b)]", " by simp", 0.6).text
     assert give(f"write{PROOF}", " by simp", None).leak == 1.0  # measured, not dropped
     assert give(f"write{PROOF}", " by simp", None).text
@@ -77,7 +77,7 @@ def test_what_leaks_more_than_the_limit_is_dropped():
 
 def test_feedback_on_attempts_that_mention_feedback_is_dropped():
     attempt = " by\n  -- as the feedback says\n  simp"
-    assert give("try ring", attempt, 0.6).problems == ("echo dropped",)
+    assert give("try ring", attempt, 0.6).problems == ("dropped: echo",)
     assert give("try ring", attempt, None).text == "try ring"
 
 

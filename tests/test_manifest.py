@@ -67,6 +67,22 @@ def test_fields_that_came_later_are_recorded_where_they_are_set(config, tmp_path
     assert again["reward_source"] != source and again["fingerprint"] != on["fingerprint"]
 
 
+def test_expert_iteration_with_replay_is_as_before_there_was_a_choice(config, tmp_path):
+    config.stages, config.expert_iteration.prompts_per_step = ("sft", "expert_iteration"), 4
+    run, *_ = set_up(config, tmp_path / "w")
+    assert "replay" not in stage_manifest(run, "expert_iteration", "x")["stage"]
+    config.expert_iteration.replay = False
+    off = stage_manifest(run._replace(config=read(config)), "expert_iteration", "x")
+    assert off["stage"]["replay"] is False
+
+
+def test_a_stage_that_reads_no_feedback_is_not_of_its_config(config, tmp_path):
+    config.stages, config.sft.feedback_fraction = ("sft", "grpo"), 0.0
+    config.feedback.provider = "none"
+    run, *_ = set_up(config, tmp_path / "w")
+    assert stage_manifest(run, "sft", "x")["feedback"] == {}
+
+
 def test_an_evaluation_is_reused_only_of_the_same_lean(config, tmp_path, monkeypatch):
     run, *_ = set_up(config, tmp_path / "w")
     measured = []

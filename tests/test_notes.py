@@ -34,6 +34,10 @@ def told(stage, **changes):
             {"feedback/given": 0.1, "rows": 1, "feedback/llm: HTTP 400": 12},
             "10% of the attempts have feedback, though 70% ended and were refused: llm: HTTP",
         ),
+        (
+            {"feedback/given": 0.1, "feedback/by_llm: m": 1.0, "feedback/dropped: leak": 9},
+            "refused: dropped: leak (9)",
+        ),
         ({"rows": 2}, "2 rows of 11 attempts with feedback"),
         ({"rows": 0, "feedback/given": 0.0}, "nothing to learn from: the step is skipped"),
         ({"skipped": 1.0, "loss": float("nan")}, "its loss is nan"),

@@ -178,9 +178,10 @@ def test_a_run_without_dialogues_is_as_ever(prompts):
 
 
 def test_dialogues_need_an_environment_that_answers_proofs():
-    with pytest.raises(ConfigError, match=r"dialogue_fraction: only environment\.name=repair"):
-        supervised_steps(SupervisedStage(dialogue_fraction=0.3), failing_worker(small_generator()))
     config = default()
+    config.sft.dialogue_fraction = 0.3
+    with pytest.raises(ConfigError, match=r"sft\.dialogue_fraction is 0\.3, must be 0 unless"):
+        read(config)
     config.sft.update(feedback_fraction=0.6, dialogue_fraction=0.5)
     with pytest.raises(ConfigError, match=r"sft\.feedback_fraction is 0\.6 and sft\.dialogue_fra"):
         read(config)
@@ -238,7 +239,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
     batches, metrics = zip(*[steps(i) for i in range(6)])
     assert [len(b.tokens) for b in batches] == [4] * 6 and batches[1].weights.sum() == 0
     assert [m["rows"] for m in metrics] == [0, 0, 3, 3, 4, 4]
-    assert [m["theorems_proved"] for m in metrics] == [0, 0, 2, 2, 3, 3]
+    assert [m["theorems_learned"] for m in metrics] == [0, 0, 2, 2, 3, 3]
     assert ["solve_rate" in m for m in metrics] == [True, False] * 3
     assert [m.get("cost/rollouts", 0) for m in metrics] == [2, 0, 8, 0, 6, 0]
     assert metrics[2]["solve_rate"] == pytest.approx(7 / 8)
@@ -268,7 +269,7 @@ def test_expert_iteration_learns_distinct_verified_attempts_the_latest_of_each(p
         worker = worker_of_rounds(*proofs)
         steps = Steps(expert_iteration(alone, worker, seed=0, start=start), worker)
         *_, (batch, metrics) = [steps(i) for i in range(start, 6)]
-        assert (metrics["rows"], metrics["theorems_proved"]) == (2, 2)
+        assert (metrics["rows"], metrics["theorems_learned"]) == (2, 2)
         assert set(learned_from(prompts, batch)) == {
             (texts[0], "exact h3"),
             (texts[2], "intro h\n  exact h"),
@@ -289,7 +290,7 @@ def test_corrections_in_place_of_its_own_proofs(prompts):
     batch, metrics = Steps(expert_iteration(stage, worker, seed=0, start=0), worker)(0)
     theorems = {prompts.template.text(t): t for t in THEOREMS[:2]}
     learned = learned_from(prompts, batch)
-    assert metrics["theorems_proved"] == 2 and {prompt for prompt, _ in learned} == set(theorems)
+    assert metrics["theorems_learned"] == 2 and {prompt for prompt, _ in learned} == set(theorems)
     for prompt, response in learned:
         goal = initial_goal(theorems[prompt].signature)
         assert run(goal, f" by\n  {response}").proved

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ml_collections import ConfigDict
 
-from fdjax.config.run import Config, FeedbackConfig, LLMConfig
+from fdjax.config.run import Config, EnvironmentConfig, FeedbackConfig, LLMConfig
 from fdjax.config.settings import ConfigError, check_limits, convert, field_types
 from fdjax.config.stages import (
     STAGES,
@@ -178,6 +178,34 @@ def _check_run(config: Config) -> None:
         raise ConfigError(
             "lean.allow_helpers: proofs with helpers must be replayed; set lean.replay, too"
         )
+    _check_environment(config)
+
+
+def _check_environment(config: Config) -> None:
+    """Raises ConfigError for fields that are of tools, where there are none, and where no second
+    turn fits."""
+    e, response = config.environment, config.prompt.response_length
+    if e.name is None:
+        return
+    for field in ("format", "lean_seconds", "tools") if e.name != "tools" else ():
+        value, default = getattr(e, field), getattr(EnvironmentConfig(), field)
+        if value != default:
+            raise ConfigError(
+                f"environment.{field} is {value!r}, must be {default} for environment.name="
+                f"{e.name}, which has no tools"
+            )
+    if (e.turn_tokens or 0) > response:
+        raise ConfigError(
+            f"environment.turn_tokens is {e.turn_tokens}, must be at most prompt.response_length = "
+            f"{response}, which holds all turns and answers of an attempt"
+        )
+    least = (e.turn_tokens or e.min_turn_tokens) + e.answer_tokens + e.min_turn_tokens
+    if e.turns > 1 and response < least:
+        raise ConfigError(
+            f"prompt.response_length is {response}, must be at least {least} for environment.name="
+            f"{e.name}: a turn, an answer of answer_tokens={e.answer_tokens} and min_turn_tokens="
+            f"{e.min_turn_tokens} of the next turn"
+        )
 
 
 def check_stages(config: Config, names: Iterable[str]) -> None:
@@ -189,6 +217,12 @@ def check_stages(config: Config, names: Iterable[str]) -> None:
     for name, stage in stages.items():
         _check_limits(stage, f"{name}.")
         _check_stage(name, stage, config.prompt.response_length)
+        dialogues = isinstance(stage, SupervisedStage) and stage.dialogue_fraction
+        if dialogues and config.environment.name != "repair":
+            raise ConfigError(
+                f"{name}.dialogue_fraction is {dialogues}, must be 0 unless "
+                "environment.name=repair: only that one answers whole proofs"
+            )
 
 
 def _check_feedback(feedback: FeedbackConfig) -> None:

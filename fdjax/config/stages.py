@@ -108,7 +108,9 @@ class RolloutStage(StageConfig):
         0, "steps whose attempts are generated ahead of the update", at_least=0
     )
     curriculum: CurriculumConfig = block(CurriculumConfig, "which theorems")
-    minibatches: int = setting(1, "updates of an epoch, each of every so many-th row", at_least=1)
+    minibatches: int = setting(
+        1, "updates per epoch; update i learns from the rows i, i + minibatches, ...", at_least=1
+    )
     epochs: int = setting(1, "times that a batch is learned from", at_least=1)
 
 

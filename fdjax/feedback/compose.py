@@ -144,9 +144,9 @@ def guarded(provider: Provider, leak_limit: float | None) -> Provider:
             leak = max(leak, overlap(feedback.text, theorem.reference, known))
         feedback = dataclasses.replace(feedback, leak=leak)
         if leak_limit is not None and leak > leak_limit:
-            return _dropped(feedback, "leak dropped")
+            return _dropped(feedback, "dropped: leak")
         if leak_limit is not None and mentions_feedback(attempt.candidate.text):
-            return _dropped(feedback, "echo dropped")
+            return _dropped(feedback, "dropped: echo")
         return feedback
 
     async def provide(groups: Sequence[Sequence[Item]], context: FeedbackContext) -> Feedbacks:

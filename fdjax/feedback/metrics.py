@@ -40,7 +40,8 @@ def mentions_feedback(proof: str) -> bool:
 def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
     """Keys begin with `feedback/`. Empty without any feedback.
 
-    given: the share of attempts with feedback. leak: its mean overlap with reference proofs.
+    given: the share of attempts with feedback. leak: its mean overlap with reference proofs, where
+    there is any.
     echo: the share of attempts that mention feedback. Where language models were asked: requests,
     their number; failed_requests, the share of those without a useful answer; by_NAME, the share
     of the feedback that each provider wrote. And the number of times each problem occurred.
@@ -53,9 +54,10 @@ def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
     proofs = [attempt.candidate.text for group in groups for _, attempt, *_ in group]
     figures = {
         "given": len(given) / len(feedbacks),
-        "leak": _mean(feedback.leak for feedback in given),
-        "echo": _mean(map(mentions_feedback, proofs)),
+        "echo": float(np.mean([mentions_feedback(proof) for proof in proofs])),
     }
+    if given:
+        figures["leak"] = float(np.mean([feedback.leak for feedback in given]))
     if requests := sum(feedback.requests for feedback in present):
         failed = sum(feedback.failed_requests for feedback in present)
         figures |= {"requests": requests, "failed_requests": failed / requests}
@@ -63,11 +65,6 @@ def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
         figures |= {f"by_{name}": count / len(given) for name, count in writers.items()}
     problems = collections.Counter(p for feedback in present for p in feedback.problems)
     return {f"feedback/{name}": value for name, value in (figures | problems).items()}
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return float(np.mean(values)) if values else 0.0
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> set[tuple[str, ...]]:

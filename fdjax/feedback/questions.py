@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fdjax.config import ConfigError
 from fdjax.lean.report import cut_middle
+from fdjax.lean.statements import lean_text
 from fdjax.models.tokenizer import Tokenizer
 from fdjax.rollout.attempts import turn_texts
 from fdjax.types import (
@@ -115,10 +116,11 @@ def describe(item: Item, proof: Candidate | None, turns: Sequence[tuple[str, str
 
 def theorem_blocks(theorem: Theorem) -> list[tuple[str, str]]:
     """(title, text) of the statement, its meaning and its goal, those that there are."""
-    imports = "".join(f"import {module}\n" for module in theorem.imports)
-    text = f"{imports}{theorem.context}\n\ntheorem {theorem.name} {theorem.signature} :="
-    blocks = [("the theorem", text.strip()), ("its meaning in words", theorem.informal)]
-    blocks.append(("its goal as Lean prints it", theorem.goal))
+    blocks = [
+        ("the theorem", lean_text(theorem, "").strip()),
+        ("its meaning in words", theorem.informal),
+        ("its goal as Lean prints it", theorem.goal),
+    ]
     return [(title, text) for title, text in blocks if text]
 
 

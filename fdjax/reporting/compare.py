@@ -120,6 +120,7 @@ _LEVELS = {
     "error": "Lean's first error",
     "hint": "Lean's first error, with Lean 4's form of Lean 3's syntax and names",
     "step": "the right next step, found by a search",
+    "prose": "the right next step in a sentence, with Lean 4's form of Lean 3's syntax",
     "correction": "the attempt corrected to a whole proof, found by a search",
     "proof": "a whole proof",
 }

@@ -49,10 +49,16 @@ def read_stage(folder: Path) -> StageFolder:
     return StageFolder(folder.name, config, metrics, journal)
 
 
+def _stages(workdir: Path) -> list[Path]:
+    """The folders of stages: others, such as an exported model, have a config.json, too."""
+    files = workdir.glob("*/config.json")
+    return [file.parent for file in files if "stage" in read_object(file)]
+
+
 def read_stages(workdir: Path, order: Sequence[str]) -> list[StageFolder]:
     """The stages in `order`, then the others by the age of their folders."""
-    configs = sorted(workdir.glob("*/config.json"), key=lambda f: (f.stat().st_mtime, f))
-    names = [file.parent.name for file in configs]
+    folders = sorted(_stages(workdir), key=lambda f: ((f / "config.json").stat().st_mtime, f))
+    names = [folder.name for folder in folders]
     names.sort(key=lambda n: order.index(n) if n in order else len(order))
     return [read_stage(workdir / name) for name in names]
 
@@ -75,7 +81,7 @@ def read_runs(workdirs: Sequence[str | Path]) -> list[RunFolder]:
 
 def _read_runs(workdir: Path, name: str) -> list[RunFolder]:
     """One run; where stages branch from one policy, a run for the last stage of each branch."""
-    stages = [read_stage(file.parent) for file in sorted(workdir.glob("*/config.json"))]
+    stages = [read_stage(folder) for folder in sorted(_stages(workdir))]
     lines = itertools.chain(*(read_lines(f) for f in sorted(workdir.glob("*/evals.jsonl"))))
     evaluations = [line for line in lines if "split" in line["key"]]
     continued = {stage.config["before"] for stage in stages}

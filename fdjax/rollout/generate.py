@@ -67,8 +67,8 @@ def generate(
     An attempt depends on (seed, stream, step, name, sample index), its prompt and the parameters,
     never on what was written beside it; an episode also on what its environment answers. All
     prompts are padded to one bucket. `timers` gets the seconds of "weights", of "device" and of
-    waiting for the "environment", and the count of DECODE_BYTES; `log` the environment's steps, of
-    which those that it has are not taken again.
+    waiting for the "environment", and the count of DECODE_BYTES; `log` keeps the environment's
+    steps; a step that it already holds is not run again.
     """
     if not requests:
         return

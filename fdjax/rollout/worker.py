@@ -111,7 +111,7 @@ class RolloutWorker:
         return self.give_feedback(verified, params, teacher_params)
 
     def close(self) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(cancel_futures=True)
 
     def _generate(
         self, step: int, params, refill: int, verdicts: Verdicts, log: StepLog

@@ -32,7 +32,7 @@ from fdjax.models.config import ModelConfig
 from fdjax.objectives.combined import Combined, Part
 from fdjax.objectives.distillation import Distillation
 from fdjax.objectives.policy_gradient import PolicyGradient
-from fdjax.objectives.protocol import Model, Objective, Sums
+from fdjax.objectives.protocol import Model, Objective
 from fdjax.objectives.supervised import Supervised
 from fdjax.reporting import costs
 from fdjax.rollout.curriculum import Curriculum
@@ -41,7 +41,7 @@ from fdjax.rollout.journal import Journal
 from fdjax.rollout.prompts import all_buckets
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime import chips, sharding
-from fdjax.runtime.metrics import Timers
+from fdjax.runtime.metrics import Timers, console
 from fdjax.runtime.profile import annotated
 from fdjax.training import state, step
 from fdjax.training.environment import repair_answer_ids
@@ -177,10 +177,7 @@ def make_batch_update(run: Run, stage: StageConfig, train_state) -> BatchUpdate:
         parts = [(sharding.put(cuts, run.generator.mesh), d) for cuts, d in parts]
         learned = []
         for cuts, denominator in parts * epochs(stage):
-            if cuts:
-                train_state, found = step.learn(update, train_state, cuts, denominator)
-            else:
-                train_state, found = skip(train_state, denominator)
+            train_state, found = step.learn(update, train_state, cuts, denominator)
             learned.append(found)
         found = sharding.fetch(learned)
         seconds = time.perf_counter() - begun
@@ -208,13 +205,6 @@ def microbatch_cutter(run: Run, stage: StageConfig) -> Callable[[Any], list[Micr
         shards=sharding.rows(run.generator.mesh),
         prompts=all_buckets(prompts),
     )
-
-
-def skip(train_state: state.TrainState, denominator: Sums) -> tuple[state.TrainState, step.Learned]:
-    """What `step.learn` returns where nothing has a gradient: it only counts."""
-    zeros = {"loss": 0.0, "grad_norm": 0.0, "skipped": 1.0}
-    step_, skipped = train_state.step + 1, train_state.skipped + 1
-    return train_state._replace(step=step_, skipped=skipped), step.Learned(zeros, [], denominator)
 
 
 def _means(learned: list[dict]) -> dict[str, float]:
@@ -315,6 +305,11 @@ def make_worker(run: Run, name: str, timers: Timers) -> RolloutWorker:
 def make_source(run: Run, name: str, worker: RolloutWorker, start: int) -> Source:
     stage, seed = run.config.blocks[name], run.config.seed
     if isinstance(stage, SupervisedStage):
+        if learns_from_feedback(stage) and stage.feedback_start >= stage.steps:
+            console.print(
+                f"[bold]warning[/]: {name} learns nothing of feedback: it ends after "
+                f"{name}.steps={stage.steps}, before {name}.feedback_start={stage.feedback_start}"
+            )
         answer_ids = repair_answer_ids(run.generator)
         return supervised(stage, worker, run.config.data, seed, start, answer_ids)
     if isinstance(stage, ExpertIterationStage):

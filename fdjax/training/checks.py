@@ -2,14 +2,19 @@
 ConfigError naming the fields; what the fields alone decide is checked in fdjax/config.
 """
 
+import functools
+from pathlib import Path
+
 from fdjax.batches.rewards import load_reward
 from fdjax.config import (
+    Config,
     ConfigError,
     SupervisedStage,
     distillation_part,
     naming_field,
     part_field,
     policy_gradient_part,
+    provider_names,
 )
 from fdjax.data.splits import SPLITS
 from fdjax.rollout import scheduler
@@ -20,16 +25,21 @@ from fdjax.training.manifest import Run
 
 
 def check_generation(run: Run) -> None:
+    """Of attempts, and of what the policy writes about them."""
     prompts, model = run.generator.prompts, run.generator.model
-    scheduler.plan(
+    plan = functools.partial(
+        scheduler.plan,
         run.config.generation,
         model,
         sharding.decoding_mesh(run.generator.mesh, model),
         samples=run.config.generation.slots,
         prompt=max(all_buckets(prompts)),
-        response=prompts.response_length,
-        episodes=run.generator.episodes and run.generator.episodes.config,
     )
+    episodes = run.generator.episodes and run.generator.episodes.config
+    plan(response=prompts.response_length, episodes=episodes)
+    feedback = run.config.feedback
+    if "policy" in provider_names(feedback):
+        plan(response=feedback.policy.response_length, episodes=None)
 
 
 def check_evaluation(run: Run) -> None:
@@ -58,7 +68,13 @@ def check_stage(run: Run, name: str) -> None:
                 f"{stage.prompts_per_step} no theorem of {stage.theorems!r} is left to refill a "
                 "step with; set one of them lower"
             )
-    stage_provider(run, stage)  # its errors name the field themselves
+    if not is_finished(run.config, run.workdir, name):
+        stage_provider(run, stage)  # its errors name the field themselves
+
+
+def is_finished(config: Config, workdir: Path, name: str) -> bool:
+    """Has the stage a checkpoint of its last step, damaged or not?"""
+    return (workdir / name / "checkpoints" / str(config.blocks[name].steps)).is_dir()
 
 
 def check_references(run: Run, name: str) -> None:

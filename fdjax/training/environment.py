@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from fdjax.config import Config, ConfigError, EnvironmentConfig, naming_field
+from fdjax.config import Config, naming_field
 from fdjax.environment.registry import make_environment
 from fdjax.environment.repair import Repair, describe
 from fdjax.environment.tools_environment import ToolEnvironment
@@ -21,8 +21,8 @@ def with_environment(
     config: Config, generator: Generator, farm: Farm, theorems: Iterable[Theorem]
 ) -> Generator:
     """The generator whose attempts are episodes, if the config names an environment. Prompts are
-    then the first turns of its dialogue. What that keeps and the chat template does not is printed.
-    Raises ConfigError.
+    then the first turns of its dialogue. Prints where the dialogue's ids differ from the chat
+    template's. Raises ConfigError.
     """
     settings, prompts = config.environment, generator.prompts
     if settings.name is None:
@@ -67,30 +67,3 @@ def repair_answer_ids(generator: Generator) -> Callable[[Item], Sequence[int]] |
         return dialogue.answers((answer,), ended=ended, last_ids=ids)
 
     return answer_ids
-
-
-def check_environment(config: Config) -> None:
-    """Raises ConfigError for fields that are of tools, where there are none, and where no second
-    turn fits."""
-    e, response = config.environment, config.prompt.response_length
-    if e.name is None:
-        return
-    for field in ("format", "lean_seconds", "tools") if e.name != "tools" else ():
-        value, default = getattr(e, field), getattr(EnvironmentConfig(), field)
-        if value != default:
-            raise ConfigError(
-                f"environment.{field} is {value!r}, must be {default} for environment.name="
-                f"{e.name}, which has no tools"
-            )
-    if (e.turn_tokens or 0) > response:
-        raise ConfigError(
-            f"environment.turn_tokens is {e.turn_tokens}, must be at most prompt.response_length = "
-            f"{response}, which holds all turns and answers of an attempt"
-        )
-    least = (e.turn_tokens or e.min_turn_tokens) + e.answer_tokens + e.min_turn_tokens
-    if e.turns > 1 and response < least:
-        raise ConfigError(
-            f"prompt.response_length is {response}, must be at least {least} for environment.name="
-            f"{e.name}: a turn, an answer of answer_tokens={e.answer_tokens} and min_turn_tokens="
-            f"{e.min_turn_tokens} of the next turn"
-        )

@@ -66,10 +66,11 @@ def write_results(workdir: Path, summary: dict) -> None:
 
 def spent(run: Run, name: str) -> dict[str, float]:
     """What training the stage has cost, in this run or in the one that it was taken from."""
-    folder, source = run.workdir / name, run.init_source
-    if source and source.folder.name == name and not (folder / "metrics.jsonl").exists():
-        folder = source.folder
-    return costs.total(read_lines(folder / "metrics.jsonl"))
+    file, source = run.workdir / name / "metrics.jsonl", run.init_source
+    if file.exists() or not source or not source.is_stage or source.folder.name != name:
+        return costs.total(read_lines(file))
+    lines = read_lines(source.folder / "metrics.jsonl")
+    return costs.total(line for line in lines if line["step"] < source.step)
 
 
 # --- One stage -----------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ _OFF = {
     "process_reward": None,
     "process_credit": "first",
     "dialogue_fraction": 0.0,
+    "replay": True,
 }
 
 
@@ -126,11 +127,12 @@ def environment_manifest(config: Config) -> dict[str, Any]:
 
 def _feedback_manifest(config: Config, stage: StageConfig) -> dict[str, Any]:
     """Supervised stages learn from true feedback, whatever the control does."""
+    if not learns_from_feedback(stage):
+        return {}
+    fields = manifest_fields(config.feedback)
     if isinstance(stage, SupervisedStage):
-        return manifest_fields(config.feedback)
-    if learns_from_feedback(stage):
-        return manifest_fields(config.feedback) | {"shuffle": config.feedback.shuffle}
-    return {}
+        return fields
+    return fields | {"shuffle": config.feedback.shuffle}
 
 
 def _vocab_size(config: Config) -> int | None:

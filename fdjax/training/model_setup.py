@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdjax.config import Config, ConfigError, PromptConfig, naming_field
+from fdjax.config import Config, ConfigError, PromptConfig, naming_field, provider_names
 from fdjax.data.splits import learned_proof
 from fdjax.models import tokenizer
 from fdjax.models.config import ADAPTERS, ARITHMETIC, ModelConfig, from_fields
@@ -80,8 +80,15 @@ def make_model_config(config: Config, source: InitSource | None, vocab_size: int
 def check_length(config: Config, model: ModelConfig) -> None:
     """Raises ConfigError if the longest sequence of the config is longer than the model's."""
     with naming_field("prompt", ValueError):
-        longest = max(all_buckets(config.prompt)) + config.prompt.response_length
-        model.check_length(longest, "the largest bucket and response_length")
+        longest = max(all_buckets(config.prompt))
+        model.check_length(
+            longest + config.prompt.response_length, "the largest bucket and response_length"
+        )
+        if "policy" in provider_names(config.feedback):
+            model.check_length(
+                longest + config.feedback.policy.response_length,
+                "the largest bucket and feedback.policy.response_length",
+            )
 
 
 def make_tokenizer(

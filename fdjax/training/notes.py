@@ -1,4 +1,4 @@
-"""Lines for the console about a step from most of whose attempts nothing was learned, and why."""
+"""Console lines that say why most attempts of a step taught nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +32,11 @@ def notes(
         wanted = max(1 - truncated - undecided - metrics["solve_rate"], 0.0)
         given = metrics.get("feedback/given", 0.0)
         if given < MOST * wanted:
-            problems = {k.removeprefix("feedback/"): v for k, v in metrics.items() if ": " in k}
+            problems = {
+                name.removeprefix("feedback/"): count
+                for name, count in metrics.items()
+                if ": " in name and not name.startswith("feedback/by_")
+            }
             reasons = ", ".join(f"{name} ({count:g})" for name, count in problems.items())
             yield (
                 f"{given:.0%} of the attempts have feedback, though {wanted:.0%} ended and were "

@@ -43,8 +43,14 @@ from fdjax.runtime import hosts, sharding
 from fdjax.runtime.files import writable
 from fdjax.runtime.lock import Lock, WorkdirInUse
 from fdjax.runtime.metrics import status
-from fdjax.training.checks import check_evaluation, check_generation, check_references, check_stage
-from fdjax.training.environment import check_environment, with_environment
+from fdjax.training.checks import (
+    check_evaluation,
+    check_generation,
+    check_references,
+    check_stage,
+    is_finished,
+)
+from fdjax.training.environment import with_environment
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
 from fdjax.training.model_setup import make_model_config, make_prompts
 from fdjax.training.theorem_files import (
@@ -77,7 +83,6 @@ def set_up(
         source = find_source(config.init_from)
         names = stages_to_run(config, source)
         check_stages(config, names)
-        check_environment(config)
         check_profile(config, names, profile)
         if not train:
             check_finished(config, workdir, names)
@@ -155,11 +160,6 @@ def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:
         if not is_finished(config, workdir, name):
             steps = config.blocks[name].steps
             raise ConfigError(f"{workdir / name} has no checkpoint of step {steps}: train it first")
-
-
-def is_finished(config: Config, workdir: Path, name: str) -> bool:
-    """Has the stage a checkpoint of its last step, damaged or not?"""
-    return (workdir / name / "checkpoints" / str(config.blocks[name].steps)).is_dir()
 
 
 # --- Lean ----------------------------------------------------------------------------------------

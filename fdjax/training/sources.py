@@ -196,8 +196,9 @@ def distillation_batches(fd: DistillationConfig, generator: Generator) -> ToBatc
         metrics = {
             "rows": len(rows),
             "messages_dropped": dropped,
-            "first_error": float(np.mean(places or [0])),
         }
+        if places:
+            metrics["first_error"] = float(np.mean(places))
         shape = Shape(
             len(rows),
             shared_bucket([r.student_prompt for r in rows], prompts.student_buckets),

@@ -53,8 +53,6 @@ def supervised(
     console. Raises ConfigError where none is left.
     """
     prompts = worker.generator.prompts
-    if stage.dialogue_fraction and answer_ids is None:
-        raise ConfigError("dialogue_fraction: only environment.name=repair answers whole proofs")
     prefill, response = prompts.template.prefill, prompts.response_length
     longest = max(all_buckets(prompts))
 
@@ -171,7 +169,7 @@ def expert_iteration(
     goes on from the last one's parameters.
     """
     prompts = worker.generator.prompts
-    verified: dict[str, dict[str, arrays.SupervisedRow]] = {}  # theorem -> normal form -> row
+    known: dict[str, dict[str, arrays.SupervisedRow]] = {}  # theorem -> normal form -> row
 
     def rollouts(step: int) -> RolloutPlan:
         """A round's, at its first step; a resumed run reads earlier rounds in the journal."""
@@ -185,14 +183,14 @@ def expert_iteration(
         metrics: Metrics = {}
         for groups in rolled_out:
             if not stage.replay:
-                verified.clear()
-            _keep_proofs(groups, verified, prompts, stage)
+                known.clear()
+            _keep_proofs(groups, known, prompts, stage)
         if rolled_out and step_of_round == 0:
             worker.curriculum.note(this_round, rolled_out[-1])
             metrics = rollout_metrics(rolled_out[-1])
             metrics |= rollout_costs(worker.generator, rolled_out[-1])
             metrics |= worker.curriculum.metrics(this_round)
-        rows = [row for of_theorem in verified.values() for row in of_theorem.values()]
+        rows = [row for of_theorem in known.values() for row in of_theorem.values()]
         chosen = []
         if rows:
             order = in_epochs(len(rows), stage.batch_size, step_of_round, (seed, 5, this_round))
@@ -203,7 +201,7 @@ def expert_iteration(
             prompts.response_length,
         )
         batch = arrays.supervised_batch(chosen, shape, prompts.tokenizer.pad_id)
-        return batch, metrics | {"rows": len(rows), "theorems_proved": len(verified)}
+        return batch, metrics | {"rows": len(rows), "theorems_learned": len(known)}
 
     return Source(rollouts, make_batch)
 

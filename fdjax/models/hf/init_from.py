@@ -42,6 +42,11 @@ class InitSource(NamedTuple):
         return self.manifest if self.item is None else self.manifest.get("published", {})
 
     @property
+    def step(self) -> int:
+        """Of a stage's checkpoint: how many updates it has had."""
+        return int(self.item.parent.name)
+
+    @property
     def fingerprint(self) -> str:
         """Differs if the parameters differ. Only files that `load` reads decide it."""
         if self.item is None:
@@ -50,9 +55,8 @@ class InitSource(NamedTuple):
             return _digest(self.folder, files)
         if not self.is_stage:
             return _digest(self.item, array_store.files(self.item))
-        step = int(self.item.parent.name)
-        last = step == self.manifest["stage"]["steps"]
-        return self.manifest["fingerprint"] + ("" if last else f"@{step}")
+        last = self.step == self.manifest["stage"]["steps"]
+        return self.manifest["fingerprint"] + ("" if last else f"@{self.step}")
 
 
 def find(path: str | Path) -> InitSource:
