@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from fdjax.config import Config, EnvironmentConfig, EvaluationConfig
+from fdjax.config import Config, EnvironmentConfig, EvaluationConfig, LeanConfig
 from fdjax.rollout.generate import Sampling
 from fdjax.training import evaluation
 from fdjax.training.manifest import Policy
@@ -214,7 +214,7 @@ def run_in(workdir, begun_from=None, **settings):
     splits = {"train": THEOREMS, "test": THEOREMS}
     return types.SimpleNamespace(
         config=config,
-        farm=types.SimpleNamespace(second=None),
+        farm=types.SimpleNamespace(second=None, timeout=LeanConfig().timeout),
         workdir=workdir,
         init_source=source,
         theorems=splits,

@@ -99,10 +99,13 @@ def test_an_evaluation_is_reused_only_of_the_same_lean(config, tmp_path, monkeyp
     run.farm.allow_helpers = True
     assert figures() == 2
     run.farm.allow_helpers = False
+    run.farm.timeout *= 2
+    assert [figures(), figures()] == [3, 3]
+    run.farm.timeout /= 2
     for field in ("version", "name", "limits"):
         monkeypatch.setattr(Lean, field, "other")
         assert figures() == len(measured) and figures() == len(measured)
-    assert len(measured) == 5
+    assert len(measured) == 6
     monkeypatch.undo()
     assert figures() == 1
 

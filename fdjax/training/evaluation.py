@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fdjax.config import part_field
+from fdjax.config import LeanConfig, part_field
 from fdjax.data.theorems import theorems_digest
 from fdjax.feedback.providers import manifest_fields
 from fdjax.lean.farm import Farm
@@ -245,6 +245,8 @@ def once(
         **environment_manifest(run.config),
     }
     key |= {"replayed": True} if run.farm.second else {}
+    if run.farm.timeout != LeanConfig().timeout:
+        key["lean"]["timeout"] = run.farm.timeout
     key = json.loads(json.dumps(key))  # as the file has it
     file = run.workdir / name / "evals.jsonl"
 
