@@ -7,7 +7,7 @@ import argparse
 import collections
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -215,12 +215,7 @@ def tiles(summary: Mapping) -> str:
 
 def figures_table(summary: Mapping) -> str:
     """pass@k of every stage, and below it the other figures of the same attempts."""
-    rows, split_before = [], None
-    for split, name, temperature, figures in evaluated(summary):
-        suffix = "" if temperature is None else f" at T = {temperature}"
-        title = SPLITS[split] if split != split_before else ""
-        rows.append(([esc(title), esc(name + suffix)], figures))
-        split_before = split
+    rows = labelled(evaluated(summary))
     if not rows:
         return ""
     ks = sorted({k for _, figures in rows for k in figures["pass_at_k"]}, key=int)
@@ -234,29 +229,39 @@ def figures_table(summary: Mapping) -> str:
     )
 
 
+def labelled(found: Iterable[tuple]) -> list[tuple[list[str], Mapping]]:
+    """[([the split where it is another than above, the stage], figures)] of
+    (split, stage, temperature, figures).
+    """
+    rows, split_before = [], None
+    for split, name, temperature, figures in found:
+        suffix = "" if temperature is None else f" at T = {temperature}"
+        title = SPLITS[split] if split != split_before else ""
+        rows.append(([esc(title), esc(name + suffix)], figures))
+        split_before = split
+    return rows
+
+
 def budget_table(summary: Mapping) -> str:
-    found = [(*e[:3], e[3]["episodes"]) for e in evaluated(summary) if "episodes" in e[3]]
+    found = labelled([(*e[:3], e[3]["episodes"]) for e in evaluated(summary) if "episodes" in e[3]])
     turns = sorted({k for *_, episodes in found for k in episodes["within_turns"]}, key=int)
     counts = {"turns": "turns", "calls": "calls", "malformed": "malformed share of calls"}
     if not any(episodes["calls"] for *_, episodes in found):
         counts = {"turns": "turns"}
     counts["tool_seconds"] = "tools' share of Lean's seconds"
-    rows, split_before = [], None
-    for split, name, temperature, episodes in found:
+    rows = []
+    for labels, episodes in found:
         within, minus = episodes["within_turns"], episodes.get("minus_attempts", {})
         equal = episodes.get("equal_tokens")
-        suffix = "" if temperature is None else f" at T = {temperature}"
         rows.append(
             [
-                esc(SPLITS[split]) if split != split_before else "",
-                esc(name + suffix),
+                *labels,
                 *(rate_cell(within[k], minus.get(k)) if k in within else "–" for k in turns),
                 rate_cell(equal["attempts_rate"], equal["difference"]) if equal else "–",
                 number(equal and equal["attempts"]),
                 *(number(episodes[count]) for count in counts),
             ]
         )
-        split_before = split
     head = ["", "stage", *(f"within {k} turn{'s' * (k != '1')}" for k in turns)]
     head += ["attempts at equal tokens", "how many of them", *counts.values()]
     return table(head, rows, headers=2) if rows else ""

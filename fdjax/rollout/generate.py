@@ -13,7 +13,7 @@ from fdjax.models import decoding
 from fdjax.models.config import ModelConfig
 from fdjax.rollout.engine import Drawing
 from fdjax.rollout.episodes import Conversations, Episodes, StepLog
-from fdjax.rollout.prompts import Prompts, all_buckets, bucket, name_hash, read_attempt
+from fdjax.rollout.prompts import Prompts, all_buckets, name_hash, read_attempt, shared_bucket
 from fdjax.rollout.scheduler import Figures, Sample, plan, run
 from fdjax.rollout.until import until_table
 from fdjax.runtime import hosts, sharding
@@ -76,8 +76,6 @@ def generate(
     budget = prompts.response_length
     if episodes:
         budget = min(budget, episodes.config.turn_tokens or budget)
-    buckets = all_buckets(prompts)
-    longest = max(len(request.prompt) for request in requests)
     queue = [
         Sample(place, name_hash(request.name), index, budget)
         for place, request in enumerate(requests)
@@ -89,7 +87,7 @@ def generate(
         model,
         mesh,
         samples=len(queue),
-        prompt=bucket(longest, buckets, "the longest prompt", "prompt.*_buckets"),
+        prompt=shared_bucket([request.prompt for request in requests], all_buckets(prompts)),
         response=prompts.response_length,
         episodes=episodes and episodes.config,
     )

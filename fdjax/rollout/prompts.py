@@ -221,6 +221,12 @@ def bucket(length: int, buckets: Sequence[int], what: str, field: str) -> int:
     return min(fitting)
 
 
+def shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:
+    """The shortest bucket that holds each of the prompts. Raises PromptTooLong."""
+    longest = max(map(len, prompts), default=0)
+    return bucket(longest, buckets, "the longest prompt", "prompt.*_buckets")
+
+
 def left_padded(prompts: Sequence[Sequence[int]], length: int, pad_id: int):
     """(tokens i32[B, length], mask bool[B, length]) with each prompt at the right end of its row"""
     tokens_BP = np.full((len(prompts), length), pad_id, np.int32)

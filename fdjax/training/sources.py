@@ -35,7 +35,7 @@ from fdjax.reporting import costs
 from fdjax.reporting.budgets import episode_metrics
 from fdjax.rollout.attempts import policy_entropy
 from fdjax.rollout.generate import Generator
-from fdjax.rollout.prompts import bucket
+from fdjax.rollout.prompts import shared_bucket
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.training.state import TrainState
 from fdjax.types import Group
@@ -303,8 +303,3 @@ def _process_rewards(grpo: PolicyGradientConfig, groups: list[Group]) -> list[li
         process_advantages(group, coefficient, credit=credit, use_std=grpo.normalize_std)
         for group in groups
     ]
-
-
-def shared_bucket(prompts: Sequence[Sequence[int]], buckets: Sequence[int]) -> int:
-    longest = max(map(len, prompts), default=0)
-    return bucket(longest, buckets, "the longest prompt", "prompt.*_buckets")

@@ -18,7 +18,7 @@ from fdjax.feedback.metrics import feedback_metrics
 from fdjax.lean.extract import parse_candidate
 from fdjax.reporting.diversity import normalise
 from fdjax.rollout.curriculum import in_epochs
-from fdjax.rollout.prompts import Prompts, all_buckets
+from fdjax.rollout.prompts import Prompts, all_buckets, shared_bucket
 from fdjax.rollout.worker import RolloutWorker
 from fdjax.runtime.metrics import console
 from fdjax.training.sources import (
@@ -27,7 +27,6 @@ from fdjax.training.sources import (
     Source,
     rollout_costs,
     rollout_metrics,
-    shared_bucket,
 )
 from fdjax.training.state import TrainState
 from fdjax.types import REFUSED, Candidate, Group, Item, Theorem
