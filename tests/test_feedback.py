@@ -436,7 +436,7 @@ def test_figures_of_a_step():
             "feedback/leak": 0.5,
             "feedback/echo": 1 / 3,
             "feedback/requests": 3,
-            "feedback/failed_requests": 2 / 3,
+            "feedback/failed_share": 2 / 3,
             "feedback/llm: timeout": 2,
             "feedback/dropped: leak": 1,
             "feedback/by_llm: m": 1.0,

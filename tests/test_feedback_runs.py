@@ -82,7 +82,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
     assert {f.provider for f in feedbacks} == {"llm: m", "policy", "oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
     assert sum(line["feedback/requests"] for line in lines) == sum(f.requests for f in feedbacks)
-    assert any(line["feedback/failed_requests"] > 0 for line in lines)
+    assert any(line["feedback/failed_share"] > 0 for line in lines)
     for problem in ("bad answer", "server error", "too long", "refused 400"):
         assert any(line.get(f"feedback/llm: {problem}") for line in lines), problem
     assert (
@@ -91,7 +91,7 @@ def test_a_run_with_a_bad_service_goes_on_and_keeps_the_secret(tmp_path, capfd):
 
     assert_documented(tmp_path)
     printed = "".join(capfd.readouterr())
-    assert "fd 3/3" in printed and "feedback/failed_requests" in printed and KEY not in printed
+    assert "fd 3/3" in printed and "feedback/failed_share" in printed and KEY not in printed
     written = [f for f in tmp_path.rglob("*") if f.is_file()]
     assert len(written) > 20
     assert not [f for f in written if KEY.encode() in f.read_bytes()]
@@ -131,7 +131,7 @@ def test_without_a_service_the_fallback_writes_feedback(tmp_path, capfd):
     feedbacks = feedback_of(tmp_path)
     assert {f.provider for f in feedbacks} == {"oracle: correction"}
     lines = read_lines(tmp_path / "fd" / "metrics.jsonl")
-    assert {line["feedback/failed_requests"] for line in lines} == {1.0}
+    assert {line["feedback/failed_share"] for line in lines} == {1.0}
     assert count < sum(f.requests for f in feedbacks)  # after one failure a step sends no more
     # At the start, before the stage (the teacher's solve rate), and in it.
     assert capfd.readouterr().out.count("feedback.llm: no answers (server error)") == 3

@@ -43,7 +43,7 @@ def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
     given: the share of attempts with feedback. leak: its mean overlap with reference proofs, where
     there is any.
     echo: the share of attempts that mention feedback. Where language models were asked: requests,
-    their number; failed_requests, the share of those without a useful answer; by_NAME, the share
+    their number; failed_share, the share of those without a useful answer; by_NAME, the share
     of the feedback that each provider wrote. And the number of times each problem occurred.
     """
     feedbacks = [feedback for group in groups for *_, feedback in group]
@@ -60,7 +60,7 @@ def feedback_metrics(groups: Sequence[Group]) -> dict[str, float]:
         figures["leak"] = float(np.mean([feedback.leak for feedback in given]))
     if requests := sum(feedback.requests for feedback in present):
         failed = sum(feedback.failed_requests for feedback in present)
-        figures |= {"requests": requests, "failed_requests": failed / requests}
+        figures |= {"requests": requests, "failed_share": failed / requests}
         writers = collections.Counter(feedback.provider for feedback in given)
         figures |= {f"by_{name}": count / len(given) for name, count in writers.items()}
     problems = collections.Counter(p for feedback in present for p in feedback.problems)

@@ -34,9 +34,9 @@ HEADLINE = (
     "grad_norm",
     "unverified",
     "skipped",
-    "feedback/failed_requests",
+    "feedback/failed_share",
 )
-_HIDDEN_IF_0 = ("unverified", "skipped", "feedback/failed_requests")
+_HIDDEN_IF_0 = ("unverified", "skipped", "feedback/failed_share")
 
 
 class Timers:

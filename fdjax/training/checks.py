@@ -51,8 +51,8 @@ def check_evaluation(run: Run) -> None:
 def check_stage(run: Run, name: str) -> None:
     """Makes all that the stage will be made of, so that no bad value waits for hours."""
     stage = run.config.blocks[name]
-    fits = isinstance(stage, SupervisedStage)  # what does not fit is left out
-    _check_split(run, f"{name}.theorems", stage.theorems, leave_out=fits)
+    supervised = isinstance(stage, SupervisedStage)  # leaves out what does not fit
+    _check_split(run, f"{name}.theorems", stage.theorems, leave_out=supervised)
     with naming_field(name, ValueError):
         make_objective(stage)
     if distillation_part(stage):
