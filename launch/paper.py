@@ -1,5 +1,6 @@
 """The paper's comparison on the benchmark of habits: nine methods at five seeds, each from the
-seed's own warm start; three of them, at three seeds, at two further strengths of the habit.
+seed's own warm start; three of them, at three seeds, at two further strengths of the habit and
+with advice as feedback.
 
     python launch/paper.py runs/paper --at_once=2                      # here; resumes
     python launch/reproduction.py runs/paper docs                      # the page and its figures
@@ -9,6 +10,9 @@ seed's own warm start; three of them, at three seeds, at two further strengths o
 A seed is of all random numbers of a run; theorems are the same at all seeds. Every method makes as
 many attempts as FD, except grpo_twice.
 """
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jobs
 
@@ -36,41 +40,58 @@ OTHERS = {
     "fd_shuffled": ("configs/fd.py", {"feedback.shuffle": True}),
     "fd_messages": ("configs/fd.py", {"feedback.provider": "lean_messages"}),
 }
-# Shares of the places that the warm start has learned in Lean 3; 0.97 is the recipes' own.
-STRENGTHS = {"weak": 0.8, "strong": 0.998}
-SEEDS_AT_STRENGTHS = SEEDS[:3]
+
+
+class Setting(NamedTuple):
+    """A comparison of its own, with warm starts of its own."""
+
+    title: str
+    flags: Mapping[str, Any]
+    methods: Mapping[str, tuple[str, Mapping[str, Any]]] = CLAIMED
+
+
+SETTINGS = {  # the recipes' own share of places that the warm start has learned in Lean 3 is 0.97
+    "weak": Setting("A weaker habit: 80 % of the places", {"data.dialect_share": 0.8}),
+    "strong": Setting("A stronger habit: 99.8 % of the places", {"data.dialect_share": 0.998}),
+    "advice": Setting(
+        "Advice in place of proofs: Lean's message, with Lean 4's form of the wrong line",
+        {"feedback.provider": "lean_messages", "feedback.lean_messages.level": "hint"},
+        CLAIMED | {"fd_shuffled": OTHERS["fd_shuffled"]},
+    ),
+}
+SEEDS_OF_SETTINGS = SEEDS[:3]
 
 
 def comparison() -> list[jobs.Job]:
-    """What the claims need comes first, seed by seed, then the other methods, then the other
-    strengths: what is there at any time answers as much as it can.
+    """What the claims need comes first, seed by seed, then the other methods, then the further
+    settings: what is there at any time answers as much as it can.
     """
     claimed = [job for seed in SEEDS for job in (_warm_start(seed), *_of_seed(seed, CLAIMED))]
     others = [job for seed in SEEDS for job in _of_seed(seed, OTHERS)]
     further = [
         job
-        for seed in SEEDS_AT_STRENGTHS
-        for strength in STRENGTHS
-        for job in (_warm_start(seed, strength), *_of_seed(seed, CLAIMED, strength))
+        for seed in SEEDS_OF_SETTINGS
+        for name, setting in SETTINGS.items()
+        for job in (_warm_start(seed, name), *_of_seed(seed, setting.methods, name))
     ]
     return claimed + others + further
 
 
-def _warm_start(seed: int, strength: str | None = None) -> jobs.Job:
-    share = {"data.dialect_share": STRENGTHS[strength]} if strength else {}
-    return jobs.Job(_name("sft", seed, strength), "configs/sft.py", share | {"seed": seed})
+def _warm_start(seed: int, setting: str | None = None) -> jobs.Job:
+    flags = SETTINGS[setting].flags if setting else {}
+    return jobs.Job(_name("sft", seed, setting), "configs/sft.py", {**flags, "seed": seed})
 
 
-def _of_seed(seed: int, methods, strength: str | None = None) -> list[jobs.Job]:
-    warm = _warm_start(seed, strength)
+def _of_seed(seed: int, methods, setting: str | None = None) -> list[jobs.Job]:
+    warm = _warm_start(seed, setting)
     return [
-        jobs.Job(_name(method, seed, strength), config, own | warm.flags, f"{warm.name}/sft")
+        jobs.Job(_name(method, seed, setting), config, own | warm.flags, f"{warm.name}/sft")
         for method, (config, own) in methods.items()
     ]
 
 
-def _name(method: str, seed: int, strength: str | None) -> str:
-    return f"{strength}-{method}-{seed}" if strength else f"{method}-{seed}"
+def _name(method: str, seed: int, setting: str | None) -> str:
+    return f"{setting}-{method}-{seed}" if setting else f"{method}-{seed}"
 
 
 if __name__ == "__main__":

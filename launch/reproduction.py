@@ -153,10 +153,10 @@ def page(runs: Runs) -> str:
             "The second half of `fd_grpo` and of `corrections_grpo` attempts the theorems of the "
             "first half again; those of the other methods are new.",
         ]
-    for strength, share in paper.STRENGTHS.items():
-        if further := by_method(runs, f"{strength}-"):
+    for name, setting in paper.SETTINGS.items():
+        if further := by_method(runs, f"{name}-"):
             parts += [
-                f"## A {strength} habit: {share:.1%} of the places, {len(further[START])} seeds",
+                f"## {setting.title}",
                 markdown_rows(*results_table(further)),
                 *_claim_texts(further),
             ]

@@ -131,7 +131,7 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     less = np.mean([np.mean(runs[f"fd-{s}"]["solved"]) for s in range(4)])
     less = (less - np.mean([np.mean(runs[f"grpo-{s}"]["solved"]) for s in range(4)])) / 64
     assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
-    assert "A strong habit: 99.8% of the places, 2 seeds" in page
+    assert "## A stronger habit: 99.8 % of the places\n" in page and "| start (sft) | 2 |" in page
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
         "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
@@ -153,7 +153,7 @@ def test_a_page_without_a_seed_that_all_methods_have(launch, tmp_path, monkeypat
         page = (tmp_path / "reproduction.md").read_text()
         assert page.startswith(reproduction.INTRODUCTION.format(seeds=0, theorems=60))
         assert "fd_grpo (seed 0 1 2 3 4)" in page and page.count("\n## ") == sections
-    assert "A weak habit" in page and not list(tmp_path.glob("*.svg"))
+    assert "A weaker habit" in page and not list(tmp_path.glob("*.svg"))
 
 
 def test_numbers_are_read_from_workdirs(launch, tmp_path):
