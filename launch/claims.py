@@ -26,9 +26,7 @@ class Claim(NamedTuple):
     text: str
     statistics: dict[str, Value]  # each is above 0 where the claim is true
     verdict: str
-    beside: Mapping[
-        str, Value
-    ]  # what a reader should know of it; the verdict does not depend on it
+    beside: Mapping[str, Value]  # worth knowing; the verdict does not depend on it
 
 
 def evaluation(

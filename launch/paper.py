@@ -7,7 +7,7 @@ with advice as feedback.
     python launch/paper.py /mnt/fdjax/paper --on=pods --accelerator=v5litepod-16 \\
         --zone=us-west4-a --share=10.0.0.2:/share                      # a TPU pod for each
 
-A seed is of all random numbers of a run; theorems are the same at all seeds. Every method makes as
+A seed sets all random numbers of a run; theorems are the same at all seeds. Every method makes as
 many attempts as FD, except grpo_twice.
 """
 
