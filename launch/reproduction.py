@@ -30,6 +30,7 @@ from fdjax.reporting.workdir import read_runs
 
 START = "start (sft)"
 SPLIT = "test"
+HALF = ", its first half"  # behind the name of a run of two stages
 CURVE = 64  # points of a run's curve in the JSON, at most
 Runs = dict[str, dict[str, Any]]  # name of the job -> its numbers
 OfMethod = dict[int, dict[str, Any]]  # seed -> the numbers of its run
@@ -67,7 +68,9 @@ def main() -> int:
 
 
 def collect(folder: Path) -> Runs:
-    """Of the finished runs of launch/paper.py in `folder`, with those of their starts."""
+    """Of the finished runs of launch/paper.py in `folder`, with those of their starts, and of the
+    policies between two stages.
+    """
     found: Runs = {}
     for job in paper.comparison():
         if not job.init_from or not (folder / job.name / "summary.json").exists():
@@ -77,6 +80,9 @@ def collect(folder: Path) -> Runs:
         spent = total(line for stage in run.stages for line in stage.metrics)
         steps = sorted({round(i) for i in np.linspace(0, len(curve) - 1, min(CURVE, len(curve)))})
         found.setdefault(job.begins_with, evaluation(run.figures(run.start), SPLIT))
+        if len(run.stages) > 1:
+            between = run.figures(run.stages[0].config["fingerprint"])
+            found[job.name + HALF] = evaluation(between, SPLIT)
         found[job.name] = evaluation(run.figures(run.end), SPLIT) | {
             "learned from": "; then ".join(
                 dict.fromkeys(learning_source(stage.config) for stage in run.stages)
@@ -124,6 +130,19 @@ def by_method(runs: Runs, prefix: str = "") -> dict[str, OfMethod]:
     return {title: of_method for title, of_method in common.items() if of_method}
 
 
+def first_halves(
+    runs: Runs, found: Mapping[str, OfMethod], prefix: str = ""
+) -> dict[str, OfMethod]:
+    """The same of the methods in `found` that have two stages, after the first one."""
+    halves = {
+        name + HALF: {
+            seed: half for seed in of_method if (half := runs.get(f"{prefix}{name}-{seed}{HALF}"))
+        }
+        for name, of_method in found.items()
+    }
+    return {title: of_method for title, of_method in halves.items() if of_method}
+
+
 # --- The page ------------------------------------------------------------------------------------
 
 
@@ -140,7 +159,7 @@ def page(runs: Runs) -> str:
             "## The claims",
             *_claim_texts(found),
             "## Results",
-            markdown_rows(*results_table(found)),
+            markdown_rows(*results_table(found | first_halves(runs, found))),
             "![pass@k](reproduction_pass.svg)",
             "Bands are 95 % intervals of each method alone. Differences in the tables are paired.",
         ]
@@ -157,7 +176,7 @@ def page(runs: Runs) -> str:
         if further := by_method(runs, f"{name}-"):
             parts += [
                 f"## {setting.title}",
-                markdown_rows(*results_table(further)),
+                markdown_rows(*results_table(further | first_halves(runs, further, f"{name}-"))),
                 *_claim_texts(further),
             ]
     return "\n\n".join(part for part in parts if part) + "\n"

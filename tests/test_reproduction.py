@@ -115,6 +115,7 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     del runs["fd-4"]
     runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
     runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
+    runs["fd_grpo-1, its first half"] = runs["fd-1"]
     (tmp_path / "reproduction.json").write_text(json.dumps(runs))
     monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
     assert reproduction.main() == 0
@@ -122,6 +123,8 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     left_out = page.split("by the number of their seed: ")[1].split(".")[0].split(", ")
     assert "4 seeds" in page and left_out[0] == "fd (seed 4)" and "| corrections |" not in page
     [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
+    half = np.mean(runs["fd-1"]["solved"]) / 64
+    assert f"| fd_grpo, its first half | 1 | {half:.3f} " in page
     # Compared with the start at its own seed.
     assert row.count("+0.000 [+0.000, +0.000]") == 4
     [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
@@ -201,6 +204,16 @@ def test_numbers_are_read_from_workdirs(launch, tmp_path):
     assert found["fd-0"]["solved"] == [0, 9] and found["fd-0"]["rollouts"] == 51200
     curve = found["fd-0"]["curve"]
     assert len(curve) == 64 and curve[0] == [0, 0, 0.5, 0.2] and curve[-1][0] == 50940
+
+    both = folder.rename(tmp_path / "fd_grpo-0")  # with a second stage
+    (both / "grpo").mkdir()
+    config |= {"stage": {"objective": "policy_gradient"}, "fingerprint": "g", "before": "f"}
+    (both / "grpo" / "config.json").write_text(json.dumps(config))
+    (both / "grpo" / "metrics.jsonl").write_text(json.dumps({"step": 0} | step) + "\n")
+    (both / "grpo" / "evals.jsonl").write_text(text.replace('"f"', '"g"').replace("9", "7"))
+    found = reproduction.collect(tmp_path)
+    assert found["fd_grpo-0"]["solved"] == [0, 7]
+    assert found["fd_grpo-0, its first half"]["solved"] == [0, 9]
 
 
 def test_runs_of_several_machines_are_joined(launch, tmp_path, monkeypatch, capsys):
