@@ -179,6 +179,8 @@ def page(runs: Runs) -> str:
                 markdown_rows(*results_table(further | first_halves(runs, further, f"{name}-"))),
                 *_claim_texts(further),
             ]
+            if further.keys() & paper.OTHERS.keys():
+                parts.append(markdown_rows(*against_table(further)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

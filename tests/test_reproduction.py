@@ -112,6 +112,7 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     runs = made_up(paper, seed_effect=0.1, **RATES)
     runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "012"}
     del runs["strong-grpo-2"]
+    runs["strong-fd_shuffled-1"] = runs["fd-1"]
     del runs["fd-4"]
     runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
     runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
@@ -135,6 +136,9 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     less = (less - np.mean([np.mean(runs[f"grpo-{s}"]["solved"]) for s in range(4)])) / 64
     assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
     assert "## A stronger habit: 99.8 % of the places\n" in page and "| start (sft) | 2 |" in page
+    assert (
+        "| fd minus fd_shuffled | 1 | +0.000 [+0.000, +0.000] |" in page.split("## A stronger")[1]
+    )
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
         "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
