@@ -4,7 +4,6 @@ claim of the paper.
 
 import json
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,12 +104,12 @@ def _claim(
     text: str,
     statistics: dict[str, Value],
     seeds: int,
-    beside: Mapping[str, Value] = MappingProxyType({}),
+    beside: Mapping[str, Value] | None = None,
 ) -> Claim:
     """Supported where all intervals are above 0, not supported where one is below; undecided with
     one seed or two, whatever they are."""
     if seeds < 3:
-        return Claim(text, statistics, f"undecided (seeds: {seeds})", beside)
+        return Claim(text, statistics, f"undecided (seeds: {seeds})", beside or {})
     if all(value["low"] > 0 for value in statistics.values()):
         verdict = "supported"
     elif any(value["high"] < 0 for value in statistics.values()):
@@ -121,7 +120,7 @@ def _claim(
         above = sum(value["low"] > 0 for value in statistics.values())
         below = sum(excludes_zero(value) for value in statistics.values()) - above
         verdict += f" ({above} of {len(statistics)} intervals above 0, {below} below)"
-    return Claim(text, statistics, verdict, beside)
+    return Claim(text, statistics, verdict, beside or {})
 
 
 def _by_k(values_STK: np.ndarray) -> dict[str, Value]:

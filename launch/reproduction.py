@@ -193,7 +193,7 @@ numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 6
 theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO
 on the same 1,024 theorems; `corrections_grpo` has supervised learning of the corrections in FD's
 place. `corrections` and `expert_iteration` learn at each step from proofs of all steps so far. FD's
-feedback is a proof found by a search; no language model writes it.
+feedback is a proof found by a search, if a section says nothing else; no language model writes it.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws theorems and, independently, one seed fewer than there are; differences are paired by seed and

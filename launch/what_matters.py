@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jobs
+import paper
 from claims import Method, evaluation, method, over_both, over_seeds
 
 from fdjax.reporting.compare import markdown_rows
@@ -22,7 +23,7 @@ SEEDS = (0, 1)
 SPLIT = "validation"
 LOW = 0.6  # a temperature: is a gain more than a sharper policy?
 FD, GRPO, BOTH = "configs/fd.py", "configs/grpo.py", "configs/fd_grpo.py"
-CORRECTIONS = "configs/expert_iteration.py", {"expert_iteration.corrections": True}
+CORRECTIONS, OF_CORRECTIONS = paper.OTHERS["corrections"]
 
 
 def steps(fd: int) -> dict[str, Any]:
@@ -58,8 +59,8 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "both losses": (BOTH, {"stages": "('sft','weighted')"}),
     },
     "corrections": {
-        "as it is": CORRECTIONS,
-        "each step's alone": (CORRECTIONS[0], CORRECTIONS[1] | {"expert_iteration.replay": False}),
+        "as it is": (CORRECTIONS, OF_CORRECTIONS),
+        "each step's alone": (CORRECTIONS, OF_CORRECTIONS | {"expert_iteration.replay": False}),
     },
 }
 
