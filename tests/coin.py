@@ -10,7 +10,7 @@ from fdjax.lean.farm import Farm
 from fdjax.types import Verdict
 
 
-def submit(self, theorem, candidate, *, urgent=False):
+def submit(self, theorem, candidate, *, urgent=False, more_follow=False):
     """In place of Farm.submit: the same verdict of the same text, always."""
     done = concurrent.futures.Future()
     done.set_result(Verdict("proved" if zlib.crc32(candidate.text.encode()) % 3 == 0 else "failed"))

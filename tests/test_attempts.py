@@ -21,7 +21,7 @@ def test_entropy_is_weighted_by_the_tokens_that_the_model_wrote():
 
 def test_a_response_without_a_proof_is_rejected_without_lean():
     class Farm:
-        def submit(self, theorem, candidate, urgent):
+        def submit(self, theorem, candidate, urgent, more_follow):
             return (theorem.id, candidate)
 
     theorem = Theorem(id="t", name="t", signature=": True")
@@ -42,7 +42,7 @@ class SlowFarm:
     def __init__(self):
         self.asked, self.futures = [], {}
 
-    def submit(self, theorem, candidate, urgent):
+    def submit(self, theorem, candidate, urgent, more_follow):
         self.asked.append((candidate.text, urgent))
         return self.futures.setdefault(candidate.text, Future())
 

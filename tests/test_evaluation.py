@@ -183,7 +183,7 @@ def test_lean_checks_an_attempt_while_others_are_written(monkeypatch):
     asked, when = [], []
 
     class Farm:
-        def submit(self, theorem, candidate, urgent):
+        def submit(self, theorem, candidate, urgent, more_follow):
             asked.append((theorem.id, candidate.text, urgent))
             done = concurrent.futures.Future()
             done.set_result(Verdict("proved" if candidate.text == " a1" else "failed"))

@@ -11,7 +11,6 @@ import pytest
 from checking import check, submit
 
 from fdjax.lean import farm as farm_module
-from fdjax.lean import jobs
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
@@ -210,8 +209,7 @@ def test_a_cancelled_future_does_not_affect_others():
         assert third.result(5).proved and first.result(5).status == "failed"
 
 
-def test_suspects_leave_workers_to_the_others(monkeypatch):
-    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
+def test_suspects_leave_workers_to_the_others():
     backend = Scripted()
     with Farm(backend, workers=2) as farm:
         futures = [submit(farm, THEOREM, f"timeout {i}") for i in range(10)]
@@ -220,10 +218,36 @@ def test_suspects_leave_workers_to_the_others(monkeypatch):
     assert statuses == ["timeout"] * 10 + ["proved"] * 10
 
 
+def test_candidates_that_others_follow_share_a_batch(monkeypatch):
+    monkeypatch.setattr(farm_module, "LINGER", 0.5)
+    backend = Scripted()
+    with Farm(backend, workers=2) as farm:
+        futures = [submit(farm, THEOREM, f"good {i}", more_follow=True) for i in range(3)]
+        assert all(future.result(5).proved for future in futures)
+    assert backend.batches == [["good 0", "good 1", "good 2"]]
+
+
+def test_a_full_batch_does_not_linger(monkeypatch):
+    monkeypatch.setattr(farm_module, "LINGER", 60)
+    backend = Scripted()
+    with Farm(backend, workers=2) as farm:
+        futures = [submit(farm, THEOREM, f"good {i}", more_follow=True) for i in range(11)]
+        assert all(future.result(5).proved for future in futures[: backend.max_batch])
+        assert not any(future.done() for future in futures[backend.max_batch :])
+
+
+def test_a_candidate_that_none_follows_does_not_wait(monkeypatch):
+    monkeypatch.setattr(farm_module, "LINGER", 60)
+    with Farm(Scripted(), workers=1) as farm:
+        lingers = submit(farm, THEOREM, "good 1", more_follow=True)
+        assert submit(farm, THEOREM, "good 2", urgent=True).result(5).proved
+        assert check(farm, [(dataclasses.replace(THEOREM, context="def a := 1"), "good 3")])
+        assert not lingers.done()
+
+
 @contextlib.contextmanager
-def busy(monkeypatch):
+def busy():
     """(backend, farm, first, waiting): its one worker is at `first`, and 20 more wait."""
-    monkeypatch.setattr(jobs, "MIN_BATCH", 1)
     backend = Scripted()
     with Farm(backend, workers=1) as farm:
         first = submit(farm, THEOREM, "block 1")
@@ -231,8 +255,8 @@ def busy(monkeypatch):
         yield backend, farm, first, [submit(farm, THEOREM, f"good {i}") for i in range(20)]
 
 
-def test_what_is_urgent_goes_first(monkeypatch):
-    with busy(monkeypatch) as (backend, farm, first, waiting):
+def test_what_is_urgent_goes_first():
+    with busy() as (backend, farm, first, waiting):
         urgent = [submit(farm, THEOREM, f"wrong {i}", urgent=True) for i in range(3)]
         backend.release.set()
         for future in [first, *urgent, *waiting]:
@@ -241,8 +265,8 @@ def test_what_is_urgent_goes_first(monkeypatch):
     assert sum(map(len, backend.batches)) == 24
 
 
-def test_what_a_tool_asks_goes_after_urgent_candidates_and_before_others(monkeypatch):
-    with busy(monkeypatch) as (backend, farm, first, waiting):
+def test_what_a_tool_asks_goes_after_urgent_candidates_and_before_others():
+    with busy() as (backend, farm, first, waiting):
         asked = farm.inquire(THEOREM, Candidate("wrong tool"))
         hastened = farm.inquire(THEOREM, Candidate("good 19"))
         refused = farm.inquire(THEOREM, Candidate("sorry"))
@@ -255,8 +279,8 @@ def test_what_a_tool_asks_goes_after_urgent_candidates_and_before_others(monkeyp
     assert backend.batches[1:3] == [["wrong urgent"], ["wrong tool", "good 19", "wrong sorry"]]
 
 
-def test_an_urgent_duplicate_hastens_what_waits(monkeypatch):
-    with busy(monkeypatch) as (backend, farm, first, waiting):
+def test_an_urgent_duplicate_hastens_what_waits():
+    with busy() as (backend, farm, first, waiting):
         running = submit(farm, THEOREM, "block 1", urgent=True)
         urgent = [submit(farm, THEOREM, f"good {i}", urgent=True) for i in (19, 7, 19)]
         backend.release.set()

@@ -27,7 +27,7 @@ class Lean:
     def __init__(self):
         self.submitted = 0
 
-    def submit(self, theorem, candidate, *, urgent=False):
+    def submit(self, theorem, candidate, *, urgent=False, more_follow=False):
         assert not urgent
         self.submitted += 1
         done = concurrent.futures.Future()

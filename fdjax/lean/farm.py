@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, BackendUnavailable, Submission, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.lean.jobs import BULK, TOOL, URGENT, Counters, Job, JobQueue
+from fdjax.lean.jobs import BULK, LINGER, TOOL, URGENT, Counters, Job, JobQueue
 from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
 
 MAX_WAITING = 50_000  # candidates; `submit` blocks while so many are not yet verified
@@ -113,16 +113,24 @@ class Farm:
         return [(t, error) for t, error in zip(theorems, errors, strict=True) if error]
 
     def submit(
-        self, theorem: Theorem, candidate: Candidate, *, urgent: bool = False
+        self,
+        theorem: Theorem,
+        candidate: Candidate,
+        *,
+        urgent: bool = False,
+        more_follow: bool = False,
     ) -> Future[Verdict]:
         """The verdict to come. A candidate that the audit refuses is `rejected` at once. The future
         holds BackendUnavailable if the backend fails for good.
+
+        `more_follow`: it waits up to LINGER seconds for others, to share the start of a Lean.
 
         Urgent candidates (of an evaluation, say) go before all that wait. The others block here
         while MAX_WAITING candidates are not yet verified; so do not submit from a future's
         callback. Raises MissingImports as `require` does, RuntimeError after `close`.
         """
-        [first] = self._submit([(theorem, candidate)], priority=URGENT if urgent else BULK)
+        priority, linger = URGENT if urgent else BULK, LINGER * more_follow
+        [first] = self._submit([(theorem, candidate)], priority=priority, linger=linger)
         if self.second and (urgent or candidate.has_helpers):
             return self._confirmed(first, theorem, candidate)
         return first
@@ -204,13 +212,19 @@ class Farm:
     # --- From submission to the queue ------------------------------------------------------------
 
     def _submit(
-        self, pairs: list[Submission], *, audited: bool = True, priority: int = BULK
+        self,
+        pairs: list[Submission],
+        *,
+        audited: bool = True,
+        priority: int = BULK,
+        linger: float = 0.0,  # seconds
     ) -> list[Future[Verdict]]:
         if any(self.backend.missing(imports) for imports in {t.imports for t, _ in pairs}):
             self.require(theorem for theorem, _ in pairs)
         refusals = [self.refusal(*pair) if audited else None for pair in pairs]
         futures: list[Future[Verdict]] = []
         done = []
+        lingers_until = time.monotonic() + linger
         with self._lock:
             for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
                 while len(self._jobs) >= MAX_WAITING and not priority and not self._closed:
@@ -223,8 +237,11 @@ class Farm:
                 self._counts["submitted"] += 1
                 if refusal is not None:
                     verdict = Verdict("rejected", (refusal,), backend=self.backend.name)
-                elif verdict := self._enqueue(theorem, candidate, future, priority):
-                    self._counts["cache_hits"] += 1
+                else:
+                    key = cache_key(self.backend, theorem, candidate)
+                    job = Job(key, theorem, candidate, [future], priority, lingers_until)
+                    if verdict := self._enqueue(job):
+                        self._counts["cache_hits"] += 1
                 if verdict:
                     self._count(verdict, 1)
                     done.append((future, verdict))
@@ -233,20 +250,17 @@ class Farm:
             _answer(future, verdict)
         return futures
 
-    def _enqueue(
-        self, theorem: Theorem, candidate: Candidate, future: Future[Verdict], priority: int
-    ) -> Verdict | None:
-        """The verdict if the cache holds it; else `future` waits for it."""
-        key = cache_key(self.backend, theorem, candidate)
-        if verdict := self.cache.get(key):
+    def _enqueue(self, job: Job) -> Verdict | None:
+        """The verdict if the cache holds it; else the job's future waits for it."""
+        if verdict := self.cache.get(job.key):
             return dataclasses.replace(verdict, from_cache=True)
-        if job := self._jobs.get(key):
+        if known := self._jobs.get(job.key):
             self._counts["joined"] += 1
-            job.futures.append(future)
-            if priority > job.priority:
-                self._queue.hasten(job, priority)
+            known.futures += job.futures
+            if job.priority > known.priority:
+                self._queue.hasten(known, job.priority)
             return None
-        job = self._jobs[key] = Job(key, theorem, candidate, [future], priority)
+        self._jobs[job.key] = job
         self._queue.add(job)
         return None
 
@@ -275,7 +289,7 @@ class Farm:
                 if taken := self._queue.take():
                     self._work.notify()
                     return taken
-                self._work.wait()
+                self._work.wait(self._queue.seconds_to_wait())
             return None
 
     def _give_up(self, batch: list[Job], error: BackendUnavailable, alone: bool) -> None:

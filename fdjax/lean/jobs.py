@@ -2,14 +2,14 @@
 
 import collections
 import dataclasses
-import math
+import time
 from collections.abc import Hashable
 from concurrent.futures import Future
 
 from fdjax.lean.backend import Backend
 from fdjax.types import Candidate, Theorem
 
-MIN_BATCH = 16  # candidates; fewer do not pay for the start of a process
+LINGER = 0.25  # seconds; a Lean takes as long to start as for some 50 candidates
 # Priorities. An episode waits for what its tools ask, an evaluation for all its verdicts.
 BULK, TOOL, URGENT = range(3)
 
@@ -23,6 +23,7 @@ class Job:
     candidate: Candidate
     futures: list[Future]
     priority: int = BULK
+    lingers_until: float = 0.0  # on the monotonic clock: before, it starts in a full batch only
     tries: int = 0
     suspect: bool = False  # Lean was at this candidate when it died or had to be killed
 
@@ -60,7 +61,8 @@ class JobQueue:
 
     def take(self) -> tuple[list[Job], bool] | None:
         """The next batch, all of one group, and whether it is a job that is checked alone; for
-        each of those `end_alone` must be called. None if nothing may start now.
+        each of those `end_alone` must be called. None if nothing may start now, as where fewer
+        than a batch linger.
         """
         # jobs checked alone may take long: while others wait they get half of the workers
         spare = not self._groups or self._running_alone < max(1, self._workers // 2)
@@ -69,16 +71,25 @@ class JobQueue:
             job = max(self._alone, key=lambda job: job.priority)  # the first of its priority
             self._alone.remove(job)
             return [job], True
-        if not self._groups:
+        full, now = self._backend.max_batch, time.monotonic()
+        ready = (
+            group
+            for group, jobs in self._groups.items()
+            if len(jobs) >= full or jobs[0].lingers_until <= now
+        )
+        group = max(ready, key=lambda group: group[0], default=None)  # the first of its priority
+        if group is None:
             return None
-        group = max(self._groups, key=lambda group: group[0])  # the first of its priority
         jobs = self._groups.pop(group)
-        share = math.ceil(len(jobs) / self._workers)
-        size = min(self._backend.max_batch, max(MIN_BATCH, share), len(jobs))
-        batch = [jobs.popleft() for _ in range(size)]
+        batch = [jobs.popleft() for _ in range(min(full, len(jobs)))]
         if jobs:
             self._groups[group] = jobs  # now the last in turn
         return batch, False
+
+    def seconds_to_wait(self) -> float | None:
+        """Until a group has lingered; None if none waits."""
+        ends = [jobs[0].lingers_until for jobs in self._groups.values()]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def end_alone(self) -> None:
         self._running_alone -= 1

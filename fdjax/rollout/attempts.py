@@ -14,7 +14,7 @@ def submit(
 ) -> "Future[Verdict]":
     """The future of Lean's verdict. A response without a proof is rejected at once."""
     if attempt.refusal is None:
-        return farm.submit(theorem, attempt.candidate, urgent=urgent)
+        return farm.submit(theorem, attempt.candidate, urgent=urgent, more_follow=True)
     verdict: Future[Verdict] = Future()
     message = Message("error", attempt.refusal, kind="extraction")
     verdict.set_result(Verdict("rejected", (message,)))
