@@ -85,8 +85,12 @@ class Template:
 
     def response_ids(
         self, tokenizer: Tokenizer, theorem: Theorem, candidate: Candidate
-    ) -> list[int]:
-        """The response that gives `candidate`, with its end-of-sequence id."""
+    ) -> list[int] | None:
+        """The response that gives `candidate`, with its end-of-sequence id. None for a candidate
+        that does not begin with the prefill: the prompt may end with it.
+        """
+        if not candidate.text.startswith(self.prefill):
+            return None
         end = tokenizer.chat_eos_id if self.chat else tokenizer.eos_id
         return [*tokenizer.encode(self.response(theorem, candidate)), end]
 

@@ -2,6 +2,7 @@
 mended attempts, or the policy's own verified proofs.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fdjax.batches import arrays
@@ -52,19 +53,14 @@ def supervised(
     console. Raises ConfigError where none is left.
     """
     prompts = worker.generator.prompts
-    prefill, response = prompts.template.prefill, prompts.response_length
-    longest = max(all_buckets(prompts))
+    longest, response = max(all_buckets(prompts)), prompts.response_length
 
     def rows_of(
         triples: Iterable[tuple[Sequence[int], Theorem, Candidate]],
     ) -> list[arrays.SupervisedRow]:
-        to_ids = prompts.template.response_ids
-        rows = [
-            arrays.SupervisedRow(prompt, to_ids(prompts.tokenizer, theorem, candidate))
-            for prompt, theorem, candidate in triples
-            if candidate.text.startswith(prefill)  # the prompt may end with it
-        ]
-        return fitting(rows)
+        to_ids = functools.partial(prompts.template.response_ids, prompts.tokenizer)
+        rows = [(prompt, to_ids(theorem, candidate)) for prompt, theorem, candidate in triples]
+        return fitting([arrays.SupervisedRow(prompt, ids) for prompt, ids in rows if ids])
 
     def fitting(rows: Sequence[arrays.SupervisedRow]) -> list[arrays.SupervisedRow]:
         found = [r for r in rows if len(r.prompt) <= longest and len(r.response) <= response]
@@ -139,17 +135,16 @@ def _mended(
     the row learns. Where another attempt of the group failed before it, also a row that reads that
     one and its answer first: a third turn.
     """
-    template, tokenizer = prompts.template, prompts.tokenizer
     for group in groups:
         before: list[int] = []
         for theorem, attempt, verdict, feedback in group:
             proof = feedback and feedback.proof
             if verdict.status not in REFUSED or not attempt.finished or not proof:
                 continue
-            if not proof.text.startswith(template.prefill):
+            mended = prompts.template.response_ids(prompts.tokenizer, theorem, proof)
+            if mended is None:
                 continue
             failed = [*attempt.tokens, *answer_ids((theorem, attempt, verdict))]
-            mended = template.response_ids(tokenizer, theorem, proof)
             for read in (failed, before + failed)[: 2 if before else 1]:
                 learned = [False] * len(read) + [True] * len(mended)
                 yield arrays.SupervisedRow(prompts.student(theorem), [*read, *mended], learned)
@@ -214,11 +209,10 @@ def _keep_proofs(
     for theorem, attempt, verdict, feedback in (item for g in groups for item in g):
         prompt, trained = prompts.student(theorem), None
         if stage.corrections:
-            proof = feedback and feedback.proof
-            if not proof or not proof.text.startswith(prompts.template.prefill):
+            if not (proof := feedback and feedback.proof):
                 continue
             response = prompts.template.response_ids(prompts.tokenizer, theorem, proof)
-            if len(response) > prompts.response_length:
+            if response is None or len(response) > prompts.response_length:
                 continue
         elif verdict.proved and attempt.finished:
             proof, response, trained = attempt.candidate, attempt.tokens, attempt.trained
