@@ -6,6 +6,7 @@ to the next command. It skips a name as a whole, so `h_end` holds no `end`. Afte
 goes on inside of a token: `_other_readings` gives the tokens that it then reads.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -106,6 +107,7 @@ def starts_command(word: str) -> bool:
     return word in COMMANDS or word.startswith(_COMMAND_PREFIXES)
 
 
+@functools.lru_cache(1024)  # a policy writes many proofs more than once
 def audit(proof: str, max_heartbeats: int = 2000, helpers_of: str | None = None) -> Message | None:
     """None if `proof` may be given to Lean, else an error of kind "audit" with the reason.
 
