@@ -12,7 +12,7 @@ from fdjax.types import Candidate, Theorem, Verdict
 # A proof may depend on these axioms only: a whitelist, because an axiom can have any name.
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})
 
-Submission = tuple[Theorem, Candidate]  # in a farm the candidate has passed the audit
+Pair = tuple[Theorem, Candidate]  # in a farm the candidate has passed the audit
 
 
 class BackendUnavailable(RuntimeError):
@@ -23,7 +23,7 @@ class BackendUnavailable(RuntimeError):
 class Worker(Protocol):
     """Runs one Lean at a time, for one thread of the farm, and may keep it between batches."""
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         """One verdict per candidate, in order; all candidates are of one pool.
 
         `proved` and `failed` only on positive evidence for exactly that candidate; `timeout` (more

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fdjax.lean import sandbox
-from fdjax.lean.backend import Submission
+from fdjax.lean.backend import Pair
 from fdjax.lean.evidence import (
     STARTED,
     CandidateReader,
@@ -150,7 +150,7 @@ class BatchFile:
     """The Lean file of a batch, and the reader of Lean's messages about it. `top` begins the file
     and ends with a newline; `backend` is the name that the verdicts get."""
 
-    def __init__(self, batch: Sequence[Submission], top: str, max_heartbeats: int, backend: str):
+    def __init__(self, batch: Sequence[Pair], top: str, max_heartbeats: int, backend: str):
         context, head = split_context(batch[0][0].context, max_heartbeats)
         # the report at its top starts the clock of the first candidate
         parts = [f"{top}{STARTED}\n\n"]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 
 from fdjax.lean.audit import audit
-from fdjax.lean.backend import Backend, BackendUnavailable, Submission, Worker
+from fdjax.lean.backend import Backend, BackendUnavailable, Pair, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
 from fdjax.lean.jobs import BULK, LINGER, TOOL, URGENT, Counters, Job, JobQueue
 from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
@@ -145,7 +145,7 @@ class Farm:
         [verdict] = self._submit([(theorem, candidate)], audited=audited, priority=TOOL)
         return verdict
 
-    def check(self, pairs: Iterable[Submission]) -> list[Verdict]:
+    def check(self, pairs: Iterable[Pair]) -> list[Verdict]:
         """One verdict for each (theorem, candidate), in order."""
         pairs = list(pairs)
         futures = self._submit(pairs)
@@ -213,7 +213,7 @@ class Farm:
 
     def _submit(
         self,
-        pairs: list[Submission],
+        pairs: list[Pair],
         *,
         audited: bool = True,
         priority: int = BULK,

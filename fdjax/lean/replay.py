@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fdjax.lean import sandbox
-from fdjax.lean.backend import Backend, BackendUnavailable, Submission
+from fdjax.lean.backend import Backend, BackendUnavailable, Pair
 from fdjax.lean.batch_process import BatchFile, Ending, Processes, cpu_seconds, run
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.evidence import CandidateReader
@@ -120,7 +120,7 @@ class ReplayWorker:
         self._compiler, self._name = compiler, name
         self._processes = Processes()
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         compiler = self._compiler
         top = compiler.top(batch[0][0].imports)
         file = BatchFile(batch, top, compiler.max_heartbeats, self._name)

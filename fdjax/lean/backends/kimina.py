@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from fdjax.config import KiminaConfig
 from fdjax.lean import evidence
-from fdjax.lean.backend import BackendUnavailable, Submission
+from fdjax.lean.backend import BackendUnavailable, Pair
 from fdjax.lean.backends.kimina_client import (
     KEYS,
     MEMORY,
@@ -173,7 +173,7 @@ class KiminaWorker:
         self._max_heartbeats = backend.max_heartbeats
         self._client = Client(backend.url, backend.patience, backend.outage)
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:

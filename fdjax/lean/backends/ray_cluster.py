@@ -19,7 +19,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fdjax.lean.backend import BackendUnavailable, Submission, Worker
+from fdjax.lean.backend import BackendUnavailable, Pair, Worker
 from fdjax.lean.backends.registry import check_options, make_backend
 from fdjax.types import Theorem, Verdict
 
@@ -61,7 +61,7 @@ class NodeActor:
     def missing(self, imports: tuple[str, ...]) -> str | None:
         return self._backend.missing(imports)
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         worker = self._idle.get()
         try:
             return worker.check(batch, timeout)
@@ -343,7 +343,7 @@ class RayWorker:
         self._cluster = cluster
         self._closing = threading.Lock()  # never released after the first `close`
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         seconds = OVERTIME + 2 * timeout * len(batch)
         return self._cluster.call("check", list(batch), timeout, seconds=seconds)
 

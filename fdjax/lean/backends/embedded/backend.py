@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fdjax.lean import sandbox
-from fdjax.lean.backend import Submission
+from fdjax.lean.backend import Pair
 from fdjax.lean.backends.embedded import prelude, process, replay_child
 from fdjax.lean.backends.embedded.declarations import library_declarations
 from fdjax.lean.batch_process import BatchFile, Processes, cpu_seconds, run
@@ -129,7 +129,7 @@ class EmbeddedWorker:
         self._backend = backend
         self.processes = Processes()
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         backend = self._backend
         file = BatchFile(batch, backend.top(()), backend.max_heartbeats, backend.name)
         compiler = backend.compiler(cpu_seconds(len(batch), timeout, backend.start_seconds))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fdjax.config import LeanInteractConfig
 from fdjax.lean import sandbox
-from fdjax.lean.backend import BackendUnavailable, Submission
+from fdjax.lean.backend import BackendUnavailable, Pair
 from fdjax.lean.backends.lean_interact import toolchain
 from fdjax.lean.backends.lean_interact.repl import Repl, ReplEnded, ReplRefused
 from fdjax.lean.evidence import (
@@ -141,7 +141,7 @@ class LeanInteractWorker:
         self._closed = False
         sessions.open()
 
-    def check(self, batch: Sequence[Submission], timeout: float) -> list[Verdict | None]:
+    def check(self, batch: Sequence[Pair], timeout: float) -> list[Verdict | None]:
         return [self._check(theorem, candidate, timeout) for theorem, candidate in batch]
 
     def close(self) -> None:
