@@ -44,6 +44,7 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "frozen teacher": (FD, {"fd.teacher": "frozen"}),
         "whole proofs": (FD, {"feedback.oracle.level": "proof"}),
         "the next step": (FD, {"feedback.oracle.level": "step"}),
+        "learning rate 2.5e-5": (FD, {"fd.optimizer.learning_rate": 2.5e-5}),
     },
     "grpo": {
         "as it is": (GRPO, {}),
@@ -61,6 +62,7 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
     "corrections": {
         "as it is": (CORRECTIONS, OF_CORRECTIONS),
         "each step's alone": (CORRECTIONS, OF_CORRECTIONS | {"expert_iteration.replay": False}),
+        "whole proofs": (CORRECTIONS, OF_CORRECTIONS | {"feedback.oracle.level": "proof"}),
     },
 }
 
