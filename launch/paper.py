@@ -1,6 +1,6 @@
 """The paper's comparison on the benchmark of habits: nine methods at five seeds, each from the
-seed's own warm start; three of them, at three seeds, at two further strengths of the habit and
-with advice as feedback.
+seed's own warm start; three of them at two further strengths of the habit, with advice and with
+whole proofs as feedback.
 
     python launch/paper.py runs/paper --at_once=2                      # here; resumes
     python launch/reproduction.py runs/paper docs                      # the page and its figures
@@ -11,7 +11,7 @@ A seed sets all random numbers of a run; theorems are the same at all seeds. Eve
 many attempts as FD, except grpo_twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jobs
@@ -42,12 +42,17 @@ OTHERS = {
 }
 
 
+METHODS = {"sft": ("configs/sft.py", {})} | CLAIMED | OTHERS
+
+
 class Setting(NamedTuple):
-    """A comparison of its own, with warm starts of its own."""
+    """A comparison of its own."""
 
     title: str
     flags: Mapping[str, Any]
-    methods: Mapping[str, tuple[str, Mapping[str, Any]]] = CLAIMED
+    methods: tuple[str, ...] = tuple(CLAIMED)
+    seeds: Sequence[int] = SEEDS[:3]
+    shared: tuple[str, ...] = ()  # methods whose runs are the main comparison's; `sft`: its starts
 
 
 SETTINGS = {  # the recipes' own share of places that the warm start has learned in Lean 3 is 0.97
@@ -56,42 +61,50 @@ SETTINGS = {  # the recipes' own share of places that the warm start has learned
     "advice": Setting(
         "Advice in place of proofs: Lean's message, with Lean 4's form of the wrong line",
         {"feedback.provider": "lean_messages", "feedback.lean_messages.level": "hint"},
-        CLAIMED | {"fd_shuffled": OTHERS["fd_shuffled"]},
+        (*CLAIMED, "fd_shuffled"),
+    ),
+    # The best feedback of launch/what_matters.py, which has figures of validation theorems.
+    "proofs": Setting(
+        "Whole proofs in place of corrections, from the same warm starts",
+        {"feedback.oracle.level": "proof"},
+        (*CLAIMED, "corrections"),
+        SEEDS,
+        shared=("sft", "grpo"),  # they read no feedback
     ),
 }
-SEEDS_OF_SETTINGS = SEEDS[:3]
 
 
 def comparison() -> list[jobs.Job]:
     """What the claims need comes first, seed by seed, then the other methods, then the further
     settings: what is there at any time answers as much as it can.
     """
-    claimed = [job for seed in SEEDS for job in (_warm_start(seed), *_of_seed(seed, CLAIMED))]
-    others = [job for seed in SEEDS for job in _of_seed(seed, OTHERS)]
+    claimed = [job_of(method, seed) for seed in SEEDS for method in ("sft", *CLAIMED)]
+    others = [job_of(method, seed) for seed in SEEDS for method in OTHERS]
     further = [
-        job
-        for seed in SEEDS_OF_SETTINGS
+        job_of(method, seed, name)
+        for seed in SEEDS
         for name, setting in SETTINGS.items()
-        for job in (_warm_start(seed, name), *_of_seed(seed, setting.methods, name))
+        if seed in setting.seeds
+        for method in ("sft", *setting.methods)
     ]
-    return claimed + others + further
+    return list({job.name: job for job in claimed + others + further}.values())
 
 
-def _warm_start(seed: int, setting: str | None = None) -> jobs.Job:
-    flags = SETTINGS[setting].flags if setting else {}
-    return jobs.Job(_name("sft", seed, setting), "configs/sft.py", {**flags, "seed": seed})
-
-
-def _of_seed(seed: int, methods, setting: str | None = None) -> list[jobs.Job]:
-    warm = _warm_start(seed, setting)
-    return [
-        jobs.Job(_name(method, seed, setting), config, own | warm.flags, f"{warm.name}/sft")
-        for method, (config, own) in methods.items()
-    ]
-
-
-def _name(method: str, seed: int, setting: str | None) -> str:
-    return f"{setting}-{method}-{seed}" if setting else f"{method}-{seed}"
+def job_of(method: str, seed: int, setting: str = "") -> jobs.Job:
+    """A method's run at a seed; the main comparison's without a setting, or with one that shares
+    it.
+    """
+    if setting and method in SETTINGS[setting].shared:
+        return job_of(method, seed)
+    config, flags = METHODS[method]
+    if setting:
+        flags = flags | SETTINGS[setting].flags
+    return jobs.Job(
+        f"{setting}-{method}-{seed}" if setting else f"{method}-{seed}",
+        config,
+        flags | {"seed": seed},
+        init_from="" if method == "sft" else f"{job_of('sft', seed, setting).name}/sft",
+    )
 
 
 if __name__ == "__main__":

@@ -115,15 +115,18 @@ def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
     return [value if value is None else float(f"{value:.4g}") for value in values]
 
 
-def by_method(runs: Runs, prefix: str = "") -> dict[str, OfMethod]:
+def by_method(runs: Runs, setting: str = "") -> dict[str, OfMethod]:
     """Method -> seed -> its run. START comes first, then the methods of the claims, all at the
     seeds at which all of them are there; then the others, at those of these seeds that they have.
     """
-    names = {START: "sft"} | {name: name for name in (*paper.CLAIMED, *paper.OTHERS)}
-    there = {
-        title: {s: run for s in paper.SEEDS if (run := runs.get(f"{prefix}{name}-{s}"))}
-        for title, name in names.items()
-    }
+    methods = paper.SETTINGS[setting].methods if setting else (*paper.CLAIMED, *paper.OTHERS)
+    names = {START: "sft"} | {name: name for name in methods}
+
+    def of_seeds(method: str) -> OfMethod:
+        found = {s: runs.get(paper.job_of(method, s, setting).name) for s in paper.SEEDS}
+        return {seed: run for seed, run in found.items() if run}
+
+    there = {title: of_seeds(method) for title, method in names.items()}
     claimed = [there[name] for name in (START, *paper.CLAIMED) if there[name]]
     seeds = set.intersection(*map(set, claimed)) if claimed else set()
     common = {t: {s: run for s, run in there[t].items() if s in seeds} for t in names}
@@ -131,14 +134,17 @@ def by_method(runs: Runs, prefix: str = "") -> dict[str, OfMethod]:
 
 
 def first_halves(
-    runs: Runs, found: Mapping[str, OfMethod], prefix: str = ""
+    runs: Runs, found: Mapping[str, OfMethod], setting: str = ""
 ) -> dict[str, OfMethod]:
     """The same of the methods in `found` that have two stages, after the first one."""
     halves = {
         name + HALF: {
-            seed: half for seed in of_method if (half := runs.get(f"{prefix}{name}-{seed}{HALF}"))
+            seed: half
+            for seed in of_method
+            if (half := runs.get(paper.job_of(name, seed, setting).name + HALF))
         }
         for name, of_method in found.items()
+        if name != START
     }
     return {title: of_method for title, of_method in halves.items() if of_method}
 
@@ -173,10 +179,11 @@ def page(runs: Runs) -> str:
             "first half again; those of the other methods are new.",
         ]
     for name, setting in paper.SETTINGS.items():
-        if further := by_method(runs, f"{name}-"):
+        further = by_method(runs, name)
+        if any(run.startswith(f"{name}-") for run in runs) and further:
             parts += [
                 f"## {setting.title}",
-                markdown_rows(*results_table(further | first_halves(runs, further, f"{name}-"))),
+                markdown_rows(*results_table(further | first_halves(runs, further, name))),
                 *_claim_texts(further),
             ]
             if further.keys() & paper.OTHERS.keys():
@@ -194,6 +201,7 @@ theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of F
 on the same 1,024 theorems; `corrections_grpo` has supervised learning of the corrections in FD's
 place. `corrections` and `expert_iteration` learn at each step from proofs of all steps so far. FD's
 feedback is a proof found by a search, if a section says nothing else; no language model writes it.
+The section on whole proofs has the same start and the same `grpo` as the first.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws theorems and, independently, one seed fewer than there are; differences are paired by seed and

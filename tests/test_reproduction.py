@@ -110,9 +110,10 @@ def test_verdicts_follow_the_figures(launch):
 def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypatch):
     paper, reproduction = launch("paper"), launch("reproduction")
     runs = made_up(paper, seed_effect=0.1, **RATES)
-    runs |= {f"strong-{name}": run for name, run in runs.items() if name[-1] in "012"}
-    del runs["strong-grpo-2"]
-    runs["strong-fd_shuffled-1"] = runs["fd-1"]
+    runs |= {f"advice-{name}": run for name, run in runs.items() if name[-1] in "012"}
+    del runs["advice-grpo-2"]
+    runs["advice-fd_shuffled-1"] = runs["fd-1"]
+    runs |= {"proofs-fd-1": runs["fd-2"], "proofs-fd_grpo-1": runs["fd_grpo-3"]}
     del runs["fd-4"]
     runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
     runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
@@ -131,14 +132,18 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
     gain = np.mean(runs["fd_grpo-1"]["solved"]) / 64 - np.mean(runs["sft-1"]["solved"]) / 64
     assert own.startswith(f"| fd_grpo minus fd_messages | 1 | **{gain:+.3f} [")
-    assert "fd_messages (seed 0 2 3 4)" in left_out and "strong-grpo (seed 2)" in left_out
+    assert "fd_messages (seed 0 2 3 4)" in left_out and "advice-grpo (seed 2)" in left_out
     less = np.mean([np.mean(runs[f"fd-{s}"]["solved"]) for s in range(4)])
     less = (less - np.mean([np.mean(runs[f"grpo-{s}"]["solved"]) for s in range(4)])) / 64
     assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
-    assert "## A stronger habit: 99.8 % of the places\n" in page and "| start (sft) | 2 |" in page
-    assert (
-        "| fd minus fd_shuffled | 1 | +0.000 [+0.000, +0.000] |" in page.split("## A stronger")[1]
-    )
+    advice, proofs = page.split("## Advice")[1].split("## Whole proofs in place of corrections")
+    assert "| start (sft) | 2 |" in advice
+    assert "| fd minus fd_shuffled | 1 | +0.000 [+0.000, +0.000] |" in advice
+    # The start and grpo are the main comparison's.
+    for method, run in (("start (sft)", "sft-1"), ("fd", "fd-2"), ("grpo", "grpo-1")):
+        assert f"| {method} | 1 | {np.mean(runs[run]['solved']) / 64:.3f} " in proofs
+    assert "expert_iteration" not in proofs and "proofs-fd (seed 0 2 3 4)" in left_out
+    assert not any(name.startswith("proofs-grpo") for name in left_out)
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
         "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
