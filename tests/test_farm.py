@@ -240,6 +240,7 @@ def test_a_candidate_that_none_follows_does_not_wait(monkeypatch):
     monkeypatch.setattr(farm_module, "LINGER", 60)
     with Farm(Scripted(), workers=1) as farm:
         lingers = submit(farm, THEOREM, "good 1", more_follow=True)
+        assert submit(farm, THEOREM, "good 0").result(5).proved
         assert submit(farm, THEOREM, "good 2", urgent=True).result(5).proved
         other = dataclasses.replace(THEOREM, context="def a := 1")
         assert check(farm, [(other, "good 3")])[0].proved

@@ -16,11 +16,12 @@ from concurrent.futures import Future
 from fdjax.lean.audit import audit
 from fdjax.lean.backend import Backend, BackendUnavailable, Pair, Worker
 from fdjax.lean.cache import VerdictCache, cache_key
-from fdjax.lean.jobs import BULK, LINGER, TOOL, URGENT, Counters, Job, JobQueue
+from fdjax.lean.jobs import BULK, TOOL, URGENT, Counters, Job, JobQueue
 from fdjax.types import DECIDED, Candidate, Message, Theorem, Verdict
 
 MAX_WAITING = 50_000  # candidates; `submit` blocks while so many are not yet verified
 MAX_TRIES = 3  # in a batch with others; then a candidate is checked alone
+LINGER = 0.25  # seconds; a Lean takes as long to start as for some 50 candidates
 
 
 class MissingImports(ValueError):
@@ -224,7 +225,7 @@ class Farm:
         refusals = [self.refusal(*pair) if audited else None for pair in pairs]
         futures: list[Future[Verdict]] = []
         done = []
-        lingers_until = time.monotonic() + linger
+        lingers_until = time.monotonic() + linger if linger else 0.0
         with self._lock:
             for (theorem, candidate), refusal in zip(pairs, refusals, strict=True):
                 while len(self._jobs) >= MAX_WAITING and not priority and not self._closed:

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from fdjax.lean.backend import Backend
 from fdjax.types import Candidate, Theorem
 
-LINGER = 0.25  # seconds; a Lean takes as long to start as for some 50 candidates
 # Priorities. An episode waits for what its tools ask, an evaluation for all its verdicts.
 BULK, TOOL, URGENT = range(3)
 
@@ -36,9 +35,9 @@ class JobQueue:
 
     def __init__(self, backend: Backend, workers: int):
         self._backend, self._workers = backend, workers
-        # (priority, imports, the backend's pool) -> jobs, in the order of the groups' turns; a
-        # group is never empty
-        self._groups: dict[tuple[int, Hashable, Hashable], collections.deque[Job]] = {}
+        # (priority, may it linger, imports, the backend's pool) -> jobs, in the order of the
+        # groups' turns; a group is never empty
+        self._groups: dict[tuple[int, bool, Hashable, Hashable], collections.deque[Job]] = {}
         self._alone: list[Job] = []
         self._running_alone = 0
 
@@ -98,8 +97,9 @@ class JobQueue:
         self._groups.clear()
         self._alone.clear()
 
-    def _group(self, job: Job) -> tuple[int, Hashable, Hashable]:
-        return job.priority, job.theorem.imports, self._backend.pool(job.theorem)
+    def _group(self, job: Job) -> tuple[int, bool, Hashable, Hashable]:
+        pool = self._backend.pool(job.theorem)
+        return job.priority, job.lingers_until > 0, job.theorem.imports, pool
 
 
 @dataclasses.dataclass(frozen=True)
