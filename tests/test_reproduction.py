@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import scipy.stats
 
 from fdjax.reporting.pass_at_k import bootstrap, bootstrap_seeds
 
-LAUNCH = Path(__file__).parent.parent / "launch"
+ROOT = Path(__file__).parent.parent
+LAUNCH = ROOT / "launch"
 
 
 @pytest.fixture
@@ -128,6 +130,7 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     half = np.mean(runs["fd-1"]["solved"]) / 64
     assert f"| fd_grpo, its first half | 1 | {half:.3f} " in page
     # Compared with the start at its own seed.
+    assert row.endswith(" +0.000 [+0.000, +0.000] | 0.308 +0.000 |")  # one seed has no interval
     assert row.count("+0.000 [+0.000, +0.000]") == 4
     [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
     gain = np.mean(runs["fd_grpo-1"]["solved"]) / 64 - np.mean(runs["sft-1"]["solved"]) / 64
@@ -244,3 +247,14 @@ def test_runs_of_several_machines_are_joined(launch, tmp_path, monkeypatch, caps
         reproduction.main()
     assert "different theorems: fd_grpo-4, fd_shuffled-3" in capsys.readouterr().err
     assert json.loads(file.read_text()) == runs
+
+
+def test_the_committed_page_is_that_of_the_committed_numbers(launch):
+    """And README has its figures from there, or from the page of ablations."""
+    docs, page = ROOT / "docs", launch("reproduction").page
+    text = (docs / "reproduction.md").read_text()
+    assert text == page(json.loads((docs / "reproduction.json").read_text()))
+    text += (docs / "ablations.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r"[+-]0\.\d+ \[.*?\]", readme)
+    assert shown and [figure for figure in shown if figure not in text] == []

@@ -87,8 +87,9 @@ def format_rate(value: Mapping[str, float]) -> str:
 
 
 def format_difference(value: Mapping[str, float]) -> str:
-    """`+0.062 [+0.010, +0.115]`."""
-    return "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**value)
+    """`+0.062 [+0.010, +0.115]`; without the interval where it is unbounded."""
+    text = "{mean:+.3f}" if np.isinf(value["low"]) else "{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return text.format(**value)
 
 
 def bold_difference(value: Mapping[str, float]) -> str:
