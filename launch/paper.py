@@ -1,6 +1,6 @@
 """The paper's comparison on the benchmark of habits: nine methods at five seeds, each from the
-seed's own warm start; three of them at two further strengths of the habit, with advice and with
-whole proofs as feedback.
+seed's own warm start. The methods that the claims are about also at two further strengths of the
+habit, with advice and with whole proofs as feedback.
 
     python launch/paper.py runs/paper --at_once=2                      # here; resumes
     python launch/reproduction.py runs/paper docs                      # the page and its figures
@@ -53,6 +53,7 @@ class Setting(NamedTuple):
     methods: tuple[str, ...] = tuple(CLAIMED)
     seeds: Sequence[int] = SEEDS[:3]
     shared: tuple[str, ...] = ()  # methods whose runs are the main comparison's; `sft`: its starts
+    note: str = ""  # on the page
 
 
 SETTINGS = {  # the recipes' own share of places that the warm start has learned in Lean 3 is 0.97
@@ -69,7 +70,9 @@ SETTINGS = {  # the recipes' own share of places that the warm start has learned
         {"feedback.oracle.level": "proof"},
         (*CLAIMED, "corrections"),
         SEEDS,
-        shared=("sft", "grpo"),  # they read no feedback
+        shared=("sft", "grpo"),
+        note="The warm starts and `grpo` are the first section's. The starts have learned to read "
+        "corrections, not whole proofs. `corrections` learns the whole proofs, too.",
     ),
 }
 

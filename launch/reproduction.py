@@ -10,6 +10,7 @@ machines. They must be of one commit: a run that both have must have the same nu
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,9 +55,10 @@ def main() -> int:
             runs = joined(runs, collect(Path(args.folders[0])))
         except ValueError as error:
             parser.error(f"{args.folders[0]} and {file}: {error}")
-        file.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
     if not runs:
         parser.error(f"{args.folders[0]} holds no finished run of launch/paper.py")
+    if not args.again:
+        file.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
     (folder / "reproduction.md").write_text(page(runs))
     for name, draw, height in figures(runs):
         text = standalone(svg(draw, name, height=height))
@@ -117,7 +119,8 @@ def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
 
 def by_method(runs: Runs, setting: str = "") -> dict[str, OfMethod]:
     """Method -> seed -> its run. START comes first, then the methods of the claims, all at the
-    seeds at which all of them are there; then the others, at those of these seeds that they have.
+    seeds that all of them have, but for a method without runs; then the others, at those of these
+    seeds that they have.
     """
     methods = paper.SETTINGS[setting].methods if setting else (*paper.CLAIMED, *paper.OTHERS)
     names = {START: "sft"} | {name: name for name in methods}
@@ -153,7 +156,7 @@ def first_halves(
 
 
 def page(runs: Runs) -> str:
-    """Without the results of what has no seed at which all claimed methods are there."""
+    """Without the results of what has no seed that all methods of the claims have."""
     found = by_method(runs)
     theorems = len(next(iter(runs.values()))["solved"])
     parts = [
@@ -183,9 +186,13 @@ def page(runs: Runs) -> str:
         if any(run.startswith(f"{name}-") for run in runs) and further:
             parts += [
                 f"## {setting.title}",
+                setting.note,
                 markdown_rows(*results_table(further | first_halves(runs, further, name))),
                 *_claim_texts(further),
             ]
+            if "sft" in setting.shared:
+                apart = {m: of for m, of in further.items() if m not in (START, *setting.shared)}
+                parts.append(markdown_rows(*changes_table(apart, found)))
             if further.keys() & paper.OTHERS.keys():
                 parts.append(markdown_rows(*against_table(further)))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -196,30 +203,42 @@ INTRODUCTION = """# The paper's claims, tested on the benchmark of habits
 Made by `make reproduce` (`launch/paper.py`, then `launch/reproduction.py`); the numbers are in
 [reproduction.json](reproduction.json). {seeds} seeds, each with a warm start of its own, {theorems}
 theorems that no run trained on, 64 attempts at each at temperature 1. A seed sets all random
-numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` have 64 steps of 32
-theorems x 8 attempts, each of 2,048 theorems at one step. `fd_grpo` has 32 of FD, then 32 of GRPO
-on the same 1,024 theorems; `corrections_grpo` has supervised learning of the corrections in FD's
-place. `corrections` and `expert_iteration` learn at each step from proofs of all steps so far. FD's
-feedback is a proof found by a search, if a section says nothing else; no language model writes it.
-The section on whole proofs has the same start and the same `grpo` as the first.
+numbers of a run; the theorems are the same at all seeds. `fd` and `grpo` take 64 steps; a step
+makes 8 attempts at each of 32 new theorems, 2,048 theorems in all. `fd_grpo` takes 32 steps of FD,
+then 32 of GRPO on the same 1,024 theorems; `corrections_grpo` has supervised learning of the
+corrections in FD's place. `corrections` and `expert_iteration` learn at each step from proofs of
+all steps so far. FD's feedback is a proof found by a search, if a section says nothing else; no
+language model writes it. The learning rate is 1e-4 for every method.
 
 Intervals are at 95 %. Those of pass@k come from a bootstrap of two levels: each of 10,000 resamples
 draws theorems and, independently, one seed fewer than there are; differences are paired by seed and
 theorem. Those of entropy are Student's over seeds. A method with fewer seeds than the start is
-compared with the start at its own seeds. With fewer than three seeds no claim is decided, and
-intervals are too narrow. The learning rate is 1e-4 for every method."""
+compared with the start at its own seeds. A claim is supported where all its intervals are above 0,
+not supported where one is below 0. The intervals are not corrected for their number. With fewer
+than three seeds no claim is decided, and intervals are too narrow."""
 
 
 def missing(runs: Runs) -> str:
-    """Which runs are not there, by method, with the numbers of their seeds."""
+    """Which runs are not there, and which have no figures of their first half."""
+    names = [job.name for job in paper.comparison() if job.init_from]
+    left_out = [name for name in names if name not in runs]
+    ends_alone = [
+        name
+        for name in names
+        if "; then " in runs.get(name, {}).get("learned from", "") and name + HALF not in runs
+    ]
+    sentences = {"Left out, since they have not ended": left_out, "First halves lost": ends_alone}
+    return " ".join(f"{what}: {_by_method(of)}." for what, of in sentences.items() if of)
+
+
+def _by_method(names: Sequence[str]) -> str:
+    """`fd (seeds 0, 2), grpo (seed 1)` of fd-0, fd-2, grpo-1."""
     seeds: dict[str, list[str]] = {}
-    for job in paper.comparison():
-        if job.init_from and job.name not in runs:
-            name, seed = job.name.rsplit("-", 1)
-            seeds.setdefault(name, []).append(seed)
-    names = ", ".join(f"{name} (seed {' '.join(of_name)})" for name, of_name in seeds.items())
-    return (
-        f"Runs not finished, and left out, by the number of their seed: {names}." if names else ""
+    for name, seed in (name.rsplit("-", 1) for name in names):
+        seeds.setdefault(name, []).append(seed)
+    return ", ".join(
+        f"{name} (seed{'s' * (len(of_name) > 1)} {', '.join(of_name)})"
+        for name, of_name in seeds.items()
     )
 
 
@@ -254,15 +273,32 @@ def results_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[s
     return ["method", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
 
 
+_DIFFERENCE = ["difference", "seeds", *(f"pass@{k}" for k in KS), "entropy"]
+
+
 def against_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
-    """Each method of the claims minus each of the others, at that one's seeds."""
+    """Each method of the claims minus each of the others, at that one's seeds. And expert iteration
+    minus the GRPO whose FLOPs are nearest.
+    """
+    pairs = [*itertools.product(paper.CLAIMED, paper.OTHERS), ("expert_iteration", "grpo_twice")]
     rows = [
         [f"{name} minus {other}", str(len(found[other])), *_minus(found[name], found[other])]
-        for name in paper.CLAIMED
-        for other in paper.OTHERS
+        for name, other in pairs
         if name in found and other in found
     ]
-    return ["difference", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
+    return _DIFFERENCE, rows
+
+
+def changes_table(
+    of_setting: Mapping[str, OfMethod], found: Mapping[str, OfMethod]
+) -> tuple[list[str], list[list[str]]]:
+    """Each method of a setting minus itself in the main comparison, from the same warm starts."""
+    rows = [
+        [f"{name}, minus {name} of the first section", str(len(runs)), *_minus(runs, found[name])]
+        for name, runs in of_setting.items()
+        if name in found
+    ]
+    return _DIFFERENCE, rows
 
 
 def _minus(runs: OfMethod, others: OfMethod) -> list[str]:

@@ -7,6 +7,7 @@ Every run makes as many attempts as FD's 64 steps. Prints a table in markdown at
 seeds its intervals of pass@k are too narrow, as docs/lab_notes.md says.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ def steps(fd: int) -> dict[str, Any]:
 CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
     "fd": {
         "as it is": (FD, {}),
+        "learning rate 1.25e-5": (FD, {"fd.optimizer.learning_rate": 1.25e-5}),
+        "learning rate 2.5e-5": (FD, {"fd.optimizer.learning_rate": 2.5e-5}),
         "learning rate 5e-5": (FD, {"fd.optimizer.learning_rate": 5e-5}),
         "learning rate 2e-4": (FD, {"fd.optimizer.learning_rate": 2e-4}),
         "reverse KL": (FD, {"fd.alpha": 1.0}),
@@ -44,7 +47,6 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "frozen teacher": (FD, {"fd.teacher": "frozen"}),
         "whole proofs": (FD, {"feedback.oracle.level": "proof"}),
         "the next step": (FD, {"feedback.oracle.level": "step"}),
-        "learning rate 2.5e-5": (FD, {"fd.optimizer.learning_rate": 2.5e-5}),
     },
     "grpo": {
         "as it is": (GRPO, {}),
@@ -58,6 +60,7 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "48 steps of FD, 16 of GRPO": (BOTH, steps(48)),
         "in turns": (BOTH, {"stages": "('sft','alternating')"}),
         "both losses": (BOTH, {"stages": "('sft','weighted')"}),
+        "FD's learning rate 2.5e-5": (BOTH, {"fd.optimizer.learning_rate": 2.5e-5}),
     },
     "corrections": {
         "as it is": (CORRECTIONS, OF_CORRECTIONS),
@@ -77,21 +80,21 @@ def runs() -> dict[tuple[str, str], list[jobs.Job]]:
     return {
         (name, change): [
             jobs.Job(
-                f"matters-{name}-{number}-{seed}",
+                f"matters-{name}-{re.sub('[^a-z0-9]+', '-', change.lower())}-{seed}",
                 config,
                 flags | common | {"seed": seed},
-                init_from=f"sft-{seed}/sft",
+                init_from=f"{paper.job_of('sft', seed).name}/sft",
             )
             for seed in SEEDS
         ]
         for name, changes in CHANGES.items()
-        for number, (change, (config, flags)) in enumerate(changes.items())
+        for change, (config, flags) in changes.items()
     }
 
 
 def all_jobs() -> list[jobs.Job]:
     """By seed, after the warm starts."""
-    warm = [jobs.Job(f"sft-{seed}", "configs/sft.py", {"seed": seed}) for seed in SEEDS]
+    warm = [paper.job_of("sft", seed) for seed in SEEDS]
     return warm + [of_seed[i] for i in range(len(SEEDS)) for of_seed in runs().values()]
 
 

@@ -120,12 +120,18 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     runs["fd_messages-1"] = runs["sft-1"] | {"learned from": "", "rollouts": 1, "flops": 1}
     runs["corrections-4"] = runs["sft-4"]  # at a seed that fd lacks
     runs["fd_grpo-1, its first half"] = runs["fd-1"]
+    runs["fd_grpo-2"]["learned from"] = "feedback; then verdicts only"
+    runs["expert_iteration-3"], runs["grpo_twice-3"] = runs["fd_grpo-3"], runs["fd-3"]
     (tmp_path / "reproduction.json").write_text(json.dumps(runs))
     monkeypatch.setattr("sys.argv", ["x", "--again", str(tmp_path)])
     assert reproduction.main() == 0
     page = (tmp_path / "reproduction.md").read_text()
-    left_out = page.split("by the number of their seed: ")[1].split(".")[0].split(", ")
-    assert "4 seeds" in page and left_out[0] == "fd (seed 4)" and "| corrections |" not in page
+    left_out = page.split("since they have not ended: ")[1].split(".")[0]
+    assert "4 seeds" in page and left_out.startswith("fd (seed 4), ")
+    assert "| corrections |" not in page
+    assert (
+        " First halves lost: fd_grpo (seed 2), advice-fd_grpo (seed 2)." in page
+    )  # it has two stages
     [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
     half = np.mean(runs["fd-1"]["solved"]) / 64
     assert f"| fd_grpo, its first half | 1 | {half:.3f} " in page
@@ -135,7 +141,8 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     [own] = [line for line in page.splitlines() if line.startswith("| fd_grpo minus fd_messages |")]
     gain = np.mean(runs["fd_grpo-1"]["solved"]) / 64 - np.mean(runs["sft-1"]["solved"]) / 64
     assert own.startswith(f"| fd_grpo minus fd_messages | 1 | **{gain:+.3f} [")
-    assert "fd_messages (seed 0 2 3 4)" in left_out and "advice-grpo (seed 2)" in left_out
+    assert "fd_messages (seeds 0, 2, 3, 4)" in left_out and "advice-grpo (seed 2)" in left_out
+    assert "| expert_iteration minus grpo_twice | 1 | " in page
     less = np.mean([np.mean(runs[f"fd-{s}"]["solved"]) for s in range(4)])
     less = (less - np.mean([np.mean(runs[f"grpo-{s}"]["solved"]) for s in range(4)])) / 64
     assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
@@ -145,8 +152,11 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     # The start and grpo are the main comparison's.
     for method, run in (("start (sft)", "sft-1"), ("fd", "fd-2"), ("grpo", "grpo-1")):
         assert f"| {method} | 1 | {np.mean(runs[run]['solved']) / 64:.3f} " in proofs
-    assert "expert_iteration" not in proofs and "proofs-fd (seed 0 2 3 4)" in left_out
-    assert not any(name.startswith("proofs-grpo") for name in left_out)
+    assert "| expert_iteration |" not in proofs and "proofs-fd (seeds 0, 2, 3, 4)" in left_out
+    assert "proofs-grpo" not in left_out
+    more = (np.mean(runs["fd-2"]["solved"]) - np.mean(runs["fd-1"]["solved"])) / 64
+    assert re.search(rf"\| fd, minus fd of the first section \| 1 \| \**\{more:+.3f} ", proofs)
+    assert "| grpo, minus" not in proofs and "minus fd of the first" not in advice
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
         "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
@@ -167,7 +177,7 @@ def test_a_page_without_a_seed_that_all_methods_have(launch, tmp_path, monkeypat
         assert reproduction.main() == 0
         page = (tmp_path / "reproduction.md").read_text()
         assert page.startswith(reproduction.INTRODUCTION.format(seeds=0, theorems=60))
-        assert "fd_grpo (seed 0 1 2 3 4)" in page and page.count("\n## ") == sections
+        assert "fd_grpo (seeds 0, 1, 2, 3, 4)" in page and page.count("\n## ") == sections
     assert "A weaker habit" in page and not list(tmp_path.glob("*.svg"))
 
 
@@ -247,6 +257,15 @@ def test_runs_of_several_machines_are_joined(launch, tmp_path, monkeypatch, caps
         reproduction.main()
     assert "different theorems: fd_grpo-4, fd_shuffled-3" in capsys.readouterr().err
     assert json.loads(file.read_text()) == runs
+
+
+def test_a_folder_without_runs_leaves_the_numbers(launch, tmp_path, monkeypatch, capsys):
+    (tmp_path / "reproduction.json").write_text("kept")
+    monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "no"), str(tmp_path)])
+    with pytest.raises(SystemExit):
+        launch("reproduction").main()
+    assert "no holds no finished run" in capsys.readouterr().err
+    assert (tmp_path / "reproduction.json").read_text() == "kept"
 
 
 def test_the_committed_page_is_that_of_the_committed_numbers(launch):

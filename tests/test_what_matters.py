@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def config_of(job) -> ConfigDict:
 def test_every_run_is_valid_and_has_the_same_budget(matters):
     jobs = matters.all_jobs()
     assert len({job.name for job in jobs}) == len(jobs)
+    assert all(re.fullmatch("[a-z0-9_-]+", job.name) for job in jobs)  # as a slice may be named
     for job in jobs:
         config = read(config_of(job))
         if job.init_from:
