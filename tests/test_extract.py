@@ -262,7 +262,8 @@ def test_with_helpers_the_candidate_begins_at_the_first(ignored, helpers, modifi
         ("open Nat Real\n", "open Nat Real"),
         ("open Nat in\nlemma b : True := trivial\n", "open Nat in\nlemma b : True := trivial"),
         ("open Real\n", "open Real"),
-        ("def three := 3\n", "def three := 3"),
+        ("def three := 3\n", ""),
+        ("def three := 3\n\nopen Real\n", "open Real"),
         ("open Nat\ndef three := 3 + 1\n", "def three := 3 + 1"),
         ("open Nat\nimport Mathlib\n", "open Nat\nimport Mathlib"),
     ],
@@ -275,6 +276,19 @@ def test_our_context_among_the_helpers_is_space(repeated, kept):
     assert parsed.has_helpers and parsed.text == candidate and parsed.proof == PROOF
     assert parsed.helpers.split() == f"{AUX} {kept}".split()
     assert all((b in (a, " ") and a != "\n") or a == b for a, b in zip(candidate, parsed.helpers))
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "def three := 3",
+        "open Nat\nopen Real\n\n/-- three -/\ndef three := 3",
+        "def three := 3\n\nopen Nat\n\nnamespace A",
+        "section\ndef three := 3\nvariable (n : Nat)",
+    ],
+)
+def test_an_answer_may_repeat_commands_of_our_context(repeated):
+    assert proof_in(fenced(f"{repeated}\n{STATED}{PROOF}")) == PROOF
 
 
 def test_without_helpers_it_is_the_proof():

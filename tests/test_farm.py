@@ -14,6 +14,7 @@ from fdjax.lean import farm as farm_module
 from fdjax.lean.backend import BackendUnavailable
 from fdjax.lean.cache import VerdictCache
 from fdjax.lean.farm import Farm, MissingImports
+from fdjax.lean.jobs import BULK, URGENT, Job, JobQueue
 from fdjax.types import Candidate, Theorem, Verdict
 
 THEOREM = Theorem("t", "t", ": True")
@@ -245,6 +246,20 @@ def test_a_candidate_that_none_follows_does_not_wait(monkeypatch):
         other = dataclasses.replace(THEOREM, context="def a := 1")
         assert check(farm, [(other, "good 3")])[0].proved
         assert not lingers.done()
+
+
+def test_a_candidate_checked_alone_comes_behind_a_higher_priority():
+    queue = JobQueue(Scripted(), workers=1)
+    alone = [Job(f"alone {i}", THEOREM, Candidate(""), [], BULK) for i in range(2)]
+    urgent = Job("urgent", THEOREM, Candidate(""), [], URGENT)
+    for job in alone:
+        queue.add_alone(job)
+    queue.add(urgent)
+    assert queue.take() == ([urgent], False)
+    assert queue.take() == ([alone[0]], True)
+    queue.add(Job("as urgent", THEOREM, Candidate(""), [], BULK))
+    queue.end_alone()
+    assert queue.take() == ([alone[1]], True)
 
 
 @contextlib.contextmanager

@@ -130,8 +130,9 @@ def test_prose_says_what_lean_4_has_in_place_of_lean_3():
     assert (said.proof, said.first_error) == (step.proof, step.first_error)
 
 
-def test_step_on_a_proof_repeats_one_of_its_lines():
-    good = " by\n  constructor\n  exact h1.2\n  exact h1.1"
+@pytest.mark.parametrize("empty", range(5))
+def test_step_on_a_proof_repeats_one_of_its_lines(empty):
+    good = " by\n  constructor" + "\n" * empty + "\n  exact h1.2\n  exact h1.1"
     feedback = one("step", good, Verdict("proved"))
     lines = ["constructor", "exact h1.2", "exact h1.1"]
     messages = ["begin with constructor", *(f"after {a} use {b}" for a, b in zip(lines, lines[1:]))]

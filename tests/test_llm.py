@@ -238,6 +238,8 @@ def test_no_proof_is_found(ask):
         (" by simp", " by\n  simp"),
         (" by\n  intro h\n  exact h", " by\n  intro h\n  exact h"),
         (" by intro h\n     exact h\n", " by\n  intro h\n  exact h"),
+        ("\n  by exact k h\n       j", " by\n  exact k h\n    j"),
+        ("\n  by intro h\n     exact h", " by\n  intro h\n  exact h"),
         (
             "\n  by\n    cases h with\n    | intro a b =>\n      exact a",
             " by\n  cases h with\n  | intro a b =>\n    exact a",

@@ -53,7 +53,8 @@ def _next_line(
     previous, following = repaired.previous, repaired.next_tactic
     if following is None:
         proof = item[1].candidate.proof
-        lines = [line.strip() for line in proof.strip().removeprefix("by").strip().splitlines()]
+        body = proof.strip().removeprefix("by")
+        lines = [stripped for line in body.splitlines() if (stripped := line.strip())]
         index = zlib.crc32(proof.encode()) % len(lines)
         previous, following = (lines[index - 1] if index else None), lines[index]
     place = offset_in_attempt(item, repaired.first_error)

@@ -22,16 +22,23 @@ def read_proof(answer: str, theorem: Theorem, allow_helpers: bool = False) -> Ca
     except NoProof:
         return None
     candidate = parse_candidate(answer[start:end], theorem, allow_helpers)
-    text = candidate.text[: candidate.main_start] + _reindented(candidate.proof)
+    text = candidate.text[: candidate.main_start]
+    text += _reindented(candidate.proof, answer[: start + candidate.main_start])
     return dataclasses.replace(candidate, text=text)
 
 
-def _reindented(proof: str) -> str:
+def _reindented(proof: str, before: str) -> str:
+    """`before`: the text before the proof."""
     head, by, body = proof.partition("by")
     if head.strip() or not by or not body[:1].isspace():
         return proof
     first, _, rest = body.partition("\n")
-    lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
+    gap = len(first) - len(first.lstrip())
+    line = (before + head + by).rpartition("\n")[2]  # the first tactic may stand behind it
+    aligned = textwrap.dedent(" " * (len(line) + gap) + first.strip() + "\n" + rest).splitlines()
+    # Lines left of the first tactic are refused by Lean as they are.
+    is_left = not first.strip() or aligned[0][:1].isspace()
+    lines = [first.strip(), *textwrap.dedent(rest).splitlines()] if is_left else aligned
     return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
 
 

@@ -10,11 +10,13 @@ the proof, as the model wrote it, so that its offsets are offsets in the answer.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice, product, takewhile
+from collections.abc import Iterator, Sequence, Set
+from functools import lru_cache
+from itertools import islice, pairwise, product, takewhile
 from typing import NamedTuple
 
 from fdjax.lean.audit import COMMANDS, word_set
+from fdjax.lean.source import command_starts
 from fdjax.lean.tokens import Refused, Token, tokenize
 from fdjax.types import Candidate, Theorem
 
@@ -192,7 +194,8 @@ def parse_candidate(text: str, theorem: Theorem, allow_helpers: bool) -> Candida
     first = _modified(stated.before, len(stated.before))
     end = stated.before[first].start if first < len(stated.before) else stated.start
     helpers = _DOC_COMMENT.sub("/- ", text[:end])
-    for start, stop in _repetitions(stated.before[:first], theorem):
+    for i, j in _repetitions(stated.before[:first], theorem):
+        start, stop = stated.before[i].start, stated.before[j - 1].end
         helpers = helpers[:start] + re.sub(".", " ", helpers[start:stop]) + helpers[stop:]
     return Candidate(text, stated.end, helpers)
 
@@ -255,29 +258,30 @@ def _tokens(code: str) -> list[Token]:
 
 
 def _without_context(before: list[Token], theorem: Theorem) -> list[Token]:
-    words = [token.text for token in before]
-    context = [token.text for token in _tokens(theorem.context)]
-    for i in range(len(words) - len(context) + 1 if context else 0):
-        if words[i : i + len(context)] == context:
-            return before[:i] + before[i + len(context) :]
-    return before
+    repeated = set()
+    for begin, end in _repetitions(before, theorem, _DECLARATION_STARTS | COMMANDS):
+        repeated.update(range(begin, end))
+    return [token for i, token in enumerate(before) if i not in repeated]
 
 
-def _repetitions(tokens: Sequence[Token], theorem: Theorem) -> Iterator[tuple[int, int]]:
-    """(start, end) of each repetition of our context, or of a line of it that opens namespaces,
-    that a declaration follows. It is in force there already."""
-    context = _tokens(theorem.context)
-    lines = [
-        list(line)
-        for _, line in groupby(context, lambda token: theorem.context.count("\n", 0, token.start))
-    ]
-    opened = [line for line in lines if line[0].text == "open" and line[-1].text != "in"]
-    known = [[token.text for token in part] for part in (context, *opened) if part]
+def _repetitions(
+    tokens: Sequence[Token], theorem: Theorem, followed_by: Set[str] = _DECLARATION_STARTS
+) -> Iterator[tuple[int, int]]:
+    """(begin, end) among the tokens of each repetition of our context, or of a command of it, that
+    one of the words or nothing follows. It is in force there already."""
     words = [token.text for token in tokens]
-    for begin, part in product(range(len(words)), known):
+    for begin, part in product(range(len(words)), _parts(theorem.context)):
         end = begin + len(part)
-        if words[begin:end] == part and _DECLARATION_STARTS.issuperset(words[end : end + 1]):
-            yield tokens[begin].start, tokens[end - 1].end
+        if words[begin:end] == part and followed_by.issuperset(words[end : end + 1]):
+            yield begin, end
+
+
+@lru_cache(1024)
+def _parts(context: str) -> list[list[str]]:
+    """The words of a context, and of each of its commands."""
+    starts = [*command_starts(context), len(context)]
+    texts = (context, *(context[start:stop] for start, stop in pairwise(starts)))
+    return [words for text in texts if (words := [token.text for token in _tokens(text)])]
 
 
 def _modified(tokens: Sequence[Token], i: int) -> int:

@@ -63,13 +63,11 @@ class JobQueue:
         each of those `end_alone` must be called. None if nothing may start now, as where fewer
         than a batch linger.
         """
-        # jobs checked alone may take long: while others wait they get half of the workers
-        spare = not self._groups or self._running_alone < max(1, self._workers // 2)
-        if self._alone and spare:
+        alone = max(self._alone, key=lambda job: job.priority, default=None)  # of them the first
+        if alone and self._may_run(alone):
             self._running_alone += 1
-            job = max(self._alone, key=lambda job: job.priority)  # the first of its priority
-            self._alone.remove(job)
-            return [job], True
+            self._alone.remove(alone)
+            return [alone], True
         full, now = self._backend.max_batch, time.monotonic()
         ready = (
             group
@@ -84,6 +82,15 @@ class JobQueue:
         if jobs:
             self._groups[group] = jobs  # now the last in turn
         return batch, False
+
+    def _may_run(self, alone: Job) -> bool:
+        """Jobs checked alone may take long: while others wait they get half of the workers, and
+        come behind those of higher priority.
+        """
+        if not self._groups:
+            return True
+        highest = max(priority for priority, *_ in self._groups)
+        return alone.priority >= highest and self._running_alone < max(1, self._workers // 2)
 
     def seconds_to_wait(self) -> float | None:
         """Until a group has lingered; None if none waits."""
