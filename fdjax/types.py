@@ -65,7 +65,9 @@ class Attempt:
     sample: int  # index within the theorem's group
     segments: tuple[Segment, ...]
     logprobs: tuple[float, ...]  # the generator's, per token; 0 for tool tokens
-    finished: bool  # ended by a stop id, or by the text `until`: both are kept among the tokens
+    # Ended by a stop id, or by the text `until`: both are kept among the tokens. Of an episode: the
+    # environment ended it, and its last turn ended so.
+    finished: bool
     candidate: Candidate  # its text is the template's prefill and the proof in the response
     # Where each token's text starts, in characters from the start of `candidate.text`: negative for
     # tokens before that text, len(text) or more for tokens after it. All are negative where no

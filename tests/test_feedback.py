@@ -524,3 +524,10 @@ def test_the_manifest_holds_what_changes_feedback(tmp_path, field, value):
 def test_the_manifest_holds_nothing_else(field, value):
     changes = {f"llm.{field}": value}
     assert manifest_fields(config_of(**EVERY | changes)) == manifest_fields(config_of(**EVERY))
+
+
+@pytest.mark.parametrize("block", ["llm", "reference"])
+def test_a_prompt_that_is_gone_is_named_with_its_field(block):
+    fields = EVERY | {"reference.max_requests": 1, f"{block}.prompt": "gone.txt"}
+    with pytest.raises(ConfigError, match=rf"^feedback\.{block}\.prompt: prompt 'gone.txt'"):
+        manifest_fields(config_of(**fields))

@@ -121,15 +121,19 @@ def test_memory_is_bounded_and_the_oldest_go_first():
     assert len(cache) == 3 and cache.get("1") is None and cache.get("4") == VERDICT
 
 
-def test_a_full_disk_ends_the_file_and_keeps_the_verdict(tmp_path):
+@pytest.mark.parametrize("written, message", [(None, "No space"), (5, "in part")])
+def test_a_full_disk_ends_the_file_and_keeps_the_verdict(tmp_path, written, message):
     cache = VerdictCache(tmp_path / "cache.jsonl")
 
     class Full:
         def write(self, _):
-            raise OSError("No space left on device")
+            if written is None:
+                raise OSError("No space left on device")
+            return written
 
     cache._file.close()
     cache._file = Full()
-    with pytest.warns(UserWarning, match="No space"):
+    with pytest.warns(UserWarning, match=f"no longer kept on disk: .*{message}"):
         cache.put("k", VERDICT)
+    assert cache._file is None
     assert cache.get("k") == VERDICT

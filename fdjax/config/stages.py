@@ -92,7 +92,7 @@ class ExpertIterationStage(StageConfig):
     steps_per_round: int = setting(6, "a round attempts theorems at its first step", at_least=1)
     prompts_per_step: int = setting(96, "theorems attempted in a round", at_least=1)
     batch_size: int = setting(64, "rows", at_least=1)
-    proofs_per_theorem: int = setting(4, "distinct ones to learn, the latest", at_least=1)
+    proofs_per_theorem: int = setting(4, "distinct ones, those first found last", at_least=1)
     corrections: bool = setting(
         False, "learn the proofs that feedback on its attempts leads to, in place of its own"
     )

@@ -7,12 +7,12 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fdjax.config import (
     ConfigError,
     FeedbackConfig,
-    LLMConfig,
+    naming_field,
     provider_names,
     requests_llm,
     uses_references,
@@ -126,18 +126,19 @@ def manifest_fields(config: FeedbackConfig) -> dict[str, Any]:
         fields[name] = dataclasses.asdict(getattr(config, name))
     if "llm" in names:
         reading = {f: getattr(config.llm, f) for f in ("show_reference", "max_chars")}
-        fields["llm"] = reading | _request_fields(config.llm, config.llm.prompt)
+        fields["llm"] = reading | _request_fields(config, "llm")
     if uses_references(config):
         count = config.reference.max_requests
-        request = _request_fields(config.llm, config.reference.prompt) if count else {}
+        request = _request_fields(config, "reference") if count else {}
         fields["reference"] = {"max_requests": count} | request
     return fields
 
 
-def _request_fields(config: LLMConfig, prompt: str) -> dict[str, Any]:
-    text = hashlib.sha256(read_prompt(prompt).encode()).hexdigest()[:16]
-    options = dict(config.options)
-    return {"model": config.model, "options": options, "prompt": prompt, "prompt_text": text}
+def _request_fields(config: FeedbackConfig, block: Literal["llm", "reference"]) -> dict[str, Any]:
+    prompt, options = getattr(config, block).prompt, dict(config.llm.options)
+    with naming_field(f"feedback.{block}.prompt"):
+        text = hashlib.sha256(read_prompt(prompt).encode()).hexdigest()[:16]
+    return {"model": config.llm.model, "options": options, "prompt": prompt, "prompt_text": text}
 
 
 def _check_hosts(config: FeedbackConfig) -> None:

@@ -60,7 +60,8 @@ class VerdictCache:
         with self._lock:
             if self._file and key not in self._verdicts:
                 try:
-                    self._file.write(line.encode())
+                    if self._file.write(line.encode()) < len(line.encode()):
+                        raise OSError("a line was written in part")
                 except OSError as error:  # with a full disk the verdict still counts
                     warnings.warn(f"verdicts are no longer kept on disk: {error}", stacklevel=2)
                     self._file = None

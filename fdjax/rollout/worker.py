@@ -111,7 +111,10 @@ class RolloutWorker:
         return self.give_feedback(verified, params, teacher_params)
 
     def close(self) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        """On several hosts what is queued is verified first: they exchange verdicts, and one that
+        left a step out would leave the others waiting.
+        """
+        self._thread.shutdown(cancel_futures=hosts.count() == 1)
 
     def _generate(
         self, step: int, params, refill: int, verdicts: Verdicts, log: StepLog

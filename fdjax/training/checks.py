@@ -3,6 +3,7 @@ ConfigError naming the fields; what the fields alone decide is checked in fdjax/
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from fdjax.batches.rewards import load_reward
@@ -11,17 +12,37 @@ from fdjax.config import (
     ConfigError,
     SupervisedStage,
     distillation_part,
+    learns_from_feedback,
     naming_field,
     part_field,
     policy_gradient_part,
     provider_names,
+    requests_llm,
 )
 from fdjax.data.splits import SPLITS
+from fdjax.feedback.providers import check_service
 from fdjax.rollout import scheduler
 from fdjax.rollout.prompts import all_buckets
 from fdjax.runtime import sharding
 from fdjax.training.build import make_objective, stage_provider
 from fdjax.training.manifest import Run
+
+
+def check_profile(config: Config, names: Sequence[str], profile: range) -> None:
+    steps = {name: config.blocks[name].steps for name in names}
+    if profile and profile[0] >= max(steps.values()):
+        known = ", ".join(f"{name} has {count}" for name, count in steps.items())
+        raise ConfigError(
+            f"--profile={profile[0]}:{len(profile)}: no stage has a step {profile[0]}, counted "
+            f"from 0: {known}"
+        )
+
+
+def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if not is_finished(config, workdir, name):
+            steps = config.blocks[name].steps
+            raise ConfigError(f"{workdir / name} has no checkpoint of step {steps}: train it first")
 
 
 def check_generation(run: Run) -> None:
@@ -70,6 +91,16 @@ def check_stage(run: Run, name: str) -> None:
             )
     if not is_finished(run.config, run.workdir, name):
         stage_provider(run, stage)  # its errors name the field themselves
+
+
+def check_questions(run: Run, names: Sequence[str]) -> None:
+    """Raises ConfigError where a stage is still to send questions to a language model that does not
+    answer.
+    """
+    feedback = run.config.feedback
+    asking = [name for name in names if learns_from_feedback(run.config.blocks[name])]
+    if requests_llm(feedback) and not all(is_finished(run.config, run.workdir, n) for n in asking):
+        check_service(feedback, run.workdir)
 
 
 def is_finished(config: Config, workdir: Path, name: str) -> bool:

@@ -21,13 +21,10 @@ from fdjax.config import (
     SupervisedStage,
     check_stages,
     distillation_part,
-    learns_from_feedback,
     naming_field,
     parse,
-    requests_llm,
 )
 from fdjax.data.splits import load_splits
-from fdjax.feedback.providers import check_service
 from fdjax.lean.backend import Backend
 from fdjax.lean.backends.ray_cluster import RayCluster
 from fdjax.lean.backends.registry import make_backend
@@ -45,10 +42,12 @@ from fdjax.runtime.lock import Lock, WorkdirInUse
 from fdjax.runtime.metrics import status
 from fdjax.training.checks import (
     check_evaluation,
+    check_finished,
     check_generation,
+    check_profile,
+    check_questions,
     check_references,
     check_stage,
-    is_finished,
 )
 from fdjax.training.environment import with_environment
 from fdjax.training.manifest import Policy, Run, check_manifest, differences, stage_manifest
@@ -145,23 +144,6 @@ def make_mesh(axes: MeshConfig) -> jax.sharding.Mesh:
         return sharding.make_mesh(**sizes)
 
 
-def check_profile(config: Config, names: Sequence[str], profile: range) -> None:
-    steps = {name: config.blocks[name].steps for name in names}
-    if profile and profile[0] >= max(steps.values()):
-        known = ", ".join(f"{name} has {count}" for name, count in steps.items())
-        raise ConfigError(
-            f"--profile={profile[0]}:{len(profile)}: no stage has a step {profile[0]}, counted "
-            f"from 0: {known}"
-        )
-
-
-def check_finished(config: Config, workdir: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if not is_finished(config, workdir, name):
-            steps = config.blocks[name].steps
-            raise ConfigError(f"{workdir / name} has no checkpoint of step {steps}: train it first")
-
-
 # --- Lean ----------------------------------------------------------------------------------------
 
 
@@ -230,16 +212,6 @@ def stages_to_run(config: Config, source: InitSource | None) -> tuple[str, ...]:
             + ". Set --config.stages to the stages that are to follow."
         )
     return after
-
-
-def check_questions(run: Run, names: Sequence[str]) -> None:
-    """Raises ConfigError where a stage is still to send questions to a language model that does not
-    answer.
-    """
-    feedback = run.config.feedback
-    asking = [name for name in names if learns_from_feedback(run.config.blocks[name])]
-    if requests_llm(feedback) and not all(is_finished(run.config, run.workdir, n) for n in asking):
-        check_service(feedback, run.workdir)
 
 
 def initial_policy(run: Run) -> Policy:

@@ -158,8 +158,8 @@ def expert_iteration(
     `corrections`: on the proofs that feedback on its attempts leads to.
 
     A round begins with rollouts by the policy as it then is; its steps learn from all that was
-    verified so far, or without `replay` in this round: distinct proofs, the latest
-    `proofs_per_theorem` of each theorem, each as often as any other. Unlike the original, a round
+    verified so far, or without `replay` in this round: distinct proofs, of each theorem the
+    `proofs_per_theorem` first found last, each as often as any other. Unlike the original, a round
     goes on from the last one's parameters.
     """
     prompts = worker.generator.prompts
