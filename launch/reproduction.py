@@ -13,24 +13,25 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paper
 from claims import Claim, Method, claims, evaluation, method, over_both, over_seeds
-from matplotlib.figure import Figure
+from reproduction_figures import figures
 
 from fdjax.reporting.compare import learning_source, markdown_rows, points
 from fdjax.reporting.costs import total
-from fdjax.reporting.figures import smooth, svg
+from fdjax.reporting.figures import svg
 from fdjax.reporting.page import standalone
 from fdjax.reporting.pass_at_k import KS, bold_difference
 from fdjax.reporting.workdir import read_runs
 
 START = "start (sft)"
 SPLIT = "test"
+MAIN = "The habit of the recipes: 97 % of the places"
 HALF = ", its first half"  # behind the name of a run of two stages
 CURVE = 64  # points of a run's curve in the JSON, at most
 Runs = dict[str, dict[str, Any]]  # name of the job -> its numbers
@@ -60,7 +61,7 @@ def main() -> int:
     if not args.again:
         file.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
     (folder / "reproduction.md").write_text(page(runs))
-    for name, draw, height in figures(runs):
+    for name, draw, height in figures(by_method(runs)):
         text = standalone(svg(draw, name, height=height))
         (folder / f"reproduction_{name}.svg").write_text(text)
     return 0
@@ -120,8 +121,10 @@ def _rounded(point: Mapping[str, float | None]) -> list[float | None]:
 def by_method(runs: Runs, setting: str = "") -> dict[str, OfMethod]:
     """Method -> seed -> its run. START comes first, then the methods of the claims, all at the
     seeds that all of them have, but for a method without runs; then the others, at those of these
-    seeds that they have.
+    seeds that they have. Empty for a setting that has no run of its own.
     """
+    if setting and not any(name.startswith(f"{setting}-") for name in runs):
+        return {}
     methods = paper.SETTINGS[setting].methods if setting else (*paper.CLAIMED, *paper.OTHERS)
     names = {START: "sft"} | {name: name for name in methods}
 
@@ -158,44 +161,60 @@ def first_halves(
 def page(runs: Runs) -> str:
     """Without the results of what has no seed that all methods of the claims have."""
     found = by_method(runs)
-    theorems = len(next(iter(runs.values()))["solved"])
+    sections = {MAIN: found} | {
+        setting.title: by_method(runs, name) for name, setting in paper.SETTINGS.items()
+    }
+    decided = {title: _claims(of_methods) for title, of_methods in sections.items() if of_methods}
     parts = [
-        INTRODUCTION.format(seeds=len(found.get(START, ())), theorems=theorems),
+        INTRODUCTION.format(
+            seeds=len(found.get(START, ())), theorems=len(next(iter(runs.values()))["solved"])
+        ),
         missing(runs),
     ]
+    if len(decided) > 1:
+        parts += ["## The verdicts", markdown_rows(*verdicts_table(decided))]
     if found:
-        parts += [
-            "## The claims",
-            *_claim_texts(found),
-            "## Results",
-            markdown_rows(*results_table(found | first_halves(runs, found))),
-            "![pass@k](reproduction_pass.svg)",
-            "Bands are 95 % intervals of each method alone. Differences in the tables are paired.",
-        ]
-        if found.keys() & paper.OTHERS.keys():
-            parts += ["## Against the other methods", markdown_rows(*against_table(found))]
-        parts += [
-            "## What each method saw, and what it cost",
-            markdown_rows(*sources_table(found)),
-            "![while training](reproduction_training.svg)",
-            "The second half of `fd_grpo` and of `corrections_grpo` attempts the theorems of the "
-            "first half again; those of the other methods are new.",
-        ]
+        parts += [f"## {MAIN}", *_main_section(runs, found, decided[MAIN])]
     for name, setting in paper.SETTINGS.items():
-        further = by_method(runs, name)
-        if any(run.startswith(f"{name}-") for run in runs) and further:
-            parts += [
-                f"## {setting.title}",
-                setting.note,
-                markdown_rows(*results_table(further | first_halves(runs, further, name))),
-                *_claim_texts(further),
-            ]
-            if "sft" in setting.shared:
-                apart = {m: of for m, of in further.items() if m not in (START, *setting.shared)}
-                parts.append(markdown_rows(*changes_table(apart, found)))
-            if further.keys() & paper.OTHERS.keys():
-                parts.append(markdown_rows(*against_table(further)))
+        if further := sections[setting.title]:
+            parts += [f"## {setting.title}", setting.note]
+            parts += _setting_section(runs, name, found, further, decided[setting.title])
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _main_section(
+    runs: Runs, found: Mapping[str, OfMethod], decided: Sequence[Claim]
+) -> Iterator[str]:
+    yield markdown_rows(*results_table(found | first_halves(runs, found)))
+    yield "![pass@k](reproduction_pass.svg)"
+    yield "Bands are 95 % intervals of each method alone. Differences in the tables are paired."
+    yield from map(_claim_text, decided)
+    if found.keys() & paper.OTHERS.keys():
+        yield from ("### Against the other methods", markdown_rows(*against_table(found)))
+    yield from ("### What each method saw, and what it cost", markdown_rows(*sources_table(found)))
+    yield "![while training](reproduction_training.svg)"
+    yield (
+        "The second half of `fd_grpo` and of `corrections_grpo` attempts the theorems of the first "
+        "half again; those of the other methods are new."
+    )
+
+
+def _setting_section(
+    runs: Runs,
+    name: str,
+    found: Mapping[str, OfMethod],
+    further: Mapping[str, OfMethod],
+    decided: Sequence[Claim],
+) -> Iterator[str]:
+    """`found`: of the main comparison."""
+    yield markdown_rows(*results_table(further | first_halves(runs, further, name)))
+    yield from map(_claim_text, decided)
+    shared = paper.SETTINGS[name].shared
+    if "sft" in shared:
+        apart = {method: of for method, of in further.items() if method not in (START, *shared)}
+        yield markdown_rows(*changes_table(apart, found))
+    if further.keys() & paper.OTHERS.keys():
+        yield markdown_rows(*against_table(further))
 
 
 INTRODUCTION = """# The paper's claims, tested on the benchmark of habits
@@ -242,9 +261,8 @@ def _by_method(names: Sequence[str]) -> str:
     )
 
 
-def _claim_texts(found: Mapping[str, OfMethod]) -> list[str]:
-    stats = {name: _stats(of_method) for name, of_method in found.items()}
-    return [_claim_text(claim) for claim in claims(stats)]
+def _claims(found: Mapping[str, OfMethod]) -> list[Claim]:
+    return claims({name: _stats(of_method) for name, of_method in found.items()})
 
 
 def _claim_text(claim: Claim) -> str:
@@ -258,6 +276,19 @@ def _claim_text(claim: Claim) -> str:
 
 def _stats(of_method: OfMethod) -> Method:
     return method(list(of_method.values()))
+
+
+def verdicts_table(
+    decided: Mapping[str, Sequence[Claim]],
+) -> tuple[list[str], list[list[str]]]:
+    """Without sections in which a claim has no verdict."""
+    texts = [claim.text for claim in max(decided.values(), key=len)]
+    rows = [
+        [title, *(claim.verdict for claim in of_section)]
+        for title, of_section in decided.items()
+        if len(of_section) == len(texts)
+    ]
+    return ["section", *texts], rows
 
 
 def results_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
@@ -320,63 +351,6 @@ def sources_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[s
                 [name, runs[0]["learned from"], f"{runs[0]['rollouts']:,.0f}", f"{flops:.3g}"]
             )
     return ["method", "learned from", "rollouts", "FLOPs"], rows
-
-
-# --- Figures -------------------------------------------------------------------------------------
-
-
-def figures(runs: Runs) -> list[tuple]:
-    """(name, a function that draws it, height in inches), as far as there is anything to draw"""
-    found = by_method(runs)
-    if not found:
-        return []
-    most = len(found[START])
-    labels = {
-        name: name if len(of_method) == most else f"{name} ({len(of_method)} seeds)"
-        for name, of_method in found.items()
-    }
-
-    others = [name for name in paper.OTHERS if name in found]
-    panels = {"pass@k of the claims' methods": [START, *paper.CLAIMED]}
-    if others:
-        panels["of the others"] = [START, *others]
-
-    def draw_pass(figure: Figure) -> None:
-        [axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)
-        for axis, (title, names) in zip(axes, panels.items()):
-            for name in names:
-                values = over_both(_stats(found[name]).pass_STK)
-                low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
-                color = f"C{list(found).index(name)}"
-                axis.fill_between(KS, low, high, color=color, alpha=0.12, linewidth=0)
-                line = {"color": color, "label": labels[name], "marker": "o", "markersize": 4}
-                axis.plot(KS, mean, **line)
-            axis.set_xscale("log", base=2)
-            axis.set_xticks(KS, [str(k) for k in KS])
-            axis.minorticks_off()
-            axis.set(title=title, xlabel="k", ylim=(0, 1))
-            axis.legend(loc="upper left", fontsize="small")
-
-    def draw_training(figure: Figure) -> None:
-        grid = figure.subplots(2, 2, sharex="col", sharey="row")
-        for row, (axes, title) in enumerate(zip(grid, ("solve rate", "entropy, nats per token"))):
-            for column, axis in enumerate(axes):
-                for i, (name, of_method) in enumerate(list(found.items())[1:], 1):
-                    x, y = mean_curve(list(of_method.values()), column, 2 + row)
-                    axis.plot(x, y, color=f"C{i}", label=labels[name])
-                axis.set(title=title, ylim=(0, None))
-        for axis, label in zip(grid[-1], ("rollouts", "FLOPs")):
-            axis.set_xlabel(f"{label} since the start")
-        lines = grid[0][0].get_legend_handles_labels()
-        figure.legend(*lines, loc="outside lower center", ncols=4)
-
-    return [("pass", draw_pass, 4.2), ("training", draw_training, 6.5)]
-
-
-def mean_curve(runs: Sequence[Mapping], x: int, y: int) -> tuple[list[float], list[float]]:
-    """The means over seeds of column `x` and `y` of the curves, each smoothed over an eighth."""
-    curves = np.array([[[p[x], p[y]] for p in run["curve"]] for run in runs], float).mean(0)
-    return curves[:, 0].tolist(), smooth(curves[:, 1], parts=8)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,10 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     assert f"* pass@1 of fd minus grpo's, beside the claim: **{less:+.3f} [" in page
     advice, proofs = page.split("## Advice")[1].split("## Whole proofs in place of corrections")
     assert "| start (sft) | 2 |" in advice
+    verdicts = page.split("## The verdicts")[1].split("\n## ")[0]
+    assert "97 % of the places | supported | supported | supported |" in verdicts
+    assert "wrong line" + " | undecided (seeds: 2)" * 3 + " |" in verdicts
+    assert "warm starts" + " | undecided (seeds: 1)" * 3 + " |" in verdicts
     assert "| fd minus fd_shuffled | 1 | +0.000 [+0.000, +0.000] |" in advice
     # The start and grpo are the main comparison's.
     for method, run in (("start (sft)", "sft-1"), ("fd", "fd-2"), ("grpo", "grpo-1")):
