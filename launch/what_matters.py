@@ -35,6 +35,7 @@ def steps(fd: int) -> dict[str, Any]:
 CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
     "fd": {
         "as it is": (FD, {}),
+        "learning rate 1.25e-5": (FD, {"fd.optimizer.learning_rate": 1.25e-5}),
         "learning rate 2.5e-5": (FD, {"fd.optimizer.learning_rate": 2.5e-5}),
         "learning rate 5e-5": (FD, {"fd.optimizer.learning_rate": 5e-5}),
         "learning rate 2e-4": (FD, {"fd.optimizer.learning_rate": 2e-4}),
@@ -59,6 +60,7 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, dict[str, Any]]]] = {
         "48 steps of FD, 16 of GRPO": (BOTH, steps(48)),
         "in turns": (BOTH, {"stages": "('sft','alternating')"}),
         "both losses": (BOTH, {"stages": "('sft','weighted')"}),
+        "FD's learning rate 2.5e-5": (BOTH, {"fd.optimizer.learning_rate": 2.5e-5}),
     },
     "corrections": {
         "as it is": (CORRECTIONS, OF_CORRECTIONS),
