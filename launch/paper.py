@@ -71,8 +71,8 @@ SETTINGS = {  # the recipes' own share of places that the warm start has learned
         (*CLAIMED, "corrections"),
         SEEDS,
         shared=("sft", "grpo"),
-        note="The warm starts and `grpo` are the first section's. The starts have learned to read "
-        "corrections, not whole proofs. `corrections` learns the whole proofs, too.",
+        note="The warm starts and `grpo` are those of the main comparison. The starts have learned "
+        "to read corrections, not whole proofs. `corrections` learns the whole proofs, too.",
     ),
 }
 

@@ -31,7 +31,7 @@ from fdjax.reporting.workdir import read_runs
 
 START = "start (sft)"
 SPLIT = "test"
-MAIN = "The habit of the recipes: 97 % of the places"
+MAIN = "The main comparison: 97 % of the places"
 HALF = ", its first half"  # behind the name of a run of two stages
 CURVE = 64  # points of a run's curve in the JSON, at most
 Runs = dict[str, dict[str, Any]]  # name of the job -> its numbers
@@ -247,10 +247,10 @@ def missing(runs: Runs) -> str:
         if "; then " in runs.get(name, {}).get("learned from", "") and name + HALF not in runs
     ]
     sentences = {"Left out, since they have not ended": left_out, "First halves lost": ends_alone}
-    return " ".join(f"{what}: {_by_method(of)}." for what, of in sentences.items() if of)
+    return " ".join(f"{what}: {_with_seeds(of)}." for what, of in sentences.items() if of)
 
 
-def _by_method(names: Sequence[str]) -> str:
+def _with_seeds(names: Sequence[str]) -> str:
     """`fd (seeds 0, 2), grpo (seed 1)` of fd-0, fd-2, grpo-1."""
     seeds: dict[str, list[str]] = {}
     for name, seed in (name.rsplit("-", 1) for name in names):
@@ -325,7 +325,7 @@ def changes_table(
 ) -> tuple[list[str], list[list[str]]]:
     """Each method of a setting minus itself in the main comparison, from the same warm starts."""
     rows = [
-        [f"{name}, minus {name} of the first section", str(len(runs)), *_minus(runs, found[name])]
+        [f"{name}, minus {name} of the main comparison", str(len(runs)), *_minus(runs, found[name])]
         for name, runs in of_setting.items()
         if name in found
     ]

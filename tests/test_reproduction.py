@@ -159,8 +159,8 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     assert "| expert_iteration |" not in proofs and "proofs-fd (seeds 0, 2, 3, 4)" in left_out
     assert "proofs-grpo" not in left_out
     more = (np.mean(runs["fd-2"]["solved"]) - np.mean(runs["fd-1"]["solved"])) / 64
-    assert re.search(rf"\| fd, minus fd of the first section \| 1 \| \**\{more:+.3f} ", proofs)
-    assert "| grpo, minus" not in proofs and "minus fd of the first" not in advice
+    assert re.search(rf"\| fd, minus fd of the main comparison \| 1 \| \**\{more:+.3f} ", proofs)
+    assert "| grpo, minus" not in proofs and "minus fd of the main" not in advice
     assert "**GRPO from an FD checkpoint beats both alone.** Supported." in page
     assert (
         "| start (sft) | 4 | 0." in page and "| fd_grpo | verdicts only | 16,384 | 2e+14 |" in page
