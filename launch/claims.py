@@ -3,7 +3,7 @@ claim of the paper.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ def evaluation(
     }
 
 
-def method(runs: Sequence[Mapping[str, Any]]) -> Method:
+def method(runs: Collection[Mapping[str, Any]]) -> Method:
     """Of runs of one method, one for each seed: {"samples", "solved": by theorem, "entropy"}."""
     rates = []
     for run in runs:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import paper
-from claims import Claim, Method, claims, evaluation, method, over_both, over_seeds
+from claims import Claim, claims, evaluation, method, over_both, over_seeds
 from reproduction_figures import figures
 
 from fdjax.reporting.compare import learning_source, markdown_rows, points
@@ -262,7 +262,7 @@ def _with_seeds(names: Sequence[str]) -> str:
 
 
 def _claims(found: Mapping[str, OfMethod]) -> list[Claim]:
-    return claims({name: _stats(of_method) for name, of_method in found.items()})
+    return claims({name: method(of_method.values()) for name, of_method in found.items()})
 
 
 def _claim_text(claim: Claim) -> str:
@@ -274,8 +274,7 @@ def _claim_text(claim: Claim) -> str:
     return "\n".join([f"**{claim.text}** {claim.verdict.capitalize()}.", "", *lines])
 
 
-def _stats(of_method: OfMethod) -> Method:
-    return method(list(of_method.values()))
+_COLUMNS = ["seeds", *(f"pass@{k}" for k in KS), "entropy"]
 
 
 def verdicts_table(
@@ -295,16 +294,13 @@ def results_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[s
     """A method's differences are to the start at the method's own seeds."""
     rows = []
     for name, of_method in found.items():
-        one = _stats(of_method)
+        one = method(of_method.values())
         cells = [f"{mean:.3f}" for mean in (*one.pass_STK.mean((0, 1)), one.entropy_S.mean())]
         if name != START:
             changes = _minus(of_method, found[START])
             cells = [f"{cell} {change}" for cell, change in zip(cells, changes)]
         rows.append([name, str(len(of_method)), *cells])
-    return ["method", "seeds", *(f"pass@{k}" for k in KS), "entropy"], rows
-
-
-_DIFFERENCE = ["difference", "seeds", *(f"pass@{k}" for k in KS), "entropy"]
+    return ["method", *_COLUMNS], rows
 
 
 def against_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[str]]]:
@@ -317,7 +313,7 @@ def against_table(found: Mapping[str, OfMethod]) -> tuple[list[str], list[list[s
         for name, other in pairs
         if name in found and other in found
     ]
-    return _DIFFERENCE, rows
+    return ["difference", *_COLUMNS], rows
 
 
 def changes_table(
@@ -329,13 +325,13 @@ def changes_table(
         for name, runs in of_setting.items()
         if name in found
     ]
-    return _DIFFERENCE, rows
+    return ["difference", *_COLUMNS], rows
 
 
 def _minus(runs: OfMethod, others: OfMethod) -> list[str]:
     """Differences of pass@k and of entropy at the seeds that both have."""
     seeds = [seed for seed in runs if seed in others]
-    one, other = _stats({s: runs[s] for s in seeds}), _stats({s: others[s] for s in seeds})
+    one, other = (method([of[seed] for seed in seeds]) for of in (runs, others))
     changes = over_both(one.pass_STK - other.pass_STK)
     changes.append(over_seeds(one.entropy_S - other.entropy_S))
     return [bold_difference(change) for change in changes]

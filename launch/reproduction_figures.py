@@ -33,7 +33,7 @@ def figures(found: Mapping[str, Mapping[int, Mapping]]) -> list[tuple]:
         [axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)
         for axis, (title, names) in zip(axes, panels.items()):
             for name in names:
-                values = over_both(method(list(found[name].values())).pass_STK)
+                values = over_both(method(found[name].values()).pass_STK)
                 low, mean, high = ([v[f] for v in values] for f in ("low", "mean", "high"))
                 color = f"C{list(found).index(name)}"
                 axis.fill_between(KS, low, high, color=color, alpha=0.12, linewidth=0)

@@ -129,9 +129,8 @@ def test_page_and_figures_come_from_the_numbers_alone(launch, tmp_path, monkeypa
     left_out = page.split("since they have not ended: ")[1].split(".")[0]
     assert "4 seeds" in page and left_out.startswith("fd (seed 4), ")
     assert "| corrections |" not in page
-    assert (
-        " First halves lost: fd_grpo (seed 2), advice-fd_grpo (seed 2)." in page
-    )  # it has two stages
+    # Of runs of two stages.
+    assert " First halves lost: fd_grpo (seed 2), advice-fd_grpo (seed 2)." in page
     [row] = [line for line in page.splitlines() if line.startswith("| fd_messages | 1 |")]
     half = np.mean(runs["fd-1"]["solved"]) / 64
     assert f"| fd_grpo, its first half | 1 | {half:.3f} " in page

@@ -33,12 +33,10 @@ def _reindented(proof: str, before: str) -> str:
     if head.strip() or not by or not body[:1].isspace():
         return proof
     first, _, rest = body.partition("\n")
-    gap = len(first) - len(first.lstrip())
     line = (before + head + by).rpartition("\n")[2]  # the first tactic may stand behind it
-    aligned = textwrap.dedent(" " * (len(line) + gap) + first.strip() + "\n" + rest).splitlines()
-    # Lines left of the first tactic are refused by Lean as they are.
-    is_left = not first.strip() or aligned[0][:1].isspace()
-    lines = [first.strip(), *textwrap.dedent(rest).splitlines()] if is_left else aligned
+    lines = textwrap.dedent(" " * len(line) + first + "\n" + rest).splitlines()
+    if lines[0][:1].isspace():  # others stand left of it: Lean refuses them as they are
+        lines = [first.strip(), *textwrap.dedent(rest).splitlines()]
     return " by\n" + "\n".join(f"  {line}".rstrip() for line in lines if line.strip())
 
 

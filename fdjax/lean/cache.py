@@ -56,11 +56,12 @@ class VerdictCache:
     def put(self, key: str, verdict: Verdict) -> None:
         if verdict.status not in DECIDED:
             return
-        line = json.dumps({"key": key, "verdict": verdict_to_json(verdict)}) + "\n"
+        entry = {"key": key, "verdict": verdict_to_json(verdict)}
+        line = (json.dumps(entry) + "\n").encode()
         with self._lock:
             if self._file and key not in self._verdicts:
                 try:
-                    if self._file.write(line.encode()) < len(line.encode()):
+                    if self._file.write(line) < len(line):
                         raise OSError("a line was written in part")
                 except OSError as error:  # with a full disk the verdict still counts
                     warnings.warn(f"verdicts are no longer kept on disk: {error}", stacklevel=2)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from fdjax.lean.audit import COMMANDS, word_set
 from fdjax.lean.source import command_starts
+from fdjax.lean.statements import masked
 from fdjax.lean.tokens import Refused, Token, tokenize
 from fdjax.types import Candidate, Theorem
 
@@ -279,7 +280,7 @@ def _repetitions(
 @lru_cache(1024)
 def _parts(context: str) -> list[list[str]]:
     """The words of a context, and of each of its commands."""
-    starts = [*command_starts(context), len(context)]
+    starts = [*command_starts(masked(context)), len(context)]
     texts = (context, *(context[start:stop] for start, stop in pairwise(starts)))
     return [words for text in texts if (words := [token.text for token in _tokens(text)])]
 

@@ -69,7 +69,7 @@ def read_commands(text: str) -> list[Command]:
     spans, plain = list(comments(text)), masked(text)
     if _LEAN3.search(plain):
         raise ValueError("it is Lean 3 (`begin ... end` or `open_locale`), not Lean 4")
-    starts = command_starts(text)
+    starts = command_starts(plain)
     found, ends = [], [0]
     for start, stop in zip(starts, [*starts[1:], len(plain)] * bool(starts), strict=True):
         match = _COMMAND.match(strip_comments(text[start:stop]).strip())
@@ -91,10 +91,9 @@ def read_commands(text: str) -> list[Command]:
     return found
 
 
-def command_starts(text: str) -> list[int]:
-    """Where the commands of a text begin, each with what applies to it alone."""
+def command_starts(plain: str) -> list[int]:
+    """Where the commands of a masked text begin, each with what applies to it alone."""
     starts: list[int] = []
-    plain = masked(text)
     for match in _LINE_START.finditer(plain):
         word, start = match["word"], match.start("word")
         known = word[0] in "@#" or word in _WORDS or starts_command(word)
